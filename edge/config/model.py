@@ -1,0 +1,221 @@
+"""Every configuration key, as frozen records.
+
+A key's name in the TOML file is its path here: `SignalConfig.listen` is `signal.listen`, and the environment
+variable that overrides it is `TRIO_VOICE_SIGNAL_LISTEN`. The "Attributes" sections below are what
+`trio-voice config` prints beside each key, so they are written for an operator.
+
+Addresses are `(host, port)` pairs here and "HOST:PORT" in the file.
+"""
+
+from ipaddress import IPv4Network, IPv6Network
+
+import attrs
+
+from geo.regions import Place
+from wire.core import Address
+
+__all__ = [
+    "Config",
+    "HttpLimits",
+    "LogConfig",
+    "Network",
+    "RegionConfig",
+    "RelayConfig",
+    "RelayIngress",
+    "SignalConfig",
+    "SignalIngress",
+    "TransceiverConfig",
+    "TransceiverEndpoint",
+]
+
+Network = IPv4Network | IPv6Network
+
+
+@attrs.frozen(kw_only=True)
+class LogConfig:
+    """What is logged, and how.
+
+    Attributes:
+        level: the least important level that is still logged: "debug", "info", "warning" or "error".
+        format: "text" for people, "json" for machines, "auto" for text on a terminal and JSON elsewhere.
+    """
+
+    level: str = "info"
+    format: str = "auto"
+
+
+@attrs.frozen(kw_only=True)
+class HttpLimits:
+    """What one HTTP client may cost us.
+
+    Attributes:
+        max_connections: open connections at a time; further ones are closed at once.
+        max_header_bytes: size of a request's head; larger ones get 431.
+        max_body_bytes: size of a request's body. An offer of a browser has some 5 000 bytes.
+        request_timeout: seconds a client may take to send one request.
+        idle_timeout: seconds an open connection may wait for its next request.
+    """
+
+    max_connections: int = 1000
+    max_header_bytes: int = 16_384
+    max_body_bytes: int = 131_072
+    request_timeout: float = 10.0
+    idle_timeout: float = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class RegionConfig:
+    """A region that ingresses and transceivers name.
+
+    Attributes:
+        name: a short name of your choice, such as "eu-west".
+        location: "LATITUDE, LONGITUDE" in degrees; without it distance plays no part in choosing the region.
+    """
+
+    name: str
+    location: Place | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TransceiverEndpoint:
+    """A transceiver that signal may ask for calls; in short form "URL" or "URL@REGION".
+
+    Attributes:
+        url: base URL of its control address, such as "http://10.0.0.3:7080".
+        region: name of the region it is in.
+    """
+
+    url: str
+    region: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SignalIngress:
+    """A relay address that answers may offer; in short form "ID=IP:PORT" or "ID=IP:PORT@REGION".
+
+    Attributes:
+        id: number of the ingress, 1 to 65535, the same as in the relay's configuration.
+        advertise: IP address and UDP port that clients reach.
+        region: name of the region it is in.
+    """
+
+    id: int
+    advertise: Address
+    region: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SignalConfig:
+    """The signal tier: takes offers over HTTP and returns answers.
+
+    Attributes:
+        listen: IP address and TCP port of the HTTP server. Without `api_keys` it serves only callers on this machine.
+        tls_certificate: PEM file with the certificate chain; with `tls_key` the server speaks HTTPS.
+        tls_key: PEM file with the certificate's private key.
+        api_keys: bearer keys, one of which a caller has to show.
+        allowed_origins: origins of web pages ("https://app.example.com") that may call from a browser; "*" for any,
+            which needs `api_keys`. The server's own page is always allowed.
+        allowed_hosts: host names that requests may name beside the address listened on ("voice.example.com").
+        transceivers: transceivers to place calls on.
+        ingresses: relay addresses to offer to clients. Left out, those of the [relay] section of the same file.
+        ingress_count: how many of them one answer offers; the client's own ICE fails over among them.
+        regions: regions by name, with their locations.
+        location: "LATITUDE, LONGITUDE" of the callers when no header tells, usually that of this server.
+        location_headers: names of the two headers in which a trusted proxy gives the caller's latitude and longitude,
+            such as ["CF-IPLatitude", "CF-IPLongitude"].
+        trusted_proxies: networks ("10.0.0.0/8") of the proxies whose headers are believed.
+        limits: what one HTTP client may cost.
+    """
+
+    listen: Address = ("127.0.0.1", 8080)
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    api_keys: tuple[str, ...] = attrs.field(default=(), repr=False)
+    allowed_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    transceivers: tuple[TransceiverEndpoint, ...] = ()
+    ingresses: tuple[SignalIngress, ...] = ()
+    ingress_count: int = 2
+    regions: tuple[RegionConfig, ...] = ()
+    location: Place | None = None
+    location_headers: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+    limits: HttpLimits = attrs.field(factory=HttpLimits)
+
+
+@attrs.frozen(kw_only=True)
+class RelayIngress:
+    """A public UDP address of a relay; in short form "ID=IP:PORT", or "ID=IP:PORT/IP:PORT" with the address to bind.
+
+    Attributes:
+        id: number of the ingress, 1 to 65535, unique in the fleet.
+        advertise: IP address and UDP port that clients reach.
+        bind: IP address and UDP port to bind; left out, the port of `advertise` on every address of the machine.
+    """
+
+    id: int
+    advertise: Address
+    bind: Address
+
+
+@attrs.frozen(kw_only=True)
+class RelayConfig:
+    """The relay tier: owns the public UDP port and forwards to transceivers.
+
+    Attributes:
+        hop: IP address and UDP port to bind for the traffic with transceivers; never the public one.
+        ingresses: public addresses.
+        transceivers: hop addresses ("HOST:PORT") of the transceivers; a host may be a name, resolved at start and at
+            every reload.
+        http: IP address and TCP port of /healthz, /readyz and /metrics; left out, there is none.
+        max_flows: how many client addresses are remembered; new ones are refused when the table is full.
+        max_call: seconds after which a call's credentials are refused; not less than the transceivers' `max_call`.
+    """
+
+    hop: Address = ("0.0.0.0", 7000)  # noqa: S104 - a relay is reached from other hosts, and the hop is authenticated
+    ingresses: tuple[RelayIngress, ...] = ()
+    transceivers: tuple[Address, ...] = ()
+    http: Address | None = None
+    max_flows: int = 100_000
+    max_call: float = 7200.0
+
+
+@attrs.frozen(kw_only=True)
+class TransceiverConfig:
+    """The transceiver tier: terminates calls.
+
+    Attributes:
+        hop: IP address and UDP port to bind for the traffic with relays.
+        control: IP address and TCP port of the control API, which signal calls, and of /healthz, /readyz, /metrics.
+        cluster: number of the cluster, 0 to 65535; part of what a call's credentials say to relays.
+        backend: what answers the caller: "echo".
+        max_call: seconds after which a call is ended.
+        connect_timeout: seconds a call may take to connect before it is given up.
+    """
+
+    hop: Address = ("0.0.0.0", 7001)  # noqa: S104 - as for a relay
+    control: Address = ("127.0.0.1", 7080)
+    cluster: int = 0
+    backend: str = "echo"
+    max_call: float = 7200.0
+    connect_timeout: float = 30.0
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """All that a process is told.
+
+    Attributes:
+        keys: key bundle of the role, or a folder that holds signal.keys, relay.keys and transceiver.keys, both as
+            `trio-voice keys new` writes them. `trio-voice serve` without a role makes keys of its own when left out.
+        log: logging.
+        signal: the signal tier; None when this process does not run it.
+        relay: the relay tier; None when this process does not run it.
+        transceiver: the transceiver tier; None when this process does not run it.
+    """
+
+    keys: str | None = None
+    log: LogConfig = attrs.field(factory=LogConfig)
+    signal: SignalConfig | None = None
+    relay: RelayConfig | None = None
+    transceiver: TransceiverConfig | None = None
