@@ -1,0 +1,140 @@
+"""What a call gets of what its offer asks for. Pure choice: the same offer gives the same result.
+
+A chosen codec keeps the payload type of the offer in both directions, so that an echo may send back what came in,
+byte for byte: the client has offered to receive exactly what it was allowed to send.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from transceiver.sdp.attributes import AUDIO_LEVEL, MID, TRANSPORT_WIDE_CC, Codec, reversed_direction
+from transceiver.sdp.description import SdpRefused
+from transceiver.sdp.offer import AudioSection, Offer
+
+__all__ = ["Negotiated", "Setup", "negotiate"]
+
+Setup = Literal["active", "passive"]
+"""A DTLS role in an answer: "active" is the DTLS client, "passive" the server."""
+
+_SPOKEN = (("opus", 48000, 2), ("pcmu", 8000, 1), ("pcma", 8000, 1))
+"""Name, clock and channels of the audio codecs that are spoken, the best first."""
+
+# Only what is implemented is negotiated: a client that is promised feedback, or a redundant payload, waits for it.
+_EXTENSIONS = (AUDIO_LEVEL, TRANSPORT_WIDE_CC, MID)
+
+# RFC 7587 §7.1: each of these says what its writer likes to receive. An echo makes the client's own wishes the
+# server's. Stereo is not among them: without it the client sends mono, which is right for a voice.
+_OPUS_PARAMETERS = ("minptime", "maxplaybackrate", "maxaveragebitrate", "useinbandfec", "usedtx", "cbr")
+_EVENTS = re.compile(r"[0-9]{1,3}(?:-[0-9]{1,3})?(?:,[0-9]{1,3}(?:-[0-9]{1,3})?)*")
+
+
+@attrs.frozen(kw_only=True)
+class Negotiated:
+    """The outcome for one call.
+
+    Attributes:
+        offer: what was offered.
+        codecs: audio codecs in our order of preference, never empty, with our parameters; the first one is
+            what we would send by ourselves, all may come in and go out.
+        telephone_events: DTMF codecs (RFC 4733), one for each clock rate among `codecs` that the offer has one for.
+        extensions: header extensions in use, URI to identifier.
+        extension_directions: URI to direction, from our view, for those that are restricted to one.
+        direction: from our view: "sendrecv", "sendonly", "recvonly" or "inactive".
+        setup: our DTLS role: "active" is the DTLS client, "passive" the server.
+        transport_cc: payload types whose packets the client wants transport-wide feedback for; empty for none.
+        rtcp_rsize: RTCP may go without an SR or RR in front.
+    """
+
+    offer: Offer
+    codecs: tuple[Codec, ...]
+    telephone_events: tuple[Codec, ...]
+    extensions: Mapping[str, int]
+    extension_directions: Mapping[str, str]
+    direction: str
+    setup: Setup
+    transport_cc: frozenset[int]
+    rtcp_rsize: bool
+
+    @property
+    def sends(self) -> bool:
+        """Whether we send audio."""
+        return self.direction in ("sendrecv", "sendonly")
+
+    @property
+    def receives(self) -> bool:
+        """Whether the client sends audio."""
+        return self.direction in ("sendrecv", "recvonly")
+
+
+def negotiate(offer: Offer) -> Negotiated:
+    """Choose codecs, extensions, direction and role.
+
+    Raises:
+        SdpRefused: there is no codec in common.
+    """
+    audio = offer.audio
+    codecs = _choose_codecs(audio)
+    # Feedback needs both: the packet numbers of the extension, and the client's wish to hear of them.
+    has_packet_numbers = TRANSPORT_WIDE_CC in audio.extensions
+    transport_cc = frozenset(
+        codec.payload_type for codec in codecs if has_packet_numbers and _wants_transport_cc(audio, codec)
+    )
+    extensions = {
+        uri: audio.extensions[uri]
+        for uri in _EXTENSIONS
+        if uri in audio.extensions and (transport_cc or uri != TRANSPORT_WIDE_CC)
+    }
+    return Negotiated(
+        offer=offer,
+        codecs=codecs,
+        telephone_events=_choose_telephone_events(audio, codecs),
+        extensions=extensions,
+        extension_directions={
+            uri: reversed_direction(direction)
+            for uri, direction in audio.extension_directions.items()
+            if uri in extensions
+        },
+        direction=reversed_direction(audio.direction),
+        # RFC 8842 §5.3: a fixed role in the offer is honoured. RFC 8829 §5.3.1: with actpass the answerer SHOULD be
+        # active, and the ClientHello then follows right behind the first STUN response.
+        setup="passive" if offer.setup == "active" else "active",
+        transport_cc=transport_cc,
+        rtcp_rsize=audio.rtcp_rsize,
+    )
+
+
+def _choose_codecs(audio: AudioSection) -> tuple[Codec, ...]:
+    chosen: list[Codec] = []
+    for spoken in _SPOKEN:
+        for codec in audio.codecs:
+            if (codec.name.lower(), codec.clock, codec.channels) == spoken:
+                chosen.append(attrs.evolve(codec, parameters=_opus_parameters(codec) if spoken[0] == "opus" else ""))
+                break
+    if not chosen:
+        offered = ", ".join(sorted({codec.name for codec in audio.codecs})) or "none that is known"
+        raise SdpRefused(f"no audio codec in common: this server speaks opus, PCMU and PCMA; offered: {offered}")
+    return tuple(chosen)
+
+
+def _opus_parameters(offered: Codec) -> str:
+    wishes = ((name, offered.parameter(name)) for name in _OPUS_PARAMETERS)
+    return ";".join(f"{name}={value}" for name, value in wishes if value and re.fullmatch(r"[0-9]{1,6}", value))
+
+
+def _wants_transport_cc(audio: AudioSection, codec: Codec) -> bool:
+    return any("transport-cc" in audio.rtcp_fb.get(key, ()) for key in ("*", str(codec.payload_type)))
+
+
+def _choose_telephone_events(audio: AudioSection, codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    chosen: dict[int, Codec] = {}
+    # RFC 4733 §2.1: events share the timestamps of the audio, so there is one codec for each clock rate.
+    clocks = {codec.clock for codec in codecs}
+    for codec in audio.codecs:
+        if codec.name.lower() == "telephone-event" and codec.clock in clocks and codec.clock not in chosen:
+            # RFC 4733 §2.4.1: without parameters, events 0 to 15 are meant.
+            events = codec.parameters if _EVENTS.fullmatch(codec.parameters) else ""
+            chosen[codec.clock] = attrs.evolve(codec, parameters=events)
+    return tuple(chosen[clock] for clock in sorted(chosen, reverse=True))

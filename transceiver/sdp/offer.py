@@ -1,0 +1,275 @@
+"""A client's offer: what a call needs to know of it, or why it is refused.
+
+A refusal is read by whoever writes the client, so each names what is missing and, where it helps, what to do.
+What we do not understand is ignored, as RFC 8866 §5.13 asks: unknown attributes, ICE options, codecs, extensions.
+
+Source: RFC 8829 §5.8 (what an offer must have), RFC 8839 §5 (ICE), RFC 8122 §5 and RFC 8842 §5.1 (DTLS),
+RFC 9143 §7 (BUNDLE), RFC 5761 §5.1.1 (RTP and RTCP on one port).
+"""
+
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from transceiver.sdp import attributes
+from transceiver.sdp.attributes import Codec
+from transceiver.sdp.description import (
+    MediaDescription,
+    SdpRefused,
+    SessionDescription,
+    first,
+    parse_description,
+    values,
+)
+
+__all__ = ["AudioSection", "Offer", "Section", "parse_offer"]
+
+# RFC 8839 §5.4: ufrag = 4*256ice-char, password = 22*256ice-char; ice-char = ALPHA / DIGIT / "+" / "/".
+# DEVIATES: "-", "_" and "=" are accepted as well, because some clients make them and they harm nothing here.
+_ICE_UFRAG = re.compile(r"[0-9A-Za-z+/_=-]{4,256}")
+_ICE_PWD = re.compile(r"[0-9A-Za-z+/_=-]{22,256}")
+# RFC 8122 §5: hash-func SP 2UHEX *(":" 2UHEX). Lower case occurs; SHA-1 and older prove nothing any more.
+_FINGERPRINT = re.compile(r"(sha-224|sha-256|sha-384|sha-512) ([0-9A-F]{2}(?::[0-9A-F]{2})*)", re.IGNORECASE)
+_DIGEST_SIZE = {"sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
+_MAX_FINGERPRINTS = 8
+
+# RFC 8829 §5.1.2: all of these mean DTLS-SRTP when there is a fingerprint.
+_RTP_PROTOCOL = re.compile(r"(?:UDP/TLS/|TCP/DTLS/)?RTP/S?AVPF?")
+_MID = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]{1,64}")
+
+
+@attrs.frozen(kw_only=True)
+class Section:
+    """One `m=` section of the offer, as far as the answer needs it.
+
+    Attributes:
+        kind: "audio", "video", "application" and so on.
+        mid: the section's name; empty when the offer gives none.
+        disabled: the offer itself switches the section off (port 0 without `a=bundle-only`).
+        bundled: the section shares the transport of the call's audio.
+        protocol: to be repeated in the answer.
+        formats: to be repeated, or chosen from, in the answer.
+        codecs: the RTP codecs among the formats.
+    """
+
+    kind: str
+    mid: str
+    disabled: bool
+    bundled: bool
+    protocol: str
+    formats: tuple[str, ...]
+    codecs: tuple[Codec, ...]
+
+
+@attrs.frozen(kw_only=True)
+class AudioSection:
+    """The section of the call's audio.
+
+    Attributes:
+        index: its place among the sections.
+        mid: its name; empty when the offer gives none.
+        codecs: in the client's order of preference.
+        extensions: header extensions, URI to identifier.
+        extension_directions: URI to direction, from the client's view, for those restricted to one.
+        direction: from the client's view: "sendrecv", "sendonly", "recvonly" or "inactive".
+        rtcp_fb: format (or "*") to the RTCP feedback that goes with it.
+        ssrcs: announced streams and their source attributes; often none.
+        msid: stream and track id, empty without them.
+        rtcp_mux: RTP and RTCP share a port; always true of an offer that was not refused.
+        rtcp_rsize: RTCP may come without an SR or RR in front (RFC 5506).
+    """
+
+    index: int
+    mid: str
+    codecs: tuple[Codec, ...]
+    extensions: Mapping[str, int]
+    extension_directions: Mapping[str, str]
+    direction: str
+    rtcp_fb: Mapping[str, frozenset[str]]
+    ssrcs: Mapping[int, Mapping[str, str]]
+    msid: str
+    rtcp_mux: bool
+    rtcp_rsize: bool
+
+
+@attrs.frozen(kw_only=True)
+class Offer:
+    """What a client offers.
+
+    Attributes:
+        ice_ufrag: the client's ICE user name fragment.
+        ice_pwd: the client's ICE password.
+        ice_options: tokens of `a=ice-options`, known or not.
+        fingerprints: of the client's certificate, as written ("sha-256 AB:CD:…"); only of hash functions that count.
+        setup: the client's DTLS role: "actpass" (either), "active" (client) or "passive" (server).
+        audio: the section that the call uses.
+        sections: all sections in order.
+        bundle: mids of the group that the audio is in, the tagged one first; empty when nothing is bundled.
+    """
+
+    ice_ufrag: str
+    ice_pwd: str = attrs.field(repr=False)
+    ice_options: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+    setup: str
+    audio: AudioSection
+    sections: tuple[Section, ...]
+    bundle: tuple[str, ...]
+
+
+def parse_offer(text: str) -> Offer:
+    """Read an offer.
+
+    Args:
+        text: the SDP that the client sent, unchecked.
+
+    Raises:
+        SdpRefused: the offer cannot be answered, or is no SDP.
+    """
+    session = parse_description(text)
+    mids = _mids(session)
+    _refuse_plan_b(session)
+    if first(session, "ice-lite") is not None:
+        raise SdpRefused("the offer says a=ice-lite; this server is ICE-lite too, so nobody would start the checks")
+    index = _audio_index(session)
+    bundle = next((group for group in attributes.bundle_groups(session) if mids[index] and mids[index] in group), ())
+    transport = _transport(session, session.media[index], bundle[0] if bundle else None)
+    if transport.value("rtcp-mux") is None:
+        raise SdpRefused("the offer's audio has no a=rtcp-mux; RTP and RTCP share one port here")
+    ice_ufrag, ice_pwd = _ice_credentials(transport)
+    return Offer(
+        ice_ufrag=ice_ufrag,
+        ice_pwd=ice_pwd,
+        ice_options=tuple(word for value in transport.values("ice-options") for word in value.split()),
+        fingerprints=_fingerprints(transport),
+        setup=_setup(transport),
+        audio=_audio_section(session, index, transport),
+        sections=tuple(
+            _section(media, bundled=place == index or (bool(mid) and mid in bundle))
+            for place, (media, mid) in enumerate(zip(session.media, mids, strict=True))
+        ),
+        bundle=tuple(mid for mid in dict.fromkeys(bundle) if mid in mids),
+    )
+
+
+def _mids(session: SessionDescription) -> tuple[str, ...]:
+    mids = tuple(first(media, "mid") or "" for media in session.media)
+    named = [mid for mid in mids if mid]
+    if not all(_MID.fullmatch(mid) for mid in named):
+        raise SdpRefused("an a=mid of the offer is not a token of at most 64 characters")
+    # RFC 5888 §4: a mid is unique in its session.
+    if len(set(named)) != len(named):
+        raise SdpRefused("two sections of the offer have the same a=mid")
+    return mids
+
+
+def _refuse_plan_b(session: SessionDescription) -> None:
+    """Refuse several tracks in one section: Plan B, which browsers dropped for the one-track sections of RFC 8829."""
+    for media in session.media:
+        tracks = {source["msid"] for source in attributes.ssrcs(media).values() if source.get("msid")}
+        if len(tracks) > 1:
+            raise SdpRefused(
+                f"the offer's {media.kind} section carries {len(tracks)} tracks (Plan B); "
+                "use one m= section for each track (sdpSemantics unified-plan)"
+            )
+
+
+def _audio_index(session: SessionDescription) -> int:
+    for index, media in enumerate(session.media):
+        if media.kind == "audio" and not _disabled(media):
+            if not _RTP_PROTOCOL.fullmatch(media.protocol):
+                raise SdpRefused("the offer's audio is not RTP under DTLS (UDP/TLS/RTP/SAVPF)")
+            return index
+    raise SdpRefused("the offer has no usable m=audio section; add an audio transceiver before createOffer")
+
+
+def _disabled(media: MediaDescription) -> bool:
+    # RFC 9143 §6: a bundle-only section has port 0 and is not disabled by it.
+    return media.port == 0 and first(media, "bundle-only") is None
+
+
+@attrs.frozen(kw_only=True)
+class _Transport:
+    """Where the attributes of the call's transport may stand, the nearest place first."""
+
+    holders: tuple[MediaDescription | SessionDescription, ...]
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Return all values at the nearest place that has any."""
+        return next((found for holder in self.holders if (found := tuple(values(holder, name)))), ())
+
+    def value(self, name: str) -> str | None:
+        """Return the nearest value."""
+        return next(iter(self.values(name)), None)
+
+
+def _transport(session: SessionDescription, audio: MediaDescription, tagged_mid: str | None) -> _Transport:
+    # RFC 9143 §7.1.3: attributes of the transport may stand in the tagged section alone. RFC 8839 §5.4 and
+    # RFC 8122 §5: what the section does not say, the session says for all.
+    tagged = (media for media in session.media if tagged_mid and first(media, "mid") == tagged_mid)
+    return _Transport(holders=(audio, *tagged, session))
+
+
+def _ice_credentials(transport: _Transport) -> tuple[str, str]:
+    ufrag, pwd = transport.value("ice-ufrag"), transport.value("ice-pwd")
+    if ufrag is None or pwd is None:
+        raise SdpRefused("the offer has no a=ice-ufrag and a=ice-pwd; this server needs ICE")
+    if not _ICE_UFRAG.fullmatch(ufrag):
+        raise SdpRefused("the offer's a=ice-ufrag is not 4 to 256 characters of the ICE alphabet")
+    if not _ICE_PWD.fullmatch(pwd):
+        raise SdpRefused("the offer's a=ice-pwd is not 22 to 256 characters of the ICE alphabet")
+    return ufrag, pwd
+
+
+def _fingerprints(transport: _Transport) -> tuple[str, ...]:
+    offered = transport.values("fingerprint")
+    if not offered:
+        raise SdpRefused("the offer has no a=fingerprint; media is encrypted with DTLS-SRTP here, always")
+    usable = tuple(value for value in offered[:_MAX_FINGERPRINTS] if _usable_fingerprint(value))
+    if not usable:
+        raise SdpRefused("no a=fingerprint of the offer is a well-formed SHA-2 fingerprint (sha-256 AB:CD:…)")
+    return usable
+
+
+def _usable_fingerprint(value: str) -> bool:
+    match = _FINGERPRINT.fullmatch(value)
+    return match is not None and len(match[2].split(":")) == _DIGEST_SIZE[match[1].lower()]
+
+
+def _setup(transport: _Transport) -> str:
+    # RFC 4145 §4: an offer without the attribute means "active".
+    setup = transport.value("setup") or "active"
+    if setup not in ("actpass", "active", "passive"):
+        raise SdpRefused("the offer's a=setup is none of actpass, active, passive")
+    return setup
+
+
+def _audio_section(session: SessionDescription, index: int, transport: _Transport) -> AudioSection:
+    media = session.media[index]
+    known = attributes.extensions(media)
+    return AudioSection(
+        index=index,
+        mid=first(media, "mid") or "",
+        codecs=attributes.codecs(media),
+        extensions={extension.uri: extension.id for extension in known},
+        extension_directions={extension.uri: extension.direction for extension in known if extension.direction},
+        direction=attributes.direction(session, media),
+        rtcp_fb=attributes.feedback(media),
+        ssrcs=attributes.ssrcs(media),
+        msid=attributes.msid(media),
+        rtcp_mux=transport.value("rtcp-mux") is not None,
+        rtcp_rsize=transport.value("rtcp-rsize") is not None,
+    )
+
+
+def _section(media: MediaDescription, *, bundled: bool) -> Section:
+    return Section(
+        kind=media.kind,
+        mid=first(media, "mid") or "",
+        disabled=_disabled(media),
+        bundled=bundled,
+        protocol=media.protocol,
+        formats=media.formats,
+        codecs=attributes.codecs(media),
+    )
