@@ -1,0 +1,18 @@
+"""A small HTTP/1.1 server: h11 does the protocol, Trio the waiting, this package the limits.
+
+It serves the routes for browsers, the control API of a transceiver and the health pages of every role. Read in this
+order:
+
+* `messages`    what a handler gets and what it returns: `Request`, `Response`, `Handler`
+* `errors`      the JSON body that every failure has
+* `limits`      what one peer may take: bytes, seconds, connections
+* `reasons`     why a request or a connection was refused, for counting
+* `connection`  one connection from its first byte to its end
+* `server`      accepting, bounding and stopping connections
+* `tls`         certificates from files, replaced without a restart
+* `routing`     a table of methods and paths
+* `static`      files that are read once and served from memory
+
+A handler answers with a whole `Response`. WebSockets come later: a handler will then be able to answer with an upgrade
+instead, and `connection` will hand it the stream and the bytes that h11 has not consumed.
+"""

@@ -1,0 +1,319 @@
+"""One connection, from its first byte to its end.
+
+h11 parses and keeps the rules of HTTP/1.1; it also refuses what request smuggling is made of (conflicting lengths,
+obsolete folding, stray control characters). This module reads, writes and keeps the time.
+
+One cancel scope spans the connection, and its deadline moves from phase to phase; when it passes, the phase tells
+what the peer was late with. A peer that sends slowly cannot move the deadline.
+"""
+
+import enum
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+
+import h11
+import trio
+
+from edge.http.errors import error_response
+from edge.http.limits import HttpLimits
+from edge.http.messages import Handler, Request, Response, split_target
+from edge.http.reasons import DropReason, HttpCounts
+from wire.core import Address
+
+__all__ = ["FailureHook", "HttpConnection"]
+
+FailureHook = Callable[[Request | None, Exception], None]
+"""Told of every exception that a handler, or the server itself, should not have raised."""
+
+_READ_SIZE = 16_384
+
+
+class Phase(enum.Enum):
+    """What a connection waits for."""
+
+    IDLE = "the first byte of a request"
+    HEADER = "the rest of the headers"
+    BODY = "the rest of the content"
+    HANDLER = "the handler"
+    RESPONSE = "the peer to accept the response"
+
+
+class _Refused(Exception):  # noqa: N818 - not an error of ours
+    """The request under way gets this response, and the connection ends."""
+
+    def __init__(self, reason: DropReason, response: Response) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.response = response
+
+
+class HttpConnection:
+    """Serves the requests of one connection, one after the other.
+
+    Args:
+        stream: the bytes, after TLS.
+        peer: address and port at the other end.
+        is_secure: whether the stream is TLS.
+        handler: answers requests.
+        limits: what the peer may take.
+        counts: where refusals and responses are counted.
+        new_request_id: makes the id of a request.
+        on_failure: told of exceptions of the handler.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        peer: Address,
+        is_secure: bool,
+        handler: Handler,
+        limits: HttpLimits,
+        counts: HttpCounts,
+        new_request_id: Callable[[], str],
+        on_failure: FailureHook,
+    ) -> None:
+        self._stream = stream
+        self._peer = peer
+        self._is_secure = is_secure
+        self._handler = handler
+        self._limits = limits
+        self._counts = counts
+        self._new_request_id = new_request_id
+        self._on_failure = on_failure
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
+        self._scope = trio.CancelScope(deadline=trio.current_time() + limits.header_timeout)
+        self._phase = Phase.IDLE
+        self._request: Request | None = None  # the one under way, once its head is read
+        self._served = 0
+        self._stopping = False
+
+    async def serve(self) -> None:
+        """Serve until either side has had enough; cancellation cuts the connection."""
+        refused: _Refused | None = None
+        with self._scope:
+            try:
+                while await self._serve_request():
+                    pass
+            except _Refused as refusal:
+                refused = refusal
+            except h11.RemoteProtocolError as error:
+                refused = self._refusal_of(error)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._counts.drops[DropReason.PEER_VANISHED] += 1
+        if self._scope.cancelled_caught:
+            refused = self._refusal_of_lateness()
+        if refused is not None:
+            self._counts.drops[refused.reason] += 1
+            await self._send_refusal(refused.response)
+        with trio.move_on_after(self._limits.write_timeout):
+            await self._stream.aclose()
+
+    def stop(self) -> None:
+        """Finish the request under way, and take no other."""
+        self._stopping = True
+        if self._phase is Phase.IDLE:
+            self._scope.cancel()
+
+    # A request and its response, in order
+
+    async def _serve_request(self) -> bool:
+        event = await self._next_event()
+        if not isinstance(event, h11.Request):
+            return False  # the peer closed the connection between two requests
+        self._request = self._read_head(event)
+        request = await self._read_body(self._request)
+        self._enter(Phase.HANDLER, self._limits.handler_timeout)
+        response = await self._answer(request)
+        self._enter(Phase.RESPONSE, self._limits.write_timeout)
+        await self._send(response, request.method, request.id)
+        self._request = None
+        self._served += 1
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
+        self._http.start_next_cycle()
+        self._enter(Phase.IDLE, self._limits.idle_timeout)
+        return True
+
+    async def _next_event(self) -> object:
+        while True:
+            event = self._http.next_event()
+            if event is not h11.NEED_DATA:
+                return event
+            if self._phase is Phase.IDLE and self._http.trailing_data[0]:
+                self._enter(Phase.HEADER, self._limits.header_timeout)  # the beginning came behind the last request
+            data = await self._stream.receive_some(_READ_SIZE)
+            if self._phase is Phase.IDLE and data:
+                if self._served:
+                    self._enter(Phase.HEADER, self._limits.header_timeout)
+                self._phase = Phase.HEADER  # of the first request: the time has been running since the connection
+            self._http.receive_data(bytes(data))
+
+    def _read_head(self, event: h11.Request) -> Request:
+        headers: dict[str, str] = {}
+        size = len(event.target)
+        for name, value in event.headers:
+            size += len(name) + len(value) + 4
+            key, text = name.decode("ascii"), value.decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        path, query, authority = split_target(event.target.decode("ascii"))
+        if authority is not None:
+            headers["host"] = authority
+        request = Request(
+            method=event.method.decode("ascii"),
+            path=path,
+            query=query,
+            headers=headers,
+            peer=self._peer,
+            is_secure=self._is_secure,
+            id=self._new_request_id(),
+        )
+        if size > self._limits.header_bytes or len(event.headers) > self._limits.header_count:
+            raise _Refused(DropReason.HEADER_TOO_LARGE, _header_too_large())
+        # RFC 9112 §6.1: both lengths at once "ought to be handled as an error", because two readers of the connection
+        # may disagree on where the message ends; HTTP/1.0 knows no transfer codings at all.
+        if "transfer-encoding" in headers and ("content-length" in headers or event.http_version < b"1.1"):
+            message = "Send either Content-Length or Transfer-Encoding, and the latter only with HTTP/1.1."
+            raise _Refused(DropReason.AMBIGUOUS_LENGTH, error_response(400, "ambiguous_length", message))
+        return request
+
+    async def _read_body(self, head: Request) -> Request:
+        declared = head.headers.get("content-length")
+        if declared is None and "transfer-encoding" not in head.headers:
+            await self._next_event()  # h11's EndOfMessage, which is there already
+            return head
+        if declared is not None and int(declared) > self._limits.body_bytes:
+            raise self._body_too_large()
+        self._enter(Phase.BODY, self._limits.body_timeout)
+        if self._http.they_are_waiting_for_100_continue:
+            await self._stream.send_all(self._serialize(h11.InformationalResponse(status_code=100, headers=[])))
+        body = bytearray()
+        while isinstance(data := await self._next_event(), h11.Data):
+            body += data.data
+            if len(body) > self._limits.body_bytes:
+                raise self._body_too_large()
+        return Request(
+            method=head.method,
+            path=head.path,
+            query=head.query,
+            headers=head.headers,
+            body=bytes(body),
+            peer=head.peer,
+            is_secure=head.is_secure,
+            id=head.id,
+        )
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self._handler.handle(request)
+        except Exception as error:  # noqa: BLE001 - whatever a handler did wrong, nobody else suffers
+            self._counts.drops[DropReason.HANDLER_FAILED] += 1
+            self._on_failure(request, error)
+            message = f"Something went wrong on our side. Please quote request {request.id}."
+            return self._handler.refuse(request, error_response(500, "internal_error", message))
+
+    async def _send(self, response: Response, method: str, request_id: str) -> None:
+        self._counts.responses[response.status] += 1
+        headers = [*response.headers, ("Date", _http_date()), ("X-Request-Id", request_id)]
+        # RFC 9110 §8.6: no Content-Length with 204; with 304 and to HEAD it would be that of the content left out.
+        has_body = response.status not in {204, 304}
+        if has_body:
+            headers.append(("Content-Length", str(len(response.body))))
+        if self._stopping:
+            headers.append(("Connection", "close"))
+        output = self._serialize(h11.Response(status_code=response.status, headers=headers))
+        if has_body and method != "HEAD" and response.body:
+            output += self._serialize(h11.Data(data=response.body))
+        output += self._serialize(h11.EndOfMessage())
+        await self._stream.send_all(output)
+
+    # Refusals
+
+    def _refusal_of(self, error: h11.RemoteProtocolError) -> _Refused | None:
+        if self._http.trailing_data[1] and error.error_status_hint != 431:
+            self._counts.drops[DropReason.PEER_VANISHED] += 1
+            return None  # it closed the connection in the middle of a request
+        if error.error_status_hint == 431:
+            return _Refused(DropReason.HEADER_TOO_LARGE, _header_too_large())
+        status = error.error_status_hint
+        return _Refused(DropReason.MALFORMED, error_response(status, "malformed_request", f"Not HTTP/1.1: {error}."))
+
+    def _refusal_of_lateness(self) -> _Refused | None:
+        match self._phase:
+            case Phase.IDLE:
+                if not self._served and not self._stopping:
+                    self._counts.drops[DropReason.HEADER_TIMEOUT] += 1  # it connected and said nothing
+                return None
+            case Phase.HEADER:
+                message = f"The headers were not complete within {self._limits.header_timeout:g} seconds."
+                return _Refused(DropReason.HEADER_TIMEOUT, error_response(408, "request_timeout", message))
+            case Phase.BODY:
+                message = f"The content was not complete within {self._limits.body_timeout:g} seconds."
+                return _Refused(DropReason.BODY_TIMEOUT, error_response(408, "request_timeout", message))
+            case Phase.HANDLER:
+                message = "The answer took too long. Try again."
+                response = error_response(503, "handler_timeout", message, headers=(("Retry-After", "1"),))
+                return _Refused(DropReason.HANDLER_TIMEOUT, response)
+            case Phase.RESPONSE:
+                self._counts.drops[DropReason.WRITE_TIMEOUT] += 1
+                return None
+
+    def _body_too_large(self) -> _Refused:
+        message = f"The content may have at most {self._limits.body_bytes} bytes."
+        return _Refused(DropReason.BODY_TOO_LARGE, error_response(413, "content_too_large", message))
+
+    async def _send_refusal(self, response: Response) -> None:
+        if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            return  # a response has begun; there is no way to take it back
+        method, request_id = "", ""
+        if self._request is None:
+            request_id = self._new_request_id()
+        else:
+            method, request_id = self._request.method, self._request.id
+            response = self._handler.refuse(self._request, response)
+        self._stopping = True
+        with trio.move_on_after(self._limits.write_timeout):
+            try:
+                await self._send(response, method, request_id)
+                await linger(self._stream, self._limits)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._counts.drops[DropReason.PEER_VANISHED] += 1
+
+    def _enter(self, phase: Phase, timeout: float) -> None:
+        self._phase = phase
+        self._scope.deadline = trio.current_time() + timeout
+
+    def _serialize(self, event: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage) -> bytes:
+        return self._http.send(event) or b""
+
+
+async def linger(stream: trio.abc.Stream, limits: HttpLimits) -> None:
+    """Let a refused peer read the refusal: end our side, and throw away what it still sends.
+
+    Source: RFC 9112 §9.6. Closing while data is unread would make the kernel send a reset, and the peer's kernel
+    might then throw away our response before the peer has read it.
+    """
+    if not isinstance(stream, trio.abc.HalfCloseableStream):
+        return
+    with trio.move_on_after(limits.linger_timeout):
+        await stream.send_eof()
+        left = limits.linger_bytes
+        while left > 0 and (data := await stream.receive_some(_READ_SIZE)):
+            left -= len(data)
+
+
+def _header_too_large() -> Response:
+    return error_response(431, "header_too_large", "The request's headers are too large.")
+
+
+_date_cache = (0, "")
+
+
+def _http_date() -> str:
+    """Return the time as RFC 9110 §5.6.7 writes it; made once a second, for it is as dear as the rest of a response."""
+    global _date_cache  # noqa: PLW0603 - a cache of a pure function of the wall clock
+    now = int(time.time())
+    if _date_cache[0] != now:
+        _date_cache = (now, formatdate(now, usegmt=True))
+    return _date_cache[1]
