@@ -23,6 +23,7 @@ __all__ = ["answer"]
 _PTIME_MS = 20
 _NO_CONNECTION = "IN IP4 0.0.0.0"
 _DISCARD_PORT = 9
+_READ_BEFORE_THE_PORT = ("ice-ufrag", "ice-pwd", "fingerprint", "setup")
 _INACTIVE_KINDS = ("audio", "video")
 
 
@@ -62,7 +63,7 @@ def answer(
     sections = []
     for index, section in enumerate(negotiated.offer.sections):
         if not _is_accepted(section):
-            sections.append(_refused(section))
+            sections.append(_refused(section, transport))
             continue
         is_call = index == negotiated.offer.audio.index
         body = _call_attributes(negotiated, ssrc, cname, msid) if is_call else _inactive_attributes(section)
@@ -106,16 +107,23 @@ def _mid(section: Section) -> Iterator[Attribute]:
         yield Attribute("mid", section.mid)
 
 
-def _refused(section: Section) -> MediaDescription:
-    # RFC 3264 §6: port 0; the formats are there because the grammar wants one.
+def _refused(section: Section, transport: Sequence[Attribute]) -> MediaDescription:
+    # RFC 3264 §6: port 0 refuses; a format is there because the grammar wants one. The rest is for clients that
+    # look at a section's transport before its port (aiortc); browsers ignore it.
+    transport = [attribute for attribute in transport if attribute.name in _READ_BEFORE_THE_PORT]
     return MediaDescription(
         kind=section.kind,
         port=0,
         protocol=section.protocol,
         formats=section.formats[:1],
         connection=_NO_CONNECTION,
-        attributes=(*_mid(section), Attribute("inactive")),
+        attributes=(*_mid(section), Attribute("inactive"), *_rtcp_mux(section), *transport),
     )
+
+
+def _rtcp_mux(section: Section) -> Iterator[Attribute]:
+    if "RTP/" in section.protocol:
+        yield Attribute("rtcp-mux")
 
 
 def _format_of_inactive(section: Section) -> tuple[str, ...]:
@@ -124,7 +132,7 @@ def _format_of_inactive(section: Section) -> tuple[str, ...]:
 
 def _inactive_attributes(section: Section) -> Iterator[Attribute]:
     yield Attribute("inactive")
-    yield Attribute("rtcp-mux")
+    yield from _rtcp_mux(section)
     yield from _codec_attributes(section.codecs[0])
 
 
