@@ -1,1 +1,16 @@
-"""srtp."""
+"""RTP and RTCP, and protecting them: SRTP and SRTCP.
+
+Read in this order. To learn how packets are protected:
+
+* `profile`       the three protection profiles, and how long their keys are
+* `keying`        from a DTLS handshake to a master key for each direction
+* `derivation`    from a master key to session keys
+* `transform`     what a cipher does to one packet; the ciphers are `aes_cm` and `aes_gcm`
+* `secure_rtp`    SRTP as the RFC has it: guessing the index, refusing replays
+* `secure_rtcp`   SRTCP the same way; this is what carries our reports
+* `session`       what a call uses: RTP through libsrtp, RTCP through `secure_rtcp`, bounds, handover
+
+To learn what is in the packets:
+
+* `rtp`           the RTP header, and quick looks into a raw packet
+"""
