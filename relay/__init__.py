@@ -1,1 +1,16 @@
-"""relay."""
+"""The relay: owns the public UDP port and takes every datagram to the transceiver that its session lives on.
+
+It decrypts nothing and decides little: a STUN request names its transceiver (`stun.credentials`), and everything else
+from the same address follows it. What it keeps is a small table that it can lose at any moment.
+
+Read in this order:
+
+* `hop`       how relay and transceiver talk: header, sealed control messages, the two ends of a link
+* `udp`       sockets, drained and filled in batches
+* `tags`      the flow tag: why the way back needs no table, and why a transceiver cannot pick an address
+* `drops`     every reason for which a datagram is not forwarded
+* `budgets`   what one source, and one token, may cost
+* `flows`     who may claim a client's address, for how long, and who wins
+* `forwarder` the sans-IO core: datagrams in, datagrams out
+* `worker`    the loop around it, on Trio
+"""

@@ -1,0 +1,142 @@
+"""UDP sockets: large buffers, marked for low delay, drained and filled in batches without ever blocking.
+
+Both the relay and the transceiver's workers read all that has arrived (up to a limit, so that timers and other sockets
+get their turn), work on it inline, and write all that came of it. Only the wait in front of a batch is asynchronous:
+
+    await trio.lowlevel.wait_readable(sock)
+    for data, source in drain(sock, limit): …
+    send_batch(sock, datagrams, drops)
+
+Measured on loopback with 160-byte datagrams (Python 3.11, µs a datagram, system call included): `recvfrom` into a list
+1.17, `recvfrom_into` one buffer and a copy 1.25, a callback for each datagram 1.14. The list is as fast as anything,
+and it is the shape that `recvmmsg` will fill.
+
+An IPv6 socket here takes IPv6 only: a wildcard of each family is two sockets, and no IPv4-mapped address exists.
+"""
+
+import enum
+import socket
+from collections.abc import Callable, Iterable
+
+from wire.core import Address, Drops
+
+__all__ = ["BATCH", "MAX_DATAGRAM", "UdpDropReason", "address_of", "canonical", "drain", "open_udp", "send_batch"]
+
+MAX_DATAGRAM = 2048
+"""Longest datagram that is read whole, in bytes. What crosses the Internet unfragmented is shorter than 1500; a longer
+one is read cut to `MAX_DATAGRAM + 1` bytes, which tells its reader that it was too long."""
+
+BATCH = 64
+"""How many datagrams to take before others get their turn: well under a millisecond of work."""
+
+BUFFER_SIZE = 4 << 20
+"""What we ask the kernel to hold in each direction, in bytes: about 10,000 small datagrams, tenths of a second."""
+
+# RFC 4594 §4.1, RFC 8837 §5: telephony media is marked Expedited Forwarding (46), the upper six bits of the field.
+_DSCP_EF = 46 << 2
+
+
+class UdpDropReason(enum.StrEnum):
+    """Why a datagram was not sent."""
+
+    SEND_BUFFER_FULL = "send-buffer-full"
+    """The kernel holds as much as it will; waiting would delay everybody behind it."""
+    UNSENDABLE = "unsendable"
+    """The kernel refuses it: no route, too long, port 0, forbidden by a filter."""
+
+
+def open_udp(host: str, port: int, *, on_warning: Callable[[str], object]) -> socket.socket:
+    """Open and bind a UDP socket that never blocks.
+
+    Args:
+        host: IP address to bind, IPv4 or IPv6; `0.0.0.0` or `::` for any.
+        port: port to bind; 0 lets the kernel choose.
+        on_warning: called with a sentence for the operator when the kernel grants less than was asked for.
+
+    Raises:
+        OSError: the address is not an IP address of this machine, or is taken.
+    """
+    is_ipv6 = ":" in host
+    sock = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        if is_ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _enlarge(sock, socket.SO_RCVBUF, "receive", "rmem_max", on_warning)
+        _enlarge(sock, socket.SO_SNDBUF, "send", "wmem_max", on_warning)
+        _mark(sock, is_ipv6, on_warning)
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def address_of(sock: socket.socket) -> Address:
+    """The address that a socket is bound to, as a pair for either family."""
+    host, port = sock.getsockname()[:2]
+    return host, port
+
+
+def canonical(address: Address) -> Address:
+    """Spell an IP address as the kernel does, so that it compares equal to a datagram's source.
+
+    Raises:
+        OSError: not an IP address.
+    """
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    return socket.inet_ntop(family, socket.inet_pton(family, address[0])), address[1]
+
+
+def drain(sock: socket.socket, limit: int = BATCH) -> list[tuple[bytes, Address]]:
+    """Take the datagrams that have arrived, at most `limit`, each with its source as (host, port)."""
+    received: list[tuple[bytes, Address]] = []
+    append, receive = received.append, sock.recvfrom
+    try:
+        for _ in range(limit):
+            append(receive(MAX_DATAGRAM + 1))
+    except BlockingIOError:
+        pass
+    except ConnectionError:
+        pass  # some systems report here that an earlier datagram was refused
+    if sock.family == socket.AF_INET6:
+        return [(data, source[:2]) for data, source in received]
+    return received
+
+
+def send_batch(sock: socket.socket, datagrams: Iterable[tuple[bytes, Address]], drops: Drops) -> None:
+    """Send datagrams; one that the kernel does not take at once is dropped and counted, never waited for.
+
+    Args:
+        sock: from `open_udp`.
+        datagrams: each with its destination, an IP address of the socket's family.
+        drops: counts by `UdpDropReason`.
+    """
+    send = sock.sendto
+    for data, destination in datagrams:
+        try:
+            send(data, destination)
+        except BlockingIOError:
+            drops[UdpDropReason.SEND_BUFFER_FULL] += 1
+        except OSError:
+            drops[UdpDropReason.UNSENDABLE] += 1
+
+
+def _enlarge(sock: socket.socket, option: int, name: str, sysctl: str, on_warning: Callable[[str], object]) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_SIZE)
+    granted = sock.getsockopt(socket.SOL_SOCKET, option)  # Linux tells twice of what it grants, to cover its overhead
+    if granted < BUFFER_SIZE:
+        on_warning(
+            f"the kernel grants a UDP {name} buffer of {granted} bytes, {BUFFER_SIZE} were asked for; "
+            f"raise net.core.{sysctl}, or bursts will be lost"
+        )
+
+
+def _mark(sock: socket.socket, is_ipv6: bool, on_warning: Callable[[str], object]) -> None:
+    try:
+        if is_ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_EF)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_EF)
+    except OSError as error:
+        on_warning(f"datagrams are not marked for low delay (DSCP EF): {error}")
