@@ -2,10 +2,13 @@
 
 Read in this order:
 
-* `model`    every key there is, as records; their docstrings are the documentation that `trio-voice config` prints
-* `values`   one value at a time: addresses, URLs, networks, and what a wrong one is told
-* `sources`  the TOML file and the `TRIO_VOICE_…` variables, merged into one tree
-* `load`     the tree becomes a `Config`; all errors are collected, each with its key and what would be right
-* `embedded` the configuration of `trio-voice serve` without a role: everything on this machine
-* `example`  the annotated example file, printed from the model
+* `model`      every key there is, as records; their docstrings are the documentation that `trio-voice config` prints
+* `catalogue`  the same keys as a list, with variable, default and explanation, read from the model
+* `problems`   what is wrong with a key, and what would be right
+* `values`     one value at a time: addresses, URLs, networks, and what a wrong one is told
+* `sources`    the TOML file and the `TRIO_VOICE_...` variables, each as a tree
+* `embedded`   the tree below those two for `trio-voice serve` without a role: everything on this machine
+* `load`       the trees become one `Config`, with all problems at once
+* `check`      the rules that need more than one value, or know a key's meaning
+* `example`    the annotated example file, printed from the catalogue
 """

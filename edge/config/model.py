@@ -7,6 +7,7 @@ variable that overrides it is `TRIO_VOICE_SIGNAL_LISTEN`. The "Attributes" secti
 Addresses are `(host, port)` pairs here and "HOST:PORT" in the file.
 """
 
+import enum
 from ipaddress import IPv4Network, IPv6Network
 
 import attrs
@@ -22,6 +23,7 @@ __all__ = [
     "RegionConfig",
     "RelayConfig",
     "RelayIngress",
+    "Role",
     "SignalConfig",
     "SignalIngress",
     "TransceiverConfig",
@@ -29,6 +31,14 @@ __all__ = [
 ]
 
 Network = IPv4Network | IPv6Network
+
+
+class Role(enum.StrEnum):
+    """A tier that a process can run; without one it runs all three."""
+
+    SIGNAL = "signal"
+    RELAY = "relay"
+    TRANSCEIVER = "transceiver"
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +75,7 @@ class HttpLimits:
 
 @attrs.frozen(kw_only=True)
 class RegionConfig:
-    """A region that ingresses and transceivers name.
+    """A region that ingresses and transceivers name; in short form "NAME" or "NAME=LATITUDE/LONGITUDE".
 
     Attributes:
         name: a short name of your choice, such as "eu-west".
@@ -145,7 +155,7 @@ class SignalConfig:
 
 @attrs.frozen(kw_only=True)
 class RelayIngress:
-    """A public UDP address of a relay; in short form "ID=IP:PORT", or "ID=IP:PORT/IP:PORT" with the address to bind.
+    """A public UDP address of a relay; in short form "ID=IP:PORT" or "ID=IP:PORT/BIND_IP:BIND_PORT".
 
     Attributes:
         id: number of the ingress, 1 to 65535, unique in the fleet.
@@ -164,7 +174,7 @@ class RelayConfig:
 
     Attributes:
         hop: IP address and UDP port to bind for the traffic with transceivers; never the public one.
-        ingresses: public addresses.
+        ingresses: public addresses of this relay, each with a socket of its own.
         transceivers: hop addresses ("HOST:PORT") of the transceivers; a host may be a name, resolved at start and at
             every reload.
         http: IP address and TCP port of /healthz, /readyz and /metrics; left out, there is none.
@@ -206,8 +216,8 @@ class Config:
     """All that a process is told.
 
     Attributes:
-        keys: key bundle of the role, or a folder that holds signal.keys, relay.keys and transceiver.keys, both as
-            `trio-voice keys new` writes them. `trio-voice serve` without a role makes keys of its own when left out.
+        keys: path of the role's key bundle, or a folder that holds signal.keys, relay.keys and transceiver.keys, both
+            as `trio-voice keys new` writes them. `trio-voice serve` without a role makes keys of its own when left out.
         log: logging.
         signal: the signal tier; None when this process does not run it.
         relay: the relay tier; None when this process does not run it.

@@ -1,0 +1,254 @@
+"""The rules that need more than one value, or know what a key means."""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edge.config.model import Config, HttpLimits, LogConfig, RelayConfig, Role, SignalConfig, TransceiverConfig
+from edge.config.problems import Problem, describe
+from edge.config.values import format_address, is_ip
+from wire.core import Address
+
+__all__ = ["BACKENDS", "LOG_FORMATS", "LOG_LEVELS", "check", "is_loopback", "roles_of", "warnings_about"]
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "text", "json")
+BACKENDS = ("echo",)
+
+
+def roles_of(config: Config) -> tuple[Role, ...]:
+    """List the roles that a process with this configuration runs."""
+    sections = {Role.SIGNAL: config.signal, Role.RELAY: config.relay, Role.TRANSCEIVER: config.transceiver}
+    return tuple(role for role, section in sections.items() if section is not None)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host."""
+    return host == "localhost" or (is_ip(host) and ip_address(host).is_loopback)
+
+
+def check(config: Config) -> Iterator[Problem]:
+    """Find everything that is wrong with a configuration whose values are well formed."""
+    yield from _check_log(config.log)
+    runs_all = len(roles_of(config)) == len(Role)
+    if config.signal:
+        yield from _check_signal(config.signal, needs_transceivers=not runs_all)
+    if config.relay:
+        yield from _check_relay(config.relay, needs_transceivers=not runs_all)
+    if config.transceiver:
+        yield from _check_transceiver(config.transceiver)
+    if config.relay and config.transceiver and config.relay.max_call < config.transceiver.max_call:
+        found = f"found {config.relay.max_call:g}"
+        yield Problem(
+            "relay.max_call", found, f"It must be at least transceiver.max_call, {config.transceiver.max_call:g}."
+        )
+    if not runs_all and not config.keys:
+        right = 'Give the path of the key bundle of this role; `trio-voice keys new DIR` writes it to "DIR/ROLE.keys".'
+        yield Problem("keys", "it is missing", right)
+
+
+def warnings_about(config: Config) -> Iterator[str]:
+    """Find what works, but is probably not meant."""
+    signal = config.signal
+    if signal and not signal.api_keys and not is_loopback(signal.listen[0]):
+        yield (
+            f"signal.listen is {format_address(signal.listen)}, but without signal.api_keys only callers on this "
+            "machine are served"
+        )
+    if signal and not is_loopback(signal.listen[0]) and not signal.tls_certificate and not signal.trusted_proxies:
+        yield (
+            "signal speaks plain HTTP on an address that others reach: browsers allow the microphone only on HTTPS "
+            "pages; set signal.tls_certificate and signal.tls_key, or put a proxy before it"
+        )
+    if config.transceiver and not is_loopback(config.transceiver.control[0]):
+        yield (
+            f"transceiver.control is {format_address(config.transceiver.control)}: its HTTP is authenticated but not "
+            "encrypted; keep it inside a private network"
+        )
+
+
+def _check_log(log: LogConfig) -> Iterator[Problem]:
+    yield from _one_of("log.level", log.level, LOG_LEVELS)
+    yield from _one_of("log.format", log.format, LOG_FORMATS)
+
+
+def _check_signal(signal: SignalConfig, *, needs_transceivers: bool) -> Iterator[Problem]:
+    yield from _ip("signal.listen", signal.listen)
+    yield from _check_limits(signal.limits)
+    yield from _check_tls(signal)
+    yield from _check_access(signal)
+    yield from _at_least("signal.ingress_count", signal.ingress_count, 1)
+    if needs_transceivers and not signal.transceivers:
+        right = 'List the control addresses of the transceivers, such as ["http://10.0.0.3:7080"].'
+        yield Problem("signal.transceivers", "there is none", right)
+    if not signal.ingresses:
+        right = 'List the public addresses of the relays, such as ["1=203.0.113.5:3478"].'
+        yield Problem("signal.ingresses", "there is none", right)
+    for index, ingress in enumerate(signal.ingresses):
+        key = f"signal.ingresses[{index}]"
+        yield from _ingress_id(key, ingress.id, [item.id for item in signal.ingresses[:index]])
+        yield from _public("signal", key, ingress.advertise)
+    for index, transceiver in enumerate(signal.transceivers):
+        yield from _base_url(f"signal.transceivers[{index}].url", transceiver.url)
+    yield from _check_regions(signal)
+    if len(signal.location_headers) not in {0, 2}:
+        right = 'Name two headers, of the latitude and of the longitude: ["CF-IPLatitude", "CF-IPLongitude"].'
+        yield Problem("signal.location_headers", f"found {len(signal.location_headers)} names", right)
+    elif signal.location_headers and not signal.trusted_proxies:
+        right = "Name the networks of the proxies that set signal.location_headers; nobody else is believed."
+        yield Problem("signal.trusted_proxies", "there is none", right)
+
+
+def _check_limits(limits: HttpLimits) -> Iterator[Problem]:
+    yield from _at_least("signal.limits.max_connections", limits.max_connections, 1)
+    yield from _at_least("signal.limits.max_header_bytes", limits.max_header_bytes, 1024)
+    yield from _at_least("signal.limits.max_body_bytes", limits.max_body_bytes, 4096)
+    yield from _more_than_zero("signal.limits.request_timeout", limits.request_timeout)
+    yield from _more_than_zero("signal.limits.idle_timeout", limits.idle_timeout)
+
+
+def _check_tls(signal: SignalConfig) -> Iterator[Problem]:
+    files = {"signal.tls_certificate": signal.tls_certificate, "signal.tls_key": signal.tls_key}
+    if (signal.tls_certificate is None) != (signal.tls_key is None):
+        missing = "signal.tls_key" if signal.tls_key is None else "signal.tls_certificate"
+        yield Problem(missing, "it is missing", "HTTPS needs both signal.tls_certificate and signal.tls_key.")
+    for key, name in files.items():
+        if name is not None and not Path(name).is_file():
+            yield Problem(key, f"there is no file {describe(name)}", "Give the path of a PEM file.")
+
+
+def _check_access(signal: SignalConfig) -> Iterator[Problem]:
+    for index, key in enumerate(signal.api_keys):
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            right = "A key is sent in a header: printable ASCII, without spaces."
+            yield Problem(f"signal.api_keys[{index}]", "it has characters that a header cannot carry", right)
+    for index, origin in enumerate(signal.allowed_origins):
+        if origin == "*":
+            if not signal.api_keys:
+                right = "Set signal.api_keys before any web page may call, or name the pages."
+                yield Problem(f"signal.allowed_origins[{index}]", 'found "*" without API keys', right)
+        elif not _is_origin(origin):
+            right = 'An origin is a scheme, a host and at most a port: "https://app.example.com".'
+            yield Problem(f"signal.allowed_origins[{index}]", f"found {describe(origin)}", right)
+    for index, host in enumerate(signal.allowed_hosts):
+        if "/" in host or "@" in host or " " in host:
+            right = 'A host is a name, at most with a port: "voice.example.com".'
+            yield Problem(f"signal.allowed_hosts[{index}]", f"found {describe(host)}", right)
+
+
+def _check_regions(signal: SignalConfig) -> Iterator[Problem]:
+    names = [region.name for region in signal.regions]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            found = f"found {describe(name)} again"
+            yield Problem(f"signal.regions[{index}].name", found, "A region has one entry.")
+    used = [(f"signal.ingresses[{index}].region", item.region) for index, item in enumerate(signal.ingresses)]
+    used += [(f"signal.transceivers[{index}].region", item.region) for index, item in enumerate(signal.transceivers)]
+    for key, wanted in used:
+        if wanted is not None and wanted not in names:
+            known = f"The regions are: {', '.join(names)}." if names else "Add it to signal.regions; there is none yet."
+            yield Problem(key, f"found {describe(wanted)}, which is no region", known)
+
+
+def _check_relay(relay: RelayConfig, *, needs_transceivers: bool) -> Iterator[Problem]:
+    yield from _ip("relay.hop", relay.hop)
+    if relay.http:
+        yield from _ip("relay.http", relay.http)
+    if not relay.ingresses:
+        right = 'List the public addresses of this relay, such as ["1=203.0.113.5:3478"].'
+        yield Problem("relay.ingresses", "there is none", right)
+    bound = {relay.hop: "relay.hop"}
+    for index, ingress in enumerate(relay.ingresses):
+        key = f"relay.ingresses[{index}]"
+        yield from _ingress_id(key, ingress.id, [item.id for item in relay.ingresses[:index]])
+        yield from _public("relay", key, ingress.advertise)
+        yield from _ip(f"{key}.bind", ingress.bind)
+        if is_ip(ingress.advertise[0]) and (":" in ingress.advertise[0]) != (":" in ingress.bind[0]):
+            right = f"It must be of the same family as {key}.advertise, {format_address(ingress.advertise)}."
+            yield Problem(f"{key}.bind", f"found {format_address(ingress.bind)}", right)
+        if ingress.bind[1] and ingress.bind in bound:
+            found = f"{format_address(ingress.bind)} is taken by {bound[ingress.bind]}"
+            right = "Each needs an address of its own; set `bind` to the one that clients' datagrams arrive at."
+            yield Problem(f"{key}.bind", found, right)
+        bound.setdefault(ingress.bind, f"{key}.bind")
+    if needs_transceivers and not relay.transceivers:
+        right = 'List the hop addresses of the transceivers, such as ["10.0.0.3:7001"].'
+        yield Problem("relay.transceivers", "there is none", right)
+    for index, (host, port) in enumerate(relay.transceivers):
+        if not port or host in {"0.0.0.0", "::"}:  # noqa: S104 - refused, not bound
+            right = "Give the address that the transceiver is reached at, with its port."
+            yield Problem(f"relay.transceivers[{index}]", f"found {format_address((host, port))}", right)
+    yield from _at_least("relay.max_flows", relay.max_flows, 1)
+    yield from _more_than_zero("relay.max_call", relay.max_call)
+
+
+def _check_transceiver(transceiver: TransceiverConfig) -> Iterator[Problem]:
+    yield from _ip("transceiver.hop", transceiver.hop)
+    yield from _ip("transceiver.control", transceiver.control)
+    if not 0 <= transceiver.cluster <= 65_535:
+        yield Problem("transceiver.cluster", f"found {transceiver.cluster}", "It should be 0 to 65535.")
+    yield from _one_of("transceiver.backend", transceiver.backend, BACKENDS)
+    yield from _more_than_zero("transceiver.max_call", transceiver.max_call)
+    yield from _more_than_zero("transceiver.connect_timeout", transceiver.connect_timeout)
+
+
+def _one_of(key: str, value: str, allowed: Sequence[str]) -> Iterator[Problem]:
+    if value not in allowed:
+        names = [f'"{name}"' for name in allowed]
+        right = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+        yield Problem(key, f"found {describe(value)}", f"It should be {right}.")
+
+
+def _at_least(key: str, value: int, minimum: int) -> Iterator[Problem]:
+    if value < minimum:
+        yield Problem(key, f"found {value}", f"It should be at least {minimum}.")
+
+
+def _more_than_zero(key: str, value: float) -> Iterator[Problem]:
+    if value <= 0:
+        yield Problem(key, f"found {value:g}", "It should be more than 0 seconds.")
+
+
+def _ip(key: str, address: Address) -> Iterator[Problem]:
+    host, port = address
+    if not is_ip(host):
+        instead = format_address(("127.0.0.1" if host == "localhost" else "0.0.0.0", port))  # noqa: S104 - advice
+        yield Problem(key, f"found the name {describe(host)}", f'It should be an IP address, such as "{instead}".')
+
+
+def _public(section: str, key: str, address: Address) -> Iterator[Problem]:
+    host, port = address
+    right = f'It goes into answers, so it must be an IP address that clients reach ("203.0.113.5:{port or 3478}").'
+    if not is_ip(host):
+        yield Problem(f"{key}.advertise", f"found the name {describe(host)}", right)
+    elif ip_address(host).is_unspecified or ip_address(host).is_multicast:
+        yield Problem(f"{key}.advertise", f"found {format_address(address)}", right)
+    elif not port:
+        yield Problem(f"{key}.advertise", "found port 0", f"Clients need to know the {section}'s port: 3478 is usual.")
+
+
+def _ingress_id(key: str, number: int, earlier: Sequence[int]) -> Iterator[Problem]:
+    if not 1 <= number <= 65_535:
+        yield Problem(f"{key}.id", f"found {number}", "It should be 1 to 65535.")
+    elif number in earlier:
+        yield Problem(f"{key}.id", f"found {number} again", "Each ingress of the fleet has a number of its own.")
+
+
+def _base_url(key: str, url: str) -> Iterator[Problem]:
+    right = 'It should be the base URL of a control address, such as "http://10.0.0.3:7080".'
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number
+        usable = None
+    if not usable or parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+        yield Problem(key, f"found {describe(url)}", right)
+
+
+def _is_origin(origin: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+        return bool(parts.hostname) and origin.lower() == f"{parts.scheme}://{parts.netloc.lower()}"
+    except ValueError:
+        return False

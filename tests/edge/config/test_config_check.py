@@ -1,0 +1,130 @@
+"""The rules between values: each problem names its key and what would be right."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.config.check import check, warnings_about
+from edge.config.load import load, structure
+from edge.config.model import Role
+from edge.config.problems import ConfigError
+from edge.config.sources import merge
+
+GOOD = {
+    "keys": "keys",
+    "signal": {"ingresses": ["1=203.0.113.5:3478"], "transceivers": ["http://10.0.0.3:7080"]},
+    "relay": {"ingresses": ["1=203.0.113.5:3478"], "transceivers": ["10.0.0.3:7001"]},
+    "transceiver": {},
+}
+
+
+def problems(change: dict) -> list[str]:
+    return [str(problem) for problem in check(structure(merge(GOOD, change)))]
+
+
+def test_a_good_configuration_has_no_problem() -> None:
+    assert problems({}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "start", "end"),
+    [
+        ({"log": {"level": "loud"}}, 'log.level: found "loud".', 'or "error".'),
+        ({"log": {"format": "xml"}}, 'log.format: found "xml".', 'or "json".'),
+        ({"signal": {"listen": "localhost:1"}}, "signal.listen: found the name", '"127.0.0.1:1".'),
+        ({"signal": {"ingress_count": 0}}, "signal.ingress_count: found 0.", "at least 1."),
+        ({"signal": {"ingresses": []}}, "signal.ingresses: there is none.", '"1=203.0.113.5:3478"].'),
+        ({"signal": {"ingresses": ["0=203.0.113.5:1"]}}, "signal.ingresses[0].id: found 0.", "1 to 65535."),
+        ({"signal": {"ingresses": ["1=0.0.0.0:1"]}}, "signal.ingresses[0].advertise: found 0.0.0.0:1.", ':1").'),
+        ({"signal": {"ingresses": ["1=example.com:1"]}}, "signal.ingresses[0].advertise: found the name", ':1").'),
+        ({"signal": {"ingresses": ["1=203.0.113.5:0"]}}, "signal.ingresses[0].advertise: found port 0.", "usual."),
+        ({"signal": {"transceivers": ["10.0.0.3:7080"]}}, "signal.transceivers[0].url: found", ':7080".'),
+        ({"signal": {"transceivers": ["http://a/path"]}}, "signal.transceivers[0].url: found", ':7080".'),
+        ({"signal": {"transceivers": ["http://a:x"]}}, "signal.transceivers[0].url: found", ':7080".'),
+        ({"signal": {"transceivers": ["http://a@eu"]}}, 'signal.transceivers[0].region: found "eu"', "none yet."),
+        (
+            {"signal": {"ingresses": ["1=203.0.113.5:1@us"], "regions": ["eu"]}},
+            'signal.ingresses[0].region: found "us"',
+            "The regions are: eu.",
+        ),
+        ({"signal": {"regions": ["eu", "eu=1/2"]}}, 'signal.regions[1].name: found "eu" again.', "one entry."),
+        ({"signal": {"location_headers": ["X"]}}, "signal.location_headers: found 1 names.", 'ude"].'),
+        ({"signal": {"location_headers": ["X", "Y"]}}, "signal.trusted_proxies: there is none.", "believed."),
+        ({"signal": {"allowed_origins": ["*"]}}, 'signal.allowed_origins[0]: found "*"', "name the pages."),
+        ({"signal": {"allowed_origins": ["app.example"]}}, "signal.allowed_origins[0]: found", 'example.com".'),
+        ({"signal": {"allowed_origins": ["https://a/"]}}, "signal.allowed_origins[0]: found", 'example.com".'),
+        ({"signal": {"allowed_hosts": ["https://a"]}}, "signal.allowed_hosts[0]: found", 'example.com".'),
+        ({"signal": {"api_keys": ["two words"]}}, "signal.api_keys[0]: it has characters", "without spaces."),
+        ({"signal": {"tls_key": __file__}}, "signal.tls_certificate: it is missing.", "signal.tls_key."),
+        ({"signal": {"limits": {"max_body_bytes": 1}}}, "signal.limits.max_body_bytes: found 1.", "4096."),
+        ({"signal": {"limits": {"idle_timeout": 0}}}, "signal.limits.idle_timeout: found 0.", "0 seconds."),
+        ({"relay": {"ingresses": []}}, "relay.ingresses: there is none.", '3478"].'),
+        ({"relay": {"hop": "relay:7000"}}, "relay.hop: found the name", '"0.0.0.0:7000".'),
+        ({"relay": {"http": "localhost:1"}}, "relay.http: found the name", '"127.0.0.1:1".'),
+        (
+            {"relay": {"ingresses": ["1=203.0.113.5:1", "1=203.0.113.6:2"]}},
+            "relay.ingresses[1].id: found 1 again.",
+            "of its own.",
+        ),
+        (
+            {"relay": {"ingresses": ["1=203.0.113.5:1", "2=203.0.113.6:1"]}},
+            "relay.ingresses[1].bind: 0.0.0.0:1 is taken by relay.ingresses[0].bind.",
+            "arrive at.",
+        ),
+        (
+            {"relay": {"ingresses": ["1=203.0.113.5:7000"]}},
+            "relay.ingresses[0].bind: 0.0.0.0:7000 is taken by relay.hop.",
+            "arrive at.",
+        ),
+        (
+            {"relay": {"ingresses": ["1=[2001:db8::1]:1/0.0.0.0:1"]}},
+            "relay.ingresses[0].bind: found 0.0.0.0:1.",
+            "[2001:db8::1]:1.",
+        ),
+        ({"relay": {"transceivers": ["10.0.0.3:0"]}}, "relay.transceivers[0]: found 10.0.0.3:0.", "its port."),
+        ({"relay": {"transceivers": ["0.0.0.0:1"]}}, "relay.transceivers[0]: found 0.0.0.0:1.", "its port."),
+        ({"relay": {"max_flows": 0}}, "relay.max_flows: found 0.", "at least 1."),
+        ({"relay": {"max_call": 60}}, "relay.max_call: found 60.", "transceiver.max_call, 7200."),
+        ({"transceiver": {"cluster": 65536}}, "transceiver.cluster: found 65536.", "0 to 65535."),
+        ({"transceiver": {"backend": "parrot"}}, 'transceiver.backend: found "parrot".', 'It should be "echo".'),
+        ({"transceiver": {"max_call": -1, "connect_timeout": 1}}, "transceiver.max_call: found -1.", "0 seconds."),
+    ],
+)
+def test_each_rule(change: dict, start: str, end: str) -> None:
+    (problem,) = problems(change)
+    assert problem.startswith(start)
+    assert problem.endswith(end)
+
+
+def test_tls_files_must_be_there(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.pem")
+    found = problems({"signal": {"tls_certificate": __file__, "tls_key": missing}})
+    assert found == [f'signal.tls_key: there is no file "{missing}". Give the path of a PEM file.']
+
+
+@pytest.mark.parametrize(
+    ("role", "keys"),
+    [
+        (Role.SIGNAL, ["signal.transceivers", "signal.ingresses", "keys"]),
+        (Role.RELAY, ["relay.ingresses", "relay.transceivers", "keys"]),
+        (Role.TRANSCEIVER, ["keys"]),
+    ],
+)
+def test_a_role_alone_says_what_it_needs(role: Role, keys: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(environ={}, role=role)
+    assert [problem.key for problem in caught.value.problems] == keys
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"signal": {"listen": "0.0.0.0:8080", "tls_certificate": "x"}}, "only callers on this machine"),
+        ({"signal": {"listen": "0.0.0.0:8080", "api_keys": ["k"]}}, "plain HTTP"),
+        ({"transceiver": {"control": "10.0.0.3:7080"}}, "not encrypted"),
+    ],
+)
+def test_what_is_probably_not_meant_is_warned_of(change: dict, words: str) -> None:
+    (warning,) = warnings_about(structure(merge(GOOD, change)))
+    assert words in warning
+    assert list(warnings_about(structure(GOOD))) == []

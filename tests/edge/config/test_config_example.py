@@ -1,0 +1,58 @@
+"""The example file is complete, and everything it shows is accepted."""
+
+import re
+import tomllib
+
+import pytest
+
+from edge.config.catalogue import all_keys
+from edge.config.check import check
+from edge.config.example import EXAMPLES, example_file
+from edge.config.load import load, structure
+from edge.config.model import Role
+
+
+def test_every_key_is_explained_and_shown_with_its_variable() -> None:
+    text = example_file()
+    for key in all_keys():
+        assert len(key.explanation) > 20, key.dotted
+        assert f"\n# {key.variable}\n#{key.path[-1]} = " in text
+
+
+def test_the_example_as_printed_changes_nothing() -> None:
+    assert [part for part in tomllib.loads(example_file()) if part not in {"log", *Role}] == []
+
+
+def test_the_example_with_every_key_set_is_accepted() -> None:
+    tree = tomllib.loads(re.sub(r"^#(\w+ = )", r"\1", example_file(), flags=re.MULTILINE))
+    config = structure(tree)
+    assert [problem.key for problem in check(config)] == ["signal.tls_certificate", "signal.tls_key"], "no such files"
+
+
+def test_defaults_are_shown_as_they_are() -> None:
+    tree = tomllib.loads(re.sub(r"^#(\w+ = )", r"\1", example_file(), flags=re.MULTILINE))
+    for key in all_keys():
+        if key.dotted in EXAMPLES:
+            continue
+        table = tree
+        for part in key.path[:-1]:
+            table = table[part]
+        shown = load(
+            environ={},
+            defaults={"relay": {"ingresses": ["1=127.0.0.1:1"]}},
+            options=tree | {"signal": {**tree["signal"], "tls_certificate": __file__, "tls_key": __file__}},
+        ).config
+        for part in key.path:
+            shown = getattr(shown, part)
+        assert shown == key.default, key.dotted
+
+
+@pytest.mark.parametrize("role", Role)
+def test_one_role_is_shown_alone(role: Role) -> None:
+    sections = set(tomllib.loads(example_file(role)))
+    assert sections == {"log", role.value}
+
+
+def test_variables_are_unambiguous() -> None:
+    variables = [key.variable for key in all_keys()]
+    assert len(set(variables)) == len(variables)
