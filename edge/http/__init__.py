@@ -12,6 +12,8 @@ order:
 * `tls`         certificates from files, replaced without a restart
 * `routing`     a table of methods and paths
 * `static`      files that are read once and served from memory
+* `bearer`      keys compared in constant time
+* `health`      `/healthz`, `/readyz`, `/metrics`
 
 A handler answers with a whole `Response`. WebSockets come later: a handler will then be able to answer with an upgrade
 instead, and `connection` will hand it the stream and the bytes that h11 has not consumed.

@@ -1,0 +1,17 @@
+"""The control API: how signal asks a transceiver for calls. HTTP and JSON, with a bearer key that both derive.
+
+Read in this order:
+
+* `messages`  the JSON of both directions, read and written
+* `server`    the transceiver's end: a handler over its `Calls`
+* `client`    signal's end: the same commands, and the same exceptions
+
+| request                                       | answer                                                              |
+|-----------------------------------------------|---------------------------------------------------------------------|
+| `POST /control/v1/calls`                      | 201 `{call_id, answer}`; 400 `invalid_offer`; 503 `overloaded`      |
+| `DELETE /control/v1/calls/{call_id}?owner=…`  | 200 `{}`; 404 `call_id_not_found`; 403 `not_owner`                  |
+| `GET /control/v1/calls/{call_id}?owner=…`     | 200 and the call's state; 404; 403                                  |
+| `GET /control/v1/status`                      | 200 and the transceiver's state                                     |
+
+Without `owner` the ownership is not checked: that is for an operator who holds the control key.
+"""

@@ -1,0 +1,142 @@
+"""The JSON of the control API, read and written.
+
+Reading is strict: a field that is missing or of another type is an error that names it. What is not known is ignored,
+so that either end may be updated first.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import TypeVar
+
+import attrs
+
+from transceiver.calls import AnswerIngress, CreatedCall
+
+__all__ = ["BadMessage", "CallRequest", "TransceiverStatus", "read_created_call", "read_object"]
+
+Field = TypeVar("Field", str, int, bool, list[object])
+
+
+class BadMessage(ValueError):  # noqa: N818 - named for what came, like an HTTP reason
+    """The JSON does not say what it should; the text names the field."""
+
+
+@attrs.frozen(kw_only=True)
+class CallRequest:
+    """What signal asks a transceiver for.
+
+    Attributes:
+        offer: the client's SDP.
+        owner: digest of the key that the caller showed; empty without keys.
+        ingresses: relay addresses for the answer, the preferred one first.
+    """
+
+    offer: str
+    owner: str
+    ingresses: tuple[AnswerIngress, ...]
+
+    def to_json(self) -> bytes:
+        """Write it."""
+        ingresses = [
+            {"id": each.id, "host": each.host, "port": each.port, "priority": each.priority} for each in self.ingresses
+        ]
+        return json.dumps({"offer": self.offer, "owner": self.owner, "ingresses": ingresses}).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "CallRequest":
+        """Read it.
+
+        Raises:
+            BadMessage: a field is missing or wrong, or there is no ingress.
+        """
+        fields = read_object(data)
+        ingresses = tuple(_read_ingress(each) for each in _take(fields, "ingresses", list))
+        if not ingresses:
+            raise BadMessage("ingresses: at least one is needed")
+        return cls(offer=_take(fields, "offer", str), owner=_take(fields, "owner", str), ingresses=ingresses)
+
+
+@attrs.frozen(kw_only=True)
+class TransceiverStatus:
+    """What a transceiver says about itself, as far as signal uses it.
+
+    Attributes:
+        cluster: number of its cluster.
+        incarnation: random number of its process, by which call ids name it.
+        calls: how many calls it has.
+        max_calls: how many it takes; 0 when it does not say.
+        is_ready: whether it takes calls.
+        reason: why it does not.
+    """
+
+    cluster: int
+    incarnation: int
+    calls: int = 0
+    max_calls: int = 0
+    is_ready: bool = True
+    reason: str = ""
+
+    @property
+    def load(self) -> float:
+        """Share of its capacity in use, 0 to 1; 0 when it does not say."""
+        return min(1.0, self.calls / self.max_calls) if self.max_calls > 0 else 0.0
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, object]) -> "TransceiverStatus":
+        """Read it.
+
+        Raises:
+            BadMessage: a field is missing or wrong.
+        """
+        return cls(
+            cluster=_take(fields, "cluster", int),
+            incarnation=_take(fields, "incarnation", int),
+            calls=_take(fields, "calls", int),
+            max_calls=_take(fields, "max_calls", int) if "max_calls" in fields else 0,
+            is_ready=_take(fields, "ready", bool),
+            reason=_take(fields, "reason", str),
+        )
+
+
+def read_created_call(data: bytes) -> CreatedCall:
+    """Read the answer to a `CallRequest`.
+
+    Raises:
+        BadMessage: a field is missing or wrong.
+    """
+    fields = read_object(data)
+    return CreatedCall(call_id=_take(fields, "call_id", str), answer=_take(fields, "answer", str))
+
+
+def read_object(data: bytes) -> dict[str, object]:
+    """Read a JSON object.
+
+    Raises:
+        BadMessage: it is something else.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadMessage(f"not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadMessage("not a JSON object")
+    return value
+
+
+def _read_ingress(value: object) -> AnswerIngress:
+    if not isinstance(value, dict):
+        raise BadMessage("ingresses: each is an object")
+    return AnswerIngress(
+        id=_take(value, "id", int),
+        host=_take(value, "host", str),
+        port=_take(value, "port", int),
+        priority=_take(value, "priority", int),
+    )
+
+
+def _take(fields: Mapping[str, object], name: str, kind: type[Field]) -> Field:
+    value = fields.get(name)
+    # JSON's true is no number, though Python's True is one.
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise BadMessage(f"{name}: missing, or not of type {kind.__name__}")
+    return value

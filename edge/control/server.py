@@ -1,0 +1,118 @@
+"""The transceiver's end of the control API: a handler over its `Calls`."""
+
+import hmac
+import math
+from collections.abc import Iterable
+
+from edge.control.messages import BadMessage, CallRequest
+from edge.http.bearer import BearerKeys
+from edge.http.errors import error_response
+from edge.http.health import HEALTH_PATHS, RenderMetrics, add_health_routes
+from edge.http.limits import HttpLimits
+from edge.http.messages import Request, Response, json_response
+from edge.http.routing import Router
+from transceiver.calls import CallNotFound, Calls, NotOwner, OfferRefused, Overloaded
+
+__all__ = ["CONTROL_LIMITS", "ControlHandler"]
+
+CONTROL_LIMITS = HttpLimits(body_bytes=1_048_576, connections_per_source=1024)
+"""An offer grows when it is written as JSON, and one signal node may hold many connections."""
+
+
+class ControlHandler:
+    """Answers signal.
+
+    The health pages and metrics need no key: the address is inside the operator's network, and probes have none.
+
+    Args:
+        calls: what is controlled.
+        keys: bearer keys, derived from the control keys that are valid now; at least one.
+        render_metrics: the body of `/metrics`.
+
+    Raises:
+        ValueError: there is no key, or an empty one.
+    """
+
+    def __init__(self, calls: Calls, keys: Iterable[str], render_metrics: RenderMetrics = lambda: b"") -> None:
+        self._calls = calls
+        self.replace_keys(keys)
+        self._router = Router()
+        self._router.add("POST", "/control/v1/calls", self._create)
+        self._router.add("GET", "/control/v1/calls/{call_id}", self._describe)
+        self._router.add("DELETE", "/control/v1/calls/{call_id}", self._end)
+        self._router.add("GET", "/control/v1/status", self._status)
+        add_health_routes(self._router, self._not_ready_reason, render_metrics)
+
+    def replace_keys(self, keys: Iterable[str]) -> None:
+        """Accept these keys and no others from here on.
+
+        Raises:
+            ValueError: there is no key, or an empty one; the old ones stay.
+        """
+        bearer = BearerKeys(keys)
+        if not len(bearer):
+            raise ValueError("the control API needs a key")
+        self._bearer = bearer
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request; nothing but health and metrics without a key."""
+        is_open = request.path in HEALTH_PATHS or request.path == "/metrics"
+        if not is_open and self._bearer.holder(request.headers.get("authorization", "")) is None:
+            message = "The control API needs the bearer key that is derived from the control key."
+            return error_response(401, "invalid_control_key", message, headers=(("WWW-Authenticate", "Bearer"),))
+        return await self._router.handle(request)
+
+    def refuse(self, request: Request, response: Response) -> Response:
+        """Leave the server's refusals as they are."""
+        return self._router.refuse(request, response)
+
+    async def _create(self, request: Request) -> Response:
+        try:
+            wanted = CallRequest.from_json(request.body)
+        except BadMessage as error:
+            return error_response(400, "invalid_request", str(error))
+        try:
+            created = await self._calls.create_call(wanted.offer, wanted.ingresses, wanted.owner)
+        except OfferRefused as error:
+            return error_response(400, "invalid_offer", str(error), param="offer")
+        except Overloaded as error:
+            headers = (
+                ("Retry-After", str(math.ceil(error.retry_after))),
+                ("Retry-After-Ms", str(math.ceil(error.retry_after * 1000))),
+            )
+            return error_response(503, "overloaded", "No further call is taken now.", headers=headers)
+        return json_response(201, {"call_id": created.call_id, "answer": created.answer})
+
+    async def _describe(self, request: Request) -> Response:
+        try:
+            state = self._calls.describe_call(request.parameters["call_id"])
+        except CallNotFound:
+            return _call_not_found()
+        owner = request.query.get("owner")
+        if owner is not None and not hmac.compare_digest(str(state["owner"]).encode(), owner.encode()):
+            return _not_owner()
+        return json_response(200, state)
+
+    async def _end(self, request: Request) -> Response:
+        try:
+            await self._calls.end_call(request.parameters["call_id"], request.query.get("owner"))
+        except CallNotFound:
+            return _call_not_found()
+        except NotOwner:
+            return _not_owner()
+        return json_response(200, {})
+
+    async def _status(self, _request: Request) -> Response:
+        return json_response(200, self._calls.status())
+
+    def _not_ready_reason(self) -> str:
+        status = self._calls.status()
+        return "" if status.get("ready") else str(status.get("reason") or "not ready")
+
+
+def _call_not_found() -> Response:
+    return error_response(404, "call_id_not_found", "There is no such call.", param="call_id")
+
+
+def _not_owner() -> Response:
+    return error_response(403, "not_owner", "The call was made with another key.", param="owner")

@@ -1,0 +1,128 @@
+"""Stand-ins that several tiers' tests share: a transceiver's calls, and a network made of memory."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import attrs
+import httpcore
+import pytest
+import trio
+import trio.testing
+
+from edge.http.messages import Handler, Response
+from edge.http.server import HttpServer
+from transceiver.calls import AnswerIngress, CallNotFound, CreatedCall, NotOwner
+
+ANSWER = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+
+
+class FakeCalls:
+    """The calls of a transceiver that never sees a packet."""
+
+    def __init__(self, mint=lambda number: f"rtc_{number}") -> None:
+        self.mint = mint
+        self.calls: dict[str, tuple[str, str, tuple[AnswerIngress, ...]]] = {}
+        self.failure: Exception | None = None
+        self.is_slow = False
+        self.state: dict[str, object] = {
+            "cluster": 3,
+            "incarnation": 77,
+            "workers": 1,
+            "calls": 0,
+            "ready": True,
+            "reason": "",
+        }
+
+    async def create_call(self, offer: str, ingresses: Sequence[AnswerIngress], owner: str) -> CreatedCall:
+        if self.is_slow:
+            await trio.sleep_forever()
+        if self.failure is not None:
+            raise self.failure
+        call_id = self.mint(len(self.calls) + 1)
+        self.calls[call_id] = (offer, owner, tuple(ingresses))
+        return CreatedCall(call_id=call_id, answer=ANSWER)
+
+    async def end_call(self, call_id: str, owner: str | None) -> None:
+        if call_id not in self.calls:
+            raise CallNotFound(call_id)
+        if owner is not None and owner != self.calls[call_id][1]:
+            raise NotOwner(call_id)
+        del self.calls[call_id]
+
+    def describe_call(self, call_id: str) -> Mapping[str, object]:
+        if call_id not in self.calls:
+            raise CallNotFound(call_id)
+        return {"call": call_id, "owner": self.calls[call_id][1], "state": "connecting"}
+
+    def status(self) -> Mapping[str, object]:
+        return self.state | {"calls": len(self.calls)}
+
+
+class _MemoryConnection(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes, timeout=None):  # noqa: ASYNC109 - the names are httpcore's
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def write(self, buffer, timeout=None):  # noqa: ASYNC109 - as above
+        await self._stream.send_all(buffer)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> object:
+        return None
+
+
+class MemoryNetwork(httpcore.AsyncNetworkBackend):
+    """Connects httpcore to handlers by host name, without sockets."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self.servers: dict[str, HttpServer] = {}
+        self.connects = 0
+
+    def add(self, host: str, handler: Handler) -> None:
+        self.servers[host] = HttpServer(handler)
+
+    async def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):  # noqa: ASYNC109
+        self.connects += 1
+        if host not in self.servers:
+            raise httpcore.ConnectError("nobody listens there")
+        ours, theirs = trio.testing.memory_stream_pair()
+        self._nursery.start_soon(self.servers[host].serve_stream, theirs, ("127.0.0.1", 40000))
+        return _MemoryConnection(ours)
+
+
+@pytest.fixture
+def make_calls() -> type[FakeCalls]:
+    return FakeCalls
+
+
+@pytest.fixture
+async def network(nursery: trio.Nursery) -> MemoryNetwork:
+    return MemoryNetwork(nursery)
+
+
+@attrs.frozen
+class Failure:
+    """A failure as a client reads it."""
+
+    status: int
+    code: str
+    message: str
+    headers: dict[str, str]
+
+
+def _read_failure(response: Response) -> Failure:
+    error = json.loads(response.body)["error"]
+    assert set(error) == {"message", "type", "code", "param"}
+    headers = {name.lower(): value for name, value in response.headers}
+    return Failure(response.status, error["code"], error["message"], headers)
+
+
+@pytest.fixture
+def read_failure():
+    """Read a response as a failure, and check the shape that every failure has."""
+    return _read_failure

@@ -1,0 +1,232 @@
+"""Both ends of the control API against each other: every command, and every way to be refused."""
+
+import json
+
+import pytest
+import trio
+
+from edge.control.client import ControlClient, TransceiverUnreachable
+from edge.control.server import ControlHandler
+from edge.http.messages import Request, Response
+from transceiver.calls import AnswerIngress, CallNotFound, NotOwner, OfferRefused, Overloaded
+
+KEY = "5f" * 32
+URL = "http://transceiver:7080"
+INGRESSES = (
+    AnswerIngress(id=1, host="192.0.2.1", port=3478, priority=200),
+    AnswerIngress(id=2, host="2001:db8::1", port=3478, priority=100),
+)
+OFFER = 'v=0\r\ns="ü"\r\n'
+
+
+@pytest.fixture
+async def calls(make_calls, network):
+    calls = make_calls()
+    network.add("transceiver", ControlHandler(calls, [KEY]))
+    return calls
+
+
+@pytest.fixture
+async def client(calls, network):
+    async with ControlClient(URL, KEY, network=network) as client:
+        yield client
+
+
+async def test_a_call_is_made_as_it_was_asked_for(calls, client):
+    created = await client.create_call(OFFER, INGRESSES, "me")
+    assert calls.calls == {created.call_id: (OFFER, "me", INGRESSES)}
+    assert created.answer.startswith("v=0\r\n")
+
+
+async def test_commands_share_a_connection(client, network):
+    for _ in range(5):
+        await client.create_call(OFFER, INGRESSES, "me")
+        await client.status()
+    assert network.connects == 1
+
+
+async def test_a_refused_offer_comes_back_with_its_reason(calls, client):
+    calls.failure = OfferRefused("no ICE credentials")
+    with pytest.raises(OfferRefused, match="no ICE credentials"):
+        await client.create_call(OFFER, INGRESSES, "")
+
+
+async def test_an_overloaded_transceiver_says_when_to_come_back(calls, client):
+    calls.failure = Overloaded(2.5)
+    with pytest.raises(Overloaded) as caught:
+        await client.create_call(OFFER, INGRESSES, "")
+    assert caught.value.retry_after == 2.5
+
+
+async def test_a_call_is_ended_by_its_owner_only(calls, client):
+    created = await client.create_call(OFFER, INGRESSES, "me")
+    with pytest.raises(NotOwner):
+        await client.end_call(created.call_id, "you")
+    with pytest.raises(NotOwner):
+        await client.end_call(created.call_id, "")
+    assert calls.calls
+    await client.end_call(created.call_id, "me")
+    assert not calls.calls
+    with pytest.raises(CallNotFound):
+        await client.end_call(created.call_id, "me")
+
+
+async def test_an_operator_ends_any_call(calls, client):
+    created = await client.create_call(OFFER, INGRESSES, "me")
+    await client.end_call(created.call_id, None)
+    assert not calls.calls
+
+
+async def test_a_call_of_no_owner_belongs_to_whoever_shows_no_key(calls, client):
+    created = await client.create_call(OFFER, INGRESSES, "")
+    with pytest.raises(NotOwner):
+        await client.end_call(created.call_id, "you")
+    await client.end_call(created.call_id, "")
+    assert not calls.calls
+
+
+async def test_a_call_is_described_to_its_owner_only(client):
+    created = await client.create_call(OFFER, INGRESSES, "me")
+    assert (await client.describe_call(created.call_id, "me"))["state"] == "connecting"
+    assert (await client.describe_call(created.call_id, None))["call"] == created.call_id
+    with pytest.raises(NotOwner):
+        await client.describe_call(created.call_id, "you")
+    with pytest.raises(CallNotFound):
+        await client.describe_call("rtc_x", "me")
+
+
+async def test_the_status_tells_identity_readiness_and_load(calls, client):
+    calls.state |= {"max_calls": 4, "ready": False, "reason": "draining", "something": "new"}
+    await client.create_call(OFFER, INGRESSES, "")
+    status = await client.status()
+    assert (status.cluster, status.incarnation, status.is_ready, status.reason) == (3, 77, False, "draining")
+    assert status.load == 0.25
+
+
+async def test_a_transceiver_that_tells_no_capacity_has_no_load(client):
+    await client.create_call(OFFER, INGRESSES, "")
+    assert (await client.status()).load == 0
+
+
+async def test_the_wrong_key_gets_nothing_done(calls, network):
+    async with ControlClient(URL, "00" * 32, network=network) as stranger:
+        with pytest.raises(TransceiverUnreachable, match="401 invalid_control_key"):
+            await stranger.create_call(OFFER, INGRESSES, "")
+        with pytest.raises(TransceiverUnreachable):
+            await stranger.end_call("rtc_1", None)
+        with pytest.raises(TransceiverUnreachable):
+            await stranger.status()
+    assert not calls.calls
+
+
+async def test_keys_are_replaced_without_a_restart(make_calls, network):
+    handler = ControlHandler(make_calls(), [KEY])
+    network.add("transceiver", handler)
+    async with ControlClient(URL, KEY, network=network) as client:
+        await client.status()
+        handler.replace_keys([KEY, "new"])
+        await client.status()
+        handler.replace_keys(["new"])
+        with pytest.raises(TransceiverUnreachable, match="401"):
+            await client.status()
+        client.replace_key("new")
+        await client.status()
+
+
+async def test_a_transceiver_that_is_not_there_is_unreachable(network):
+    async with ControlClient("http://elsewhere:1", KEY, network=network) as client:
+        with pytest.raises(TransceiverUnreachable, match="nobody listens"):
+            await client.status()
+
+
+async def test_a_transceiver_that_does_not_answer_is_unreachable(autojump_clock, calls, client):
+    calls.is_slow = True
+    with pytest.raises(TransceiverUnreachable, match="within 5 seconds"):
+        await client.create_call(OFFER, INGRESSES, "")
+    assert trio.current_time() == pytest.approx(5, abs=0.01)
+    calls.is_slow = False
+    await client.create_call(OFFER, INGRESSES, "")  # the connections that are left still work
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(201, b"<html>"), (201, b'{"call_id": 1, "answer": ""}'), (200, b"{}"), (502, b"<html>"), (503, b'{"error": 1}')],
+)
+async def test_a_server_that_is_no_transceiver_is_unreachable(network, status, body):
+    class Stranger:
+        async def handle(self, _request: Request) -> Response:
+            return Response(status=status, body=body)
+
+        def refuse(self, _request: Request, response: Response) -> Response:
+            return response
+
+    network.add("stranger", Stranger())
+    async with ControlClient("http://stranger", KEY, network=network) as client:
+        with pytest.raises(TransceiverUnreachable):
+            await client.create_call(OFFER, INGRESSES, "")
+        with pytest.raises(TransceiverUnreachable):
+            await client.status()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"owner": "", "ingresses": [{"id":1,"host":"h","port":1,"priority":1}]}', "offer"),
+        (b'{"offer": "", "owner": null, "ingresses": [{"id":1,"host":"h","port":1,"priority":1}]}', "owner"),
+        (b'{"offer": "", "owner": "", "ingresses": []}', "ingresses"),
+        (b'{"offer": "", "owner": "", "ingresses": {}}', "ingresses"),
+        (b'{"offer": "", "owner": "", "ingresses": [1]}', "ingresses"),
+        (b'{"offer": "", "owner": "", "ingresses": [{"id":"1","host":"h","port":1,"priority":1}]}', "id"),
+        (b'{"offer": "", "owner": "", "ingresses": [{"id":1,"host":"h","port":true,"priority":1}]}', "port"),
+    ],
+)
+async def test_nonsense_is_refused_with_the_field_that_is_wrong(make_calls, read_failure, body, field):
+    calls = make_calls()
+    headers = {"authorization": f"Bearer {KEY}"}
+    request = Request(method="POST", path="/control/v1/calls", headers=headers, body=body)
+    failure = read_failure(await ControlHandler(calls, [KEY]).handle(request))
+    assert (failure.status, failure.code) == (400, "invalid_request")
+    assert field in failure.message
+    assert not calls.calls
+
+
+@pytest.mark.parametrize(
+    "header", ["", KEY, f"Basic {KEY}", f"Bearer {KEY[:-1]}", f"Bearer {KEY}0", "Bearer ", "Bearer \xff"]
+)
+async def test_only_the_whole_key_as_bearer_opens(make_calls, read_failure, header):
+    handler = ControlHandler(make_calls(), [KEY])
+    request = Request(method="GET", path="/control/v1/status", headers={"authorization": header})
+    failure = read_failure(await handler.handle(request))
+    assert (failure.status, failure.code) == (401, "invalid_control_key")
+    assert failure.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_scheme_may_be_written_in_any_case(make_calls):
+    handler = ControlHandler(make_calls(), [KEY])
+    request = Request(method="GET", path="/control/v1/status", headers={"authorization": f"bearer  {KEY}"})
+    assert (await handler.handle(request)).status == 200
+
+
+@pytest.mark.parametrize("keys", [[], [""], [KEY, " "]])
+def test_a_control_api_without_a_key_cannot_be_made(make_calls, keys):
+    with pytest.raises(ValueError, match="key"):
+        ControlHandler(make_calls(), keys)
+
+
+async def test_health_needs_no_key(make_calls):
+    calls = make_calls()
+    handler = ControlHandler(calls, [KEY], lambda: b"calls 1\n")
+
+    async def get(path: str) -> Response:
+        return await handler.handle(Request(method="GET", path=path))
+
+    assert (await get("/healthz")).status == 200
+    assert (await get("/readyz")).status == 200
+    assert (await get("/metrics")).body == b"calls 1\n"
+    calls.state |= {"ready": False, "reason": "no relay has said hello yet"}
+    response = await get("/readyz")
+    assert (response.status, json.loads(response.body)["error"]["message"]) == (503, "no relay has said hello yet")
+    assert (await get("/healthz")).status == 200
