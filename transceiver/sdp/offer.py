@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from dtls.certificate import FINGERPRINT_ALGORITHMS, Fingerprint
 from transceiver.sdp import attributes
 from transceiver.sdp.attributes import Codec
 from transceiver.sdp.description import (
@@ -22,6 +23,7 @@ from transceiver.sdp.description import (
     parse_description,
     values,
 )
+from wire.errors import MalformedError
 
 __all__ = ["AudioSection", "Offer", "Section", "parse_offer"]
 
@@ -29,9 +31,6 @@ __all__ = ["AudioSection", "Offer", "Section", "parse_offer"]
 # DEVIATES: "-", "_" and "=" are accepted as well, because some clients make them and they harm nothing here.
 _ICE_UFRAG = re.compile(r"[0-9A-Za-z+/_=-]{4,256}")
 _ICE_PWD = re.compile(r"[0-9A-Za-z+/_=-]{22,256}")
-# RFC 8122 §5: hash-func SP 2UHEX *(":" 2UHEX). Lower case occurs; SHA-1 and older prove nothing any more.
-_FINGERPRINT = re.compile(r"(sha-224|sha-256|sha-384|sha-512) ([0-9A-F]{2}(?::[0-9A-F]{2})*)", re.IGNORECASE)
-_DIGEST_SIZE = {"sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 _MAX_FINGERPRINTS = 8
 
 # RFC 8829 §5.1.2: all of these mean DTLS-SRTP when there is a fingerprint.
@@ -228,13 +227,15 @@ def _fingerprints(transport: _Transport) -> tuple[str, ...]:
         raise SdpRefused("the offer has no a=fingerprint; media is encrypted with DTLS-SRTP here, always")
     usable = tuple(value for value in offered[:_MAX_FINGERPRINTS] if _usable_fingerprint(value))
     if not usable:
-        raise SdpRefused("no a=fingerprint of the offer is a well-formed SHA-2 fingerprint (sha-256 AB:CD:…)")
+        raise SdpRefused("no a=fingerprint of the offer is a well-formed sha-256, sha-384 or sha-512 (sha-256 AB:CD:…)")
     return usable
 
 
 def _usable_fingerprint(value: str) -> bool:
-    match = _FINGERPRINT.fullmatch(value)
-    return match is not None and len(match[2].split(":")) == _DIGEST_SIZE[match[1].lower()]
+    try:
+        return Fingerprint.parse(value).algorithm in FINGERPRINT_ALGORITHMS
+    except MalformedError:
+        return False
 
 
 def _setup(transport: _Transport) -> str:
