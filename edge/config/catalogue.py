@@ -10,6 +10,7 @@ from functools import cache
 import attrs
 
 from edge.config.model import Config
+from geo.regions import Place
 
 __all__ = ["ENVIRONMENT_PREFIX", "Key", "all_keys", "explanations", "item_record_of", "record_of"]
 
@@ -44,11 +45,14 @@ class Key:
 
 
 def record_of(type_: object) -> type[attrs.AttrsInstance] | None:
-    """Tell which record a type holds: `SignalConfig | None` holds `SignalConfig`; None for anything else."""
+    """Tell which record a type holds: `SignalConfig | None` holds `SignalConfig`; None for anything else.
+
+    A place is a single value here, though it is a record.
+    """
     if isinstance(type_, types.UnionType):
         members = [member for member in typing.get_args(type_) if member is not types.NoneType]
         return record_of(members[0]) if len(members) == 1 else None
-    return type_ if isinstance(type_, type) and attrs.has(type_) and type_.__module__ == Config.__module__ else None
+    return type_ if isinstance(type_, type) and attrs.has(type_) and type_ is not Place else None
 
 
 def item_record_of(type_: object) -> type[attrs.AttrsInstance] | None:

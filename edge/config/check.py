@@ -5,9 +5,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.config.model import Config, HttpLimits, LogConfig, RelayConfig, Role, SignalConfig, TransceiverConfig
+import attrs
+
+from edge.config.model import Config, LogConfig, RelayConfig, Role, SignalConfig, TransceiverConfig
 from edge.config.problems import Problem, describe
 from edge.config.values import format_address, is_ip
+from edge.http.limits import HttpLimits
 from wire.core import Address
 
 __all__ = ["BACKENDS", "LOG_FORMATS", "LOG_LEVELS", "check", "is_loopback", "roles_of", "warnings_about"]
@@ -101,11 +104,9 @@ def _check_signal(signal: SignalConfig, *, needs_transceivers: bool) -> Iterator
 
 
 def _check_limits(limits: HttpLimits) -> Iterator[Problem]:
-    yield from _at_least("signal.limits.max_connections", limits.max_connections, 1)
-    yield from _at_least("signal.limits.max_header_bytes", limits.max_header_bytes, 1024)
-    yield from _at_least("signal.limits.max_body_bytes", limits.max_body_bytes, 4096)
-    yield from _more_than_zero("signal.limits.request_timeout", limits.request_timeout)
-    yield from _more_than_zero("signal.limits.idle_timeout", limits.idle_timeout)
+    for attribute in attrs.fields(HttpLimits):
+        key, value = f"signal.limits.{attribute.name}", getattr(limits, attribute.name)
+        yield from _at_least(key, value, 1) if attribute.type is int else _more_than_zero(key, value)
 
 
 def _check_tls(signal: SignalConfig) -> Iterator[Problem]:
@@ -189,6 +190,7 @@ def _check_transceiver(transceiver: TransceiverConfig) -> Iterator[Problem]:
     if not 0 <= transceiver.cluster <= 65_535:
         yield Problem("transceiver.cluster", f"found {transceiver.cluster}", "It should be 0 to 65535.")
     yield from _one_of("transceiver.backend", transceiver.backend, BACKENDS)
+    yield from _at_least("transceiver.max_calls", transceiver.max_calls, 1)
     yield from _more_than_zero("transceiver.max_call", transceiver.max_call)
     yield from _more_than_zero("transceiver.connect_timeout", transceiver.connect_timeout)
 

@@ -12,12 +12,12 @@ from ipaddress import IPv4Network, IPv6Network
 
 import attrs
 
+from edge.http.limits import HttpLimits
 from geo.regions import Place
 from wire.core import Address
 
 __all__ = [
     "Config",
-    "HttpLimits",
     "LogConfig",
     "Network",
     "RegionConfig",
@@ -52,25 +52,6 @@ class LogConfig:
 
     level: str = "info"
     format: str = "auto"
-
-
-@attrs.frozen(kw_only=True)
-class HttpLimits:
-    """What one HTTP client may cost us.
-
-    Attributes:
-        max_connections: open connections at a time; further ones are closed at once.
-        max_header_bytes: size of a request's head; larger ones get 431.
-        max_body_bytes: size of a request's body. An offer of a browser has some 5 000 bytes.
-        request_timeout: seconds a client may take to send one request.
-        idle_timeout: seconds an open connection may wait for its next request.
-    """
-
-    max_connections: int = 1000
-    max_header_bytes: int = 16_384
-    max_body_bytes: int = 131_072
-    request_timeout: float = 10.0
-    idle_timeout: float = 60.0
 
 
 @attrs.frozen(kw_only=True)
@@ -134,7 +115,7 @@ class SignalConfig:
         location_headers: names of the two headers in which a trusted proxy gives the caller's latitude and longitude,
             such as ["CF-IPLatitude", "CF-IPLongitude"].
         trusted_proxies: networks ("10.0.0.0/8") of the proxies whose headers are believed.
-        limits: what one HTTP client may cost.
+        limits: what HTTP clients may take.
     """
 
     listen: Address = ("127.0.0.1", 8080)
@@ -199,6 +180,7 @@ class TransceiverConfig:
         control: IP address and TCP port of the control API, which signal calls, and of /healthz, /readyz, /metrics.
         cluster: number of the cluster, 0 to 65535; part of what a call's credentials say to relays.
         backend: what answers the caller: "echo".
+        max_calls: calls at a time; further offers are refused with a time to retry.
         max_call: seconds after which a call is ended.
         connect_timeout: seconds a call may take to connect before it is given up.
     """
@@ -207,6 +189,7 @@ class TransceiverConfig:
     control: Address = ("127.0.0.1", 7080)
     cluster: int = 0
     backend: str = "echo"
+    max_calls: int = 2000
     max_call: float = 7200.0
     connect_timeout: float = 30.0
 

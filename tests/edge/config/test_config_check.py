@@ -56,7 +56,7 @@ def test_a_good_configuration_has_no_problem() -> None:
         ({"signal": {"allowed_hosts": ["https://a"]}}, "signal.allowed_hosts[0]: found", 'example.com".'),
         ({"signal": {"api_keys": ["two words"]}}, "signal.api_keys[0]: it has characters", "without spaces."),
         ({"signal": {"tls_key": __file__}}, "signal.tls_certificate: it is missing.", "signal.tls_key."),
-        ({"signal": {"limits": {"max_body_bytes": 1}}}, "signal.limits.max_body_bytes: found 1.", "4096."),
+        ({"signal": {"limits": {"body_bytes": 0}}}, "signal.limits.body_bytes: found 0.", "at least 1."),
         ({"signal": {"limits": {"idle_timeout": 0}}}, "signal.limits.idle_timeout: found 0.", "0 seconds."),
         ({"relay": {"ingresses": []}}, "relay.ingresses: there is none.", '3478"].'),
         ({"relay": {"hop": "relay:7000"}}, "relay.hop: found the name", '"0.0.0.0:7000".'),

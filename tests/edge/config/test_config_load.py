@@ -26,7 +26,7 @@ regions = ["eu=50.11/8.68"]
 location = "52.52, 13.40"
 location_headers = ["CF-IPLatitude", "CF-IPLongitude"]
 trusted_proxies = ["10.0.0.0/8", "::1"]
-limits.max_connections = 7
+limits.connections = 7
 
 [[signal.transceivers]]
 url = "http://10.0.0.3:7080"
@@ -75,7 +75,7 @@ def test_a_file_becomes_records(write) -> None:
     assert config.signal.transceivers == (TransceiverEndpoint(url="http://10.0.0.3:7080", region="eu"),)
     assert config.signal.regions[0].location == Place(latitude=50.11, longitude=8.68)
     assert config.signal.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
-    assert config.signal.limits.max_connections == 7
+    assert config.signal.limits.connections == 7
     assert config.relay is not None
     assert config.relay.ingresses == (RelayIngress(id=1, advertise=("203.0.113.5", 3478), bind=("10.0.0.5", 3478)),)
     assert config.relay.transceivers == (("transceiver", 7001),)
@@ -94,7 +94,7 @@ def test_variables_override_the_file_and_options_override_variables(write) -> No
         "TRIO_VOICE_RELAY_HOP": "10.0.0.5:7100",
         "TRIO_VOICE_RELAY_INGRESSES": "4=203.0.113.9:3478,5=203.0.113.9:443/10.0.0.9:8443",
         "TRIO_VOICE_RELAY_MAX_FLOWS": "12",
-        "TRIO_VOICE_SIGNAL_LIMITS_MAX_CONNECTIONS": "9",
+        "TRIO_VOICE_SIGNAL_LIMITS_CONNECTIONS": "9",
         "TRIO_VOICE_SIGNAL_LISTEN": "127.0.0.1:1",
         "TRIO_VOICE_SIGNAL_API_KEYS": "sk-two,sk-three",
     }
@@ -109,8 +109,8 @@ def test_variables_override_the_file_and_options_override_variables(write) -> No
     assert config.relay.max_flows == 12
     assert config.signal is not None
     assert config.signal.listen == ("127.0.0.1", 2)
-    assert config.signal.limits.max_connections == 9
-    assert config.signal.limits.request_timeout == 10
+    assert config.signal.limits.connections == 9
+    assert config.signal.limits.header_timeout == 10
     assert config.signal.api_keys == ("sk-two", "sk-three")
 
 
