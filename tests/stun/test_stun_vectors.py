@@ -1,6 +1,7 @@
 """RFC 5769, all of it, and RFC 8489 appendix B.1; a changed byte anywhere in a covered part is noticed."""
 
 import hashlib
+import hmac
 from typing import NamedTuple
 
 import pytest
@@ -15,6 +16,7 @@ from stun.integrity import (
 )
 from stun.message import BINDING, Message, MessageClass, read_username
 from wire.buffer import Reader
+from wire.errors import MalformedError
 
 PASSWORD = b"VOkJxbRl1RmTxUk/WvJxBt"
 TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")
@@ -66,16 +68,26 @@ REQUEST_LONG_TERM = Vector(
     hashlib.md5(f"{LONG_TERM_USER}:example.org:TheMatrIX".encode()).digest(),  # noqa: S324 - the vector is made so
     has_fingerprint=False,
 )
-# RFC 8489 appendix B.1
+_SHA256_PARTS = (
+    "2112a44278ad3433c6ad72c029da412e001e00204a3cf38fef6992bda952c6780417da0f24819415569e60b205c46e41407f1704"
+    "001500296f624d61744a6f7332414141"
+    "43662f2f3439396b39353464364f4c33346f4c3946535476793634734100000000140"
+    "00b6578616d706c652e6f726700"
+)
+# RFC 8489 §9.2.2: with PASSWORD-ALGORITHM SHA-256, key = SHA-256(username ":" realm ":" password).
+_SHA256_KEY = hashlib.sha256(f"{LONG_TERM_USER}:example.org:TheMatrIX".encode()).digest()
+# RFC 8489 appendix B.1 as corrected by its verified erratum 6268: the length is right, PASSWORD-ALGORITHM is there.
 REQUEST_SHA256 = Vector(
     bytes.fromhex(
-        "0001009c2112a44278ad3433c6ad72c029da412e001e00204a3cf38fef6992bda952c6780417da0f24819415569e60b205c46e41"
-        "407f1704001500296f624d61744a6f73324141414366"
-        "2f2f3439396b39353464364f4c33346f4c39465354767936347341000000001400"
-        "0b6578616d706c652e6f726700001c0020e4686c8f0edeb59013e07090010a93efccbccc544c0a45d9f830aa6d6f735a01"
+        "00010090" + _SHA256_PARTS + "001d000400020000"
+        "001c0020b5c7bf005b6c52a21c51c5e892f81924136296cb927c43149309278cc6518e65"
     ),
-    hashlib.md5(f"{LONG_TERM_USER}:example.org:TheMatrIX".encode()).digest(),  # noqa: S324 - the vector is made so
+    _SHA256_KEY,
     has_fingerprint=False,
+)
+# RFC 8489 appendix B.1 as printed: its length field says 156 where 136 bytes follow.
+REQUEST_SHA256_AS_PRINTED = bytes.fromhex(
+    "0001009c" + _SHA256_PARTS + "001c0020e4686c8f0edeb59013e07090010a93efccbccc544c0a45d9f830aa6d6f735a01"
 )
 VECTORS = {
     "request": REQUEST,
@@ -170,3 +182,12 @@ def test_we_write_the_same_bytes():
     for vector in (REQUEST, RESPONSE_IPV4, RESPONSE_IPV6):
         bytes_before_integrity = vector.data[: len(vector.data) - 8 - 24]
         assert add_fingerprint(add_message_integrity(bytes_before_integrity, vector.key)) == vector.data
+
+
+def test_appendix_b_as_printed_has_a_wrong_length():
+    """Its HMAC was computed with that length in the header, which erratum 6268 corrects."""
+    with pytest.raises(MalformedError, match="message length at byte 2: says 156, 136 bytes follow"):
+        Message.parse(REQUEST_SHA256_AS_PRINTED)
+    assert not verify_message_integrity(REQUEST_SHA256_AS_PRINTED, _SHA256_KEY)
+    covered, value = REQUEST_SHA256_AS_PRINTED[:-36], REQUEST_SHA256_AS_PRINTED[-32:]
+    assert hmac.digest(_SHA256_KEY, covered, "sha256") == value
