@@ -7,6 +7,6 @@ Nothing here runs on the server; these files are sent as they are, and nothing i
 * `app.js`      one ES module: the call, its statistics, the sound, and the views that show them, in that order
 * `icon.svg`    three bars, for the tab
 
-They refer to each other by relative addresses, and hold under `Content-Security-Policy: default-src 'self'`: no script or
-style is inline, and nothing comes from elsewhere.
+They refer to each other by relative addresses, and hold under `Content-Security-Policy: default-src 'self'`: no script
+or style is inline, and nothing comes from elsewhere.
 """

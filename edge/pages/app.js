@@ -36,7 +36,7 @@ const STATE_WORDS = {
   },
   talking: {
     title: "Connected",
-    detail: "You hear what you say after it has been to the transceiver and back. Headphones keep it from going round again.",
+    detail: "What you say comes back from the transceiver. Headphones keep it from going round again.",
   },
   reconnecting: {
     title: "Reconnecting",
@@ -424,7 +424,7 @@ function callAddress(location) {
 }
 
 /** "ADDRESS port PORT" of each UDP candidate in an answer, for the words about blocked UDP. */
-export function candidateAddresses(sdp) {
+function candidateAddresses(sdp) {
   const lines = sdp.matchAll(/^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ/gim);
   return [...new Set(Array.from(lines, ([, address, port]) => `${address} port ${port}`))].slice(0, 3);
 }
@@ -879,16 +879,23 @@ function describeFacts(stats, location) {
     roundTripTime: asMilliseconds(stats.roundTripTime),
     jitter: asMilliseconds(stats.jitter),
     lossRatio: asPercent(stats.lossRatio),
-    mediaRoundTripTime: stats.mediaRoundTripTime === null ? "" : `media ${asMilliseconds(stats.mediaRoundTripTime)}`,
-    outJitter: stats.outJitter === null ? "" : `out ${asMilliseconds(stats.outJitter)}`,
-    outLossRatio: stats.outLossRatio === null ? "" : `out ${asPercent(stats.outLossRatio)}`,
+    mediaRoundTripTime: named("media", asMilliseconds(stats.mediaRoundTripTime)),
+    outJitter: named("out", asMilliseconds(stats.outJitter)),
+    outLossRatio: named("out", asPercent(stats.outLossRatio)),
     packets: `${stats.packetsSent} out, ${stats.packetsReceived} back`,
     codec: stats.codec && `${stats.codec.replace("audio/", "")}, ${stats.clockRate / 1000} kHz`,
   };
 }
 
-export const asMilliseconds = (seconds) => (seconds === null ? null : `${(seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0)} ms`);
-export const asPercent = (ratio) => (ratio === null ? null : `${(ratio * 100).toFixed(1)} %`);
+/** The smaller figures: nothing at all rather than a dash. */
+const named = (name, text) => (text === null ? "" : `${name} ${text}`);
+
+function asMilliseconds(seconds) {
+  if (seconds === null) return null;
+  return seconds < 0.001 ? "< 1 ms" : `${(seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
+}
+
+const asPercent = (ratio) => (ratio === null ? null : `${(ratio * 100).toFixed(1)} %`);
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

@@ -1,0 +1,101 @@
+"""The page on a phone, in the dark, for weak eyes and for those whom motion troubles."""
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.e2e
+
+PHONE = {"width": 390, "height": 844}
+SMALL_PHONE = {"width": 320, "height": 568}
+
+SIDEWAYS = "() => document.scrollingElement.scrollWidth - window.innerWidth"
+
+# Every element with text of its own: its contrast (WCAG 2.2 §1.4.3) with the nearest background not transparent.
+CONTRASTS = """() => {
+    const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const linear = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    const luminance = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+    const behind = (element) => {
+        for (; element; element = element.parentElement) {
+            const colour = numbers(getComputedStyle(element).backgroundColor);
+            if (colour.length === 3 || colour[3] === 1) return colour;
+        }
+    };
+    const worst = [];
+    for (const element of document.body.querySelectorAll("*")) {
+        const ownText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+        if (!ownText || !element.checkVisibility()) continue;
+        const text = luminance(numbers(getComputedStyle(element).color));
+        const paper = luminance(behind(element));
+        const contrast = (Math.max(text, paper) + 0.05) / (Math.min(text, paper) + 0.05);
+        worst.push([contrast, element.textContent.trim().slice(0, 40)]);
+    }
+    return worst.sort((a, b) => a[0] - b[0]);
+}"""
+
+
+@pytest.mark.parametrize("viewport", [PHONE, SMALL_PHONE], ids=["phone", "small phone"])
+def test_a_phone_never_scrolls_sideways(edge, open_page, viewport):
+    page = open_page(edge.url + "?connect-timeout=700", viewport=viewport)
+    assert page.evaluate(SIDEWAYS) <= 0
+    page.get_by_role("button", name="Talk").click()
+    expect(page.locator("[data-fact=dtlsCipher]")).to_have_text("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")
+    assert page.evaluate(SIDEWAYS) <= 0
+    page.get_by_role("button", name="Hang up").click()
+    edge.behave("dead-port")
+    page.get_by_role("button", name="Talk").click()
+    expect(page.get_by_role("status")).to_contain_text("block UDP")
+    assert page.evaluate(SIDEWAYS) <= 0
+    page.get_by_role("button", name="Talk").scroll_into_view_if_needed()
+    expect(page.get_by_role("button", name="Talk")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(edge, open_page, scheme):
+    edge.behave("dead-port")
+    page = open_page(edge.url + "?connect-timeout=300", color_scheme=scheme, reduced_motion="reduce")
+    page.mouse.move(0, 0)
+    page.evaluate("() => document.getElementById('post-quantum').hidden = false")
+    idle = page.evaluate(CONTRASTS)
+    page.get_by_role("button", name="Talk").click()
+    expect(page.get_by_role("status")).to_contain_text("block UDP")
+    problem = page.evaluate(CONTRASTS)
+    assert len(idle) > 30
+    assert [text for text in idle + problem if text[0] < 4.5] == []
+
+
+def test_light_and_dark_differ(edge, open_page):
+    paper = "() => getComputedStyle(document.body).backgroundColor"
+    light, dark = (open_page(edge.url, color_scheme=scheme).evaluate(paper) for scheme in ("light", "dark"))
+    assert light != dark
+
+
+def test_nothing_moves_for_those_whom_motion_troubles(edge, open_page):
+    moving = "() => document.getAnimations().length"
+    for reduced_motion, moves in (("no-preference", True), ("reduce", False)):
+        page = open_page(edge.url, reduced_motion=reduced_motion)
+        page.get_by_role("button", name="Talk").click()
+        expect(page.locator("body")).to_have_attribute("data-state", "talking")
+        page.wait_for_timeout(400)
+        assert (page.evaluate(moving) > 0) == moves
+        pictures = page.evaluate(
+            """async () => {
+                const pictures = new Set();
+                for (let i = 0; i < 20; i += 1) {
+                    await new Promise(requestAnimationFrame);
+                    pictures.add(document.getElementById("scope").toDataURL());
+                }
+                return pictures.size;
+            }"""
+        )
+        assert (pictures > 10) == moves
+        page.get_by_role("button", name="Hang up").click()
+
+
+def test_the_status_is_announced(edge, open_page):
+    page = open_page(edge.url)
+    status = page.get_by_role("status")
+    expect(status).to_have_attribute("aria-live", "polite")
+    expect(status).to_contain_text("Ready when you are")
+    expect(page.get_by_role("meter", name="going out")).to_have_attribute("aria-valuetext", "silent")
+    expect(page.get_by_role("meter", name="coming back")).to_have_attribute("aria-valuetext", "silent")
