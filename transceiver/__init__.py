@@ -1,1 +1,15 @@
-"""transceiver."""
+"""Terminates calls: ICE-lite, DTLS and SRTP of one client make a session, and a worker drives sessions.
+
+Read in this order:
+
+* `calls`    what signal may ask for: create, describe, end
+* `call_ids` names for calls that carry the route to their owner
+* `sdp`      the client's offer, and our answer
+* `session`  one call, as a core: STUN, DTLS and media of one client, without a socket or a clock
+* `media`    RTP and RTCP of an established session: protection, statistics, reports
+* `backends` what listens and speaks behind the call
+* `timeline` when each step of the set-up happened
+* `ticker`   one clock for all calls of a worker, and how late it was
+* `flows`    how the clients of our calls are reached through relays
+* `worker`   the loop: one UDP socket, many sessions
+"""

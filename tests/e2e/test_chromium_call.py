@@ -1,0 +1,125 @@
+"""Stock Chromium hears itself through three separate processes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright
+
+from .conftest import TONE_HZ, Edge, launch
+
+pytestmark = pytest.mark.e2e
+
+CALL = (Path(__file__).parent / "call.js").read_text()
+SAMPLES = 12  # of the spectrum, while we wait for the tone to be steady
+
+
+@pytest.fixture
+def page(chromium: Browser, edge: Edge) -> Iterator[Page]:
+    context = chromium.new_context(permissions=["microphone"])
+    page = context.new_page()
+    page.goto(edge.signal_url)
+    yield page
+    context.close()
+
+
+def call(page: Page, **options: Any) -> dict[str, Any]:
+    return page.evaluate(CALL, options)
+
+
+def assert_tone_comes_back(page: Page) -> None:
+    for _ in range(SAMPLES):
+        page.wait_for_timeout(250)
+        peak = page.evaluate("window.call.peakHz()")
+        if abs(peak["hz"] - TONE_HZ) < 15 and peak["db"] > -50:
+            return
+    pytest.fail(f"the tone of {TONE_HZ} Hz did not come back: {peak}")
+
+
+def hang_up(page: Page) -> int:
+    return page.evaluate(
+        "async () => { const r = await fetch(window.call.location, {method: 'DELETE'}); return r.status; }"
+    )
+
+
+def test_a_tone_comes_back_over_dtls_13(edge: Edge, page: Page) -> None:
+    flows_before = edge.metric(edge.relay_url, "trio_voice_relay_flows")
+    made = call(page)
+    assert "a=setup:active" in made["answer"]
+    assert_tone_comes_back(page)
+    stats = page.evaluate("window.call.stats()")
+
+    assert stats["transport"]["tlsVersion"] == "FEFC"
+    assert stats["transport"]["srtpCipher"] == "AEAD_AES_128_GCM"
+    assert stats["transport"]["tlsGroup"] == "X25519MLKEM768"
+    assert stats["transport"]["dtlsRole"] == "server"
+    assert (stats["remote"]["address"], stats["remote"]["port"]) == ("127.0.0.1", edge.media_port)
+    assert stats["inbound-rtp"]["packetsLost"] == 0
+    edge.wait_until(
+        "the browser has our receiver report",
+        lambda: "roundTripTime" in page.evaluate("window.call.stats()").get("remote-inbound-rtp", {}),
+    )
+
+    state = edge.call_state(made["location"])
+    assert state is not None
+    assert state["state"] == "established"
+    assert state["dtls"]["version"] == "DTLS 1.3"
+    # The transceiver knows the client's true address, not the relay's.
+    assert int(state["client"].rpartition(":")[2]) == stats["local"]["port"]
+    assert edge.metric(edge.relay_url, "trio_voice_relay_flows") == flows_before + 1
+
+    assert hang_up(page) == 200
+    assert edge.call_state(made["location"]) is None
+    edge.wait_until(
+        "the relay has forgotten the flow",
+        lambda: edge.metric(edge.relay_url, "trio_voice_relay_flows") == flows_before,
+    )
+    edge.wait_until(
+        "the browser notices the hang-up",
+        lambda: page.evaluate("window.call.pc.connectionState") in ("closed", "failed", "disconnected"),
+    )
+
+
+def test_the_server_is_the_dtls_server_when_the_offer_is_active(edge: Edge, page: Page) -> None:
+    made = call(page, setup="active")
+    assert "a=setup:passive" in made["answer"]
+    assert_tone_comes_back(page)
+    stats = page.evaluate("window.call.stats()")
+    assert stats["transport"]["tlsVersion"] == "FEFC"
+    assert stats["transport"]["tlsGroup"] == "X25519MLKEM768"
+    assert stats["transport"]["dtlsRole"] == "client"
+    assert hang_up(page) == 200
+
+
+def test_an_offered_data_channel_is_refused_and_the_audio_goes_on(page: Page) -> None:
+    made = call(page, channel=True)
+    assert "m=application 0 " in made["answer"]
+    assert_tone_comes_back(page)
+    assert hang_up(page) == 200
+
+
+@pytest.mark.parametrize("setup", ["actpass", "active"])
+def test_without_the_post_quantum_group(edge: Edge, playwright: Playwright, tone_wav: Path, setup: str) -> None:
+    browser = launch(playwright, tone_wav, "--disable-features=WebRtcPqcForDtls")
+    try:
+        page = browser.new_context(permissions=["microphone"]).new_page()
+        page.goto(edge.signal_url)
+        call(page, setup=setup)
+        assert_tone_comes_back(page)
+        stats = page.evaluate("window.call.stats()")
+        assert stats["transport"]["tlsVersion"] == "FEFC"
+        assert stats["transport"]["tlsGroup"] == "X25519"
+        assert hang_up(page) == 200
+    finally:
+        browser.close()
+
+
+def test_a_closed_tab_is_noticed(edge: Edge, chromium: Browser) -> None:
+    context = chromium.new_context(permissions=["microphone"])
+    page = context.new_page()
+    page.goto(edge.signal_url)
+    made = call(page)
+    assert edge.call_state(made["location"]) is not None
+    context.close()
+    edge.wait_until("the call has ended", lambda: edge.call_state(made["location"]) is None)

@@ -1,0 +1,5 @@
+"""What listens and speaks behind a call.
+
+* `contract` what a backend is asked to do
+* `echo`     gives the caller their own voice back, without transcoding
+"""

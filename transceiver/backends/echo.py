@@ -1,0 +1,53 @@
+"""Gives the caller their own voice back, without transcoding.
+
+The echo is an RTP translator (RFC 3550 §7.1): each packet goes back with our SSRC and with its sequence number and
+timestamp moved by a constant. So what the network lost or reordered on the way to us stays visible as loss or
+reordering, and the caller's jitter buffer can conceal it; numbering anew would turn a lost packet into a jump in time.
+
+A constant offset never uses an SRTP index twice for one source. When the caller's source changes, the new one is placed
+behind everything sent so far; libsrtp's own replay check on the sending side refuses whatever would fall behind it.
+"""
+
+import attrs
+
+from srtp.rtp import FIXED_HEADER
+from srtp.sending import RtpSource
+
+__all__ = ["Echo"]
+
+_VERSION_2 = 0x80
+_PACKET_SAMPLES = 960  # 20 ms at 48 kHz: the pause between two of the caller's sources
+
+
+@attrs.define
+class Echo:
+    """The echo of one call.
+
+    Attributes:
+        source: ours; it holds the highest sequence number and timestamp sent.
+    """
+
+    source: RtpSource
+    _theirs: int | None = None
+    _sequence_offset: int = 0
+    _timestamp_offset: int = 0
+
+    def reply(
+        self, packet: bytes, start: int, end: int, marker_and_type: int, sequence: int, timestamp: int, ssrc: int
+    ) -> bytes | None:
+        """Return the packet moved to our source; see `PacketBackend.reply`."""
+        source = self.source
+        if ssrc != self._theirs:
+            self._theirs = ssrc
+            self._sequence_offset = source.sequence_number - sequence
+            self._timestamp_offset = source.timestamp + _PACKET_SAMPLES - timestamp
+        sequence += self._sequence_offset
+        timestamp = (timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        ahead = (sequence - source.sequence_number) & 0xFFFF
+        if ahead < 0x8000:
+            source.sequence_number += ahead + 1
+            source.timestamp = timestamp
+        return (
+            FIXED_HEADER.pack(_VERSION_2, marker_and_type, sequence & 0xFFFF, timestamp, source.ssrc)
+            + packet[start:end]
+        )

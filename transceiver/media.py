@@ -1,0 +1,273 @@
+"""RTP and RTCP of an established session: unprotect, count, hand to the backend, protect, report.
+
+`receive_rtp` is the hottest code of a transceiver: it runs for each packet of each call, so it works on offsets and
+plain numbers where the rest of the project has records.
+"""
+
+import enum
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from srtp.extensions import read_extension
+from srtp.feedback import ArrivalRecorder
+from srtp.reception import ReceptionStatistics
+from srtp.rtcp.compound import Packet, parse_compound, serialize_compound
+from srtp.rtcp.goodbye import Goodbye
+from srtp.rtcp.receiver_report import ReceiverReport
+from srtp.rtcp.report_block import ReportBlock
+from srtp.rtcp.sender_report import SenderReport
+from srtp.rtcp.source_description import SourceDescription
+from srtp.rtp import read_header
+from srtp.sending import RtpSource
+from srtp.session import SrtpSession
+from transceiver.backends.contract import PacketBackend
+from transceiver.backends.echo import Echo
+from transceiver.options import SessionOptions
+from transceiver.sdp import Negotiated
+from transceiver.sdp.attributes import TRANSPORT_WIDE_CC
+from transceiver.timeline import Step, Timeline
+from wire.core import Drops, Entropy
+from wire.errors import LocalProtocolError, MalformedError
+
+__all__ = ["DropReason", "Media", "MediaDescription"]
+
+
+class DropReason(enum.StrEnum):
+    """Why an authentic packet was not used."""
+
+    MALFORMED_RTP = "rtp-malformed"
+    MALFORMED_RTCP = "rtcp-malformed"
+    PAYLOAD_TYPE = "payload-type-not-negotiated"
+    INDEX_USED = "index-used"
+
+
+@attrs.frozen(kw_only=True)
+class MediaDescription:
+    """What offer and answer settled about the audio.
+
+    Attributes:
+        ssrc: our source.
+        cname: our canonical name in SDES and SDP (RFC 7022 §4.2: random per call).
+        msid: stream and track id of the answer's `a=msid`.
+        clock_rates: RTP clock in Hz by negotiated payload type.
+        transport_cc_id: header extension id of the transport-wide sequence number; None when not negotiated.
+        is_reduced_size: whether RTCP packets need not be compound (RFC 5506).
+    """
+
+    ssrc: int
+    cname: str
+    msid: str
+    clock_rates: Mapping[int, int]
+    transport_cc_id: int | None
+    is_reduced_size: bool
+
+    @classmethod
+    def create(cls, negotiated: Negotiated, entropy: Entropy) -> "MediaDescription":
+        """Take from a negotiation what media needs, and draw our own identifiers."""
+        return cls(
+            ssrc=int.from_bytes(entropy(4), "big"),
+            cname=entropy(12).hex(),
+            msid=f"{entropy(8).hex()} {entropy(8).hex()}",
+            clock_rates={
+                codec.payload_type: codec.clock for codec in (*negotiated.codecs, *negotiated.telephone_events)
+            },
+            transport_cc_id=negotiated.extensions.get(TRANSPORT_WIDE_CC),
+            is_reduced_size=negotiated.rtcp_rsize,
+        )
+
+
+class Media:
+    """The media of one established session.
+
+    Args:
+        srtp: protects and unprotects, keyed from DTLS.
+        description: what was negotiated.
+        timeline: where the first audio in and out is noted.
+        entropy: source of unpredictable bytes.
+        now: monotonic seconds.
+        unix_time: wall clock at `now`, for the NTP time of sender reports.
+        options: report intervals.
+    """
+
+    def __init__(
+        self,
+        *,
+        srtp: SrtpSession,
+        description: MediaDescription,
+        timeline: Timeline,
+        entropy: Entropy,
+        now: float,
+        unix_time: float,
+        options: SessionOptions,
+    ) -> None:
+        self.drops: Drops = Counter()
+        self.packets_in = 0
+        self._srtp = srtp
+        self._description = description
+        self._clock_rates = description.clock_rates
+        self._transport_cc_id = description.transport_cc_id
+        self._timeline = timeline
+        self._entropy = entropy
+        self._options = options
+        self._unix_offset = unix_time - now
+        self._sources: dict[int, ReceptionStatistics] = {}
+        self._outbound = RtpSource.start(entropy, ssrc=description.ssrc)
+        self._backend: PacketBackend = Echo(self._outbound)
+        self._arrivals: ArrivalRecorder | None = None
+        self._report_at = now + self._random_interval()
+        self._feedback_at = now + options.feedback_interval
+
+    @property
+    def srtp_drops(self) -> Drops:
+        """What SRTP and SRTCP refused, by reason."""
+        return self._srtp.drops
+
+    # -- the hot path
+
+    def receive_rtp(self, data: bytes, now: float) -> bytes | None:
+        """Take one SRTP packet.
+
+        Returns:
+            The SRTP packet to send back; empty when there is none; None when the packet was not authentic.
+        """
+        packet = self._srtp.unprotect_rtp(data)
+        if packet is None:
+            return None
+        header = read_header(packet)
+        if header is None:
+            self.drops[DropReason.MALFORMED_RTP] += 1
+            return b""
+        marker_and_type, sequence, timestamp, ssrc, start, end = header
+        if marker_and_type & 0x7F not in self._clock_rates:
+            self.drops[DropReason.PAYLOAD_TYPE] += 1
+            return b""
+        statistics = self._sources.get(ssrc)
+        if statistics is None:
+            statistics = self._new_source(ssrc, marker_and_type & 0x7F, now)
+        statistics.received(sequence, timestamp, now)
+        self.packets_in += 1
+        if self._arrivals is not None and self._transport_cc_id is not None:
+            value = read_extension(packet, self._transport_cc_id)
+            if value is not None and len(value) == 2:
+                self._arrivals.arrived(value[0] << 8 | value[1], now)
+        reply = self._backend.reply(packet, start, end, marker_and_type, sequence, timestamp, ssrc)
+        if reply is None:
+            return b""
+        try:
+            protected = self._srtp.protect_rtp(reply)
+        except LocalProtocolError:  # an index that was used: a very late packet of an earlier source of the client's
+            self.drops[DropReason.INDEX_USED] += 1
+            return b""
+        if not self._outbound.packet_count:
+            self._timeline.mark(Step.FIRST_AUDIO_OUT, now)
+        self._outbound.packet_count += 1
+        self._outbound.octet_count += end - start
+        self._outbound.sent_at = now
+        return protected
+
+    def _new_source(self, ssrc: int, payload_type: int, now: float) -> ReceptionStatistics:
+        # SrtpSession bounds how many sources there can be.
+        self._timeline.mark(Step.FIRST_AUDIO_IN, now)
+        statistics = ReceptionStatistics(ssrc=ssrc, clock_rate=self._clock_rates[payload_type])
+        self._sources[ssrc] = statistics
+        if self._transport_cc_id is not None and self._arrivals is None:
+            self._arrivals = ArrivalRecorder(sender_ssrc=self._description.ssrc, media_ssrc=ssrc)
+        return statistics
+
+    # -- RTCP
+
+    def receive_rtcp(self, data: bytes, now: float) -> bool:
+        """Take one SRTCP packet.
+
+        Returns:
+            Whether it was authentic.
+        """
+        packet = self._srtp.unprotect_rtcp(data)
+        if packet is None:
+            return False
+        try:
+            for part in parse_compound(packet):
+                self._handle_rtcp(part, now)
+        except MalformedError:
+            self.drops[DropReason.MALFORMED_RTCP] += 1
+        return True
+
+    def _handle_rtcp(self, packet: Packet, now: float) -> None:
+        match packet:
+            case SenderReport():
+                statistics = self._sources.get(packet.ssrc)
+                if statistics is not None:
+                    statistics.sender_reported(packet, now)
+                self._handle_report_blocks(packet.report_blocks, now)
+            case ReceiverReport():
+                self._handle_report_blocks(packet.report_blocks, now)
+            case _:
+                pass  # SDES and BYE tell nothing that DTLS and ICE do not tell more surely
+
+    def _handle_report_blocks(self, blocks: tuple[ReportBlock, ...], now: float) -> None:
+        for block in blocks:
+            self._outbound.peer_reported(block, now + self._unix_offset)
+
+    # -- reports
+
+    def handle_timeout(self, now: float) -> list[bytes]:
+        """Return the SRTCP packets that are due."""
+        packets = []
+        if now >= self._report_at:
+            self._report_at = now + self._random_interval()
+            packets.append(self._srtp.protect_rtcp(serialize_compound(self._report(now))))
+        if now >= self._feedback_at:
+            self._feedback_at = now + self._options.feedback_interval
+            packets += [self._srtp.protect_rtcp(packet) for packet in self._feedback(now)]
+        return packets
+
+    def next_timeout(self) -> float:
+        """When the next report is due."""
+        return min(self._report_at, self._feedback_at)
+
+    def goodbye(self, now: float) -> list[bytes]:
+        """Return the SRTCP packets that end our source (RFC 3550 §6.6)."""
+        goodbye = Goodbye(ssrcs=(self._description.ssrc,))
+        return [self._srtp.protect_rtcp(serialize_compound([*self._report(now), goodbye]))]
+
+    def _report(self, now: float) -> Iterator[Packet]:
+        # RFC 3550 §6.1: a compound packet begins with a report and holds the CNAME.
+        blocks = [block for source in self._sources.values() if (block := source.report_block(now)) is not None]
+        if self._outbound.packet_count:
+            yield self._outbound.sender_report(now + self._unix_offset, now, blocks)
+        else:
+            yield ReceiverReport(ssrc=self._description.ssrc, report_blocks=tuple(blocks))
+        yield SourceDescription.of_cname(self._description.ssrc, self._description.cname)
+
+    def _feedback(self, now: float) -> Iterator[bytes]:
+        arrivals = self._arrivals
+        while arrivals is not None and (feedback := arrivals.feedback(now)) is not None:
+            # RFC 5506 §3.4.1: reduced size only when both sides agreed to it.
+            is_reduced = self._description.is_reduced_size
+            yield serialize_compound([feedback] if is_reduced else [*self._report(now), feedback])
+
+    def _random_interval(self) -> float:
+        # RFC 3550 §6.2: between half and one and a half of the mean, so that many calls do not report together.
+        return self._options.report_interval * (0.5 + self._entropy(1)[0] / 255)
+
+    # -- state for others
+
+    def describe(self) -> Mapping[str, object]:
+        """Tell how the media flows, in JSON types."""
+        outbound = self._outbound
+        return {
+            "packets_in": self.packets_in,
+            "packets_out": outbound.packet_count,
+            "round_trip_ms": None if outbound.round_trip_time is None else round(outbound.round_trip_time * 1000, 1),
+            "lost_out": outbound.cumulative_lost,
+            "sources": [
+                {
+                    "received": source.received_count,
+                    "lost": source.lost_count,
+                    "jitter_ms": round(source.jitter * 1000, 2),
+                }
+                for source in self._sources.values()
+            ],
+        }

@@ -1,0 +1,70 @@
+"""One clock for all calls of a worker.
+
+Calls are spread over several phases of the 20 ms tick, so that a thousand calls do not send in one burst that overflows
+a socket. How late each tick came is counted in a histogram: a worker that ticks late has too many calls.
+"""
+
+from collections.abc import Callable
+
+import attrs
+import trio
+
+__all__ = ["PHASES", "TICK_SECONDS", "Lateness", "run_ticker"]
+
+TICK_SECONDS = 0.020
+"""Every call is looked at this often: the packet time of voice."""
+
+PHASES = 4
+"""Into how many groups calls are spread; a group is looked at every `TICK_SECONDS`, the groups one after another."""
+
+_BUCKETS_PER_MS = 4
+_BUCKET_COUNT = 400  # up to 100 ms; later is counted in the last
+
+
+@attrs.define
+class Lateness:
+    """How late ticks came, as a histogram of quarter milliseconds.
+
+    Attributes:
+        counts: ticks by lateness in steps of 0.25 ms; the last entry holds all of 100 ms and more.
+        worst: the latest tick so far, in seconds.
+    """
+
+    counts: list[int] = attrs.field(factory=lambda: [0] * _BUCKET_COUNT)
+    worst: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one tick."""
+        bucket = int(seconds * 1000 * _BUCKETS_PER_MS)
+        self.counts[min(max(bucket, 0), _BUCKET_COUNT - 1)] += 1
+        self.worst = max(self.worst, seconds)
+
+    def quantile(self, share: float) -> float:
+        """Return the lateness in seconds that `share` (0 to 1) of all ticks did not exceed; 0 without ticks."""
+        total = sum(self.counts)
+        seen = 0
+        for bucket, count in enumerate(self.counts):
+            seen += count
+            if count and seen >= total * share:
+                return (bucket + 1) / _BUCKETS_PER_MS / 1000
+        return 0.0
+
+
+async def run_ticker(tick: Callable[[int, float], None], lateness: Lateness) -> None:
+    """Call `tick(phase, now)` for every phase in turn until cancelled.
+
+    A worker that cannot keep up does not pile up ticks: those whose time has passed by a whole round are left out, and
+    the lateness says so.
+    """
+    step = TICK_SECONDS / PHASES
+    due = trio.current_time()
+    phase = 0
+    while True:
+        due += step
+        phase = (phase + 1) % PHASES
+        await trio.sleep_until(due)
+        now = trio.current_time()
+        lateness.add(now - due)
+        tick(phase, now)
+        if now - due > TICK_SECONDS:
+            due = now
