@@ -1,0 +1,94 @@
+"""What one source, and one token, may cost the relay.
+
+Goal: who floods the relay with requests that fail pays more than we do, and who holds one valid token cannot fill the
+table. Attacker: sends anything from anywhere, forged sources included; holds tokens of calls of his own.
+
+* Failures are counted by source: an IPv4 address, or the /64 of an IPv6 address, whose owner has all of it. Beyond
+  `FAILURES` in a window, only one request in `SAMPLE` is verified. Not none: the source may be forged, and its true
+  owner wants to call. His checks repeat every 50 ms, so the flood delays him by half a second and does not lock him
+  out. What already has a claim is never held against the budget.
+* New addresses are counted by session: `NEW_ADDRESSES` a second, for requests that are authentic.
+
+Both count in windows of fixed length, forgotten as a whole: no timers, no record outlives its window, and the number
+of records is bounded. A flood of more sources than fit goes uncounted, as it would with any table.
+"""
+
+from collections import Counter
+
+from relay.hop.header import pack_host
+from wire.errors import LocalProtocolError
+
+__all__ = ["FAILURES", "NEW_ADDRESSES", "SAMPLE", "FailureBudget", "NewAddressBudget"]
+
+FAILURES = 32
+FAILURE_WINDOW = 10.0
+SAMPLE = 8
+NEW_ADDRESSES = 4
+NEW_ADDRESS_WINDOW = 1.0
+MAX_RECORDS = 1 << 15
+
+
+class _Window:
+    """How often each key was counted since the window began."""
+
+    def __init__(self, length: float) -> None:
+        self._length = length
+        self._end = 0.0
+        self.counts: Counter[bytes | int] = Counter()
+
+    def count(self, key: bytes | int, now: float) -> int:
+        """How often `key` was counted in the present window."""
+        if now >= self._end:
+            self.counts.clear()
+            self._end = now + self._length
+        return self.counts[key]
+
+    def add(self, key: bytes | int) -> None:
+        """Count `key` once more, unless the table is full."""
+        if key in self.counts or len(self.counts) < MAX_RECORDS:
+            self.counts[key] += 1
+
+
+class FailureBudget:
+    """Holds failures against the source that they came from."""
+
+    def __init__(self) -> None:
+        self._window = _Window(FAILURE_WINDOW)
+
+    def allows(self, host: str, now: float) -> bool:
+        """Whether a request from `host` should be verified now."""
+        source = _source(host)
+        count = self._window.count(source, now)
+        if count < FAILURES:
+            return True
+        self._window.add(source)
+        return count % SAMPLE == 0
+
+    def failed(self, host: str, now: float) -> None:
+        """Hold a failure against `host`."""
+        source = _source(host)
+        if self._window.count(source, now) < FAILURES:
+            self._window.add(source)
+
+
+class NewAddressBudget:
+    """Limits how fast a session may show up at new addresses."""
+
+    def __init__(self) -> None:
+        self._window = _Window(NEW_ADDRESS_WINDOW)
+
+    def is_spent(self, session: int, now: float) -> bool:
+        """Whether the session may have no more now."""
+        return self._window.count(session, now) >= NEW_ADDRESSES
+
+    def spend(self, session: int) -> None:
+        """Count one more, right after `is_spent` was asked."""
+        self._window.add(session)
+
+
+def _source(host: str) -> bytes:
+    try:
+        address = pack_host(host)
+    except LocalProtocolError:
+        return host.encode()
+    return address[:8] if len(address) == 16 else address

@@ -1,0 +1,408 @@
+"""The relay as a sans-IO core: datagrams in from clients and from the hop, datagrams out to both.
+
+    client ──▶ receive_from_client ──▶ to_transceivers ──▶ hop socket
+    client ◀── to_clients[ingress] ◀── receive_from_hop ◀── hop socket
+
+What it decides, in the order of the code:
+
+1. Media, DTLS and STUN responses follow the claims on their source address (`relay.flows`); without one they are
+   dropped. This is the hot path.
+2. A Binding Request is routed by its own token, always. On first sight of (ingress, address, session) its integrity
+   is verified, here, before anything is made, moved or forwarded; then it makes a claim. Later ones with the same
+   fragment from the same address pass with a comparison, and the transceiver verifies them as it verifies everything.
+3. From the hop, only live links are heard. A datagram to a client needs the tag that a relay made for exactly this
+   ingress, session and address; the VALIDATED flag proves the claim.
+
+Attacker: the whole internet, forged sources included, and a transceiver gone bad. What each rule takes from him stands
+at the rule: `relay.flows` (theft, lock-out, filling the table), `relay.budgets` (cost), `relay.tags` (reflection to
+addresses of his choosing), `relay.hop` (pretending to be a relay or a transceiver). Nothing is ever sent to a client
+that its transceiver did not send: no errors, no retries, so the relay amplifies nothing.
+
+Performance: the two hot paths are the first lines of `receive_from_client` and `receive_from_hop`: one dict look-up
+by what the kernel or the transceiver gave us, one concatenation or slice, one append. Output lists were measured
+against callables that send at once: as fast, testable without a socket, and `sendmmsg` will want them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from weakref import WeakValueDictionary
+
+import attrs
+
+from relay.budgets import FailureBudget, NewAddressBudget
+from relay.drops import DropReason
+from relay.flows import Claim, ClaimState, Flow, FlowTable, Route, TransceiverPlace
+from relay.hop.header import (
+    CONTROL,
+    DOWN,
+    FLAG_IPV6,
+    IPV4_HEADER_SIZE,
+    IPV6_HEADER_SIZE,
+    UP,
+    Header,
+    pack_header,
+    parse_header,
+)
+from relay.hop.keys import HopKeys
+from relay.hop.links import FlowGone, LinkDown, LinkUp, RelayLinks, TransceiverIdentity
+from relay.tags import FlowTags
+from relay.transactions import Transactions, binding_request_id, is_binding_response
+from relay.udp import MAX_DATAGRAM
+from stun.credentials import CredentialKeys, token_age_problem
+from stun.credentials import Route as Token
+from stun.integrity import verify_message_integrity
+from stun.message import read_username
+from wire.core import Address, Drops, Entropy, Event
+from wire.errors import LocalProtocolError
+
+__all__ = ["Forwarder", "ForwarderOptions"]
+
+_REVERIFY = 5.0
+"""A known fragment's integrity is verified again after so long without authentic traffic, and then counts as such."""
+
+# RFC 7983 §7, as one look-up: what follows its flow (DTLS 20..63, SRTP and SRTCP 128..191), what is STUN (0..3).
+_FOLLOWS, _STUN, _FOREIGN = 2, 1, 0
+_KIND = bytes(
+    _STUN if first <= 3 else _FOLLOWS if 20 <= first <= 63 or 128 <= first <= 191 else _FOREIGN for first in range(256)
+)
+
+_CONTROL = bytes((CONTROL,))
+_BINDING_REQUEST = b"\x00\x01"
+_BINDING_INDICATION = b"\x00\x11"
+
+
+@attrs.frozen(kw_only=True)
+class ForwarderOptions:
+    """What an operator may choose.
+
+    Attributes:
+        max_claims: how many claims of sessions on client addresses are held at most (about 1 KB each).
+        max_call: how long a call may last, in seconds; older tokens are refused.
+    """
+
+    max_claims: int = 100_000
+    max_call: float = 7200.0
+
+
+class Forwarder:
+    """Forwards datagrams between clients and transceivers.
+
+    Args:
+        credentials: opens tokens and derives their passwords.
+        hop_keys: shared with the transceivers.
+        flow_tags: shared with the other relays of the ingress group, and with nobody else.
+        ingresses: numbers of the ingresses.
+        transceivers: addresses of the transceivers' workers on the hop, as `relay.udp.canonical` spells them.
+        entropy: for the links.
+        now: the present.
+        options: what an operator may choose.
+
+    Attributes:
+        credentials: may be replaced at any time, when keys are reloaded; so may `flow_tags`.
+        links: the links to the transceivers; its `keys` may be replaced too.
+        table: flows and claims.
+        drops: datagrams not forwarded, by `DropReason`.
+        counts: what is worth a number and is no drop: "claimed", "unclaimed" (a request was forwarded though no claim
+            was to be had), "proven", "gone".
+        to_transceivers: datagrams for the hop socket; whoever sends them clears the list.
+        to_clients: datagrams for each ingress's socket; whoever sends them clears the lists.
+    """
+
+    def __init__(
+        self,
+        *,
+        credentials: CredentialKeys,
+        hop_keys: HopKeys,
+        flow_tags: FlowTags,
+        ingresses: Iterable[int],
+        transceivers: Sequence[Address],
+        entropy: Entropy,
+        now: float,
+        options: ForwarderOptions = ForwarderOptions(),
+    ) -> None:
+        numbers = tuple(ingresses)
+        self.credentials = credentials
+        self.links = RelayLinks(keys=hop_keys, transceivers=transceivers, entropy=entropy, now=now)
+        self.table = FlowTable(ingresses=numbers, max_claims=options.max_claims)
+        self.drops: Drops = Counter()
+        self.counts: Counter[str] = Counter()
+        self.to_transceivers: list[tuple[bytes, Address]] = []
+        self.to_clients: Mapping[int, list[tuple[bytes, Address]]] = {number: [] for number in numbers}
+        self._options = options
+        self.flow_tags = flow_tags
+        self._failures = FailureBudget()
+        self._new_addresses = NewAddressBudget()
+        self._transactions = Transactions()
+        # Claims hold their place, so that a link that comes back finds them again; without claims it is forgotten.
+        self._places: WeakValueDictionary[TransceiverIdentity, TransceiverPlace] = WeakValueDictionary()
+        self._live: dict[Address, TransceiverPlace] = {}
+        # Shortcuts for the hot paths.
+        self._flows = self.table.flows
+        self._by_down_header = self.table.by_down_header
+
+    # From clients.
+
+    def receive_from_client(self, data: bytes, source: Address, ingress: int, now: float, unix_time: float) -> None:
+        """Take one datagram from an ingress socket.
+
+        Args:
+            data: at most `MAX_DATAGRAM` bytes, or longer to be refused.
+            source: where it came from.
+            ingress: which of our addresses it came to.
+            now: the present.
+            unix_time: the present on the wall, for the age of tokens.
+        """
+        if not data:
+            self.drops[DropReason.EMPTY] += 1
+        elif len(data) > MAX_DATAGRAM:
+            self.drops[DropReason.TOO_LONG] += 1
+        elif (kind := _KIND[data[0]]) == _FOLLOWS:
+            flow = self._flows[ingress].get(source)
+            if flow is None:
+                self.drops[DropReason.NO_FLOW] += 1
+                return
+            for claim in flow.targets:
+                address = claim.place.address
+                if address is None:
+                    self.drops[DropReason.LINK_DOWN] += 1
+                else:
+                    self.to_transceivers.append((claim.up_header + data, address))
+        elif kind == _STUN:
+            self._receive_stun(data, source, ingress, now, unix_time)
+        else:
+            self.drops[DropReason.NOT_OURS] += 1
+
+    def _receive_stun(self, data: bytes, source: Address, ingress: int, now: float, unix_time: float) -> None:
+        # What this decides must not hang on how late the timer is.
+        self.table.handle_timeout(now)
+        flow = self._flows[ingress].get(source)
+        if data.startswith(_BINDING_REQUEST):
+            self._route_request(data, source, ingress, flow, now, unix_time)
+            return
+        is_response = is_binding_response(data)
+        if not is_response and not data.startswith(_BINDING_INDICATION):
+            self.drops[DropReason.NOT_OURS] += 1
+        elif is_response and (asked := self._transactions.find(data, ingress, source, now)) is not None:
+            self._forward(asked[0], data, asked[1])
+        elif flow is None:
+            self.drops[DropReason.NO_FLOW] += 1
+        else:
+            for claim in flow.targets:
+                self._forward(claim.up_header, data, claim.place)
+
+    def _forward(self, up_header: bytes, data: bytes, place: TransceiverPlace) -> None:
+        if place.address is None:
+            self.drops[DropReason.LINK_DOWN] += 1
+        else:
+            self.to_transceivers.append((up_header + data, place.address))
+
+    # Binding Requests: routed by their own token.
+
+    def _route_request(
+        self, data: bytes, source: Address, ingress: int, flow: Flow | None, now: float, unix_time: float
+    ) -> None:
+        username = read_username(data)
+        if username is None:
+            self.drops[DropReason.NO_USERNAME] += 1
+            return
+        ufrag = username[0]
+        if flow is not None:
+            for claim in flow.claims:
+                if claim.ufrag == ufrag and unix_time <= claim.token_end:
+                    if now - claim.authentic < _REVERIFY or self._reverify(claim, data, now):
+                        self._forward(claim.up_header, data, claim.place)
+                    return
+        token = self._open(ufrag, source, now, unix_time)
+        if token is None:
+            return
+        known = flow.claim_of(token.session) if flow is not None else None
+        if known is None and not self._has_room(token.session, now):
+            return
+        if not verify_message_integrity(data, self.credentials.password(ufrag).encode()):
+            self._fail(DropReason.BAD_INTEGRITY, source, now)
+        elif known is None:
+            self._claim(data, source, ingress, token, ufrag, now)
+        else:
+            # Learned from the transceiver, or the session has been given another fragment.
+            known.ufrag, known.token_end = ufrag, token.minted + self._options.max_call
+            if known.state is not ClaimState.UNPROVEN:
+                known.authentic = now
+            self._forward(known.up_header, data, known.place)
+
+    def _reverify(self, claim: Claim, data: bytes, now: float) -> bool:
+        assert claim.ufrag is not None  # noqa: S101 - it has just been compared
+        try:
+            password = self.credentials.password(claim.ufrag)
+        except LocalProtocolError:
+            # Its key has retired since, which is meant to take longer than a call may last.
+            self.drops[DropReason.FORGED_TOKEN] += 1
+            return False
+        if not verify_message_integrity(data, password.encode()):
+            self.drops[DropReason.BAD_INTEGRITY] += 1
+            return False
+        claim.authentic = now
+        return True
+
+    def _open(self, ufrag: str, source: Address, now: float, unix_time: float) -> Token | None:
+        if not self._failures.allows(source[0], now):
+            self.drops[DropReason.SOURCE_BUDGET] += 1
+            return None
+        token = self.credentials.open(ufrag)
+        if token is None:
+            self._fail(DropReason.FORGED_TOKEN, source, now)
+            return None
+        problem = token_age_problem(token, unix_time, self._options.max_call)
+        if problem is not None:
+            too_old = problem == "expired"
+            self._fail(DropReason.EXPIRED_TOKEN if too_old else DropReason.FUTURE_TOKEN, source, now)
+            return None
+        return token
+
+    def _fail(self, reason: DropReason, source: Address, now: float) -> None:
+        self.drops[reason] += 1
+        self._failures.failed(source[0], now)
+
+    def _has_room(self, session: int, now: float) -> bool:
+        """Whether the session may have another claim; asked first, since integrity is what costs most.
+
+        Only authentic requests have used these bounds up, so nobody who lacks the password can.
+        """
+        if self.table.session_is_full(session):
+            self.drops[DropReason.TOKEN_ADDRESSES] += 1
+        elif self._new_addresses.is_spent(session, now):
+            self.drops[DropReason.TOKEN_RATE] += 1
+        elif self.table.is_full_of_proven:
+            self.drops[DropReason.TABLE_FULL] += 1
+        else:
+            return True
+        return False
+
+    def _claim(self, data: bytes, source: Address, ingress: int, token: Token, ufrag: str, now: float) -> None:
+        self._new_addresses.spend(token.session)
+        place = self._places.get((token.cluster, token.incarnation, token.worker))
+        if place is None or place.address is None:
+            self.drops[DropReason.UNKNOWN_TRANSCEIVER] += 1
+            return
+        try:
+            tag = self.flow_tags.make(ingress, token.session, source)
+            up_header = pack_header(UP, ingress=ingress, client=source, session=token.session, tag=tag)
+        except LocalProtocolError:
+            self.drops[DropReason.UNSUPPORTED_SOURCE] += 1
+            return
+        route = Route(session=token.session, place=place, tag=tag, up_header=up_header)
+        claim = self.table.claim(ingress, source, route, now)
+        if claim is None:
+            # Its requests route themselves; what else it sends has to wait until its path is proven.
+            self.counts["unclaimed"] += 1
+        else:
+            self.counts["claimed"] += 1
+            claim.ufrag, claim.token_end = ufrag, token.minted + self._options.max_call
+        self._forward(up_header, data, place)
+
+    # From the hop.
+
+    def receive_from_hop(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram from the hop socket: a client's, or a control message."""
+        claim = self._by_down_header.get(data[:IPV4_HEADER_SIZE])
+        if claim is not None and claim.place.address == source:
+            claim.authentic = now
+            self.to_clients[claim.flow.ingress].append((data[IPV4_HEADER_SIZE:], claim.flow.client))
+            return
+        claim = self._by_down_header.get(data[:IPV6_HEADER_SIZE])
+        if claim is not None and claim.place.address == source:
+            claim.authentic = now
+            self.to_clients[claim.flow.ingress].append((data[IPV6_HEADER_SIZE:], claim.flow.client))
+            return
+        if data.startswith(_CONTROL):
+            self._handle_link_events(self.links.receive_control(data, source, now))
+            self._collect_link_datagrams(now)
+            return
+        place = self._live.get(source)
+        if place is None:
+            self.drops[DropReason.UNKNOWN_PEER] += 1
+            return
+        header = parse_header(data)
+        if header is None or header.direction != DOWN:
+            self.drops[DropReason.BAD_HEADER] += 1
+            return
+        self._receive_first(header, data[: header.size], data[header.size :], place, now)
+
+    def _receive_first(
+        self, header: Header, packed: bytes, payload: bytes, place: TransceiverPlace, now: float
+    ) -> None:
+        """A datagram to a path that is not proven here: perhaps not yet, perhaps we have just started."""
+        outgoing = self.to_clients.get(header.ingress)
+        if outgoing is None:
+            self.drops[DropReason.UNKNOWN_INGRESS] += 1
+            return
+        if not self.flow_tags.verify(header.tag, header.ingress, header.session, header.client):
+            self.drops[DropReason.FORGED_TAG] += 1
+            return
+        self.table.handle_timeout(now)
+        flow = self._flows[header.ingress].get(header.client)
+        claim = flow.claim_of(header.session) if flow is not None else None
+        if claim is not None and header.generation < claim.generation:
+            self.drops[DropReason.STALE_GENERATION] += 1
+            return
+        if claim is not None and claim.place is not place and header.generation == claim.generation:
+            self.drops[DropReason.FOREIGN_TRANSCEIVER] += 1
+            return
+        up_header = _upward(packed)
+        if header.validated:
+            route = Route(
+                session=header.session, place=place, tag=header.tag, up_header=up_header, generation=header.generation
+            )
+            if self.table.prove(header.ingress, header.client, route, now) is not None:
+                self.counts["proven"] += 1
+        elif (transaction := binding_request_id(payload)) is not None:
+            self._transactions.remember(transaction, header.ingress, header.client, up_header, place, now)
+        outgoing.append((payload, header.client))
+
+    # Time and links.
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what `next_timeout` announced, if it is due."""
+        self.table.handle_timeout(now)
+        self._handle_link_events(self.links.handle_timeout(now))
+        self._collect_link_datagrams(now)
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` wants to be called."""
+        times = [when for when in (self.table.next_timeout(), self.links.next_timeout()) if when is not None]
+        return min(times, default=None)
+
+    @property
+    def live_transceivers(self) -> int:
+        """How many links are up."""
+        return len(self._live)
+
+    def _collect_link_datagrams(self, now: float) -> None:
+        self.to_transceivers.extend(self.links.datagrams_to_send(now))
+
+    def _handle_link_events(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, LinkUp):
+                place = self._places.get(event.identity) or TransceiverPlace(address=None)
+                if place.address is not None:
+                    # The same process at another address: it has moved on the hop.
+                    self._live.pop(place.address, None)
+                place.address = event.address
+                self._places[event.identity] = self._live[event.address] = place
+            elif isinstance(event, LinkDown):
+                gone = self._live.pop(event.address, None)
+                if gone is not None:
+                    gone.address = None
+            elif isinstance(event, FlowGone):
+                self._forget(event)
+
+    def _forget(self, event: FlowGone) -> None:
+        for claim in self.table.claims_of(event.session):
+            # Only the transceiver that a claim leads to may end it.
+            if claim.tag == event.tag and claim.place is self._live.get(event.address):
+                self.table.remove(claim)
+                self.counts["gone"] += 1
+
+
+def _upward(down_header: bytes) -> bytes:
+    """The UP header of the path whose DOWN header is given."""
+    return bytes((UP, down_header[1] & FLAG_IPV6)) + down_header[2:]
