@@ -1,0 +1,111 @@
+"""Logs: one line for each thing that happened, as JSON for machines or text for people, on standard error.
+
+Facts are named, never formatted into the sentence: `log.info("call ended", call=call_id, reason=reason)`. The call id
+runs through all tiers. Secrets have no repr and credentials are never logged; should one slip into a fact with a
+telling name all the same, it is struck out here.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from edge.config.model import LogConfig
+
+__all__ = ["Report", "configure_logs", "get_logger", "reporter"]
+
+Report = Callable[[str, Mapping[str, object]], None]
+"""Takes what happened and its facts, from code that knows no logger."""
+
+_TELLING_NAME = re.compile(r"(?i)(authorization|api_?key|secret|password|pwd|ufrag|bearer|private)")
+_STRUCK_OUT = "***"
+
+_ERRORS = frozenset({"internal-error"})
+_WARNINGS = frozenset({"socket-warning"})
+_DETAILS = frozenset({"hop-link"})
+
+
+def configure_logs(config: LogConfig, stream: TextIO | None = None) -> None:
+    """Set what is logged and how, for this process; may be called again with another configuration.
+
+    Args:
+        config: level and format.
+        stream: where to write; None for standard error.
+    """
+    stream = stream or sys.stderr
+    level = logging.getLevelNamesMapping()[config.level.upper()]
+    is_text = config.format == "text" or (config.format == "auto" and stream.isatty())
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if is_text else "iso", utc=not is_text),
+        _strike_out_secrets,
+    ]
+    last: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        if is_text
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,  # so that a reload changes the level of loggers that exist
+    )
+    _configure_libraries(stream, shared, last)
+
+
+def _configure_libraries(stream: TextIO, shared: list[Processor], last: list[Processor]) -> None:
+    """Send what libraries log through the same formats, from warnings on."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+
+
+def get_logger(tier: str) -> FilteringBoundLogger:
+    """Return the logger of one tier of this process."""
+    return cast("FilteringBoundLogger", structlog.get_logger(tier=tier))
+
+
+def reporter(log: FilteringBoundLogger) -> Report:
+    """Turn reports into log lines: failures are errors, hints to the operator warnings, links that come and go details."""
+
+    def report(name: str, facts: Mapping[str, object]) -> None:
+        written: dict[str, Any] = dict(facts)
+        exception = written.pop("exception", None)
+        if isinstance(exception, BaseException):
+            written["exc_info"] = exception
+        event = name.replace("-", " ")
+        # A fact must not take the name of the line's own fields.
+        written = {
+            f"{key}_" if key in {"event", "level", "timestamp", "tier"} else key: written[key] for key in written
+        }
+        if name in _ERRORS:
+            log.error(event, **written)
+        elif name in _WARNINGS:
+            log.warning(event, **written)
+        elif name in _DETAILS:
+            log.debug(event, **written)
+        else:
+            log.info(event, **written)
+
+    return report
+
+
+def _strike_out_secrets(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    for name, value in event_dict.items():
+        if _TELLING_NAME.search(name):
+            event_dict[name] = _STRUCK_OUT
+        elif isinstance(value, dict):
+            event_dict[name] = _strike_out_secrets(_logger, _method, dict(value))
+    return event_dict
