@@ -78,7 +78,7 @@ def get_logger(tier: str) -> FilteringBoundLogger:
 
 
 def reporter(log: FilteringBoundLogger) -> Report:
-    """Turn reports into log lines: failures are errors, hints to the operator warnings, links that come and go details."""
+    """Turn reports into log lines: failures are errors, hints to the operator warnings, links only details."""
 
     def report(name: str, facts: Mapping[str, object]) -> None:
         written: dict[str, Any] = dict(facts)
