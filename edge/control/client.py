@@ -68,6 +68,10 @@ class ControlClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept."""
         await self._pool.aclose()
 
     def replace_key(self, key: str) -> None:

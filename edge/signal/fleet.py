@@ -1,0 +1,139 @@
+"""What the transceivers say about themselves, asked every second.
+
+Signal keeps nothing of its own: this view can be lost and is whole again after one round of questions.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+import trio
+
+from edge.control.client import ControlClient, TransceiverUnreachable
+from edge.control.messages import TransceiverStatus
+from geo.choice import TransceiverCandidate
+from geo.regions import Region
+
+__all__ = ["FleetView", "Member"]
+
+_POLL_SECONDS = 1.0
+_POLL_TIMEOUT = 2.0
+
+
+@attrs.define(eq=False)
+class Member:
+    """A transceiver, as it is configured and as it was heard last.
+
+    Attributes:
+        client: how to command it.
+        region: where it is.
+        status: what it said last; None before it ever said anything.
+        problem: why it cannot be reached; empty when it can.
+        placed: how many calls we placed on it since it said how many it has.
+    """
+
+    client: ControlClient
+    region: Region | None = None
+    status: TransceiverStatus | None = None
+    problem: str = "it has not been asked yet"
+    placed: int = 0
+
+    @property
+    def reason(self) -> str:
+        """Why it takes no calls; empty when it does."""
+        if self.problem or self.status is None:
+            return self.problem
+        return "" if self.status.is_ready else (self.status.reason or "not ready")
+
+    def candidate(self) -> TransceiverCandidate:
+        """Describe it for the choice among transceivers."""
+        load = 0.0
+        if self.status is not None and self.status.max_calls:
+            # Its own number is up to a second old; without ours, every call of that second would go to the same one.
+            load = (self.status.calls + self.placed) / self.status.max_calls
+        reason = self.reason
+        return TransceiverCandidate(
+            name=self.client.url, region=self.region, load=min(1.0, load), is_ready=not reason, reason=reason
+        )
+
+    async def poll(self) -> None:
+        """Ask for its status once; being unreachable is an answer too."""
+        placed_before = self.placed
+        with trio.move_on_after(_POLL_TIMEOUT) as scope:
+            try:
+                self.status = await self.client.status()
+            except TransceiverUnreachable as error:
+                self.problem = str(error)
+            else:
+                self.problem = ""
+                self.placed -= placed_before
+        if scope.cancelled_caught:
+            self.problem = f"{self.client.url}: no status within {_POLL_TIMEOUT:g} seconds"
+
+
+class FleetView:
+    """All transceivers that are configured.
+
+    Args:
+        members: one for each.
+    """
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        self._members = {member.client.url: member for member in members}
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep asking until cancelled. Started with `nursery.start`, it returns when each was asked once."""
+        async with trio.open_nursery() as first_round:
+            for member in self._members.values():
+                first_round.start_soon(member.poll)
+        task_status.started()
+        async with trio.open_nursery() as nursery:
+            for member in self._members.values():
+                nursery.start_soon(_poll_forever, member)
+
+    def candidates(self) -> Sequence[TransceiverCandidate]:
+        """Describe all of them for the choice among transceivers."""
+        return [member.candidate() for member in self._members.values()]
+
+    def member(self, name: str) -> Member:
+        """Return a transceiver by the name of its candidate."""
+        return self._members[name]
+
+    def find(self, cluster: int, incarnation: int) -> Member | None:
+        """Return the transceiver process that a call id names; None when none of those heard is it."""
+        for member in self._members.values():
+            status = member.status
+            if status is not None and status.incarnation == incarnation and status.cluster == cluster:
+                return member
+        return None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every transceiver can be reached, so that a process that is not among them is gone."""
+        return all(not member.problem for member in self._members.values())
+
+    def not_ready_reason(self) -> str:
+        """Tell why no call can be placed now; empty when one can."""
+        reasons = [member.reason for member in self._members.values()]
+        if not reasons:
+            return "No transceiver is configured: signal.transceivers is empty."
+        if not all(reasons):
+            return ""
+        return "No transceiver takes calls. " + "; ".join(
+            reason if url in reason else f"{url}: {reason}" for url, reason in zip(self._members, reasons, strict=True)
+        )
+
+    def replace_key(self, key: str) -> None:
+        """Show this control key from here on."""
+        for member in self._members.values():
+            member.client.replace_key(key)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for member in self._members.values():
+            await member.client.aclose()
+
+
+async def _poll_forever(member: Member) -> None:
+    while True:
+        await trio.sleep(_POLL_SECONDS)
+        await member.poll()
