@@ -13,4 +13,12 @@ Read in this order. To learn how packets are protected:
 To learn what is in the packets:
 
 * `rtp`           the RTP header, and quick looks into a raw packet
+* `extensions`    header extensions: audio level, transport-wide sequence number
+* `rtcp`          a package: one kind of packet a file
+
+To learn how a connection is judged:
+
+* `sending`       one source of ours: its numbers, its sender reports, the round-trip time
+* `reception`     one source of the peer's: loss and jitter, the report blocks
+* `feedback`      when each packet arrived, for the peer's bandwidth estimation
 """

@@ -1,0 +1,124 @@
+"""Transport-wide feedback: telling the sender when each of its packets arrived.
+
+The sender's bandwidth estimation lives on it. It numbers all its packets of a transport, whatever their SSRC; we
+note when each number arrives (`arrived`, for every packet: a third of a microsecond), and pack what is new into a
+feedback packet every 50 to 250 ms.
+
+Memory is bounded: arrivals are forgotten half a second after they were reported, and if nobody asks for feedback,
+the recorder starts over after `MAX_ARRIVALS`.
+
+Source: draft-holmer-rmcat-transport-wide-cc-extensions-01 §2.
+"""
+
+from srtp.rtcp.transport_feedback import DELTA_SECONDS, TransportFeedback, fits_delta
+
+__all__ = ["HISTORY_SECONDS", "MAX_ARRIVALS", "MAX_REORDERING", "MAX_SPAN", "ArrivalRecorder"]
+
+HISTORY_SECONDS = 0.5
+"""How long a reported arrival is remembered, so that a late packet is reported among its neighbours."""
+
+MAX_ARRIVALS = 1024
+"""How many arrivals are remembered."""
+
+MAX_REORDERING = 25
+"""How late a packet may be, in packets, to be reported after its neighbours were: half a second of audio."""
+
+MAX_SPAN = 400
+"""How many packets one feedback tells of: with two bytes each it still fits a datagram."""
+
+_TICKS_PER_SECOND = round(1 / DELTA_SECONDS)
+_REFERENCE_HALF = 1 << 23
+
+
+class ArrivalRecorder:
+    """Notes arrivals by transport-wide sequence number, and makes feedback of them.
+
+    Args:
+        sender_ssrc: an SSRC of ours, which reports.
+        media_ssrc: an SSRC of the peer's on this transport.
+    """
+
+    __slots__ = ("_arrivals", "_highest", "_next", "feedback_count", "media_ssrc", "sender_ssrc")
+
+    def __init__(self, sender_ssrc: int, media_ssrc: int) -> None:
+        self.sender_ssrc = sender_ssrc
+        self.media_ssrc = media_ssrc
+        self.feedback_count = 0
+        # By unwrapped number, in order of arrival. All from `_next` on are still to be reported.
+        self._arrivals: dict[int, float] = {}
+        self._highest = -1
+        self._next = 0
+
+    def arrived(self, sequence_number: int, now: float) -> None:
+        """Note a packet; only the first arrival of a number counts.
+
+        Args:
+            sequence_number: transport-wide, 16 bits.
+            now: in seconds, monotonic.
+        """
+        highest = self._highest
+        if highest < 0:
+            # A turn above zero, so that what came before the first packet has a number too.
+            self._highest = self._next = number = sequence_number + 0x10000
+        else:
+            number = highest + ((sequence_number - highest + 0x8000) & 0xFFFF) - 0x8000
+            if number > highest:
+                self._highest = number
+            elif number < self._next and number not in self._arrivals:
+                # Late: it is told now, and its neighbours once more.
+                if self._next - number > MAX_REORDERING:
+                    return
+                self._next = number
+        arrivals = self._arrivals
+        if len(arrivals) >= MAX_ARRIVALS:
+            arrivals.clear()
+            self._next = number
+        arrivals.setdefault(number, now)
+
+    def feedback(self, now: float) -> TransportFeedback | None:
+        """Pack what has arrived and was not reported yet.
+
+        What does not fit one packet, because of a gap in time or in numbers, is left for the next: call until there
+        is none.
+
+        Args:
+            now: in seconds, monotonic.
+        """
+        arrivals = self._arrivals
+        self._forget(now - HISTORY_SECONDS)
+        pending = sorted([number for number in arrivals if number >= self._next])
+        if not pending:
+            return None
+        # A gap that does not fit is skipped: a sender that lost so much knows it.
+        base = self._next if pending[0] - self._next < MAX_SPAN else pending[0]
+        reference_time = int(arrivals[pending[0]] * _TICKS_PER_SECOND) >> 8
+        ticks = reference_time << 8
+        deltas: list[int | None] = []
+        for number in pending:
+            delta = int(arrivals[number] * _TICKS_PER_SECOND) - ticks
+            if number - base >= MAX_SPAN or not fits_delta(delta):
+                break
+            deltas += [None] * (number - base - len(deltas))
+            deltas.append(delta)
+            ticks += delta
+        self._next = base + len(deltas)
+        count = self.feedback_count
+        self.feedback_count = (count + 1) & 0xFF
+        return TransportFeedback(
+            sender_ssrc=self.sender_ssrc,
+            media_ssrc=self.media_ssrc,
+            base_sequence_number=base & 0xFFFF,
+            reference_time=((reference_time + _REFERENCE_HALF) & (2 * _REFERENCE_HALF - 1)) - _REFERENCE_HALF,
+            feedback_packet_count=count,
+            deltas=tuple(deltas),
+        )
+
+    def _forget(self, before: float) -> None:
+        """Forget what was reported and is old; the dict is in order of arrival, so it looks no further than needed."""
+        stale = []
+        for number, at in self._arrivals.items():
+            if at >= before or number >= self._next:
+                break
+            stale.append(number)
+        for number in stale:
+            del self._arrivals[number]
