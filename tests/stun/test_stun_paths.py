@@ -3,12 +3,9 @@
 import itertools
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from stun.events import DropReason, PathAppeared, PathExpired, PathSelected, PathValidated
 from stun.lite import IceLiteOptions
-from stun.message import Message, MessageClass
 from stun.paths import PATH_TRANSITIONS, PathInput, PathState, TrackedPath
 from wire.core import Closed, Path
 
@@ -331,79 +328,3 @@ def test_strangers_do_not_keep_a_session_for_ever(scene):
     assert list(scene.lite.handle_timeout(30.0)) == [PathExpired(path=A)]
     assert scene.lite.selected is None
     assert [type(event) for event in scene.lite.handle_timeout(40.0)] == [PathExpired, Closed]
-
-
-# Whatever happens.
-
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["check", "nominate", "answer", "steal", "traffic", "repeat", "proven", "wait"]),
-        st.integers(0, 5),
-        st.integers(1, 2),
-        st.floats(0.0, 4.0),
-    ),
-    max_size=60,
-)
-
-
-@given(steps=STEPS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_rules_hold_whatever_happens(steps, make_scene):
-    """Random checks, answers, thefts and repetitions: nothing is selected that was not proven, and all is bounded."""
-    scene = make_scene()
-    now = 0.0
-    proven: set[Path] = set()
-    asked: dict[Path, bytes] = {}
-    appeared: list[tuple[float, Path]] = []
-    overheard = None
-    for action, number, via, pause in steps:
-        now += pause
-        path = place(number, via)
-        received = 1
-        if action in ("check", "nominate"):
-            overheard = scene.client.check(nominate=action == "nominate")
-            events = scene.receive(overheard, path, now)
-        elif action == "repeat" and overheard:
-            events = scene.receive(overheard, path, now)
-        elif action == "answer" and path in asked:
-            request = asked[path]
-            events = scene.receive(scene.client.answer(request, path), path, now)
-            if any(event == PathValidated(path=path) for event in events):
-                proven.add(path)
-        elif action == "steal" and asked:
-            # Somebody else answers what was sent to the first path that was asked.
-            first = next(iter(asked))
-            if first == path:
-                continue
-            events = scene.receive(scene.client.answer(asked[first], first), path, now)
-            assert events == []
-        elif action == "traffic":
-            events = list(scene.lite.authentic_traffic(path, now))
-            scene.collect(now)
-        elif action == "proven":
-            if not any(known == path for _, known in appeared):
-                continue
-            events = list(scene.lite.path_proven(path, now))
-            proven |= {event.path for event in events if isinstance(event, PathValidated)}
-        else:
-            received = 0
-            events = list(scene.lite.handle_timeout(now))
-            scene.collect(now)
-        for event in events:
-            if isinstance(event, PathAppeared):
-                appeared.append((now, event.path))
-            if isinstance(event, PathExpired):
-                proven.discard(event.path)
-            if isinstance(event, PathSelected):
-                assert event.path in proven
-        for data, destination in scene.sent:
-            if Message.parse(data).message_class is MessageClass.REQUEST:
-                asked[destination] = data
-            if not scene.lite.is_validated(destination):
-                assert received
-                assert destination == path
-        assert len(scene.sent) <= 2 * max(received, 1)
-        assert scene.lite.selected is None or scene.lite.selected in proven
-        recent = {known.address for at, known in appeared if at > now - 10 and known not in proven}
-        recent -= {known.address for known in proven}
-        assert len(recent) <= 3
