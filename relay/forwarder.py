@@ -371,6 +371,10 @@ class Forwarder:
         times = [when for when in (self.table.next_timeout(), self.links.next_timeout()) if when is not None]
         return min(times, default=None)
 
+    def set_transceivers(self, transceivers: Iterable[Address], now: float) -> None:
+        """Follow a changed list of transceivers; claims that lead to others wait until they run out."""
+        self._handle_link_events(self.links.set_transceivers(transceivers, now))
+
     @property
     def live_transceivers(self) -> int:
         """How many links are up."""

@@ -9,6 +9,7 @@ Read in this order:
 * `keys`      the hop key, two ids valid at a time
 * `messages`  HELLO, WELCOME, CONFIRM, GONE: what is inside a sealed message
 * `sealing`   the envelope around them: who sealed it, for whom, and the n-th time
-* `links`     the two ends of a link, sans-IO: who is at the other side, proven fresh
-* `drops`     why a hop message was refused
+* `links`     the protocol between the two ends of a link, and what it is good for
+* `relay_end`, `transceiver_end`   the two ends, sans-IO; `events` is what they report
+* `drops`     why a control message was refused
 """

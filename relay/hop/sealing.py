@@ -33,9 +33,10 @@ from relay.hop.header import CONTROL
 from relay.hop.keys import HopKeys
 from relay.hop.messages import Hello, Message, parse_message
 from wire.buffer import Writer
+from wire.core import Entropy
 from wire.errors import MalformedError
 
-__all__ = ["ANYONE", "Opened", "open_sealed", "seal"]
+__all__ = ["ANYONE", "Opened", "draw_number", "open_sealed", "seal"]
 
 ANYONE = 0
 """The receiver of a HELLO, which is sent before the sender knows who is there."""
@@ -51,6 +52,11 @@ class Opened(NamedTuple):
     message: Message
     sender: int
     counter: int
+
+
+def draw_number(entropy: Entropy) -> int:
+    """Draw the number of one end of a link; never `ANYONE`."""
+    return int.from_bytes(entropy(8), "big") or 1
 
 
 def seal(keys: HopKeys, message: Message, *, sender: int, counter: int, receiver: int) -> bytes:

@@ -1,0 +1,65 @@
+"""What the ends of a link report."""
+
+import attrs
+
+from wire.core import Address, Event
+
+__all__ = ["FlowGone", "LinkDown", "LinkUp", "RelayLost", "RelaySeen", "TransceiverIdentity"]
+
+TransceiverIdentity = tuple[int, int, int]
+"""Cluster, incarnation and worker: what a route names."""
+
+
+@attrs.frozen(kw_only=True)
+class LinkUp(Event):
+    """A transceiver's process was found at an address.
+
+    Attributes:
+        identity: who it is.
+        address: where it is.
+    """
+
+    identity: TransceiverIdentity
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class LinkDown(Event):
+    """A transceiver's process is not at its address any more.
+
+    Attributes:
+        identity: who it was.
+        address: where it was.
+    """
+
+    identity: TransceiverIdentity
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class FlowGone(Event):
+    """A transceiver says that a path of one of its sessions has ended.
+
+    Attributes:
+        session: the session's number.
+        tag: the path's flow tag.
+        address: the transceiver that says so; whether the flow is its own is for the flow table to check.
+    """
+
+    session: int
+    tag: bytes
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class RelaySeen(Event):
+    """A relay has proven itself at an address, for the first time or after a restart."""
+
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class RelayLost(Event):
+    """A relay has not confirmed for so long that its datagrams are not taken any more."""
+
+    address: Address

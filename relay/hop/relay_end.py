@@ -1,0 +1,163 @@
+"""The relay's end of its links: who is at each transceiver's address, asked every second."""
+
+import hmac
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from relay.hop.drops import HopDropReason
+from relay.hop.events import FlowGone, LinkDown, LinkUp, TransceiverIdentity
+from relay.hop.keys import HopKeys
+from relay.hop.messages import NONCE_SIZE, Confirm, Gone, Hello, Message, Welcome
+from relay.hop.sealing import ANYONE, Opened, draw_number, open_sealed, seal
+from wire.core import Address, Drops, Entropy, Event
+from wire.replay import ReplayWindow
+
+__all__ = ["HELLO_INTERVAL", "LINK_LIFE", "RelayLinks"]
+
+HELLO_INTERVAL = 1.0
+FIRST_HELLO_INTERVAL = 0.05
+"""The first pause between two HELLOs that nobody answers; doubles up to `HELLO_INTERVAL`."""
+OPEN_HELLOS = 4
+"""How many HELLOs may wait for their answer at a time."""
+LINK_LIFE = 10.0
+"""How long a relay counts on a transceiver that answers no HELLO: ten lost in a row are no accident."""
+
+
+@attrs.define
+class _Peer:
+    """A transceiver's address, and what its relay knows of it."""
+
+    address: Address
+    next_hello: float
+    interval: float = FIRST_HELLO_INTERVAL
+    nonces: deque[bytes] = attrs.field(factory=lambda: deque(maxlen=OPEN_HELLOS), repr=False)
+    identity: TransceiverIdentity | None = None
+    number: int = ANYONE
+    window: ReplayWindow = attrs.field(factory=ReplayWindow)
+    answered: float = 0.0
+
+
+class RelayLinks:
+    """The relay's end of its links to all transceivers.
+
+    Attributes:
+        keys: may be replaced at any time.
+        drops: refused messages by `HopDropReason`.
+    """
+
+    def __init__(self, *, keys: HopKeys, transceivers: Sequence[Address], entropy: Entropy, now: float) -> None:
+        self.keys = keys
+        self.drops: Drops = Counter()
+        self._entropy = entropy
+        self._number = draw_number(entropy)
+        self._counter = 0
+        self._peers = {address: _Peer(address=address, next_hello=now) for address in transceivers}
+        self._addresses: dict[TransceiverIdentity, Address] = {}
+        self._outgoing: list[tuple[bytes, Address]] = []
+
+    def address_of(self, cluster: int, incarnation: int, worker: int) -> Address | None:
+        """Where the process that a route names can be reached; None while no such link is up."""
+        return self._addresses.get((cluster, incarnation, worker))
+
+    def set_transceivers(self, transceivers: Iterable[Address], now: float) -> Iterable[Event]:
+        """Follow a changed configuration: links to other addresses end, new ones begin with a HELLO that is due now."""
+        wanted = set(transceivers)
+        left = [self._peers.pop(address) for address in self._peers.keys() - wanted]
+        for address in sorted(wanted - self._peers.keys()):
+            self._peers[address] = _Peer(address=address, next_hello=now)
+        return [self._take_down(peer) for peer in left if peer.identity is not None]
+
+    @property
+    def up(self) -> Sequence[Address]:
+        """Addresses of the transceivers whose link is up."""
+        return tuple(self._addresses.values())
+
+    def receive_control(self, data: bytes, source: Address, now: float) -> Iterable[Event]:
+        """Take one control message from the hop socket."""
+        peer = self._peers.get(source)
+        if peer is None:
+            self.drops[HopDropReason.UNKNOWN_PEER] += 1
+            return ()
+        opened = open_sealed(self.keys, data, receiver=self._number)
+        if not isinstance(opened, Opened):
+            self.drops[opened] += 1
+            return ()
+        if isinstance(opened.message, Welcome):
+            return self._handle_welcome(peer, opened.message, opened.sender, now)
+        if isinstance(opened.message, Gone):
+            return self._handle_gone(peer, opened.message, opened)
+        self.drops[HopDropReason.WRONG_END] += 1
+        return ()
+
+    def handle_timeout(self, now: float) -> Iterable[Event]:
+        """Say HELLO where it is due, and give up links that nobody answers."""
+        events: list[Event] = []
+        for peer in self._peers.values():
+            if peer.identity is not None and now - peer.answered >= LINK_LIFE:
+                events.append(self._take_down(peer))
+            if now >= peer.next_hello:
+                self._say_hello(peer, now)
+        return events
+
+    def next_timeout(self) -> float | None:
+        """When the next HELLO is due.
+
+        A link is given up together with a HELLO, at most one interval late.
+        """
+        return min((peer.next_hello for peer in self._peers.values()), default=None)
+
+    def datagrams_to_send(self, now: float) -> Iterable[tuple[bytes, Address]]:  # noqa: ARG002 - the core contract
+        """Take what is to be sent from the hop socket."""
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def _say_hello(self, peer: _Peer, now: float) -> None:
+        nonce = self._entropy(NONCE_SIZE)
+        peer.nonces.append(nonce)
+        peer.next_hello = now + peer.interval
+        peer.interval = min(2 * peer.interval, HELLO_INTERVAL)
+        self._send(peer, Hello(nonce=nonce), ANYONE)
+
+    def _handle_welcome(self, peer: _Peer, welcome: Welcome, number: int, now: float) -> Iterable[Event]:
+        if not any(hmac.compare_digest(nonce, welcome.nonce) for nonce in peer.nonces):
+            self.drops[HopDropReason.STALE_NONCE] += 1
+            return ()
+        peer.nonces.remove(welcome.nonce)
+        peer.answered = now
+        peer.interval = HELLO_INTERVAL
+        peer.next_hello = now + HELLO_INTERVAL
+        events: list[Event] = []
+        identity = (welcome.cluster, welcome.incarnation, welcome.worker)
+        if (identity, number) != (peer.identity, peer.number):
+            if peer.identity is not None:
+                events.append(self._take_down(peer))
+            peer.identity, peer.number, peer.window = identity, number, ReplayWindow()
+            self._addresses[identity] = peer.address
+            events.append(LinkUp(identity=identity, address=peer.address))
+        self._send(peer, Confirm(cookie=welcome.cookie), peer.number)
+        return events
+
+    def _handle_gone(self, peer: _Peer, gone: Gone, opened: Opened) -> Iterable[Event]:
+        if peer.identity is None or opened.sender != peer.number:
+            self.drops[HopDropReason.UNKNOWN_PEER] += 1
+            return ()
+        if not peer.window.check(opened.counter):
+            self.drops[HopDropReason.REPLAYED] += 1
+            return ()
+        peer.window.commit(opened.counter)
+        return (FlowGone(session=gone.session, tag=gone.tag, address=peer.address),)
+
+    def _take_down(self, peer: _Peer) -> LinkDown:
+        identity = peer.identity
+        assert identity is not None  # noqa: S101 - both callers have checked
+        peer.identity, peer.number = None, ANYONE
+        if self._addresses.get(identity) == peer.address:
+            del self._addresses[identity]
+        return LinkDown(identity=identity, address=peer.address)
+
+    def _send(self, peer: _Peer, message: Message, receiver: int) -> None:
+        self._counter += 1
+        sealed = seal(self.keys, message, sender=self._number, counter=self._counter, receiver=receiver)
+        self._outgoing.append((sealed, peer.address))

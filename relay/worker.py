@@ -1,0 +1,216 @@
+"""The relay's loop: sockets around the sans-IO `Forwarder`, on Trio.
+
+One task for each socket waits until it is readable, drains a bounded batch, feeds the forwarder inline and sends what
+came of it, all without a switch of tasks. A full send buffer drops and counts; nothing here waits to send. Another
+task keeps time for claims and links.
+"""
+
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+
+import attrs
+import trio
+
+from relay.forwarder import Forwarder, ForwarderOptions
+from relay.hop.keys import HopKeys
+from relay.tags import FlowTags
+from relay.udp import address_of, canonical, drain, open_udp, send_batch
+from stun.credentials import CredentialKeys
+from wire.core import Address, Drops
+
+__all__ = ["IngressBinding", "RelayKeys", "RelayOptions", "RelayWorker", "run_relay"]
+
+_LONGEST_SLEEP = 0.25
+"""A batch can bring a deadline forward, and does not wake the timer: it looks again after this many seconds at most."""
+
+
+@attrs.frozen(kw_only=True)
+class IngressBinding:
+    """A public address of the relay.
+
+    Attributes:
+        id: the ingress's number, unique in the fleet, 16 bits; the hop header carries it.
+        bind: IP address and port of the socket; port 0 lets the kernel choose.
+    """
+
+    id: int
+    bind: Address
+
+
+@attrs.frozen(kw_only=True)
+class RelayOptions:
+    """What a relay is told by its configuration.
+
+    Attributes:
+        hop: IP address and port of the hop socket, reachable from the transceivers and from nobody else.
+        ingresses: the public addresses, at least one. One each for several local addresses, so that answers leave from
+            the address that was asked.
+        transceivers: hop addresses of all transceiver workers, by IP address.
+        forwarder: bounds.
+    """
+
+    hop: Address
+    ingresses: Sequence[IngressBinding]
+    transceivers: Sequence[Address]
+    forwarder: ForwarderOptions = attrs.field(factory=ForwarderOptions)
+
+
+@attrs.frozen(kw_only=True)
+class RelayKeys:
+    """The keys that a relay's bundle holds.
+
+    Attributes:
+        credentials: opens tokens and derives passwords.
+        hop: shared with the transceivers.
+        flow_tags: shared with the relays of the ingress group.
+    """
+
+    credentials: CredentialKeys = attrs.field(repr=False)
+    hop: HopKeys = attrs.field(repr=False)
+    flow_tags: FlowTags = attrs.field(repr=False)
+
+
+class RelayWorker:
+    """One relay: binds its sockets when it is made, and forwards while `run` runs.
+
+    Args:
+        options: addresses and bounds.
+        keys: what the bundle holds.
+        on_warning: called with a sentence for the operator.
+
+    Raises:
+        OSError: an address cannot be bound.
+
+    Attributes:
+        forwarder: the core; its counters are live.
+        send_drops: datagrams that the kernel did not take, by `UdpDropReason`.
+        traffic: datagrams and bytes by direction: "up_datagrams", "up_bytes", "down_datagrams", "down_bytes".
+            Up is what was made for the hop socket (control messages included), down what was made for clients.
+        hop_address: where the hop socket is bound.
+        ingress_addresses: where each ingress is bound, by number.
+    """
+
+    def __init__(
+        self, options: RelayOptions, keys: RelayKeys, *, on_warning: Callable[[str], object] = lambda _: None
+    ) -> None:
+        with ExitStack() as stack:
+            self._hop = stack.enter_context(open_udp(*options.hop, on_warning=on_warning))
+            self._ingresses: dict[int, socket.socket] = {}
+            for ingress in options.ingresses:
+                sock = open_udp(*ingress.bind, on_warning=on_warning)
+                self._ingresses[ingress.id] = stack.enter_context(sock)
+            self._sockets = stack.pop_all()
+        self.hop_address = address_of(self._hop)
+        self.ingress_addresses: Mapping[int, Address] = {
+            number: address_of(sock) for number, sock in self._ingresses.items()
+        }
+        self.send_drops: Drops = Counter()
+        self.traffic: Counter[str] = Counter()
+        self.forwarder = Forwarder(
+            credentials=keys.credentials,
+            hop_keys=keys.hop,
+            flow_tags=keys.flow_tags,
+            ingresses=self._ingresses,
+            transceivers=[canonical(address) for address in options.transceivers],
+            entropy=os.urandom,
+            now=trio.current_time(),
+            options=options.forwarder,
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus["RelayWorker"] = trio.TASK_STATUS_IGNORED) -> None:
+        """Forward until cancelled; then the sockets are closed.
+
+        Cancellation takes effect between batches: a datagram that was taken is also forwarded.
+        """
+        with self._sockets:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_time)
+                nursery.start_soon(self._serve_hop)
+                for number in self._ingresses:
+                    nursery.start_soon(self._serve_ingress, number)
+                task_status.started(self)
+
+    def close(self) -> None:
+        """Close the sockets of a relay that was never run."""
+        self._sockets.close()
+
+    def replace_keys(self, keys: RelayKeys) -> None:
+        """Use other keys from now on; claims and links stay."""
+        self.forwarder.credentials = keys.credentials
+        self.forwarder.flow_tags = keys.flow_tags
+        self.forwarder.links.keys = keys.hop
+
+    def set_transceivers(self, transceivers: Iterable[Address]) -> None:
+        """Follow a changed list of the transceivers' hop addresses, by IP address."""
+        self.forwarder.set_transceivers([canonical(address) for address in transceivers], trio.current_time())
+
+    @property
+    def drops(self) -> Drops:
+        """Everything dropped, by reason: by the forwarder, by the links, and by the kernel."""
+        return self.forwarder.drops + self.forwarder.links.drops + self.send_drops
+
+    async def _serve_ingress(self, number: int) -> None:
+        sock, receive = self._ingresses[number], self.forwarder.receive_from_client
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            now, unix_time = trio.current_time(), time.time()
+            for data, source in drain(sock):
+                receive(data, source, number, now, unix_time)
+            self._flush()
+
+    async def _serve_hop(self) -> None:
+        sock, receive = self._hop, self.forwarder.receive_from_hop
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            now = trio.current_time()
+            for data, source in drain(sock):
+                receive(data, source, now)
+            self._flush()
+
+    async def _keep_time(self) -> None:
+        while True:
+            now = trio.current_time()
+            self.forwarder.handle_timeout(now)
+            self._flush()
+            due = self.forwarder.next_timeout()
+            latest = now + _LONGEST_SLEEP
+            await trio.sleep_until(latest if due is None else min(due, latest))
+
+    def _flush(self) -> None:
+        up = self.forwarder.to_transceivers
+        if up:
+            self._send(self._hop, up, "up_datagrams", "up_bytes")
+        for number, down in self.forwarder.to_clients.items():
+            if down:
+                self._send(self._ingresses[number], down, "down_datagrams", "down_bytes")
+
+    def _send(self, sock: socket.socket, datagrams: list[tuple[bytes, Address]], count: str, size: str) -> None:
+        self.traffic[count] += len(datagrams)
+        self.traffic[size] += sum(len(data) for data, _ in datagrams)
+        send_batch(sock, datagrams, self.send_drops)
+        datagrams.clear()
+
+
+async def run_relay(
+    options: RelayOptions,
+    keys: RelayKeys,
+    *,
+    on_warning: Callable[[str], object] = lambda _: None,
+    task_status: trio.TaskStatus[RelayWorker] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Bind a relay's sockets and forward until cancelled.
+
+    Args:
+        options: addresses and bounds.
+        keys: what the bundle holds.
+        on_warning: called with a sentence for the operator.
+        task_status: started with the worker once its sockets are bound.
+
+    Raises:
+        OSError: an address cannot be bound.
+    """
+    await RelayWorker(options, keys, on_warning=on_warning).run(task_status=task_status)
