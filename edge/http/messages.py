@@ -105,7 +105,10 @@ def split_target(target: str) -> tuple[str, Mapping[str, str], str | None]:
         if "://" not in target:
             return target, _NOTHING, None  # `*` of OPTIONS (RFC 9112 §3.2.4), or what no route will match
         # RFC 9112 §3.2.2: a server MUST accept the absolute form, and its authority replaces the Host header.
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+        except ValueError:  # "http://[" and the like: as no route will match
+            return target, _NOTHING, None
         authority = parts.netloc
         target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     path, _, query = target.partition("?")

@@ -79,7 +79,10 @@ def _is_own(origin: str, request: Request) -> bool:
 
     The scheme is not compared: behind a proxy that ends TLS, the page's is https and ours is http.
     """
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # "http://[" and the like
+        return False
     default_port = {"http": ":80", "https": ":443"}.get(parts.scheme)
     if default_port is None:
         return False  # "null", of sandboxed frames and files, and what is no web page

@@ -112,6 +112,7 @@ async def test_configured_hosts_bind_a_server_with_keys_too(edge, read_failure):
         "http://127.0.0.1:8080.evil.example",
         "ftp://127.0.0.1:8080",
         "chrome-extension://127.0.0.1:8080",
+        "http://[127.0.0.1:8080",
         "",
     ],
 )
