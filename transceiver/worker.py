@@ -385,6 +385,14 @@ class Worker:
             "drops": {str(reason): count for reason, count in self.drops.items()},
         }
 
+    def replace_keys(self, *, credential_keys: CredentialKeys, call_id_keys: CallIdKeys, hop_keys: HopKeys) -> None:
+        """Use other keys from now on; calls and links stay."""
+        self._credential_keys = credential_keys
+        self._call_id_keys = call_id_keys
+        self._hop_keys = hop_keys
+        if self._link is not None:
+            self._link.keys = hop_keys
+
     def start_draining(self) -> None:
         """Take no further call; those that are stay."""
         self._is_draining = True
