@@ -50,7 +50,7 @@ class ArrivalRecorder:
         self._next = 0
 
     def arrived(self, sequence_number: int, now: float) -> None:
-        """Note a packet; only the first arrival of a number counts.
+        """Note a packet that SRTP has let pass, so that no number comes twice but by the sender's mistake.
 
         Args:
             sequence_number: transport-wide, 16 bits.
@@ -91,11 +91,11 @@ class ArrivalRecorder:
             return None
         # A gap that does not fit is skipped: a sender that lost so much knows it.
         base = self._next if pending[0] - self._next < MAX_SPAN else pending[0]
-        reference_time = int(arrivals[pending[0]] * _TICKS_PER_SECOND) >> 8
+        reference_time = round(arrivals[pending[0]] * _TICKS_PER_SECOND) >> 8
         ticks = reference_time << 8
         deltas: list[int | None] = []
         for number in pending:
-            delta = int(arrivals[number] * _TICKS_PER_SECOND) - ticks
+            delta = round(arrivals[number] * _TICKS_PER_SECOND) - ticks
             if number - base >= MAX_SPAN or not fits_delta(delta):
                 break
             deltas += [None] * (number - base - len(deltas))

@@ -259,8 +259,11 @@ def _read_index(reader: Reader) -> int:
 
 def _fast_forward(take: Callable[[bytes], bytes], ssrc: int, highest: int) -> None:
     """Bring libsrtp's index of a source to `highest`, with strides that it cannot take for a step back."""
-    for index in (*range(0, highest, _HALF // 2), highest):
-        take(FIXED_HEADER.pack(0x80, 0, index & 0xFFFF, 0, ssrc))
+    try:
+        for index in (*range(0, highest, _HALF // 2), highest):
+            take(FIXED_HEADER.pack(0x80, 0, index & 0xFFFF, 0, ssrc))
+    except Error as error:
+        raise MalformedError("SSRC", 0, "comes twice") from error
 
 
 def _shape_problem(data: object) -> DropReason:

@@ -347,6 +347,9 @@ class TestHandover:
         for wrong in (*(snapshot[:size] for size in range(len(snapshot))), snapshot + b"\0", b"\2" + snapshot[1:]):
             with pytest.raises(MalformedError):
                 SrtpSession.restore(profile, make_key(profile), make_key(profile), wrong)
+        twice = Writer().u8(1).u32(0).u8(2).u32(7).u48(1).u32(7).u48(1).u8(0).u8(0)
+        with pytest.raises(MalformedError, match="twice"):
+            SrtpSession.restore(profile, make_key(profile), make_key(profile), twice.finish())
         with pytest.raises(MalformedError, match="more than a call"):
             SrtpSession.restore(profile, make_key(profile), make_key(profile), writer.finish())
 
