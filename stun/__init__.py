@@ -10,6 +10,8 @@ Read in this order:
 * `binding`     asking and answering Binding Requests: what both agents share
 * `paths`       which addresses may be sent to: the rules, and the attacker they are for
 * `lite`        `IceLite`, the server's agent: answers checks, validates paths, follows the client
+* `transaction` a request that waits for its answer, and when it is sent again
+* `consent`     asking now and then whether the receiver still wants what we send
 * `checklist`   the candidate pairs of a controlling agent and their states
 * `controlling` `IceControlling`, the agent of our own caller
 """
