@@ -1,0 +1,155 @@
+"""`trio-voice call`: the command line of the caller."""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
+from importlib import resources
+from pathlib import Path as FilePath
+
+import click
+import trio
+
+from dtls.options import DtlsOptions
+from dtls.versions import Version
+from edge.caller.description import OfferedSetup
+from edge.caller.exchange import Exchange
+from edge.caller.load import Window, ramp
+from edge.caller.ogg import OggError
+from edge.caller.opus_file import OpusRecording, read_clip
+from edge.caller.placing import Caller
+from edge.caller.printing import describe_load, describe_media, describe_progress, describe_setup
+from edge.caller.progress import CallerOptions
+from edge.caller.results import MediaStatistics
+from edge.caller.signalling import CallFailed
+
+__all__ = ["call"]
+
+_SETUPS: dict[str | None, OfferedSetup] = {None: "actpass", "client": "active", "server": "passive"}
+_VERSIONS = {"1.2": (Version.DTLS_1_2,), "1.3": (Version.DTLS_1_3,)}
+
+
+_Work = Callable[[Caller, Exchange], Awaitable[None]]
+
+
+@click.command("call", short_help="Call a server, without a browser.")
+@click.argument("url")
+@click.option(
+    "--packets", type=click.Path(exists=True, dir_okay=False, path_type=FilePath), help="Ogg Opus file to say."
+)
+@click.option(
+    "--record", type=click.Path(dir_okay=False, path_type=FilePath), help="Ogg Opus file for what comes back."
+)
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long to talk.")
+@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Calls at the same time.")
+@click.option("--key", envvar="TRIO_VOICE_KEY", help="API key of the server.")
+@click.option("--dtls-role", type=click.Choice(["client", "server"]), help="DTLS role to insist on.")
+@click.option("--dtls", "version", type=click.Choice(sorted(_VERSIONS)), help="DTLS version to insist on.")
+def call(
+    url: str,
+    packets: FilePath | None,
+    record: FilePath | None,
+    seconds: float,
+    count: int,
+    key: str | None,
+    dtls_role: str | None,
+    version: str | None,
+) -> None:
+    """Call the server at URL, such as http://127.0.0.1:8080, and say how it went.
+
+    A spoken clip is sent, and whatever comes back is measured. With --count, calls are added until all are there, or
+    until the first packet is lost or the first tick is late; then it says whether this caller or the server was at its
+    limit.
+    """
+    if count > 1 and record is not None:
+        raise click.UsageError("--record is for a single call; leave --count away")
+    with ExitStack() as stack:
+        recording = None
+        try:
+            clip = read_clip(_clip_data(packets))
+            if record is not None:
+                recording = OpusRecording(stack.enter_context(record.open("wb")), int.from_bytes(os.urandom(4), "big"))
+        except OggError as problem:
+            raise click.ClickException(f"{packets}: {problem}") from problem
+        except OSError as problem:
+            raise click.ClickException(f"{problem.filename}: {problem.strerror}") from problem
+        dtls = DtlsOptions(versions=_VERSIONS[version]) if version is not None else DtlsOptions()
+        options = CallerOptions(clip=clip, setup=_SETUPS[dtls_role], dtls=dtls, recording=recording)
+        work = _load(options, seconds, count) if count > 1 else _talk(options, seconds)
+        failure = trio.run(_until_interrupted, url, key, work)
+        if recording is not None:
+            recording.finish()
+            click.echo(f"Recorded {recording.seconds:.1f} s to {record}")
+    if failure is not None:
+        raise click.ClickException(failure)
+
+
+def _clip_data(packets: FilePath | None) -> bytes:
+    if packets is not None:
+        return packets.read_bytes()
+    return resources.files("edge.caller").joinpath("voice.opus").read_bytes()
+
+
+async def _until_interrupted(url: str, key: str | None, work: _Work) -> str | None:
+    """Do the work, or as much as there is before Ctrl-C; return what went wrong."""
+    failure: str | None = None
+    working = trio.CancelScope()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_cancel_on_signal, working)
+        exchange = Exchange()
+        nursery.start_soon(exchange.run)
+        try:
+            caller = Caller(url, exchange, key=key)
+            with working:
+                await work(caller, exchange)
+            await caller.aclose()
+        except CallFailed as problem:
+            failure = str(problem)
+        nursery.cancel_scope.cancel()
+    return failure
+
+
+async def _cancel_on_signal(
+    working: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            working.cancel()
+
+
+def _talk(options: CallerOptions, seconds: float) -> _Work:
+    """Make a single call."""
+
+    async def talk(caller: Caller, _: Exchange) -> None:
+        call = await caller.place(options)
+        try:
+            secured = await caller.connect(call)
+            await caller.hear(call)
+            _print(describe_setup(call.timeline, secured, call.session.path))
+            with trio.move_on_after(seconds):
+                await caller.ended(call)
+        finally:
+            if (since := call.session.secured_at) is not None:
+                _print(describe_media(MediaStatistics.of(call.session), trio.current_time() - since))
+            await caller.hang_up(call)
+
+    return talk
+
+
+def _load(options: CallerOptions, seconds: float, count: int) -> _Work:
+    """Make many."""
+
+    def show(window: Window) -> None:
+        click.echo(describe_progress(window, count))
+
+    async def load(caller: Caller, exchange: Exchange) -> None:
+        result = await ramp(caller, exchange, options, count=count, seconds=seconds, show=show)
+        _print(describe_load(result))
+
+    return load
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)

@@ -1,0 +1,213 @@
+"""Sockets and time for many calls at once.
+
+Two tasks serve all calls of the process. One waits for datagrams: the sockets of all calls are in one epoll set,
+and Trio waits for the set, so a packet costs no task switch of its own. The other ticks every two milliseconds:
+each call belongs to one of ten phases, sends its audio in its phase and looks after its timers there. So packets of
+many calls leave spread over the 20 ms of a frame, and how late the ticks are tells whether this process keeps up.
+"""
+
+import select
+import socket
+from collections.abc import Iterable
+
+import trio
+
+from edge.caller.lateness import Lateness
+from edge.caller.session import CallerSession
+from wire.core import Address, Event, Path
+from wire.demux import Kind, kind_of
+
+__all__ = ["PHASES", "TICK", "Exchange", "Line", "has_route"]
+
+TICK = 0.002
+"""Seconds between two ticks."""
+
+PHASES = 10
+"""Ticks until it is a call's turn again: 20 ms, one frame of audio."""
+
+_MAX_DATAGRAM = 2048
+# As many datagrams are taken in a row; then the ticker gets its turn, about a millisecond later.
+_BATCH = 32
+_IDLE = 0.1
+
+
+class Line:
+    """A call's sockets and its session.
+
+    Attributes:
+        session: the call.
+        send_errors: datagrams that the kernel did not take.
+        last_error: what it said the last time; empty for nothing.
+    """
+
+    __slots__ = ("_news", "_sockets", "last_error", "phase", "seen", "send_errors", "session")
+
+    def __init__(self, session: CallerSession) -> None:
+        self.session = session
+        self.phase = 0
+        self.send_errors = 0
+        self.last_error = ""
+        self.seen: list[Event] = []
+        self._sockets: dict[bool, socket.socket] = {}
+        self._news = trio.Event()
+
+    async def next_event(self) -> Event:
+        """Wait for the next event of the session; cancellation loses none."""
+        while not self.seen:
+            await self._news.wait()
+            self._news = trio.Event()
+        return self.seen.pop(0)
+
+    def sockets(self) -> Iterable[socket.socket]:
+        """Return the sockets that were opened so far."""
+        return self._sockets.values()
+
+    def open(self, hosts: Iterable[str]) -> list[socket.socket]:
+        """Open a socket for each family of addresses among `hosts`, on any port."""
+        for is_ipv6 in {":" in host for host in hosts}:
+            opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+            opened.setblocking(False)
+            opened.bind(("::" if is_ipv6 else "0.0.0.0", 0))  # noqa: S104 - a client's socket, of which ICE finds the way
+            self._sockets[is_ipv6] = opened
+        return list(self._sockets.values())
+
+    def receive(self, ready: socket.socket, now: float) -> None:
+        """Take one datagram; epoll tells again when there are more."""
+        try:
+            data, source = ready.recvfrom(_MAX_DATAGRAM)
+        except OSError as error:  # also how a refused port shows
+            if not isinstance(error, BlockingIOError):
+                self.last_error = error.strerror or str(error)
+            return
+        session = self.session
+        if kind_of(data) is Kind.RTP:
+            events = session.receive_rtp(data, now)
+        else:
+            host: str = source[0]
+            events = session.receive_datagram(data, Path((host, source[1])), now)
+            self.flush(now)
+        if events:
+            self._report(events)
+
+    def tick(self, due: float, now: float) -> None:
+        """Send the audio that is due, and look after timers."""
+        session = self.session
+        if session.path is not None:
+            destination = session.path.address
+            for packet in session.audio_to_send(due, now):
+                self._send(packet, destination)
+        when = session.next_timeout()
+        if when is not None and when <= now:
+            self._report(session.handle_timeout(now))
+            self.flush(now)
+
+    def flush(self, now: float) -> None:
+        """Send what the session has to say, audio apart."""
+        for data, path in self.session.datagrams_to_send(now):
+            self._send(data, path.address)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for opened in self._sockets.values():
+            opened.close()
+
+    def _send(self, data: bytes, destination: Address) -> None:
+        try:
+            self._sockets[":" in destination[0]].sendto(data, destination)
+        except OSError as error:
+            self.send_errors += 1
+            self.last_error = error.strerror or str(error)
+
+    def _report(self, events: Iterable[Event]) -> None:
+        self.seen.extend(events)
+        if self.seen:
+            self._news.set()
+
+
+class Exchange:
+    """Drives the sessions of all calls.
+
+    Attributes:
+        lateness: how late the ticks came, since somebody last cleared it.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._by_descriptor: dict[int, tuple[Line, socket.socket]] = {}
+        self._phases: list[list[Line]] = [[] for _ in range(PHASES)]
+        self.lateness = Lateness()
+
+    @property
+    def lines(self) -> list[Line]:
+        """All calls that are connected here."""
+        return [line for phase in self._phases for line in phase]
+
+    def add(self, line: Line, hosts: Iterable[str]) -> None:
+        """Open a call's sockets and drive its session from now on."""
+        for opened in line.open(hosts):
+            self._by_descriptor[opened.fileno()] = (line, opened)
+            self._epoll.register(opened.fileno(), select.EPOLLIN)
+        phase = min(range(PHASES), key=lambda number: len(self._phases[number]))
+        line.phase = phase
+        self._phases[phase].append(line)
+        line.flush(trio.current_time())
+
+    def remove(self, line: Line) -> None:
+        """Drive a session no more, and close its sockets."""
+        if line not in self._phases[line.phase]:
+            return
+        self._phases[line.phase].remove(line)
+        for opened in line.sockets():
+            self._epoll.unregister(opened.fileno())
+            del self._by_descriptor[opened.fileno()]
+        line.close()
+
+    async def run(self) -> None:
+        """Drive the sessions until cancelled; then all sockets are closed, and nobody says goodbye any more."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._receive)
+                nursery.start_soon(self._tick)
+        finally:
+            for line in self.lines:
+                self.remove(line)
+            self._epoll.close()
+
+    async def _receive(self) -> None:
+        descriptor = self._epoll.fileno()
+        while True:
+            await trio.lowlevel.wait_readable(descriptor)
+            now = trio.current_time()
+            for ready, _ in self._epoll.poll(0, _BATCH):
+                # The line may have been removed by what another one of this batch reported.
+                if found := self._by_descriptor.get(ready):
+                    line, opened = found
+                    line.receive(opened, now)
+
+    async def _tick(self) -> None:
+        started, number = trio.current_time(), 0
+        while True:
+            if not self._by_descriptor:
+                await trio.sleep(_IDLE)
+                started, number = trio.current_time(), 0
+                continue
+            phase = self._phases[number % PHASES]
+            if phase:
+                due = started + number * TICK
+                await trio.sleep_until(due)
+                now = trio.current_time()
+                self.lateness.add(now - due)
+                for line in tuple(phase):
+                    line.tick(due, now)
+            number += 1
+
+
+def has_route(host: str, port: int) -> bool:
+    """Tell whether the kernel knows a way to an address at all; nothing is sent."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, port))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,339 @@
+"""`CallerSession`: a whole call from the client's side, without sockets, clock or entropy of its own.
+
+    offer ──▶ accept(answer) ──▶ ICE checks ──▶ DTLS handshake ──▶ SRTP both ways ──▶ hang_up
+              CHECKING           CHECKING       SECURING           TALKING            CLOSED
+
+It is a `wire.core.MultipathCore` composed of others: `IceControlling`, `DtlsAssociation`, `SrtpSession`. A datagram
+goes to the one that its first byte names (RFC 7983); what each reports moves the call on.
+
+Audio does not wait for a timer: whoever drives the session calls `audio_to_send` at an even pace.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from dtls.association import DtlsAssociation
+
+from dtls.certificate import Certificate, Fingerprint
+from dtls.events import Connected
+from dtls.options import Role
+from edge.caller.audio import InboundAudio, OutboundAudio
+from edge.caller.description import Answer, AnswerUnusable, make_offer
+from edge.caller.opus_file import SAMPLE_RATE
+from edge.caller.progress import CallerOptions, DropReason, Heard, Secured, Stage
+from edge.caller.reports import Reports
+from srtp.keying import EXPORTER_LABEL, split_keying_material
+from srtp.profile import ProtectionProfile
+from srtp.session import SrtpSession
+from stun.controlling import IceControlling
+from stun.events import PathSelected, PathValidated
+from wire.core import Closed, Drops, Entropy, Event, Path
+from wire.demux import Kind, kind_of
+from wire.errors import MalformedError
+
+__all__ = ["CallerSession"]
+
+_ICE_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_PROBE_EVERY = 25
+"""Packets between two measurements of the echo."""
+
+
+class CallerSession:
+    """One call.
+
+    Args:
+        certificate: ours; many sessions may share one.
+        options: see there.
+        unix_time: wall clock at `now`, for RTCP.
+        entropy: returns unpredictable bytes.
+        now: the present, monotonic.
+
+    Attributes:
+        offer: the SDP to send to the server.
+        stage: how far the call has come.
+        drops: datagrams dropped here; the protocols count their own.
+        ice_at: when a path to the server was proven; None before.
+        secured_at: when the handshake was over; None before.
+        heard_at: when the first audio came; None before.
+        secured: what was negotiated; None before.
+        reports: RTCP both ways; None before the handshake is over.
+        inbound: audio that comes; None before there is an answer.
+        outbound: audio that goes; None before there is an answer.
+        path: where audio goes; None before a path was proven.
+    """
+
+    def __init__(
+        self, *, certificate: Certificate, options: CallerOptions, unix_time: float, entropy: Entropy, now: float
+    ) -> None:
+        self._certificate = certificate
+        self._options = options
+        self._entropy = entropy
+        self._clock_offset = unix_time - now
+        self._ufrag, self._pwd = _ice_text(entropy, 8), _ice_text(entropy, 24)
+        self._ssrc = int.from_bytes(entropy(4), "big")
+        self._cname = _ice_text(entropy, 16)
+        self._fingerprints: list[Fingerprint] = []
+        self._is_client = True
+        self._ice: IceControlling | None = None
+        self._dtls: DtlsAssociation | None = None
+        self._srtp: SrtpSession | None = None
+        self._outgoing: list[tuple[bytes, Path]] = []
+        self._audio_due = 0.0
+        self.stage = Stage.OFFERING
+        self.drops: Drops = Counter()
+        self.ice_at: float | None = None
+        self.secured_at: float | None = None
+        self.heard_at: float | None = None
+        self.secured: Secured | None = None
+        self.reports: Reports | None = None
+        self.inbound: InboundAudio | None = None
+        self.outbound: OutboundAudio | None = None
+        self.path: Path | None = None
+        self.offer = make_offer(
+            ice_ufrag=self._ufrag,
+            ice_pwd=self._pwd,
+            fingerprint=str(certificate.fingerprint()),
+            setup=options.setup,
+            session_id=int.from_bytes(entropy(8), "big") >> 1,
+            ssrc=self._ssrc,
+            cname=self._cname,
+        )
+
+    # Commands
+
+    def accept(self, answer: Answer, now: float) -> None:
+        """Take the server's answer and start.
+
+        Args:
+            answer: what `parse_answer` made of it.
+            now: the present.
+
+        Raises:
+            AnswerUnusable: no call can be made with it.
+        """
+        is_client = not answer.is_dtls_client
+        if (self._options.setup, is_client) in (("active", False), ("passive", True)):
+            raise AnswerUnusable("the answer's a=setup contradicts the offer's")
+        try:
+            self._fingerprints = [Fingerprint.parse(text) for text in answer.fingerprints]
+        except MalformedError as error:
+            raise AnswerUnusable(f"the answer's a=fingerprint is malformed: {error}") from error
+        self._is_client = is_client
+        self._ice = IceControlling(
+            local_ufrag=self._ufrag,
+            local_pwd=self._pwd,
+            remote_ufrag=answer.ice_ufrag,
+            remote_pwd=answer.ice_pwd,
+            candidates=[(Path((item.host, item.port)), item.priority) for item in answer.candidates],
+            entropy=self._entropy,
+            now=now,
+        )
+        self.inbound = InboundAudio(answer.payload_type, self._options.recording)
+        self.outbound = OutboundAudio(
+            self._options.clip,
+            ssrc=self._ssrc,
+            payload_type=answer.payload_type,
+            extension_ids=answer.extension_ids,
+            entropy=self._entropy,
+        )
+        self.stage = Stage.CHECKING
+        if not is_client:
+            self._start_dtls(now)
+
+    def audio_to_send(self, due: float, now: float) -> Iterator[bytes]:
+        """Make the packets that are due; each goes to `path`.
+
+        The hot path of a load test: no more than a packet of the clip, its header and its encryption.
+
+        Args:
+            due: the moment for which packets are made; even steps make an even stream.
+            now: the present, which may be a little later.
+        """
+        srtp, outbound = self._srtp, self.outbound
+        if srtp is None or outbound is None or self.path is None:
+            return
+        # Half a millisecond of rounding must not delay a packet by a whole step.
+        while self._audio_due <= due + 0.0005:
+            packet = outbound.next_packet(now)
+            if not outbound.source.packet_count % _PROBE_EVERY and self.inbound is not None:
+                self.inbound.probe.sent(outbound.payload, now)
+            self._audio_due += outbound.samples / SAMPLE_RATE
+            yield srtp.protect_rtp(packet)
+
+    def hang_up(self, now: float) -> None:
+        """Say goodbye in every protocol that has a word for it."""
+        if self._srtp is not None and self.reports is not None and self.path is not None:
+            self._outgoing.append((self._srtp.protect_rtcp(self.reports.goodbye(now)), self.path))
+        if self._dtls is not None:
+            self._dtls.close()
+            self._collect_dtls(now)
+        self.stage = Stage.CLOSED
+
+    # Inputs
+
+    def receive_datagram(self, data: bytes, source: Path, now: float) -> Sequence[Event]:
+        """Take one datagram that came from `source`."""
+        kind = kind_of(data)
+        if kind is Kind.RTP:
+            return self.receive_rtp(data, now)
+        if self._ice is None or self.stage is Stage.CLOSED:
+            self.drops[DropReason.NOT_STARTED] += 1
+            return ()
+        if kind is Kind.STUN:
+            return self._follow_ice(self._ice.receive_datagram(data, source, now), now)
+        if kind is Kind.DTLS and self._dtls is not None:
+            return self._follow_dtls(self._dtls.receive_datagram(data, now), now)
+        if kind is Kind.RTCP:
+            self._receive_rtcp(data, now)
+            return ()
+        self.drops[DropReason.NOT_STARTED if kind is Kind.DTLS else DropReason.UNKNOWN_KIND] += 1
+        return ()
+
+    def receive_rtp(self, data: bytes, now: float) -> Sequence[Event]:
+        """Take one datagram that is RTP by its first bytes; a short way for the packet that comes most often."""
+        if self._srtp is None or self.inbound is None:
+            self.drops[DropReason.BEFORE_KEYS] += 1
+            return ()
+        packet = self._srtp.unprotect_rtp(data)
+        if packet is not None:
+            self.inbound.receive(packet, now)
+            if self.heard_at is None and self.inbound.statistics is not None:
+                self.heard_at = now
+                return (Heard(),)
+        return ()
+
+    def handle_timeout(self, now: float) -> Sequence[Event]:
+        """Do what is due."""
+        if self.stage is Stage.CLOSED:
+            return ()
+        events: list[Event] = []
+        if self._ice is not None and _is_due(self._ice.next_timeout(), now):
+            events.extend(self._follow_ice(self._ice.handle_timeout(now), now))
+        if self._dtls is not None and _is_due(self._dtls.next_timeout(), now):
+            events.extend(self._follow_dtls(self._dtls.handle_timeout(now), now))
+        if self.reports is not None and self._srtp is not None and self.reports.next_at <= now and self.path:
+            self._outgoing.append((self._srtp.protect_rtcp(self.reports.report(now)), self.path))
+        return events
+
+    # Outputs
+
+    def datagrams_to_send(self, now: float) -> Iterable[tuple[bytes, Path]]:
+        """Take what is to be sent, audio apart, each with its destination."""
+        if self._ice is not None and self.stage is not Stage.CLOSED:
+            self._outgoing.extend(self._ice.datagrams_to_send(now))
+            self._collect_dtls(now)
+        taken, self._outgoing = self._outgoing, []
+        return taken
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` wants to be called."""
+        if self.stage is Stage.CLOSED:
+            return None
+        times = (
+            self._ice.next_timeout() if self._ice is not None else None,
+            self._dtls.next_timeout() if self._dtls is not None else None,
+            self.reports.next_at if self.reports is not None else None,
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    @property
+    def round_trip_time(self) -> float | None:
+        """Seconds to the server and back, by the last check of the path; None before one was answered."""
+        return self._ice.round_trip_time if self._ice is not None else None
+
+    def dropped(self) -> Drops:
+        """Count what was dropped here and in all protocols, by reason."""
+        total = Counter(self.drops)
+        for core in (self._ice, self._dtls, self._srtp):
+            if core is not None:
+                total.update(core.drops)
+        return total
+
+    # ICE, then DTLS, then audio
+
+    def _follow_ice(self, events: Iterable[Event], now: float) -> list[Event]:
+        passed: list[Event] = []
+        for event in events:
+            match event:
+                case PathValidated(path=path) | PathSelected(path=path):
+                    if self.path is None or isinstance(event, PathSelected):
+                        self.path = path
+                    self._path_found(now)
+                case Closed():
+                    self.stage = Stage.CLOSED
+            passed.append(event)
+        return passed
+
+    def _path_found(self, now: float) -> None:
+        if self.ice_at is not None:
+            return
+        self.ice_at = now
+        self.stage = Stage.SECURING
+        if self._dtls is None:
+            self._start_dtls(now)
+        if self._dtls is not None and self.round_trip_time is not None:
+            self._dtls.set_round_trip_time(self.round_trip_time)
+
+    def _start_dtls(self, now: float) -> None:
+        self._dtls = DtlsAssociation(
+            role=Role.CLIENT if self._is_client else Role.SERVER,
+            certificate=self._certificate,
+            peer_fingerprints=self._fingerprints,
+            options=self._options.dtls,
+            entropy=self._entropy,
+            now=now,
+        )
+
+    def _collect_dtls(self, now: float) -> None:
+        # Until a path has answered, the handshake waits inside of the association.
+        if self._dtls is not None and self.path is not None:
+            self._outgoing.extend((data, self.path) for data in self._dtls.datagrams_to_send(now))
+
+    def _follow_dtls(self, events: Iterable[Event], now: float) -> list[Event]:
+        passed: list[Event] = []
+        for event in events:
+            match event:
+                case Connected():
+                    passed.append(self._secure(now))
+                case Closed():
+                    self.stage = Stage.CLOSED
+                    passed.append(event)
+        return passed
+
+    def _secure(self, now: float) -> Event:
+        dtls = self._dtls
+        assert dtls is not None  # noqa: S101 - it has just reported this
+        if dtls.srtp_profile is None or self.inbound is None or self.outbound is None:
+            self.stage = Stage.CLOSED
+            return Closed(reason="no-srtp-profile", detail="the handshake agreed on no SRTP profile")
+        profile = ProtectionProfile(dtls.srtp_profile)
+        material = dtls.export_keying_material(EXPORTER_LABEL, profile.keying_material_length)
+        self._srtp = SrtpSession(profile, *split_keying_material(profile, material, self._is_client))
+        self.reports = Reports(self.outbound, self.inbound, cname=self._cname, clock_offset=self._clock_offset, now=now)
+        self.secured_at = self._audio_due = now
+        self.stage = Stage.TALKING
+        self.secured = Secured(
+            version=dtls.version or "",
+            cipher_suite=dtls.cipher_suite or "",
+            group=dtls.group or "",
+            srtp_profile=profile,
+            is_client=self._is_client,
+        )
+        return self.secured
+
+    def _receive_rtcp(self, data: bytes, now: float) -> None:
+        if self._srtp is None or self.reports is None:
+            self.drops[DropReason.BEFORE_KEYS] += 1
+            return
+        packet = self._srtp.unprotect_rtcp(data)
+        if packet is not None and not self.reports.receive(packet, now):
+            self.drops[DropReason.MALFORMED_RTCP] += 1
+
+
+def _is_due(when: float | None, now: float) -> bool:
+    return when is not None and when <= now
+
+
+def _ice_text(entropy: Entropy, length: int) -> str:
+    """Make that many characters of the ICE alphabet, six bits of entropy each (RFC 8839 §5.4)."""
+    return bytes(_ICE_ALPHABET[byte & 63] for byte in entropy(length)).decode()
