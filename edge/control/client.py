@@ -53,8 +53,10 @@ class ControlClient:
     ) -> None:
         self.url = url.rstrip("/")
         self._timeout = timeout
-        self._headers: dict[bytes | str, bytes | str] = {"Content-Type": "application/json"}
-        self.replace_key(key)
+        self._headers: dict[bytes | str, bytes | str] = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {key}",
+        }
         self._pool = httpcore.AsyncConnectionPool(
             max_connections=_MAX_CONNECTIONS,
             max_keepalive_connections=_MAX_CONNECTIONS,
@@ -73,10 +75,6 @@ class ControlClient:
     async def aclose(self) -> None:
         """Close the connections that are kept."""
         await self._pool.aclose()
-
-    def replace_key(self, key: str) -> None:
-        """Show this key from here on."""
-        self._headers["Authorization"] = f"Bearer {key}"
 
     async def create_call(self, offer: str, ingresses: Sequence[AnswerIngress], owner: str) -> CreatedCall:
         """Ask for a call; see `Calls.create_call`.

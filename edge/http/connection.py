@@ -240,6 +240,11 @@ class HttpConnection:
         return _Refused(DropReason.MALFORMED, error_response(status, "malformed_request", f"Not HTTP/1.1: {error}."))
 
     def _refusal_of_lateness(self) -> _Refused | None:
+        if self._stopping and self._phase in {Phase.HEADER, Phase.BODY, Phase.HANDLER}:
+            # A request came in the same moment in which its idle connection was told to stop.
+            message = "The server is stopping. Try again: another one, or its successor, will answer."
+            response = error_response(503, "stopping", message, headers=(("Retry-After", "1"),))
+            return _Refused(DropReason.STOPPING, response)
         match self._phase:
             case Phase.IDLE:
                 if not self._served and not self._stopping:

@@ -23,6 +23,7 @@ class DropReason(enum.StrEnum):
     HANDLER_TIMEOUT = "handler-timeout"
     HANDLER_FAILED = "handler-failed"
     WRITE_TIMEOUT = "write-timeout"
+    STOPPING = "stopping"
     PEER_VANISHED = "peer-vanished"
 
 

@@ -36,6 +36,9 @@ class Access:
         cors: which pages may call.
         listen: the address listened on.
         allowed_hosts: further names of this server. Given together with keys, other names are refused as well.
+
+    Raises:
+        ValueError: a key is empty.
     """
 
     def __init__(
@@ -46,20 +49,12 @@ class Access:
         self._names_matter = bool(self._hosts)
         if listen[0] not in _WILDCARDS:
             self._hosts.add(listen[0].lower())
-        self.replace_keys(api_keys)
+        self._keys = BearerKeys(api_keys)
 
     @property
     def has_keys(self) -> bool:
         """Whether callers need a key."""
         return len(self._keys) > 0
-
-    def replace_keys(self, api_keys: Iterable[str]) -> None:
-        """Accept these keys and no others from here on.
-
-        Raises:
-            ValueError: a key is empty; the old ones stay.
-        """
-        self._keys = BearerKeys(api_keys)
 
     def check(self, request: Request) -> None:
         """Refuse who may not knock at all; keys are not looked at yet.

@@ -43,7 +43,7 @@ class CallRoutes:
     def __init__(self, *, placement: Placement, fleet: FleetView, call_ids: CallIdOpener, report: Report) -> None:
         self._placement = placement
         self._fleet = fleet
-        self.call_ids = call_ids
+        self._call_ids = call_ids
         self._report = report
 
     async def create(self, request: Request, owner: str) -> Response:
@@ -88,7 +88,7 @@ class CallRoutes:
         return Response(status=200, headers=(("Cache-Control", "no-store"),))
 
     def _member_of(self, call_id: str) -> Member:
-        route = self.call_ids.open(call_id)
+        route = self._call_ids.open(call_id)
         if route is None:
             raise errors.call_id_not_found()
         member = self._fleet.find(route.cluster, route.incarnation)

@@ -122,11 +122,6 @@ class FleetView:
             reason if url in reason else f"{url}: {reason}" for url, reason in zip(self._members, reasons, strict=True)
         )
 
-    def replace_key(self, key: str) -> None:
-        """Show this control key from here on."""
-        for member in self._members.values():
-            member.client.replace_key(key)
-
     async def aclose(self) -> None:
         """Close all connections."""
         for member in self._members.values():

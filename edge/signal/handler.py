@@ -1,6 +1,5 @@
 """What happens to every request: who may knock, CORS, the table of routes."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 from edge.config.model import SignalConfig
@@ -50,7 +49,6 @@ class SignalHandler:
         render_metrics: RenderMetrics = lambda: b"",
         report: Report = _silent,
     ) -> None:
-        self.refusals: Counter[int] = Counter()
         self._cors = CorsPolicy(config.allowed_origins)
         self._access = Access(
             api_keys=config.api_keys, cors=self._cors, listen=config.listen, allowed_hosts=config.allowed_hosts
@@ -68,23 +66,12 @@ class SignalHandler:
         add_health_routes(self._router, self._placement.not_ready_reason, render_metrics)
         add_static_files(self._router, dict(pages or {}))
 
-    def replace_keys(self, *, api_keys: tuple[str, ...], call_ids: CallIdOpener) -> None:
-        """Use these keys from here on.
-
-        Raises:
-            ValueError: an API key is empty; all old ones stay.
-        """
-        self._access.replace_keys(api_keys)
-        self._calls.call_ids = call_ids
-
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
         try:
             response = await self._answer(request)
         except RequestRefused as refusal:
             response = refusal.response
-        if response.status >= 400:
-            self.refusals[response.status] += 1
         return self._with_cors(request, response)
 
     def refuse(self, request: Request, response: Response) -> Response:

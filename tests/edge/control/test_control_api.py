@@ -129,7 +129,7 @@ async def test_keys_are_replaced_without_a_restart(make_calls, network):
         handler.replace_keys(["new"])
         with pytest.raises(TransceiverUnreachable, match="401"):
             await client.status()
-        client.replace_key("new")
+    async with ControlClient(URL, "new", network=network) as client:
         await client.status()
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 
 from edge.http.messages import Request, Response
 
@@ -163,3 +164,20 @@ async def test_a_peer_that_leaves_between_requests_is_not_counted(bench):
     await browser.stream.aclose()
     await trio.testing.wait_all_tasks_blocked()
     assert bench.drops == {}
+
+
+async def test_a_request_that_crosses_with_the_stop_is_told_to_come_again(bench, nursery):
+    async def answer(_request: Request) -> Response:
+        await trio.lowlevel.checkpoint()
+        return Response(status=200)
+
+    bench.handler.answer = answer
+    ours, theirs = trio.testing.memory_stream_pair()
+    nursery.start_soon(bench.server.serve_stream, theirs, ("192.0.2.7", 50000))
+    await trio.testing.wait_all_tasks_blocked()
+    theirs.receive_stream.put_data(GET)  # the connection's task is awake now, but has not run yet
+    await bench.server.stop(0)
+    answered = await ours.receive_some(10_000)
+    assert answered.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"stopping"' in answered
+    assert bench.drops == {"stopping": 1}

@@ -25,13 +25,6 @@ async def test_each_key_opens_from_anywhere(edge, key):
     assert response.status == 201
 
 
-async def test_keys_are_replaced_without_a_restart(edge):
-    await edge.start(api_keys=("old",))
-    edge.handler.replace_keys(api_keys=("new",), call_ids=edge.handler._calls.call_ids)
-    assert (await edge.call(authorization="Bearer old")).status == 401
-    assert (await edge.call(authorization="Bearer new")).status == 201
-
-
 @pytest.mark.parametrize("peer", ["203.0.113.5", "192.168.1.2", "2001:db8::1", "fe80::1", "10.127.0.1"])
 @pytest.mark.parametrize("path", ["/v1/realtime/calls", "/", "/metrics"])
 async def test_without_keys_other_machines_get_nothing(edge, read_failure, peer, path):

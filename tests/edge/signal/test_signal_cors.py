@@ -78,7 +78,6 @@ async def test_errors_can_be_read_too(edge, headers_of, read_failure, method, pa
     response = await edge.ask(method, path, b"x", origin=APP, **({"authorization": "Bearer key"} | headers))
     assert read_failure(response).status == status
     assert headers_of(response)["access-control-allow-origin"] == APP
-    assert edge.handler.refusals == {status: 1}
 
 
 async def test_refusals_of_the_server_itself_can_be_read_too(edge, headers_of):
