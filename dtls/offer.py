@@ -1,0 +1,70 @@
+"""A client's ClientHello: everything we speak, and the secrets behind it.
+
+Source: RFC 9147 §5.3, RFC 8446 §4.1.2.
+"""
+
+import attrs
+
+from dtls.cipher_suites import CIPHER_SUITES
+from dtls.extensions.block import ExtensionBlock, ExtensionBody
+from dtls.extensions.groups import KeyShareEntry, KeyShares, SupportedGroups
+from dtls.extensions.legacy import EcPointFormats, ExtendedMasterSecret, RenegotiationInfo
+from dtls.extensions.signatures import SignatureAlgorithms
+from dtls.extensions.srtp import UseSrtp
+from dtls.extensions.versions import SupportedVersions
+from dtls.groups import Group, KeyExchange, generate
+from dtls.handshake.client_hello import ClientHello
+from dtls.handshake.message import HandshakeMessage
+from dtls.options import DtlsOptions
+from dtls.signatures import SIGNATURE_SCHEMES
+from dtls.versions import Version
+from wire.core import Entropy
+
+__all__ = ["ClientOffer", "build_client_hello"]
+
+
+@attrs.frozen(kw_only=True)
+class ClientOffer:
+    """A ClientHello that was sent.
+
+    Attributes:
+        hello: its content.
+        message: the message, for the transcript.
+        key_exchanges: our half of each key exchange that has a share in it.
+    """
+
+    hello: ClientHello
+    message: HandshakeMessage
+    key_exchanges: dict[Group, KeyExchange] = attrs.field(repr=False)
+
+
+def build_client_hello(options: DtlsOptions, entropy: Entropy) -> tuple[ClientHello, dict[Group, KeyExchange]]:
+    """Offer all that we speak.
+
+    Returns:
+        The ClientHello, and our half of each key exchange that has a share in it.
+    """
+    speaks_13, speaks_12 = Version.DTLS_1_3 in options.versions, Version.DTLS_1_2 in options.versions
+    groups = tuple(group for group in options.groups if group in options.share_groups)
+    key_exchanges = {group: generate(group, entropy) for group in groups} if speaks_13 else {}
+    extensions: list[ExtensionBody] = [
+        SupportedVersions(versions=tuple(options.versions)),
+        SignatureAlgorithms(schemes=SIGNATURE_SCHEMES),
+    ]
+    if speaks_13:
+        entries = [KeyShareEntry(group=group, key_exchange=ours.share) for group, ours in key_exchanges.items()]
+        extensions.append(KeyShares(entries=tuple(entries)))
+    if speaks_12:
+        # RFC 8422 §5.1: a 1.2 server takes its curve from the same list. P-256 has to be in it (RFC 8827 §6.5); it
+        # stands last, and a 1.3 server that sees shares for the groups before it has no reason to ask for it.
+        groups += () if Group.SECP256R1 in groups else (Group.SECP256R1,)
+        extensions += [ExtendedMasterSecret(), RenegotiationInfo(), EcPointFormats()]
+    extensions.append(SupportedGroups(groups=groups))
+    if options.srtp_profiles:
+        extensions.append(UseSrtp(profiles=tuple(options.srtp_profiles)))
+    hello = ClientHello(
+        random=entropy(32),
+        cipher_suites=tuple(suite.number for suite in CIPHER_SUITES.values() if suite.version in options.versions),
+        extensions=ExtensionBlock.of(extensions),
+    )
+    return hello, key_exchanges

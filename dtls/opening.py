@@ -1,0 +1,129 @@
+"""Before the version is known: a server waits for a whole ClientHello, a client for the first answer to its own.
+
+A ClientHello with a post-quantum share comes in two datagrams, and the extension that names the versions may be in
+the second: so the version is chosen after reassembly, never from the first fragment.
+"""
+
+from dtls.alerts import AbortError, AlertDescription, misbehaved
+from dtls.drops import DropReason
+from dtls.engines import client_engine, server_engine
+from dtls.extensions.versions import SelectedVersion
+from dtls.handshake.body import parse_body
+from dtls.handshake.client_hello import ClientHello
+from dtls.handshake.message import HandshakeMessage, HandshakeType
+from dtls.handshake.server_hello import DOWNGRADE_TO_1_2, ServerHello
+from dtls.negotiation import choose_version
+from dtls.offer import ClientOffer, build_client_hello
+from dtls.records import ContentType, Record
+from dtls.stage import Context, Established, Stage
+from dtls.versions import Version
+
+__all__ = ["ClientOpening", "ServerOpening", "server_hello_version"]
+
+
+class ServerOpening:
+    """Waits for a ClientHello. Holds one message at most, and sends nothing.
+
+    Args:
+        context: of the association.
+    """
+
+    established: Established | None = None
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def receive(self, record: Record, now: float) -> Stage:
+        """Take a record; return the engine of the version that the ClientHello leads to."""
+        message = _next_plaintext_message(self._context, record, now)
+        if message is None:
+            return self
+        if message.type != HandshakeType.CLIENT_HELLO:
+            raise _unexpected(message)
+        hello = parse_body(ClientHello, message.body)
+        version = choose_version(hello, self._context.options.versions)
+        return server_engine(version, self._context).begin(message, hello, now)
+
+    def next_timeout(self) -> float | None:
+        """Nothing is waited for actively."""
+        return None
+
+    def handle_timeout(self, now: float) -> None:
+        """Nothing is ever due."""
+
+
+class ClientOpening:
+    """Sends a ClientHello and waits for what answers it.
+
+    Args:
+        context: of the association.
+        now: the present; the ClientHello is due at once.
+    """
+
+    established: Established | None = None
+
+    def __init__(self, context: Context, now: float) -> None:
+        self._context = context
+        hello, key_exchanges = build_client_hello(context.options, context.entropy)
+        message = context.channel.message(hello, 0)
+        self._offer = ClientOffer(hello=hello, message=message, key_exchanges=key_exchanges)
+        context.channel.send_flight([message], now)
+
+    def receive(self, record: Record, now: float) -> Stage:
+        """Take a record; return the engine of the version that the server chose."""
+        message = _next_plaintext_message(self._context, record, now)
+        if message is None:
+            return self
+        versions = self._context.options.versions
+        if message.type == HandshakeType.HELLO_VERIFY_REQUEST and Version.DTLS_1_2 in versions:
+            # RFC 9147 §5.2: only a 1.2 server asks like this.
+            return client_engine(Version.DTLS_1_2, self._context, self._offer).begin(message, None, now)
+        if message.type != HandshakeType.SERVER_HELLO:
+            raise _unexpected(message)
+        hello = parse_body(ServerHello, message.body)
+        version = server_hello_version(hello)
+        if version not in versions:
+            detail = "the server chose a version that we did not offer"
+            raise AbortError(AlertDescription.PROTOCOL_VERSION, "no-common-version", detail)
+        # RFC 8446 §4.1.3: a client that speaks 1.3 MUST refuse a lower version with the mark of a downgrade.
+        if version is Version.DTLS_1_2 and Version.DTLS_1_3 in versions and hello.random.endswith(DOWNGRADE_TO_1_2):
+            raise misbehaved("somebody removed 1.3 from our ClientHello")
+        return client_engine(Version(version), self._context, self._offer).begin(message, hello, now)
+
+    def next_timeout(self) -> float | None:
+        """When the ClientHello is sent again."""
+        return self._context.channel.timer.deadline
+
+    def handle_timeout(self, now: float) -> None:
+        """Send the ClientHello again if it is time."""
+        self._context.channel.handle_timeout(now)
+
+
+def server_hello_version(hello: ServerHello) -> int:
+    """Return the version that a ServerHello chose, as the wire has it.
+
+    Raises:
+        AbortError: it uses the extension of 1.3 to choose something older.
+    """
+    selected = hello.extensions.get(SelectedVersion)
+    if selected is None:
+        return max(hello.legacy_version, Version.DTLS_1_2)
+    # RFC 8446 §4.2.1: a version prior to 1.3 in the extension MUST abort with illegal_parameter.
+    if selected.version != Version.DTLS_1_3:
+        detail = "supported_versions of the ServerHello does not say 1.3"
+        raise misbehaved(detail)
+    return selected.version
+
+
+def _next_plaintext_message(context: Context, record: Record, now: float) -> HandshakeMessage | None:
+    if record.content_type != ContentType.HANDSHAKE:
+        # An ACK that nobody has authenticated must not make us send, nor keep us from sending.
+        context.drops[DropReason.UNEXPECTED_CONTENT_TYPE] += 1
+        return None
+    context.channel.receive(record, now)
+    return context.channel.next_message()
+
+
+def _unexpected(message: HandshakeMessage) -> AbortError:
+    detail = f"handshake message {message.type} before any hello"
+    return AbortError(AlertDescription.UNEXPECTED_MESSAGE, "unexpected-message", detail)
