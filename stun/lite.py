@@ -149,6 +149,8 @@ class IceLite:
 
     def is_validated(self, path: Path) -> bool:
         """Whether more than STUN answers and one DTLS flight may be sent to a path."""
+        if path == self._selected_path:  # the common case, a quarter of the time of the look-up
+            return True
         tracked = self._paths.get(path)
         return tracked is not None and tracked.is_validated
 
