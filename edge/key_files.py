@@ -15,7 +15,7 @@ from pathlib import Path
 from edge.config.model import Role
 from edge.keys import KEY_IDS, PURPOSES, ROOT_SIZE, Bundle, KeySet, Root, derive_bundle, key_size
 
-__all__ = ["KeysError", "bundle_path", "load_bundle", "load_root", "mode_problem", "write_all"]
+__all__ = ["KeysError", "bundle_path", "load_bundle", "load_root", "mode_problem", "role_of", "write_all"]
 
 _FORMAT = 1
 
@@ -102,6 +102,19 @@ def load_bundle(path: Path, role: Role) -> Bundle:
     except (KeyError, ValueError) as error:
         raise KeysError(f"{path} is broken: {_reason(error)}") from None
     return bundle
+
+
+def role_of(path: Path) -> Role:
+    """Tell whose bundle a file is.
+
+    Raises:
+        KeysError: it is not there, or no bundle.
+    """
+    fields = _read(path)
+    try:
+        return Role(str(fields.get("kind")))
+    except ValueError:
+        raise KeysError(f"{path} is {_kind_of(fields)}, and no bundle") from None
 
 
 def mode_problem(path: Path) -> str | None:

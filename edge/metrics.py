@@ -5,6 +5,7 @@ process has one `Metrics`, with a registry of its own; each role adds what it ha
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
@@ -13,7 +14,7 @@ from prometheus_client.registry import Collector
 
 __all__ = ["Histogram", "Metrics"]
 
-Numbers = Mapping[str, float] | Mapping[int, float]
+Label = TypeVar("Label", bound=str | int)
 
 
 @attrs.frozen
@@ -44,7 +45,7 @@ class Metrics:
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
-    def add_counters(self, name: str, help_: str, label: str, read: Callable[[], Numbers]) -> None:
+    def add_counters(self, name: str, help_: str, label: str, read: Callable[[], Mapping[Label, float]]) -> None:
         """Add counters that differ in one label.
 
         Args:

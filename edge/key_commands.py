@@ -1,0 +1,97 @@
+"""`trio-voice keys`: making, rotating and looking at keys."""
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from edge.config.model import Role
+from edge.key_files import KeysError, bundle_path, load_bundle, load_root, role_of, write_all
+from edge.keys import KEY_IDS, Bundle, new_root, rotate, rotation_wait
+
+__all__ = ["keys_group"]
+
+_folder = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+
+
+@click.group("keys")
+def keys_group() -> None:
+    """Make, rotate and look at the keys of a fleet.
+
+    A folder holds root.key, which no process loads, and a bundle for each role: signal.keys, relay.keys and
+    transceiver.keys. Give each process its own bundle and nothing else.
+    """
+
+
+@keys_group.command("new")
+@_folder
+def new(folder: Path) -> None:
+    """Make the keys of a new fleet in FOLDER."""
+    written = write_all(folder, new_root(os.urandom, time.time()), is_new=True)
+    *bundles, root = written
+    click.echo(f"Wrote {', '.join(map(str, bundles))}.")
+    click.echo(f"Wrote {root}: keep it away from all servers; only `trio-voice keys rotate` needs it.")
+
+
+@keys_group.command("rotate")
+@_folder
+@click.option(
+    "--max-call",
+    type=click.FloatRange(min=0),
+    default=7200.0,
+    show_default=True,
+    help="Longest call in seconds, as transceivers are configured.",
+)
+@click.option("--early", is_flag=True, help="Do not wait for calls that still need the key that is dropped.")
+def rotate_keys(folder: Path, max_call: float, early: bool) -> None:
+    """Take the next step of a rotation of the keys in FOLDER.
+
+    The first step teaches everybody a new key, the second lets the new key mint. Distribute the bundles and reload all
+    processes (SIGHUP) after each.
+    """
+    root = load_root(folder)
+    now = time.time()
+    wait = rotation_wait(root, now, max_call)
+    if wait and not early:
+        raise KeysError(
+            f"calls that began with key {root.serials[0] % KEY_IDS} may still go on: wait {_readable(wait)}, "
+            "or drop it now with --early"
+        )
+    rotated = rotate(root, now)
+    write_all(folder, rotated, is_new=False)
+    newest, minting = rotated.serials[-1] % KEY_IDS, rotated.minting % KEY_IDS
+    if rotated.is_rotating:
+        click.echo(f"Key {newest} is in the bundles; key {minting} still mints.")
+        click.echo("Distribute the bundles to every process and reload it, then run this command again.")
+    else:
+        click.echo(f"Key {newest} mints from now on. Distribute the bundles to every process and reload it.")
+        click.echo(f"The next rotation drops key {rotated.serials[0] % KEY_IDS}: not within {max_call:g} seconds.")
+
+
+@keys_group.command("show")
+@click.argument("path", type=click.Path(path_type=Path))
+def show(path: Path) -> None:
+    """Tell which keys a bundle, or a folder of bundles, holds. No secret is shown."""
+    if path.is_dir():
+        found = [role for role in Role if bundle_path(path, role).exists()]
+        if not found:
+            raise KeysError(f"there is no bundle in {path}; `trio-voice keys new {path}` makes new keys")
+        for role in found:
+            click.echo(_describe(load_bundle(path, role)))
+        return
+    click.echo(_describe(load_bundle(path, role_of(path))))
+
+
+def _describe(bundle: Bundle) -> str:
+    keys = (
+        f"key {key.id} made {key.created:%Y-%m-%d %H:%M} UTC{', mints' if key.id == bundle.minting else ''}"
+        for key in bundle.keys
+    )
+    return f"{bundle.role}: {'; '.join(keys)}"
+
+
+def _readable(wait: timedelta) -> str:
+    minutes = -(-int(wait.total_seconds()) // 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,167 @@
+"""The nursery that runs the roles of one process.
+
+With all three in one process they still talk over UDP and HTTP, as between hosts; the only difference is that each is
+told the addresses that the one before it was given. Started from the back to the front, so that what a tier needs is
+there before it; stopped from the front to the back, so that transceivers can say goodbye through relays.
+"""
+
+from collections.abc import Callable, Mapping
+
+import attrs
+import trio
+
+from edge.config.model import Config, Role, TransceiverEndpoint
+from edge.config.values import format_address
+from edge.keys import Bundle
+from edge.logs import Report, get_logger, reporter
+from edge.metrics import Metrics
+from edge.tiers.relay import RelayTier
+from edge.tiers.signal import SignalTier
+from edge.tiers.tier import Surroundings, Tier
+from edge.tiers.transceiver import TransceiverTier
+
+__all__ = ["Keyring", "RunningRoles", "run_roles"]
+
+Keyring = Mapping[Role, Bundle]
+"""The bundle of each role that runs here."""
+
+_GREETING_TIME = 2.0
+"""How long to wait for relay and transceiver of one process to find each other, in seconds; it takes milliseconds."""
+
+_GOODBYE_TIME = 0.1
+"""How long a relay stays after its transceiver's goodbyes, in seconds, so that they pass."""
+
+_STOP_ORDER = (Role.SIGNAL, Role.TRANSCEIVER, Role.RELAY)
+
+
+@attrs.define(eq=False)
+class RunningRoles:
+    """The roles of this process, while they run.
+
+    Attributes:
+        config: what they run with.
+        tiers: each by its role.
+    """
+
+    config: Config
+    tiers: dict[Role, Tier] = attrs.field(factory=dict)
+
+    async def reload(self, config: Config, keys: Keyring) -> None:
+        """Use another configuration and keys.
+
+        Args:
+            config: as `what_can_change` gave it.
+            keys: the bundle of each role.
+
+        Raises:
+            StartError: something named in it cannot be used; tiers not reached yet keep what they have.
+        """
+        config = self.complete(config)
+        for role, tier in self.tiers.items():
+            await tier.reload(config, keys[role])
+        self.config = config
+
+    async def stop(self) -> None:
+        """Stop gracefully, within seconds; `run_roles` returns then."""
+        for role in _STOP_ORDER:
+            if (tier := self.tiers.get(role)) is None:
+                continue
+            if role is Role.RELAY and Role.TRANSCEIVER in self.tiers:
+                await trio.sleep(_GOODBYE_TIME)
+            await tier.stop()
+
+    def not_ready_reason(self) -> str:
+        """Tell why no call can be made now; empty when one can."""
+        reasons = {role: tier.not_ready_reason() for role, tier in self.tiers.items()}
+        return "; ".join(f"{role}: {reason}" for role, reason in reasons.items() if reason)
+
+    @property
+    def url(self) -> str | None:
+        """Where a browser finds the page; None when signal does not run here."""
+        signal = self.tiers.get(Role.SIGNAL)
+        return signal.url if isinstance(signal, SignalTier) else None
+
+    def complete(self, config: Config) -> Config:
+        """Tell relay and signal of the transceiver in this process, unless they are told of others."""
+        transceiver = self.tiers.get(Role.TRANSCEIVER)
+        if not isinstance(transceiver, TransceiverTier):
+            return config
+        relay, signal = config.relay, config.signal
+        if relay is not None and not relay.transceivers:
+            relay = attrs.evolve(relay, transceivers=(_reachable(transceiver.hop_address),))
+        if signal is not None and not signal.transceivers:
+            url = f"http://{format_address(_reachable(transceiver.control_address))}"
+            signal = attrs.evolve(signal, transceivers=(TransceiverEndpoint(url=url),))
+        return attrs.evolve(config, relay=relay, signal=signal)
+
+
+async def run_roles(
+    config: Config, keys: Keyring, *, task_status: trio.TaskStatus[RunningRoles] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run the roles whose section `config` has, until cancelled or stopped.
+
+    Args:
+        config: what to run.
+        keys: the bundle of each of them.
+        task_status: started with what reloads and stops them, when all are up.
+
+    Raises:
+        StartError: an address or file cannot be used; inside an exception group, as from any nursery.
+    """
+    metrics = Metrics()
+    report_for = _reporters()
+    running = RunningRoles(config=config)
+
+    def surroundings(role: Role) -> Surroundings:
+        return Surroundings(metrics=metrics, report=report_for(role))
+
+    async with trio.open_nursery() as nursery:
+
+        async def start(role: Role, tier: Tier) -> None:
+            await nursery.start(tier.run)
+            running.tiers[role] = tier
+
+        if config.transceiver is not None:
+            bundle = keys[Role.TRANSCEIVER]
+            await start(Role.TRANSCEIVER, TransceiverTier(config.transceiver, bundle, surroundings(Role.TRANSCEIVER)))
+        running.config = config = running.complete(config)
+        if config.relay is not None:
+            await start(Role.RELAY, RelayTier(config.relay, keys[Role.RELAY], surroundings(Role.RELAY)))
+            if Role.TRANSCEIVER in running.tiers:
+                await _wait_until_ready(running)
+        if config.signal is not None:
+            await start(Role.SIGNAL, SignalTier(config.signal, keys[Role.SIGNAL], surroundings(Role.SIGNAL)))
+        task_status.started(running)
+
+
+async def _wait_until_ready(running: RunningRoles) -> None:
+    """Wait for the first hello; who opens the page as soon as it is announced must not be told to wait."""
+    with trio.move_on_after(_GREETING_TIME):
+        while running.not_ready_reason():  # noqa: ASYNC110 - once, for some milliseconds, of sans-IO objects without events
+            await trio.sleep(0.005)
+
+
+def _reachable(address: tuple[str, int]) -> tuple[str, int]:
+    """Replace a wildcard by the loopback address of its family."""
+    host, port = address
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - replaced
+
+
+def _reporters() -> Callable[[Role], Report]:
+    """Make each role's way into the log; a warning that several sockets give rise to is said once."""
+    said: set[str] = set()
+
+    def report_for(role: Role) -> Report:
+        report = reporter(get_logger(role))
+
+        def report_once(name: str, facts: Mapping[str, object]) -> None:
+            warning = facts.get("warning")
+            if isinstance(warning, str):
+                if warning in said:
+                    return
+                said.add(warning)
+            report(name, facts)
+
+        return report_once
+
+    return report_for

@@ -1,0 +1,187 @@
+"""What `trio-voice serve` does around the roles: configuration, keys, signals, and a line that says it is ready."""
+
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import attrs
+import trio
+
+from edge.config.check import roles_of
+from edge.config.embedded import DEFAULT_MEDIA_PORT, embedded_tree, own_address
+from edge.config.load import Loaded, load
+from edge.config.model import Config, Role
+from edge.config.problems import ConfigError
+from edge.config.sources import Tree
+from edge.key_files import KeysError, bundle_path, load_bundle, mode_problem
+from edge.keys import derive_bundle, new_root
+from edge.logs import configure_logs, get_logger
+from edge.reload import what_can_change
+from edge.roles import Keyring, RunningRoles, run_roles
+from edge.start import StartError
+
+__all__ = ["Launch", "serve"]
+
+_STOP_SECONDS = 5.0
+
+
+@attrs.frozen(kw_only=True)
+class Launch:
+    """Where the configuration of this process comes from; asked again at every reload.
+
+    Attributes:
+        path: TOML file; None for none.
+        environ: environment variables.
+        role: the only role to run; None for all.
+        options: what the command line sets.
+        media_port: public UDP port of the relay, where nothing else says.
+    """
+
+    path: Path | None = None
+    environ: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ), repr=False)
+    role: Role | None = None
+    options: Tree = attrs.field(factory=dict)
+    media_port: int = DEFAULT_MEDIA_PORT
+
+    def load(self) -> Loaded:
+        """Load the configuration.
+
+        Raises:
+            ConfigError: something is wrong with it.
+        """
+        defaults = embedded_tree(own_address(), self.media_port) if self.role is None else None
+        return load(path=self.path, environ=self.environ, role=self.role, defaults=defaults, options=self.options)
+
+
+def load_keys(config: Config) -> tuple[Keyring, tuple[str, ...]]:
+    """Load the bundles of the roles that run here, or make keys that live as long as this process.
+
+    Returns:
+        The bundles, and warnings about their files.
+
+    Raises:
+        KeysError: a bundle is missing, broken or another role's.
+    """
+    roles = roles_of(config)
+    if config.keys is None:
+        root = new_root(os.urandom, time.time())
+        return {role: derive_bundle(root, role) for role in roles}, ()
+    path = Path(config.keys)
+    if len(roles) > 1 and path.exists() and not path.is_dir():
+        raise KeysError(f"keys: {path} is one bundle; with {len(roles)} roles in one process name the folder of all")
+    bundles = {role: load_bundle(path, role) for role in roles}
+    files = [bundle_path(path, role) if path.is_dir() else path for role in roles]
+    return bundles, tuple(problem for file in files if (problem := mode_problem(file)))
+
+
+async def serve(launch: Launch, loaded: Loaded) -> int:
+    """Run until a signal says otherwise.
+
+    SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads configuration and keys.
+
+    Args:
+        launch: where the configuration is from.
+        loaded: what it gave at the start.
+
+    Returns:
+        The exit code: 0 after a graceful stop, 128 and the signal's number after an impatient one.
+
+    Raises:
+        ConfigError, KeysError: it cannot start; inside an exception group.
+    """
+    configure_logs(loaded.config.log)
+    keys, warnings = load_keys(loaded.config)
+    log = get_logger("process")
+    for warning in (*loaded.warnings, *warnings):
+        log.warning(warning)
+    with trio.open_signal_receiver(*_signals()) as received:
+        async with trio.open_nursery() as nursery:
+            process = _Process(launch, keys, nursery.cancel_scope)
+            nursery.start_soon(process.follow_signals, received)
+            process.running = await nursery.start(run_roles, loaded.config, keys)
+            _announce(process.running, launch.role)
+            await trio.sleep_forever()
+    if not process.exit_code:
+        print("Stopped.", flush=True)
+    return process.exit_code
+
+
+def _signals() -> list[signal.Signals]:
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+@attrs.define(eq=False)
+class _Process:
+    """What signals do to the roles of this process.
+
+    Attributes:
+        launch: where the configuration is from.
+        keys: the bundles in use.
+        scope: ends everything.
+        running: the roles; None while they start.
+        exit_code: what the process will exit with.
+    """
+
+    launch: Launch
+    keys: Keyring
+    scope: trio.CancelScope
+    running: RunningRoles | None = None
+    exit_code: int = 0
+    _is_stopping: bool = False
+    _reloading: trio.Lock = attrs.field(factory=trio.Lock)
+
+    async def follow_signals(self, received: AsyncIterator[int]) -> None:
+        """Act on signals as they come, until the scope is cancelled."""
+        async with trio.open_nursery() as nursery:
+            async for number in received:
+                if number == getattr(signal, "SIGHUP", None):
+                    if self.running is not None and not self._is_stopping:
+                        nursery.start_soon(self._reload, self.running)
+                elif self.running is None or self._is_stopping:
+                    self.exit_code = 128 + number
+                    self.scope.cancel()
+                else:
+                    self._is_stopping = True
+                    nursery.start_soon(self._stop, self.running)
+
+    async def _stop(self, running: RunningRoles) -> None:
+        get_logger("process").info("stopping")
+        with trio.move_on_after(_STOP_SECONDS):
+            await running.stop()
+        self.scope.cancel()
+
+    async def _reload(self, running: RunningRoles) -> None:
+        """Apply what has changed. Nothing is applied when anything of it is wrong; that is logged."""
+        log = get_logger("process")
+        async with self._reloading:
+            try:
+                loaded = self.launch.load()
+                config, waiting = what_can_change(running.config, running.complete(loaded.config))
+                # Keys that were made for this process stay: calls that are going on depend on them.
+                keys, warnings = (self.keys, ()) if config.keys is None else load_keys(config)
+            except (ConfigError, KeysError) as error:
+                log.error("reload refused", problems=str(error).splitlines())  # noqa: TRY400 - not our mistake
+                return
+            try:
+                await running.reload(config, keys)
+            except StartError as error:
+                log.error("reload incomplete", problems=str(error).splitlines())  # noqa: TRY400 - as above
+                return
+            self.keys = keys
+            configure_logs(config.log)
+        for warning in (*loaded.warnings, *warnings):
+            log.warning(warning)
+        if waiting:
+            log.warning("some keys have changed that take effect at the next start only", keys=list(waiting))
+        log.info("reloaded")
+
+
+def _announce(running: RunningRoles, role: Role | None) -> None:
+    if role is None:
+        print(f"Open {running.url} and press Talk.", flush=True)
+        return
+    for tier in running.tiers.values():
+        print(f"Ready. {tier.describe()}", flush=True)

@@ -1,0 +1,148 @@
+"""The relay tier: a worker, and health pages where they are wanted."""
+
+import ipaddress
+
+import trio
+
+from edge.config.model import Config, RelayConfig
+from edge.config.problems import Problem
+from edge.config.values import format_address, is_ip
+from edge.http.health import add_health_routes
+from edge.http.routing import Router
+from edge.http.server import HttpServer
+from edge.keys import Bundle
+from edge.metrics import Metrics
+from edge.start import StartError, first_that_cannot_be_bound
+from edge.tiers.keyring import relay_keys
+from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_http
+from relay.forwarder import ForwarderOptions
+from relay.worker import IngressBinding, RelayOptions, RelayWorker
+from wire.core import Address
+
+__all__ = ["RelayTier"]
+
+_PATIENCE = 1.0
+
+
+class RelayTier:
+    """A relay in this process.
+
+    Args:
+        config: its section.
+        keys: its bundle.
+        surroundings: metrics and log of the process.
+    """
+
+    def __init__(self, config: RelayConfig, keys: Bundle, surroundings: Surroundings) -> None:
+        self._config = config
+        self._keys = keys
+        self._surroundings = surroundings
+        self._worker: RelayWorker | None = None
+        self._server: HttpServer | None = None
+        self._worker_scope = trio.CancelScope()
+        self._worker_finished = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled or stopped; see `Tier.run`."""
+        transceivers = await _resolve(self._config)
+        worker = self._worker = self._bind(transceivers)
+        metrics, report = self._surroundings.metrics, self._surroundings.report
+        _add_metrics(metrics, worker)
+        try:
+            async with trio.open_nursery() as nursery:
+                if self._config.http is not None:
+                    router = Router()
+                    add_health_routes(router, self.not_ready_reason, metrics.render)
+                    self._server = HttpServer(router, on_failure=failure_hook(report))
+                    add_http_metrics(metrics, "relay", self._server)
+                    listener = await open_http("relay.http", self._config.http)
+                    await nursery.start(self._server.serve, [listener])
+                await nursery.start(self._run_worker, worker)
+                task_status.started()
+        finally:
+            worker.close()
+
+    def _bind(self, transceivers: tuple[Address, ...]) -> RelayWorker:
+        config = self._config
+        options = RelayOptions(
+            hop=config.hop,
+            ingresses=[IngressBinding(id=each.id, bind=each.bind) for each in config.ingresses],
+            transceivers=transceivers,
+            forwarder=ForwarderOptions(max_claims=config.max_flows, max_call=config.max_call),
+        )
+        report = self._surroundings.report
+        try:
+            return RelayWorker(
+                options, relay_keys(self._keys), on_warning=lambda text: report("socket-warning", {"warning": text})
+            )
+        except OSError as error:
+            addresses = [("relay.hop", config.hop)]
+            addresses += [(f"relay.ingresses[{index}].bind", each.bind) for index, each in enumerate(config.ingresses)]
+            raise first_that_cannot_be_bound(addresses, error) from None
+
+    async def _run_worker(self, worker: RelayWorker, *, task_status: trio.TaskStatus[RelayWorker]) -> None:
+        try:
+            with self._worker_scope:
+                await worker.run(task_status=task_status)
+        finally:
+            self._worker_finished.set()
+
+    async def reload(self, config: Config, keys: Bundle) -> None:
+        """Use another configuration and keys; see `Tier.reload`. Flows stay."""
+        if self._worker is None or config.relay is None:
+            return
+        transceivers = await _resolve(config.relay)
+        self._worker.replace_keys(relay_keys(keys))
+        self._worker.forwarder.set_transceivers(transceivers, trio.current_time())
+
+    async def stop(self) -> None:
+        """End; see `Tier.stop`. Clients notice nothing if another relay takes over their datagrams."""
+        if self._server is not None:
+            await self._server.stop(_PATIENCE)
+        self._worker_scope.cancel()
+        if self._worker is not None:
+            await self._worker_finished.wait()
+
+    def not_ready_reason(self) -> str:
+        """Tell why nothing is forwarded now; empty when something is."""
+        if self._worker is None:
+            return "it has not started"
+        return "" if self._worker.forwarder.links.up else "no transceiver has answered yet"
+
+    def describe(self) -> str:
+        """Tell people where it can be reached."""
+        ingresses = ", ".join(f"{each.id} = {format_address(each.advertise)}" for each in self._config.ingresses)
+        hop = self._worker.hop_address if self._worker else self._config.hop
+        return f"relay: clients send to {ingresses} (UDP), transceivers to {format_address(hop)}"
+
+
+async def _resolve(config: RelayConfig) -> tuple[Address, ...]:
+    """Turn names of transceivers into addresses of the hop socket's family; a name may stand for several."""
+    family = trio.socket.AF_INET6 if ":" in config.hop[0] else trio.socket.AF_INET
+    found: dict[Address, None] = {}
+    for index, (host, port) in enumerate(config.transceivers):
+        if is_ip(host):
+            found[str(ipaddress.ip_address(host)), port] = None
+            continue
+        try:
+            answers = await trio.socket.getaddrinfo(host, port, family, trio.socket.SOCK_DGRAM)
+        except OSError as error:
+            right = "It must be an IP address, or a name that can be resolved."
+            problem = Problem(f"relay.transceivers[{index}]", f'"{host}" cannot be resolved: {error.strerror}', right)
+            raise StartError([problem]) from None
+        found.update({(str(answer[4][0]), port): None for answer in answers})
+    return tuple(found)
+
+
+def _add_metrics(metrics: Metrics, worker: RelayWorker) -> None:
+    forwarder = worker.forwarder
+    metrics.add_counters("relay_drops", "Datagrams not forwarded, by reason.", "reason", lambda: worker.drops)
+    metrics.add_counters("relay_events", "Claims made, proven and ended, by event.", "event", lambda: forwarder.counts)
+    metrics.add_counters(
+        "relay_traffic",
+        "Datagrams and bytes; up is towards transceivers.",
+        "what",
+        lambda: worker.traffic,
+    )
+    metrics.add_gauge("relay_flows", "Client addresses in the table.", lambda: len(forwarder.table.flows))
+    metrics.add_gauge("relay_transceivers", "Transceivers whose link is up.", lambda: len(forwarder.links.up))

@@ -1,0 +1,167 @@
+"""The signal tier: the HTTP server for browsers, and its view of the transceivers.
+
+A reload makes a new handler and a new view from the new configuration and swaps them in between two requests: there is
+one way to apply a configuration, and it is the way of the start.
+"""
+
+import ssl
+
+import attrs
+import trio
+
+from edge.config.embedded import own_address
+from edge.config.model import Config, SignalConfig
+from edge.config.problems import Problem, describe
+from edge.config.values import format_address
+from edge.http.messages import Request, Response
+from edge.http.server import HttpServer
+from edge.http.static import StaticFile
+from edge.http.tls import reload_certificate, server_tls_context
+from edge.keys import Bundle
+from edge.signal.fleet import FleetView
+from edge.signal.handler import SignalHandler
+from edge.signal.pages import read_pages
+from edge.signal.placement import fleet_of
+from edge.start import StartError
+from edge.tiers.keyring import call_id_keys, control_bearers
+from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_http
+from wire.core import Address
+
+__all__ = ["SignalTier"]
+
+_PATIENCE = 2.0
+_LONGEST_REQUEST = 30.0
+
+
+@attrs.define(eq=False)
+class _View:
+    """A handler with the view of the fleet that it was made for."""
+
+    handler: SignalHandler
+    fleet: FleetView
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Keep asking the transceivers until the scope is cancelled."""
+        try:
+            with self.scope:
+                await self.fleet.run(task_status=task_status)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await self.fleet.aclose()
+
+
+class SignalTier:
+    """A signal server in this process; is itself the HTTP server's handler, and passes on to the present view's.
+
+    Args:
+        config: its section.
+        keys: its bundle.
+        surroundings: metrics and log of the process.
+
+    Attributes:
+        address: where it listens; known once `run` has started.
+    """
+
+    def __init__(self, config: SignalConfig, keys: Bundle, surroundings: Surroundings) -> None:
+        self.address: Address = config.listen
+        self._config = config
+        self._surroundings = surroundings
+        self._pages: dict[str, StaticFile] = read_pages()
+        self._view = self._make_view(config, keys)
+        self._tls = _tls_context(config)
+        self._server = HttpServer(
+            self, limits=config.limits, tls=self._tls, on_failure=failure_hook(surroundings.report)
+        )
+        self._nursery: trio.Nursery | None = None
+        metrics = surroundings.metrics
+        add_http_metrics(metrics, "signal", self._server)
+        metrics.add_gauge(
+            "signal_ready", "Whether a call can be placed now.", lambda: float(not self.not_ready_reason())
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled or stopped; see `Tier.run`. Starts when every transceiver was asked once."""
+        listener = await open_http("signal.listen", self._config.listen)
+        async with trio.open_nursery() as self._nursery:
+            await self._nursery.start(self._view.run)
+            (self.address,) = await self._nursery.start(self._server.serve, [listener])
+            task_status.started()
+
+    async def reload(self, config: Config, keys: Bundle) -> None:
+        """Use another configuration, keys and certificate; see `Tier.reload`. Open connections go on."""
+        if config.signal is None or self._nursery is None:
+            return
+        if self._tls is not None and config.signal.tls_certificate and config.signal.tls_key:
+            try:
+                reload_certificate(self._tls, config.signal.tls_certificate, config.signal.tls_key)
+            except (OSError, ssl.SSLError) as error:
+                raise _tls_problem(config.signal, error) from None
+        old, new = self._view, self._make_view(config.signal, keys)
+        await self._nursery.start(new.run)
+        self._view = new
+        self._nursery.start_soon(_retire, old)
+
+    async def stop(self) -> None:
+        """Finish the requests under way; see `Tier.stop`."""
+        await self._server.stop(_PATIENCE)
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request with the present configuration."""
+        return await self._view.handler.handle(request)
+
+    def refuse(self, request: Request, response: Response) -> Response:
+        """Complete a refusal of the server."""
+        return self._view.handler.refuse(request, response)
+
+    def not_ready_reason(self) -> str:
+        """Tell why no call can be placed now; empty when one can."""
+        return self._view.fleet.not_ready_reason()
+
+    @property
+    def url(self) -> str:
+        """The address of the page, as a browser on this machine opens it."""
+        host, port = self.address
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 - replaced
+            host = own_address() or "127.0.0.1"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{format_address((host, port))}"
+
+    def describe(self) -> str:
+        """Tell people where it can be reached."""
+        return f"signal: {self.url}"
+
+    def _make_view(self, config: SignalConfig, keys: Bundle) -> _View:
+        fleet = fleet_of(config, control_bearers(keys)[0])
+        handler = SignalHandler(
+            config,
+            fleet=fleet,
+            call_ids=call_id_keys(keys),
+            pages=self._pages,
+            render_metrics=self._surroundings.metrics.render,
+            report=self._surroundings.report,
+        )
+        return _View(handler, fleet)
+
+
+async def _retire(view: _View) -> None:
+    """End a view when no request that began with it can be under way any more."""
+    await trio.sleep(_LONGEST_REQUEST)
+    view.scope.cancel()
+
+
+def _tls_context(config: SignalConfig) -> ssl.SSLContext | None:
+    if config.tls_certificate is None or config.tls_key is None:
+        return None
+    try:
+        return server_tls_context(config.tls_certificate, config.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise _tls_problem(config, error) from None
+
+
+def _tls_problem(config: SignalConfig, error: Exception) -> StartError:
+    found = f"{describe(config.tls_certificate)} and {describe(config.tls_key)} cannot be used together: {error}"
+    right = "The first must be a PEM certificate chain, and signal.tls_key the PEM private key of its certificate."
+    return StartError([Problem("signal.tls_certificate", found, right)])
