@@ -21,7 +21,7 @@ from edge.caller.placing import Caller
 from edge.caller.printing import describe_load, describe_media, describe_progress, describe_setup
 from edge.caller.progress import CallerOptions
 from edge.caller.results import MediaStatistics
-from edge.caller.signalling import CallFailed
+from edge.caller.signalling import CallFailed, SignalClient
 
 __all__ = ["call"]
 
@@ -99,10 +99,10 @@ async def _until_interrupted(url: str, key: str | None, work: _Work) -> str | No
         exchange = Exchange()
         nursery.start_soon(exchange.run)
         try:
-            caller = Caller(url, exchange, key=key)
+            signalling = SignalClient(url, key)
             with working:
-                await work(caller, exchange)
-            await caller.aclose()
+                await work(Caller(signalling, exchange), exchange)
+            await signalling.aclose()
         except CallFailed as problem:
             failure = str(problem)
         nursery.cancel_scope.cancel()

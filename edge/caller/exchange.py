@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 import trio
 
-from edge.caller.lateness import Lateness
 from edge.caller.session import CallerSession
+from transceiver.ticker import Lateness
 from wire.core import Address, Event, Path
 from wire.demux import Kind, kind_of
 
@@ -92,9 +92,9 @@ class Line:
     def tick(self, due: float, now: float) -> None:
         """Send the audio that is due, and look after timers."""
         session = self.session
-        if session.path is not None:
+        if session.media is not None and session.path is not None:
             destination = session.path.address
-            for packet in session.audio_to_send(due, now):
+            for packet in session.media.audio_to_send(due, now):
                 self._send(packet, destination)
         when = session.next_timeout()
         if when is not None and when <= now:
@@ -128,7 +128,7 @@ class Exchange:
     """Drives the sessions of all calls.
 
     Attributes:
-        lateness: how late the ticks came, since somebody last cleared it.
+        lateness: how late the ticks came, since somebody last put a new one in its place.
     """
 
     def __init__(self) -> None:

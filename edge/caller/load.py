@@ -19,6 +19,7 @@ from edge.caller.placing import Call, Caller
 from edge.caller.progress import CallerOptions, Stage
 from edge.caller.results import MediaStatistics
 from edge.caller.signalling import CallFailed
+from transceiver.ticker import Lateness
 
 __all__ = ["LATE", "LoadResult", "Saturation", "Window", "judge", "ramp", "steps"]
 
@@ -187,9 +188,9 @@ async def _add_calls(caller: Caller, options: CallerOptions, calls: list[Call], 
 async def _watch(exchange: Exchange, calls: list[Call], seconds: float) -> Window:
     before = [MediaStatistics.of(call.session) for call in calls]
     cpu, started = _cpu_seconds(), trio.current_time()
-    exchange.lateness.clear()
+    exchange.lateness = Lateness()
     await trio.sleep(seconds)
-    lateness = exchange.lateness.percentile(0.999)
+    lateness = exchange.lateness.quantile(0.999)
     elapsed = trio.current_time() - started
     used = _cpu_seconds() - cpu
     after = [MediaStatistics.of(call.session) for call in calls]

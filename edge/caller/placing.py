@@ -53,16 +53,12 @@ class Caller:
     """Places calls to one server.
 
     Args:
-        url: the server's base URL, or that of its calls.
+        signal: how to talk to it.
         exchange: what drives the calls.
-        key: API key; None for none.
-
-    Raises:
-        CallFailed: the URL is none.
     """
 
-    def __init__(self, url: str, exchange: Exchange, *, key: str | None = None) -> None:
-        self._signal = SignalClient(url, key)
+    def __init__(self, signal: SignalClient, exchange: Exchange) -> None:
+        self._signal = signal
         self._exchange = exchange
         # One certificate serves all calls of the process: a browser makes a new one for each page.
         self._certificate = Certificate.generate(unix_time=time.time())
@@ -123,7 +119,7 @@ class Caller:
                     return
                 if isinstance(event, Closed):
                     raise CallFailed(_explain(call, event))
-        sent = call.session.outbound.source.packet_count if call.session.outbound is not None else 0
+        sent = call.session.media.outbound.source.packet_count if call.session.media is not None else 0
         raise CallFailed(
             f"connected, but no audio came back in {_AUDIO_SECONDS:g} s ({sent} packets sent): "
             "does the server's backend send audio?"
@@ -147,10 +143,6 @@ class Caller:
         call.line.flush(now)
         self._exchange.remove(call.line)
         await self._delete(call.path)
-
-    async def aclose(self) -> None:
-        """Close the connections to the server."""
-        await self._signal.aclose()
 
     async def _delete(self, path: str) -> None:
         if path:

@@ -32,6 +32,7 @@ class Reports:
         next_at: when the next report is due.
         received_count: datagrams of RTCP received.
         feedback_count: transport-wide feedback packets among them.
+        was_reported: the server has reported about our stream.
         said_goodbye: the server has ended its stream.
     """
 
@@ -45,6 +46,7 @@ class Reports:
         self.next_at = now + _FIRST
         self.received_count = 0
         self.feedback_count = 0
+        self.was_reported = False
         self.said_goodbye = False
 
     def report(self, now: float) -> bytes:
@@ -84,4 +86,6 @@ class Reports:
         if isinstance(report, SenderReport) and statistics is not None and statistics.ssrc == report.ssrc:
             statistics.sender_reported(report, now)
         for block in report.report_blocks:
-            self._outbound.source.peer_reported(block, now + self._clock_offset)
+            if block.ssrc == self._outbound.source.ssrc:
+                self.was_reported = True
+                self._outbound.source.peer_reported(block, now + self._clock_offset)

@@ -37,7 +37,7 @@ class Timeline:
             answer=answered_at - posted_at,
             ice=since(session.ice_at),
             dtls=since(session.secured_at),
-            first_audio=since(session.heard_at),
+            first_audio=since(session.media.heard_at if session.media is not None else None),
         )
 
 
@@ -57,33 +57,33 @@ class MediaStatistics:
         dropped: datagrams that were not used, by reason.
     """
 
-    sent: int
-    received: int
-    lost: int
-    lost_on_the_way_there: int | None
-    jitter: float
-    round_trip: float | None
-    echo_delay: float | None
-    feedback: int
+    sent: int = 0
+    received: int = 0
+    lost: int = 0
+    lost_on_the_way_there: int | None = None
+    jitter: float = 0.0
+    round_trip: float | None = None
+    echo_delay: float | None = None
+    feedback: int = 0
     dropped: Mapping[str, int]
 
     @classmethod
     def of(cls, session: CallerSession) -> "MediaStatistics":
         """Take the numbers of a session as they are now."""
-        source = session.outbound.source if session.outbound is not None else None
-        inbound = session.inbound
-        heard = inbound.statistics if inbound is not None else None
-        delays = inbound.probe.delays if inbound is not None else []
-        reported = source is not None and source.round_trip_time is not None
+        dropped = {str(reason): count for reason, count in session.dropped().items()}
+        media = session.media
+        if media is None:
+            return cls(dropped=dropped)
+        source, heard, delays = media.outbound.source, media.inbound.statistics, media.inbound.probe.delays
         return cls(
-            sent=source.packet_count if source is not None else 0,
+            sent=source.packet_count,
             received=heard.received_count if heard is not None else 0,
             lost=max(heard.lost_count, 0) if heard is not None else 0,
-            lost_on_the_way_there=source.cumulative_lost if source is not None and reported else None,
+            lost_on_the_way_there=source.cumulative_lost if media.reports.was_reported else None,
             jitter=heard.jitter if heard is not None else 0.0,
-            # A check of the path is a plain round trip; a report is timed by the peer's clockwork as well.
-            round_trip=session.round_trip_time or (source.round_trip_time if source is not None else None),
+            # A check of the path measures the plain round trip; a report has the peer's timer in it.
+            round_trip=session.round_trip_time or source.round_trip_time,
             echo_delay=statistics.median(delays) if delays else None,
-            feedback=session.reports.feedback_count if session.reports is not None else 0,
-            dropped={str(reason): count for reason, count in session.dropped().items()},
+            feedback=media.reports.feedback_count,
+            dropped=dropped,
         )

@@ -6,22 +6,20 @@
 It is a `wire.core.MultipathCore` composed of others: `IceControlling`, `DtlsAssociation`, `SrtpSession`. A datagram
 goes to the one that its first byte names (RFC 7983); what each reports moves the call on.
 
-Audio does not wait for a timer: whoever drives the session calls `audio_to_send` at an even pace.
+Audio does not wait for a timer: whoever drives the session asks `media` for it at an even pace.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from dtls.association import DtlsAssociation
-
 from dtls.certificate import Certificate, Fingerprint
 from dtls.events import Connected
 from dtls.options import Role
 from edge.caller.audio import InboundAudio, OutboundAudio
 from edge.caller.description import Answer, AnswerUnusable, make_offer
-from edge.caller.opus_file import SAMPLE_RATE
+from edge.caller.media import Media
 from edge.caller.progress import CallerOptions, DropReason, Heard, Secured, Stage
-from edge.caller.reports import Reports
 from srtp.keying import EXPORTER_LABEL, split_keying_material
 from srtp.profile import ProtectionProfile
 from srtp.session import SrtpSession
@@ -34,8 +32,7 @@ from wire.errors import MalformedError
 __all__ = ["CallerSession"]
 
 _ICE_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_PROBE_EVERY = 25
-"""Packets between two measurements of the echo."""
+_UNUSABLE = {Kind.DTLS: DropReason.NOT_STARTED, Kind.RTCP: DropReason.BEFORE_KEYS}
 
 
 class CallerSession:
@@ -54,11 +51,8 @@ class CallerSession:
         drops: datagrams dropped here; the protocols count their own.
         ice_at: when a path to the server was proven; None before.
         secured_at: when the handshake was over; None before.
-        heard_at: when the first audio came; None before.
         secured: what was negotiated; None before.
-        reports: RTCP both ways; None before the handshake is over.
-        inbound: audio that comes; None before there is an answer.
-        outbound: audio that goes; None before there is an answer.
+        media: audio both ways; None before the handshake is over.
         path: where audio goes; None before a path was proven.
     """
 
@@ -73,21 +67,17 @@ class CallerSession:
         self._ssrc = int.from_bytes(entropy(4), "big")
         self._cname = _ice_text(entropy, 16)
         self._fingerprints: list[Fingerprint] = []
+        self._answer: Answer | None = None
         self._is_client = True
         self._ice: IceControlling | None = None
         self._dtls: DtlsAssociation | None = None
-        self._srtp: SrtpSession | None = None
         self._outgoing: list[tuple[bytes, Path]] = []
-        self._audio_due = 0.0
         self.stage = Stage.OFFERING
         self.drops: Drops = Counter()
         self.ice_at: float | None = None
         self.secured_at: float | None = None
-        self.heard_at: float | None = None
         self.secured: Secured | None = None
-        self.reports: Reports | None = None
-        self.inbound: InboundAudio | None = None
-        self.outbound: OutboundAudio | None = None
+        self.media: Media | None = None
         self.path: Path | None = None
         self.offer = make_offer(
             ice_ufrag=self._ufrag,
@@ -118,6 +108,7 @@ class CallerSession:
             self._fingerprints = [Fingerprint.parse(text) for text in answer.fingerprints]
         except MalformedError as error:
             raise AnswerUnusable(f"the answer's a=fingerprint is malformed: {error}") from error
+        self._answer = answer
         self._is_client = is_client
         self._ice = IceControlling(
             local_ufrag=self._ufrag,
@@ -128,42 +119,14 @@ class CallerSession:
             entropy=self._entropy,
             now=now,
         )
-        self.inbound = InboundAudio(answer.payload_type, self._options.recording)
-        self.outbound = OutboundAudio(
-            self._options.clip,
-            ssrc=self._ssrc,
-            payload_type=answer.payload_type,
-            extension_ids=answer.extension_ids,
-            entropy=self._entropy,
-        )
         self.stage = Stage.CHECKING
         if not is_client:
             self._start_dtls(now)
 
-    def audio_to_send(self, due: float, now: float) -> Iterator[bytes]:
-        """Make the packets that are due; each goes to `path`.
-
-        The hot path of a load test: no more than a packet of the clip, its header and its encryption.
-
-        Args:
-            due: the moment for which packets are made; even steps make an even stream.
-            now: the present, which may be a little later.
-        """
-        srtp, outbound = self._srtp, self.outbound
-        if srtp is None or outbound is None or self.path is None:
-            return
-        # Half a millisecond of rounding must not delay a packet by a whole step.
-        while self._audio_due <= due + 0.0005:
-            packet = outbound.next_packet(now)
-            if not outbound.source.packet_count % _PROBE_EVERY and self.inbound is not None:
-                self.inbound.probe.sent(outbound.payload, now)
-            self._audio_due += outbound.samples / SAMPLE_RATE
-            yield srtp.protect_rtp(packet)
-
     def hang_up(self, now: float) -> None:
         """Say goodbye in every protocol that has a word for it."""
-        if self._srtp is not None and self.reports is not None and self.path is not None:
-            self._outgoing.append((self._srtp.protect_rtcp(self.reports.goodbye(now)), self.path))
+        if self.media is not None and self.path is not None:
+            self._outgoing.append((self.media.goodbye(now), self.path))
         if self._dtls is not None:
             self._dtls.close()
             self._collect_dtls(now)
@@ -183,24 +146,18 @@ class CallerSession:
             return self._follow_ice(self._ice.receive_datagram(data, source, now), now)
         if kind is Kind.DTLS and self._dtls is not None:
             return self._follow_dtls(self._dtls.receive_datagram(data, now), now)
-        if kind is Kind.RTCP:
-            self._receive_rtcp(data, now)
+        if kind is Kind.RTCP and self.media is not None:
+            self.media.receive_rtcp(data, now)
             return ()
-        self.drops[DropReason.NOT_STARTED if kind is Kind.DTLS else DropReason.UNKNOWN_KIND] += 1
+        self.drops[_UNUSABLE.get(kind, DropReason.UNKNOWN_KIND)] += 1
         return ()
 
     def receive_rtp(self, data: bytes, now: float) -> Sequence[Event]:
         """Take one datagram that is RTP by its first bytes; a short way for the packet that comes most often."""
-        if self._srtp is None or self.inbound is None:
+        if self.media is None:
             self.drops[DropReason.BEFORE_KEYS] += 1
             return ()
-        packet = self._srtp.unprotect_rtp(data)
-        if packet is not None:
-            self.inbound.receive(packet, now)
-            if self.heard_at is None and self.inbound.statistics is not None:
-                self.heard_at = now
-                return (Heard(),)
-        return ()
+        return (Heard(),) if self.media.receive_rtp(data, now) else ()
 
     def handle_timeout(self, now: float) -> Sequence[Event]:
         """Do what is due."""
@@ -211,8 +168,8 @@ class CallerSession:
             events.extend(self._follow_ice(self._ice.handle_timeout(now), now))
         if self._dtls is not None and _is_due(self._dtls.next_timeout(), now):
             events.extend(self._follow_dtls(self._dtls.handle_timeout(now), now))
-        if self.reports is not None and self._srtp is not None and self.reports.next_at <= now and self.path:
-            self._outgoing.append((self._srtp.protect_rtcp(self.reports.report(now)), self.path))
+        if self.media is not None and self.path is not None and self.media.reports.next_at <= now:
+            self._outgoing.append((self.media.report(now), self.path))
         return events
 
     # Outputs
@@ -232,7 +189,7 @@ class CallerSession:
         times = (
             self._ice.next_timeout() if self._ice is not None else None,
             self._dtls.next_timeout() if self._dtls is not None else None,
-            self.reports.next_at if self.reports is not None else None,
+            self.media.reports.next_at if self.media is not None else None,
         )
         return min((time for time in times if time is not None), default=None)
 
@@ -244,7 +201,7 @@ class CallerSession:
     def dropped(self) -> Drops:
         """Count what was dropped here and in all protocols, by reason."""
         total = Counter(self.drops)
-        for core in (self._ice, self._dtls, self._srtp):
+        for core in (self._ice, self._dtls, self.media):
             if core is not None:
                 total.update(core.drops)
         return total
@@ -303,14 +260,26 @@ class CallerSession:
     def _secure(self, now: float) -> Event:
         dtls = self._dtls
         assert dtls is not None  # noqa: S101 - it has just reported this
-        if dtls.srtp_profile is None or self.inbound is None or self.outbound is None:
+        if dtls.srtp_profile is None or self._answer is None:
             self.stage = Stage.CLOSED
             return Closed(reason="no-srtp-profile", detail="the handshake agreed on no SRTP profile")
         profile = ProtectionProfile(dtls.srtp_profile)
         material = dtls.export_keying_material(EXPORTER_LABEL, profile.keying_material_length)
-        self._srtp = SrtpSession(profile, *split_keying_material(profile, material, self._is_client))
-        self.reports = Reports(self.outbound, self.inbound, cname=self._cname, clock_offset=self._clock_offset, now=now)
-        self.secured_at = self._audio_due = now
+        self.media = Media(
+            SrtpSession(profile, *split_keying_material(profile, material, self._is_client)),
+            OutboundAudio(
+                self._options.clip,
+                ssrc=self._ssrc,
+                payload_type=self._answer.payload_type,
+                extension_ids=self._answer.extension_ids,
+                entropy=self._entropy,
+            ),
+            InboundAudio(self._answer.payload_type, self._options.recording),
+            cname=self._cname,
+            clock_offset=self._clock_offset,
+            now=now,
+        )
+        self.secured_at = now
         self.stage = Stage.TALKING
         self.secured = Secured(
             version=dtls.version or "",
@@ -320,14 +289,6 @@ class CallerSession:
             is_client=self._is_client,
         )
         return self.secured
-
-    def _receive_rtcp(self, data: bytes, now: float) -> None:
-        if self._srtp is None or self.reports is None:
-            self.drops[DropReason.BEFORE_KEYS] += 1
-            return
-        packet = self._srtp.unprotect_rtcp(data)
-        if packet is not None and not self.reports.receive(packet, now):
-            self.drops[DropReason.MALFORMED_RTCP] += 1
 
 
 def _is_due(when: float | None, now: float) -> bool:
