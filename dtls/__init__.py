@@ -1,6 +1,6 @@
 """DTLS 1.3 and 1.2 without input and output: datagrams in, events out, time and entropy from outside.
 
-`association.DtlsAssociation` is what others use, with `options`, `events` and `certificate`. To learn the protocol, read
+`association.DtlsAssociation` is what others use, with `options`, `events`, `certificate`. To learn the protocol, read
 in this order:
 
 What goes over the wire:
