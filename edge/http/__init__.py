@@ -7,6 +7,7 @@ order:
 * `errors`      the JSON body that every failure has
 * `limits`      what one peer may take: bytes, seconds, connections
 * `reasons`     why a request or a connection was refused, for counting
+* `refusals`    how each of these is worded
 * `connection`  one connection from its first byte to its end
 * `server`      accepting, bounding and stopping connections
 * `tls`         certificates from files, replaced without a restart

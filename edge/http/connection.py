@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 
+import attrs
 import h11
 import trio
 
+from edge.http import refusals
 from edge.http.errors import error_response
 from edge.http.limits import HttpLimits
 from edge.http.messages import Handler, Request, Response, split_target
@@ -37,15 +39,6 @@ class Phase(enum.Enum):
     BODY = "the rest of the content"
     HANDLER = "the handler"
     RESPONSE = "the peer to accept the response"
-
-
-class _Refused(Exception):  # noqa: N818 - not an error of ours
-    """The request under way gets this response, and the connection ends."""
-
-    def __init__(self, reason: DropReason, response: Response) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.response = response
 
 
 class HttpConnection:
@@ -91,12 +84,12 @@ class HttpConnection:
 
     async def serve(self) -> None:
         """Serve until either side has had enough; cancellation cuts the connection."""
-        refused: _Refused | None = None
+        refused: refusals.Refused | None = None
         with self._scope:
             try:
                 while await self._serve_request():
                     pass
-            except _Refused as refusal:
+            except refusals.Refused as refusal:
                 refused = refusal
             except h11.RemoteProtocolError as error:
                 refused = self._refusal_of(error)
@@ -170,12 +163,11 @@ class HttpConnection:
             id=self._new_request_id(),
         )
         if size > self._limits.header_bytes or len(event.headers) > self._limits.header_count:
-            raise _Refused(DropReason.HEADER_TOO_LARGE, _header_too_large())
+            raise refusals.header_too_large()
         # RFC 9112 §6.1: both lengths at once "ought to be handled as an error", because two readers of the connection
         # may disagree on where the message ends; HTTP/1.0 knows no transfer codings at all.
         if "transfer-encoding" in headers and ("content-length" in headers or event.http_version < b"1.1"):
-            message = "Send either Content-Length or Transfer-Encoding, and the latter only with HTTP/1.1."
-            raise _Refused(DropReason.AMBIGUOUS_LENGTH, error_response(400, "ambiguous_length", message))
+            raise refusals.ambiguous_length()
         return request
 
     async def _read_body(self, head: Request) -> Request:
@@ -184,7 +176,7 @@ class HttpConnection:
             await self._next_event()  # h11's EndOfMessage, which is there already
             return head
         if declared is not None and int(declared) > self._limits.body_bytes:
-            raise self._body_too_large()
+            raise refusals.body_too_large(self._limits)
         self._enter(Phase.BODY, self._limits.body_timeout)
         if self._http.they_are_waiting_for_100_continue:
             await self._stream.send_all(self._serialize(h11.InformationalResponse(status_code=100, headers=[])))
@@ -192,17 +184,8 @@ class HttpConnection:
         while isinstance(data := await self._next_event(), h11.Data):
             body += data.data
             if len(body) > self._limits.body_bytes:
-                raise self._body_too_large()
-        return Request(
-            method=head.method,
-            path=head.path,
-            query=head.query,
-            headers=head.headers,
-            body=bytes(body),
-            peer=head.peer,
-            is_secure=head.is_secure,
-            id=head.id,
-        )
+                raise refusals.body_too_large(self._limits)
+        return attrs.evolve(head, body=bytes(body))
 
     async def _answer(self, request: Request) -> Response:
         try:
@@ -230,43 +213,31 @@ class HttpConnection:
 
     # Refusals
 
-    def _refusal_of(self, error: h11.RemoteProtocolError) -> _Refused | None:
-        if self._http.trailing_data[1] and error.error_status_hint != 431:
+    def _refusal_of(self, error: h11.RemoteProtocolError) -> refusals.Refused | None:
+        if error.error_status_hint == 431:
+            return refusals.header_too_large()
+        if self._http.trailing_data[1]:
             self._counts.drops[DropReason.PEER_VANISHED] += 1
             return None  # it closed the connection in the middle of a request
-        if error.error_status_hint == 431:
-            return _Refused(DropReason.HEADER_TOO_LARGE, _header_too_large())
-        status = error.error_status_hint
-        return _Refused(DropReason.MALFORMED, error_response(status, "malformed_request", f"Not HTTP/1.1: {error}."))
+        return refusals.malformed(error.error_status_hint, str(error))
 
-    def _refusal_of_lateness(self) -> _Refused | None:
-        if self._stopping and self._phase in {Phase.HEADER, Phase.BODY, Phase.HANDLER}:
-            # A request came in the same moment in which its idle connection was told to stop.
-            message = "The server is stopping. Try again: another one, or its successor, will answer."
-            response = error_response(503, "stopping", message, headers=(("Retry-After", "1"),))
-            return _Refused(DropReason.STOPPING, response)
+    def _refusal_of_lateness(self) -> refusals.Refused | None:
         match self._phase:
             case Phase.IDLE:
                 if not self._served and not self._stopping:
                     self._counts.drops[DropReason.HEADER_TIMEOUT] += 1  # it connected and said nothing
                 return None
-            case Phase.HEADER:
-                message = f"The headers were not complete within {self._limits.header_timeout:g} seconds."
-                return _Refused(DropReason.HEADER_TIMEOUT, error_response(408, "request_timeout", message))
-            case Phase.BODY:
-                message = f"The content was not complete within {self._limits.body_timeout:g} seconds."
-                return _Refused(DropReason.BODY_TIMEOUT, error_response(408, "request_timeout", message))
-            case Phase.HANDLER:
-                message = "The answer took too long. Try again."
-                response = error_response(503, "handler_timeout", message, headers=(("Retry-After", "1"),))
-                return _Refused(DropReason.HANDLER_TIMEOUT, response)
             case Phase.RESPONSE:
                 self._counts.drops[DropReason.WRITE_TIMEOUT] += 1
                 return None
-
-    def _body_too_large(self) -> _Refused:
-        message = f"The content may have at most {self._limits.body_bytes} bytes."
-        return _Refused(DropReason.BODY_TOO_LARGE, error_response(413, "content_too_large", message))
+            case _ if self._stopping:
+                return refusals.stopping()
+            case Phase.HEADER:
+                return refusals.header_late(self._limits)
+            case Phase.BODY:
+                return refusals.body_late(self._limits)
+            case Phase.HANDLER:
+                return refusals.handler_late()
 
     async def _send_refusal(self, response: Response) -> None:
         if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
@@ -306,10 +277,6 @@ async def linger(stream: trio.abc.Stream, limits: HttpLimits) -> None:
         left = limits.linger_bytes
         while left > 0 and (data := await stream.receive_some(_READ_SIZE)):
             left -= len(data)
-
-
-def _header_too_large() -> Response:
-    return error_response(431, "header_too_large", "The request's headers are too large.")
 
 
 _date_cache = (0, "")
