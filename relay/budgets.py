@@ -4,9 +4,10 @@ Goal: who floods the relay with requests that fail pays more than we do, and who
 table. Attacker: sends anything from anywhere, forged sources included; holds tokens of calls of his own.
 
 * Failures are counted by source: an IPv4 address, or the /64 of an IPv6 address, whose owner has all of it. Beyond
-  `FAILURES` in a window, only one request in `SAMPLE` is verified. Not none: the source may be forged, and its true
-  owner wants to call. His checks repeat every 50 ms, so the flood delays him by half a second and does not lock him
-  out. What already has a claim is never held against the budget.
+  `FAILURES` in a window, only one request in `SAMPLE` is verified, drawn by lot. Not none: the source may be forged,
+  and its true owner wants to call. His checks repeat every 50 ms, so the flood delays him by half a second and does not
+  lock him out. (By lot, because any rhythm could be kept busy by who sends in step with it.) What already has a claim
+  is never held against the budget.
 * New addresses are counted by session: `NEW_ADDRESSES` a second, for requests that are authentic.
 
 Both count in windows of fixed length, forgotten as a whole: no timers, no record outlives its window, and the number
@@ -16,6 +17,7 @@ of records is bounded. A flood of more sources than fit goes uncounted, as it wo
 from collections import Counter
 
 from relay.hop.header import pack_host
+from wire.core import Entropy
 from wire.errors import LocalProtocolError
 
 __all__ = ["FAILURES", "NEW_ADDRESSES", "SAMPLE", "FailureBudget", "NewAddressBudget"]
@@ -52,17 +54,13 @@ class _Window:
 class FailureBudget:
     """Holds failures against the source that they came from."""
 
-    def __init__(self) -> None:
+    def __init__(self, entropy: Entropy) -> None:
+        self._entropy = entropy
         self._window = _Window(FAILURE_WINDOW)
 
     def allows(self, host: str, now: float) -> bool:
         """Whether a request from `host` should be verified now."""
-        source = _source(host)
-        count = self._window.count(source, now)
-        if count < FAILURES:
-            return True
-        self._window.add(source)
-        return count % SAMPLE == 0
+        return self._window.count(_source(host), now) < FAILURES or self._entropy(1)[0] % SAMPLE == 0
 
     def failed(self, host: str, now: float) -> None:
         """Hold a failure against `host`."""

@@ -294,7 +294,7 @@ class FlowTable:
                     self.remove(claim)
                     continue
                 self._silence(claim)
-            self._watch(claim)
+            self._watch(claim, now)
 
     def next_timeout(self) -> float | None:
         """When the next claim has to be looked at."""
@@ -325,11 +325,13 @@ class FlowTable:
         self._sessions.setdefault(route.session, []).append(claim)
         self._unproven[claim] = None
         self._size += 1
-        self._watch(claim)
+        self._watch(claim, now)
         return claim
 
-    def _watch(self, claim: Claim) -> None:
-        heapq.heappush(self._deadlines, (claim.deadline, next(self._order), claim))
+    def _watch(self, claim: Claim, now: float) -> None:
+        # A quiet claim that is proven again has a nearer deadline than before, but none nearer than this.
+        when = min(claim.deadline, now + PROVEN_LIFE)
+        heapq.heappush(self._deadlines, (when, next(self._order), claim))
 
     def _make_room(self, flow: Flow | None, session: int) -> bool:
         """Free a place for a proven claim, by removing what yields to it."""

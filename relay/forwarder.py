@@ -93,7 +93,7 @@ class Forwarder:
         flow_tags: shared with the other relays of the ingress group, and with nobody else.
         ingresses: numbers of the ingresses.
         transceivers: addresses of the transceivers' workers on the hop, as `relay.udp.canonical` spells them.
-        entropy: for the links.
+        entropy: for the links, and for the choice of what a failing source may still ask.
         now: the present.
         options: what an operator may choose.
 
@@ -130,7 +130,7 @@ class Forwarder:
         self.to_clients: Mapping[int, list[tuple[bytes, Address]]] = {number: [] for number in numbers}
         self._options = options
         self.flow_tags = flow_tags
-        self._failures = FailureBudget()
+        self._failures = FailureBudget(entropy)
         self._new_addresses = NewAddressBudget()
         self._transactions = Transactions()
         # Claims hold their place, so that a link that comes back finds them again; without claims it is forgotten.
