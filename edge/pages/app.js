@@ -233,6 +233,11 @@ export class Call extends EventTarget {
     for (const track of this.microphone.getTracks()) peer.addTrack(track, this.microphone);
     peer.addEventListener("track", (event) => this.#hear(event));
     peer.addEventListener("iceconnectionstatechange", () => this.#onIceState(peer.iceConnectionState));
+    // The DTLS transport exists once the descriptions are set (#watchDtls), and may have connected before a busy page
+    // comes to that. The connection as a whole can be listened to from the start, and is connected when DTLS is.
+    peer.addEventListener("connectionstatechange", () => {
+      if (peer.connectionState === "connected") this.#onDtlsState("connected");
+    });
   }
 
   /** POST until the server takes the key, or needs none. */
@@ -281,15 +286,17 @@ export class Call extends EventTarget {
     await this.#peer.setRemoteDescription({ type: "answer", sdp }).catch((problem) => {
       throw ENDINGS.badAnswer(problem.message);
     });
-    if (this.state !== "connecting") return;
-    this.#watchDtls();
-    this.#setUpTimer = setTimeout(() => this.#giveUpSetUp(), this.#options.connectTimeout);
+    if (this.state === "ended") return;
     this.#statsTimer = setInterval(() => this.#readStats(), STATS_INTERVAL_MS);
+    this.#watchDtls();
+    if (this.state === "connecting") this.#setUpTimer = setTimeout(() => this.#giveUpSetUp(), this.#options.connectTimeout);
   }
 
   #watchDtls() {
     const transport = this.#peer.getSenders()[0].transport;
+    if (!transport) return;
     transport.addEventListener("statechange", () => this.#onDtlsState(transport.state));
+    this.#onDtlsState(transport.state);
   }
 
   #giveUpSetUp() {

@@ -20,6 +20,7 @@ CALLS = "/v1/realtime/calls"
 BEHAVIOURS = ("echo", "slow", "mute", "dead-port", "key", "overloaded", "broken", "nonsense")
 KEY = "let-me-in"
 DEAD_PORT = 9
+CALL_ID_TAIL = "9fK2mQ7xR4tV8wZ1cB6nL3pS5dG0hJ" * 2  # as long as the ids of the real edge
 SLOW_SECONDS = 1
 MUTE_SECONDS = 3
 
@@ -141,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
                 sleep(MUTE_SECONDS)
             case "nonsense":
                 return self._answer("rtc_nonsense", "this is no session description")
-        call_id = f"rtc_{len(self.server.asked)}"
+        call_id = f"rtc_{len(self.server.asked)}{CALL_ID_TAIL}"
         answer = self.server.echo.answer(call_id, offer)
         if self.server.behaviour == "dead-port":
             answer = move_candidates(answer)

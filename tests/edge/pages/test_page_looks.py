@@ -1,14 +1,12 @@
 """The page on a phone, in the dark, for weak eyes and for those whom motion troubles."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.e2e
 
 PHONE = {"width": 390, "height": 844}
 SMALL_PHONE = {"width": 320, "height": 568}
-
-SIDEWAYS = "() => document.scrollingElement.scrollWidth - window.innerWidth"
 
 # Every element with text of its own: its contrast (WCAG 2.2 §1.4.3) with the nearest background not transparent.
 CONTRASTS = """() => {
@@ -34,18 +32,26 @@ CONTRASTS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("viewport", [PHONE, SMALL_PHONE], ids=["phone", "small phone"])
-def test_a_phone_never_scrolls_sideways(edge, open_page, viewport):
-    page = open_page(edge.url + "?connect-timeout=700", viewport=viewport)
-    assert page.evaluate(SIDEWAYS) <= 0
+def widest_overflow(page: Page) -> int:
+    """Pixels that a phone would have to scroll sideways."""
+    overflows = []
+    for size in (PHONE, SMALL_PHONE):
+        page.set_viewport_size(size)
+        overflows.append(page.evaluate("() => document.scrollingElement.scrollWidth - window.innerWidth"))
+    return max(overflows)
+
+
+def test_a_phone_never_scrolls_sideways(edge, open_page):
+    page = open_page(edge.url + "?connect-timeout=700", viewport=PHONE)
+    assert widest_overflow(page) <= 0
     page.get_by_role("button", name="Talk").click()
     expect(page.locator("[data-fact=dtlsCipher]")).to_have_text("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")
-    assert page.evaluate(SIDEWAYS) <= 0
+    assert widest_overflow(page) <= 0
     page.get_by_role("button", name="Hang up").click()
     edge.behave("dead-port")
     page.get_by_role("button", name="Talk").click()
     expect(page.get_by_role("status")).to_contain_text("block UDP")
-    assert page.evaluate(SIDEWAYS) <= 0
+    assert widest_overflow(page) <= 0
     page.get_by_role("button", name="Talk").scroll_into_view_if_needed()
     expect(page.get_by_role("button", name="Talk")).to_be_in_viewport()
 
