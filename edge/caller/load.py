@@ -7,8 +7,8 @@ cannot accuse the server; a loss while the caller was in time can only be the se
 
 import gc
 import math
-import os
 import statistics
+import time
 from collections.abc import Callable, Iterator
 
 import attrs
@@ -187,12 +187,12 @@ async def _add_calls(caller: Caller, options: CallerOptions, calls: list[Call], 
 
 async def _watch(exchange: Exchange, calls: list[Call], seconds: float) -> Window:
     before = [MediaStatistics.of(call.session) for call in calls]
-    cpu, started = _cpu_seconds(), trio.current_time()
+    cpu, started = time.process_time(), trio.current_time()
     exchange.lateness = Lateness()
     await trio.sleep(seconds)
     lateness = exchange.lateness.quantile(0.999)
     elapsed = trio.current_time() - started
-    used = _cpu_seconds() - cpu
+    used = time.process_time() - cpu
     after = [MediaStatistics.of(call.session) for call in calls]
     return Window(
         calls=len(calls),
@@ -209,11 +209,6 @@ def _lost(old: MediaStatistics, new: MediaStatistics) -> int:
     """Count the packets of one call that were lost, going or coming; the server may hide gaps of the way there."""
     missing = (new.sent - old.sent) - (new.received - old.received) - _IN_FLIGHT
     return max(missing, new.lost - old.lost, 0)
-
-
-def _cpu_seconds() -> float:
-    times = os.times()
-    return times.user + times.system
 
 
 async def _hang_up(caller: Caller, calls: list[Call]) -> None:

@@ -162,3 +162,9 @@ def weather(clip: Clip, certificates: tuple[Certificate, Certificate]) -> Callab
         return Weather(caller, server, **changes)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def server_maker() -> Callable[..., tuple[Session, str]]:
+    """The function that answers an offer with a transceiver's session."""
+    return make_server

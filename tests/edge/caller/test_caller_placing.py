@@ -1,0 +1,224 @@
+"""Calls over real sockets on loopback: placing, hearing, hanging up, ramping, and what goes wrong."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from dtls.certificate import Certificate
+from edge.caller import placing
+from edge.caller.exchange import Exchange, has_route
+from edge.caller.load import ramp, steps
+from edge.caller.opus_file import Clip
+from edge.caller.placing import Caller
+from edge.caller.progress import CallerOptions
+from edge.caller.results import MediaStatistics
+from edge.caller.signalling import CallFailed, Signalled
+from transceiver.calls import AnswerIngress
+from transceiver.session import Session
+from wire.core import Path
+
+
+class LoopbackServer:
+    """Signalling and media of a server in one, with a socket for each call; may misbehave when told to."""
+
+    def __init__(self, make_server, certificate: Certificate, nursery: trio.Nursery) -> None:
+        self.make_server = make_server
+        self.certificate = certificate
+        self.nursery = nursery
+        self.ended: list[str] = []
+        self.sessions: list[Session] = []
+        self.is_deaf = False
+        self.is_mute = False
+        self.lose_from: int | None = None
+
+    async def offer(self, offer: str) -> Signalled:
+        opened = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM)
+        await opened.bind(("127.0.0.1", 0))
+        port = opened.getsockname()[1]
+        ingresses = [
+            AnswerIngress(id=1, host="127.0.0.1", port=port, priority=100),
+            AnswerIngress(id=2, host="2001:db8::1", port=port, priority=200),
+        ]
+        session, answer = self.make_server(offer, self.certificate, trio.current_time(), ingresses)
+        self.sessions.append(session)
+        self.nursery.start_soon(self._serve, opened, session)
+        return Signalled(answer=answer, path=f"/v1/realtime/calls/rtc_{len(self.sessions)}")
+
+    async def end(self, path: str) -> None:
+        self.ended.append(path)
+
+    async def aclose(self) -> None:
+        pass
+
+    async def _serve(self, opened: trio.socket.SocketType, session: Session) -> None:
+        packets = 0
+        while True:
+            data = source = None
+            with trio.move_on_after(0.02):
+                data, source = await opened.recvfrom(2048)
+            now = trio.current_time()
+            if data is not None and not self.is_deaf:
+                packets += 128 <= data[0] <= 191
+                if self.is_mute and 128 <= data[0] <= 191:
+                    continue
+                if self.lose_from is not None and packets > self.lose_from and packets % 5 == 0:
+                    continue
+                session.receive_datagram(data, Path(source, 1), now)
+            session.handle_timeout(now)
+            for reply, path in session.datagrams_to_send(now):
+                await opened.sendto(reply, path.address)
+
+
+@asynccontextmanager
+async def calling(make_server, certificate: Certificate) -> AsyncIterator[tuple[Caller, Exchange, LoopbackServer]]:
+    async with trio.open_nursery() as nursery:
+        server = LoopbackServer(make_server, certificate, nursery)
+        exchange = Exchange()
+        nursery.start_soon(exchange.run)
+        yield Caller(server, exchange), exchange, server
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(autouse=True)
+def no_ipv6_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "has_route", lambda host, port: ":" not in host)
+
+
+@pytest.fixture
+def options(clip: Clip) -> CallerOptions:
+    return CallerOptions(clip=clip)
+
+
+async def test_a_call_from_post_to_delete(server_maker, certificates, options: CallerOptions) -> None:
+    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+        call = await caller.place(options)
+        secured = await caller.connect(call)
+        await caller.hear(call)
+        await trio.sleep(0.2)
+        assert secured.version == "DTLS 1.3"
+        assert MediaStatistics.of(call.session).received >= 5
+        assert [line.session for line in exchange.lines] == [call.session]
+        await caller.hang_up(call)
+        await trio.sleep(0.05)
+        assert server.ended == ["/v1/realtime/calls/rtc_1"]
+        assert server.sessions[0].closed.reason == "close-notify"
+        assert not exchange.lines
+        await caller.hang_up(call)  # once more does no harm
+
+
+async def test_audio_leaves_every_20_ms(server_maker, certificates, options: CallerOptions) -> None:
+    async with calling(server_maker, certificates[1]) as (caller, exchange, _):
+        call = await caller.place(options)
+        await caller.connect(call)
+        source = call.session.media.outbound.source
+        before, started = source.packet_count, trio.current_time()
+        await trio.sleep(0.5)
+        elapsed = trio.current_time() - started
+        assert source.packet_count - before == pytest.approx(elapsed / 0.02, abs=2)
+        assert exchange.lateness.quantile(0.5) < 0.01
+        await caller.hang_up(call)
+
+
+async def test_udp_blocked_is_said_in_plain_words(server_maker, certificates, options, monkeypatch) -> None:
+    monkeypatch.setattr(placing, "_CONNECT_SECONDS", 0.2)
+    async with calling(server_maker, certificates[1]) as (caller, _, server):
+        server.is_deaf = True
+        call = await caller.place(options)
+        with pytest.raises(CallFailed, match=r"no answer over UDP from 127\.0\.0\.1:\d+: is UDP blocked"):
+            await caller.connect(call)
+        await caller.hang_up(call)
+
+
+async def test_silence_is_said_in_plain_words(server_maker, certificates, options, monkeypatch) -> None:
+    monkeypatch.setattr(placing, "_AUDIO_SECONDS", 0.3)
+    async with calling(server_maker, certificates[1]) as (caller, _, server):
+        server.is_mute = True
+        call = await caller.place(options)
+        await caller.connect(call)
+        with pytest.raises(CallFailed, match=r"no audio came back in 0\.3 s \(1\d packets sent\)"):
+            await caller.hear(call)
+        await caller.hang_up(call)
+
+
+async def test_a_call_that_the_server_ends_is_noticed(server_maker, certificates, options) -> None:
+    async with calling(server_maker, certificates[1]) as (caller, _, server):
+        call = await caller.place(options)
+        await caller.connect(call)
+        await caller.hear(call)
+        server.sessions[0].close("hang-up", trio.current_time())
+        with pytest.raises(CallFailed, match="the server ended the call"):
+            await caller.ended(call)
+        await caller.hang_up(call)
+
+
+async def test_an_answer_without_a_route_ends_the_call_at_the_server(
+    server_maker, certificates, options, monkeypatch
+) -> None:
+    monkeypatch.setattr(placing, "has_route", lambda host, port: False)
+    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+        with pytest.raises(CallFailed, match=r"no route to 2001:db8::1, 127\.0\.0\.1"):
+            await caller.place(options)
+        assert server.ended == ["/v1/realtime/calls/rtc_1"]
+        assert not exchange.lines
+
+
+async def test_ramp_holds_all_calls(server_maker, certificates, options, monkeypatch) -> None:
+    monkeypatch.setattr("edge.caller.load._WINDOW", 0.15)
+    monkeypatch.setattr("edge.caller.load._SETTLE", 0.1)
+    monkeypatch.setattr("edge.caller.load.LATE", 10.0)
+    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+        seen = []
+        result = await ramp(caller, exchange, options, count=3, seconds=0.3, show=seen.append)
+        assert (result.held, result.reached, result.stopped_by) == (3, 3, None)
+        assert [window.calls for window in seen] == [1, 2, 3]
+        assert all(window.lost == 0 and window.sent > 0 and window.cpu > 0 for window in seen)
+        assert 0 < result.median_setup < 2
+        assert len(server.ended) == 3
+        assert not exchange.lines
+
+
+async def test_ramp_stops_at_loss_and_accuses_the_server(server_maker, certificates, options, monkeypatch) -> None:
+    monkeypatch.setattr("edge.caller.load._SETTLE", 0.1)
+    monkeypatch.setattr("edge.caller.load.LATE", 10.0)
+    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+        server.lose_from = 10
+        result = await ramp(caller, exchange, options, count=2, seconds=1.0, show=lambda window: None)
+        assert result.held == 0
+        assert result.stopped_by.side == "server or network"
+        assert "did not come back" in result.stopped_by.why
+        assert len(server.ended) == result.reached
+
+
+async def test_ramp_stops_when_a_call_cannot_be_made(server_maker, certificates, options) -> None:
+    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+
+        async def refuse(offer: str) -> Signalled:
+            raise CallFailed("the server refused the call: full (HTTP 503, server_overloaded)")
+
+        server.offer = refuse
+        result = await ramp(caller, exchange, options, count=2, seconds=0.1, show=lambda window: None)
+        assert result.reached == 0
+        assert "full (HTTP 503" in result.stopped_by.why
+        assert result.median_setup is None
+
+
+async def test_cancelling_a_ramp_hangs_up(server_maker, certificates, options) -> None:
+    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+        with trio.move_on_after(0.6):
+            await ramp(caller, exchange, options, count=2, seconds=60, show=lambda window: None)
+        assert len(server.ended) == len(server.sessions) > 0
+        assert not exchange.lines
+
+
+def test_steps_reach_the_count() -> None:
+    assert list(steps(1)) == [1]
+    assert list(steps(7)) == [1, 2, 3, 4, 5, 6, 7]
+    assert list(steps(500)) == [50, 100, 150, 200, 250, 300, 350, 400, 450, 500]
+    assert list(steps(25)) == [3, 6, 9, 12, 15, 18, 21, 24, 25]
+
+
+def test_routes() -> None:
+    assert has_route("127.0.0.1", 9)
+    assert not has_route("255.255.255.255", 9)
