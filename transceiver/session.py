@@ -74,12 +74,11 @@ class Trigger(enum.StrEnum):
     ENDED = "hang-up, close_notify, alert, consent expired, time limit"
 
 
-TRANSITIONS = {
-    (State.WAITING, Trigger.CHECKED): State.CONNECTING,
-    (State.WAITING, Trigger.ENDED): State.CLOSED,
-    (State.CONNECTING, Trigger.AUTHENTICATED): State.ESTABLISHED,
-    (State.CONNECTING, Trigger.ENDED): State.CLOSED,
-    (State.ESTABLISHED, Trigger.ENDED): State.CLOSED,
+TRANSITIONS: dict[State, dict[Trigger, State]] = {
+    State.WAITING: {Trigger.CHECKED: State.CONNECTING, Trigger.ENDED: State.CLOSED},
+    State.CONNECTING: {Trigger.AUTHENTICATED: State.ESTABLISHED, Trigger.ENDED: State.CLOSED},
+    State.ESTABLISHED: {Trigger.ENDED: State.CLOSED},
+    State.CLOSED: {},
 }
 """The life of a call. A trigger without an entry for the state it meets changes nothing."""
 
@@ -461,7 +460,7 @@ class Session:
         return events if self.closed is None else [*events, self.closed]
 
     def _move(self, trigger: Trigger) -> None:
-        self.state = TRANSITIONS.get((self.state, trigger), self.state)
+        self.state = TRANSITIONS[self.state].get(trigger, self.state)
 
     # -- timers
 
