@@ -17,15 +17,17 @@ __all__ = ["StateTable"]
 
 _State = TypeVar("_State", bound=enum.Enum)
 
+_KNOWN_TYPES = frozenset(HandshakeType)
+
 
 @attrs.frozen(kw_only=True)
 class StateTable(Generic[_State]):
     """A handshake's order of messages.
 
     Attributes:
-        name: for diagrams.
+        name: for people and diagrams.
         initial: where it begins.
-        rows: for each state the messages that may come, and where each leads.
+        rows: for each state, in the order of the handshake, the messages that may come and where each leads.
     """
 
     name: str
@@ -38,15 +40,8 @@ class StateTable(Generic[_State]):
         Raises:
             AbortError: it must not come here.
         """
-        for expected, target in self.rows.get(state, {}).items():
-            if expected == message_type:
-                return target
+        target = self.rows[state].get(HandshakeType(message_type)) if message_type in _KNOWN_TYPES else None
+        if target is not None:
+            return target
         detail = f"handshake message {message_type} in state {state.name}"
         raise AbortError(AlertDescription.UNEXPECTED_MESSAGE, "unexpected-message", detail)
-
-    def to_mermaid(self) -> str:
-        """Draw the table as a Mermaid state diagram."""
-        lines = ["stateDiagram-v2", f"    [*] --> {self.initial.name}"]
-        for state, row in self.rows.items():
-            lines += [f"    {state.name} --> {target.name} : {message.name}" for message, target in row.items()]
-        return "\n".join(lines) + "\n"

@@ -44,6 +44,7 @@ CLIENT_13 = StateTable(
         ClientState13.WAIT_CERT: {HandshakeType.CERTIFICATE: ClientState13.WAIT_CV},
         ClientState13.WAIT_CV: {HandshakeType.CERTIFICATE_VERIFY: ClientState13.WAIT_FINISHED},
         ClientState13.WAIT_FINISHED: {HandshakeType.FINISHED: ClientState13.CONNECTED},
+        ClientState13.CONNECTED: {},
     },
 )
 
@@ -55,5 +56,6 @@ SERVER_13 = StateTable(
         ServerState13.WAIT_CERT: {HandshakeType.CERTIFICATE: ServerState13.WAIT_CV},
         ServerState13.WAIT_CV: {HandshakeType.CERTIFICATE_VERIFY: ServerState13.WAIT_FINISHED},
         ServerState13.WAIT_FINISHED: {HandshakeType.FINISHED: ServerState13.CONNECTED},
+        ServerState13.CONNECTED: {},
     },
 )

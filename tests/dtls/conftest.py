@@ -143,8 +143,8 @@ def make_network(identities: Identities) -> MakeNetwork:
         options: DtlsOptions | None = None,
         client_options: DtlsOptions | None = None,
         server_options: DtlsOptions | None = None,
-        client_expects: Sequence[Fingerprint] | None | str = "server",
-        server_expects: Sequence[Fingerprint] | None | str = "client",
+        client_expects: Sequence[Fingerprint] | str | None = "server",
+        server_expects: Sequence[Fingerprint] | str | None = "client",
         **association: Any,  # keywords of DtlsAssociation for both sides
     ) -> Network:
         if client_expects == "server":

@@ -107,7 +107,8 @@ def test_a_handshake_replays_byte_for_byte(make_network):
 
 
 @pytest.mark.parametrize(
-    ("client", "server", "chosen"), [((7, 8, 1), (1,), 1), ((1, 7), (7, 8, 1), 7), ((8,), (7, 1), None), ((), (7,), None)]
+    ("client", "server", "chosen"),
+    [((7, 8, 1), (1,), 1), ((1, 7), (7, 8, 1), 7), ((8,), (7, 1), None), ((), (7,), None)],
 )
 def test_the_server_chooses_the_srtp_profile(make_network, client, server, chosen):
     network = make_network(
