@@ -152,12 +152,12 @@ def _read_statuses(body: Reader, count: int) -> list[int]:
     while len(statuses) < count:
         chunk = body.u16("packet chunk")
         if not chunk & _VECTOR:
-            statuses += [chunk >> 13] * min(chunk & _MAX_RUN, count - len(statuses))
+            statuses += [chunk >> 13] * (chunk & _MAX_RUN)
         elif chunk & _TWO_BITS:
             statuses += [chunk >> shift & 3 for shift in range(12, -1, -2)]
         else:
             statuses += [chunk >> shift & 1 for shift in range(13, -1, -1)]
-    # What a vector holds behind the last packet means nothing.
+    # What the last chunk holds behind the last packet means nothing.
     return statuses[:count]
 
 

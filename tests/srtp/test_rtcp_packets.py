@@ -247,6 +247,10 @@ class TestNtp:
         # The seconds wrap in 2036.
         assert ntp_timestamp(2_085_978_496.0) == 0
 
+    def test_no_sender_report_yet(self) -> None:
+        # Also in the minute in which the middle bits are near zero themselves.
+        assert round_trip_time(2_085_978_496.0 + 10, 0, 0) is None
+
     def test_what_cannot_be(self) -> None:
         assert round_trip_time(self.UNIX_TIME, 0, 0) is None
         now = middle_bits(ntp_timestamp(self.UNIX_TIME))

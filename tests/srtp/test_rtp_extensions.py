@@ -100,6 +100,12 @@ def test_noise_gives_none_or_bytes_of_the_packet(data: bytes, identifier: int) -
     assert (read_extension(data, identifier) or b"") in data
 
 
+def test_an_extension_that_does_not_end() -> None:
+    whole = packet_with(ONE_BYTE, bytes.fromhex("10 aa 00 00"))[:20]
+    assert read_extension(whole, 1) == b"\xaa"
+    assert read_extension(whole[:15] + b"\2" + whole[16:], 1) is None
+
+
 def test_a_packet_without_extension() -> None:
     assert read_extension(pack_packet(0, 0, 0, 0, ONE_BYTE_EXAMPLE), 1) is None
 

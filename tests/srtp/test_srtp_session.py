@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from pylibsrtp import Policy, Session
 
+from srtp.derivation import rtcp_session_keys
 from srtp.keying import MasterKey
 from srtp.profile import ProtectionProfile
 from srtp.rtp import RtpPacket, pack_packet
 from srtp.secure_rtcp import SrtcpReceiver, SrtcpSender
 from srtp.secure_rtp import REPLAY_WINDOW, RtpReceiver, RtpSender, packet_index
 from srtp.session import MAX_PACKET, MAX_PROTECTED, MAX_SOURCES, DropReason, SrtpSession
+from srtp.transform import transform_for
 from wire.buffer import Reader, Writer
 from wire.errors import AuthenticationError, LimitError, LocalProtocolError, MalformedError, ReplayError
 
@@ -107,6 +109,16 @@ class TestAgainstLibsrtp:
             assert ours.unprotect(data) == packet
             with pytest.raises(ReplayError):
                 ours.unprotect(data)
+
+    def test_rtcp_that_is_only_authenticated(self, profile: ProtectionProfile, outbound: MasterKey) -> None:
+        transform = transform_for(profile, rtcp_session_keys(profile, outbound))
+        data = transform.protect_rtcp(RTCP + b"body", 3, encrypt=False)
+        assert data.startswith(RTCP + b"body")
+        assert SrtcpReceiver(profile, outbound).unprotect(data) == RTCP + b"body"
+        # The flag is authenticated: it cannot be set on the way.
+        for at in range(len(data)):
+            with pytest.raises(AuthenticationError):
+                transform.unprotect_rtcp(data[:at] + bytes([data[at] ^ 0x80]) + data[at + 1 :])
 
     def test_libsrtp_reads_our_rtcp(self, profile: ProtectionProfile, outbound: MasterKey) -> None:
         theirs = libsrtp(profile, outbound, Policy.SSRC_ANY_INBOUND)
