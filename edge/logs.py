@@ -25,8 +25,8 @@ _TELLING_NAME = re.compile(r"(?i)(authorization|api_?key|secret|password|pwd|ufr
 _STRUCK_OUT = "***"
 
 _ERRORS = frozenset({"internal-error"})
+_LINE_FIELDS = frozenset({"level", "timestamp", "tier"})
 _WARNINGS = frozenset({"socket-warning"})
-_DETAILS = frozenset({"hop-link"})
 
 
 def configure_logs(config: LogConfig, stream: TextIO | None = None) -> None:
@@ -78,7 +78,7 @@ def get_logger(tier: str) -> FilteringBoundLogger:
 
 
 def reporter(log: FilteringBoundLogger) -> Report:
-    """Turn reports into log lines: failures are errors, hints to the operator warnings, links only details."""
+    """Turn reports into log lines: failures are errors, hints to the operator are warnings."""
 
     def report(name: str, facts: Mapping[str, object]) -> None:
         written: dict[str, Any] = dict(facts)
@@ -86,16 +86,14 @@ def reporter(log: FilteringBoundLogger) -> Report:
         if isinstance(exception, BaseException):
             written["exc_info"] = exception
         event = name.replace("-", " ")
+        if isinstance(detail := written.pop("event", None), str):
+            event = f"{event}: {detail}"
         # A fact must not take the name of the line's own fields.
-        written = {
-            f"{key}_" if key in {"event", "level", "timestamp", "tier"} else key: written[key] for key in written
-        }
+        written = {f"{key}_" if key in _LINE_FIELDS else key: written[key] for key in written}
         if name in _ERRORS:
             log.error(event, **written)
         elif name in _WARNINGS:
             log.warning(event, **written)
-        elif name in _DETAILS:
-            log.debug(event, **written)
         else:
             log.info(event, **written)
 

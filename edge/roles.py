@@ -6,6 +6,7 @@ there before it; stopped from the front to the back, so that transceivers can sa
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 
 import attrs
 import trio
@@ -17,7 +18,7 @@ from edge.logs import Report, get_logger, reporter
 from edge.metrics import Metrics
 from edge.tiers.relay import RelayTier
 from edge.tiers.signal import SignalTier
-from edge.tiers.tier import Surroundings, Tier
+from edge.tiers.tier import Surroundings, Tier, open_http
 from edge.tiers.transceiver import TransceiverTier
 
 __all__ = ["Keyring", "RunningRoles", "run_roles"]
@@ -115,22 +116,27 @@ async def run_roles(
     def surroundings(role: Role) -> Surroundings:
         return Surroundings(metrics=metrics, report=report_for(role))
 
-    async with trio.open_nursery() as nursery:
+    async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+        listener = None
+        if config.signal is not None:
+            # First of all, as its port is the one that is most often taken. Who connects already, waits.
+            listener = await stack.enter_async_context(await open_http("signal.listen", config.signal.listen))
 
         async def start(role: Role, tier: Tier) -> None:
             await nursery.start(tier.run)
             running.tiers[role] = tier
 
         if config.transceiver is not None:
-            bundle = keys[Role.TRANSCEIVER]
-            await start(Role.TRANSCEIVER, TransceiverTier(config.transceiver, bundle, surroundings(Role.TRANSCEIVER)))
+            bundle, around = keys[Role.TRANSCEIVER], surroundings(Role.TRANSCEIVER)
+            await start(Role.TRANSCEIVER, TransceiverTier(config.transceiver, bundle, around))
         running.config = config = running.complete(config)
         if config.relay is not None:
             await start(Role.RELAY, RelayTier(config.relay, keys[Role.RELAY], surroundings(Role.RELAY)))
             if Role.TRANSCEIVER in running.tiers:
                 await _wait_until_ready(running)
-        if config.signal is not None:
-            await start(Role.SIGNAL, SignalTier(config.signal, keys[Role.SIGNAL], surroundings(Role.SIGNAL)))
+        if config.signal is not None and listener is not None:
+            bundle, around = keys[Role.SIGNAL], surroundings(Role.SIGNAL)
+            await start(Role.SIGNAL, SignalTier(config.signal, bundle, around, listener))
         task_status.started(running)
 
 

@@ -16,8 +16,8 @@ __all__ = ["Tree", "merge", "read_environment", "read_file", "set_value"]
 
 Tree = dict[str, object]
 
-# Variables of the prefix that are not keys: the command line's own options.
-_OPTION_VARIABLES = {"TRIO_VOICE_CONFIG", "TRIO_VOICE_ROLE"}
+# Variables of the prefix that are not keys: the command line's own options, those of `trio-voice call` included.
+_OPTION_VARIABLES = {"TRIO_VOICE_CONFIG", "TRIO_VOICE_KEY", "TRIO_VOICE_ROLE"}
 
 # Kubernetes sets these for every Service, and one may well be called "trio-voice-relay".
 _KUBERNETES_VARIABLE = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")

@@ -144,5 +144,5 @@ def _add_metrics(metrics: Metrics, worker: RelayWorker) -> None:
         "what",
         lambda: worker.traffic,
     )
-    metrics.add_gauge("relay_flows", "Client addresses in the table.", lambda: len(forwarder.table.flows))
+    metrics.add_gauge("relay_flows", "Client addresses in the table.", lambda: forwarder.table.flow_count)
     metrics.add_gauge("relay_transceivers", "Transceivers whose link is up.", lambda: len(forwarder.links.up))

@@ -24,7 +24,7 @@ from edge.signal.pages import read_pages
 from edge.signal.placement import fleet_of
 from edge.start import StartError
 from edge.tiers.keyring import call_id_keys, control_bearers
-from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_http
+from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook
 from wire.core import Address
 
 __all__ = ["SignalTier"]
@@ -58,14 +58,17 @@ class SignalTier:
         config: its section.
         keys: its bundle.
         surroundings: metrics and log of the process.
+        listener: accepts its connections; closed in the end.
 
     Attributes:
-        address: where it listens; known once `run` has started.
+        address: where it listens; the kernel's choice, once `run` has started.
     """
 
-    def __init__(self, config: SignalConfig, keys: Bundle, surroundings: Surroundings) -> None:
+    def __init__(
+        self, config: SignalConfig, keys: Bundle, surroundings: Surroundings, listener: trio.SocketListener
+    ) -> None:
         self.address: Address = config.listen
-        self._config = config
+        self._listener = listener
         self._surroundings = surroundings
         self._pages: dict[str, StaticFile] = read_pages()
         self._view = self._make_view(config, keys)
@@ -82,10 +85,9 @@ class SignalTier:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled or stopped; see `Tier.run`. Starts when every transceiver was asked once."""
-        listener = await open_http("signal.listen", self._config.listen)
         async with trio.open_nursery() as self._nursery:
             await self._nursery.start(self._view.run)
-            (self.address,) = await self._nursery.start(self._server.serve, [listener])
+            (self.address,) = await self._nursery.start(self._server.serve, [self._listener])
             task_status.started()
 
     async def reload(self, config: Config, keys: Bundle) -> None:

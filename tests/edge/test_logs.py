@@ -93,15 +93,15 @@ def test_exceptions_come_with_their_traceback() -> None:
 def test_reports_become_lines_of_their_level() -> None:
     stream = start(level="debug")
     report = reporter(get_logger("relay"))
-    report("call-ended", {"reason": "hang-up", "event": "x", "level": "y"})
+    report("call-ended", {"reason": "hang-up", "level": "y"})
     report("socket-warning", {"warning": "small buffer"})
     report("hop-link", {"event": "LinkUp"})
     assert [(line["level"], line["event"]) for line in lines(stream)] == [
         ("info", "call ended"),
         ("warning", "socket warning"),
-        ("debug", "hop link"),
+        ("info", "hop link: LinkUp"),
     ]
-    assert lines(stream)[0]["event_"] == "x"
+    assert lines(stream)[0]["level_"] == "y"
 
 
 def test_libraries_are_heard_from_warnings_on_in_the_same_form() -> None:

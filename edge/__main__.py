@@ -1,0 +1,5 @@
+"""`python -m edge` is `trio-voice`."""
+
+from edge.cli import main
+
+main(prog_name="trio-voice")
