@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import trio
 
+from edge.caller.progress import Secured
 from edge.caller.session import CallerSession
 from transceiver.ticker import Lateness
 from wire.core import Address, Event, Path
@@ -88,6 +89,8 @@ class Line:
             self.flush(now)
         if events:
             self._report(events)
+            if any(isinstance(event, Secured) for event in events):
+                self.tick(now, now)  # the first audio need not wait for its phase
 
     def tick(self, due: float, now: float) -> None:
         """Send the audio that is due, and look after timers."""

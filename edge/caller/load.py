@@ -26,6 +26,9 @@ __all__ = ["LATE", "LoadResult", "Saturation", "Window", "judge", "ramp", "steps
 LATE = 0.005
 """Seconds by which at most one tick in a thousand may be late."""
 
+_BUSY = 0.7
+"""Share of a core from which on a process may be late by its own fault."""
+
 _STEPS = 10
 _SETTLE = 0.5
 _WINDOW = 2.0
@@ -62,7 +65,7 @@ class Saturation:
     """Who could not go on.
 
     Attributes:
-        side: "this caller", or "server or network".
+        side: "this caller", "this caller's machine", or "server or network".
         why: the evidence, in a sentence.
     """
 
@@ -90,10 +93,16 @@ class LoadResult:
 def judge(window: Window) -> Saturation | None:
     """Say who could not go on in a window; None when all is well."""
     late = f"{window.lateness * 1000:.1f} ms late at p99.9"
-    if window.lateness > LATE:
+    if window.lateness > LATE and window.cpu >= _BUSY:
         return Saturation(
             side="this caller",
             why=f"Its own ticks came {late}, using {window.cpu:.0%} of a core; the server may be able to do more.",
+        )
+    if window.lateness > LATE:
+        return Saturation(
+            side="this caller's machine",
+            why=f"The caller's ticks came {late}, though it used only {window.cpu:.0%} of a core: other programs take the "
+            "processors, the server perhaps among them. Try from another machine.",
         )
     if window.ended:
         return Saturation(side="server or network", why=f"{window.ended} calls ended by themselves.")

@@ -81,8 +81,8 @@ class MediaStatistics:
             lost=max(heard.lost_count, 0) if heard is not None else 0,
             lost_on_the_way_there=source.cumulative_lost if media.reports.was_reported else None,
             jitter=heard.jitter if heard is not None else 0.0,
-            # A check of the path measures the plain round trip; a report has the peer's timer in it.
-            round_trip=session.round_trip_time or source.round_trip_time,
+            # Reports measure while audio flows; the last check of the path may be from the busy moment of the set-up.
+            round_trip=source.round_trip_time or session.round_trip_time,
             echo_delay=statistics.median(delays) if delays else None,
             feedback=media.reports.feedback_count,
             dropped=dropped,

@@ -22,8 +22,9 @@ def window(**changes: object) -> Window:
     [
         (GOOD, None, ""),
         (window(lateness=0.005), None, ""),
-        (window(lateness=0.0051), "this caller", "5.1 ms late at p99.9, using 40% of a core"),
-        (window(lateness=0.02, lost=50), "this caller", "20.0 ms late"),
+        (window(lateness=0.0051, cpu=0.9), "this caller", "5.1 ms late at p99.9, using 90% of a core"),
+        (window(lateness=0.02, cpu=0.9, lost=50), "this caller", "20.0 ms late"),
+        (window(lateness=0.02, cpu=0.3, lost=50), "this caller's machine", "only 30% of a core: other programs"),
         (window(lost=1), "server or network", "1 of 10000 packets did not come back"),
         (window(ended=2), "server or network", "2 calls ended by themselves"),
     ],
