@@ -334,7 +334,9 @@ class Worker:
             now=now,
             unix_time=self._unix_time(),
             options=self.options.session,
-            dtls_options=_DTLS_OPTIONS,
+            dtls_options=attrs.evolve(_DTLS_OPTIONS, srtp_profiles=negotiated.srtp_profiles)
+            if negotiated.setup == "active"
+            else _DTLS_OPTIONS,
         )
         text = answer(
             negotiated,

@@ -178,7 +178,8 @@ def tone_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+# For one module only: Playwright's synchronous API holds the thread's event loop, which other tests want.
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as instance:
         yield instance
@@ -193,7 +194,7 @@ def launch(playwright: Playwright, tone: Path, *flags: str) -> Browser:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(playwright: Playwright, tone_wav: Path) -> Iterator[Browser]:
     browser = launch(playwright, tone_wav)
     yield browser

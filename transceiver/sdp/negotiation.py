@@ -25,6 +25,12 @@ _SPOKEN = (("opus", 48000, 2), ("pcmu", 8000, 1), ("pcma", 8000, 1))
 # Only what is implemented is negotiated: a client that is promised feedback, or a redundant payload, waits for it.
 _EXTENSIONS = (AUDIO_LEVEL, TRANSPORT_WIDE_CC, MID)
 
+# A browser prefers AES128_CM_SHA1_80 of what a ClientHello offers it, although it has AEAD_AES_128_GCM, which is
+# faster and authenticates in one pass; so it is offered nothing else. Small clients may have the old profile only.
+# An offer does not tell which SRTP profiles its writer has, but all browsers of today say a=extmap-allow-mixed.
+_BROWSER_PROFILES = (7,)
+_ALL_PROFILES = (7, 8, 1)
+
 # RFC 7587 §7.1: each of these says what its writer likes to receive. An echo makes the client's own wishes the
 # server's. Stereo is not among them: without it the client sends mono, which is right for a voice.
 _OPUS_PARAMETERS = ("minptime", "maxplaybackrate", "maxaveragebitrate", "useinbandfec", "usedtx", "cbr")
@@ -46,6 +52,8 @@ class Negotiated:
         setup: our DTLS role: "active" is the DTLS client, "passive" the server.
         transport_cc: payload types whose packets the client wants transport-wide feedback for; empty for none.
         rtcp_rsize: RTCP may go without an SR or RR in front.
+        srtp_profiles: SRTP protection profiles that our ClientHello offers, by their numbers in use_srtp; a DTLS
+            server's own preference decides among them.
     """
 
     offer: Offer
@@ -57,6 +65,7 @@ class Negotiated:
     setup: Setup
     transport_cc: frozenset[int]
     rtcp_rsize: bool
+    srtp_profiles: tuple[int, ...]
 
     @property
     def sends(self) -> bool:
@@ -103,6 +112,7 @@ def negotiate(offer: Offer) -> Negotiated:
         setup="passive" if offer.setup == "active" else "active",
         transport_cc=transport_cc,
         rtcp_rsize=audio.rtcp_rsize,
+        srtp_profiles=_BROWSER_PROFILES if offer.allows_mixed_extensions else _ALL_PROFILES,
     )
 
 

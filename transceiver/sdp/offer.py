@@ -103,6 +103,7 @@ class Offer:
         fingerprints: of the client's certificate, as written ("sha-256 AB:CD:…"); only of hash functions that count.
         setup: the client's DTLS role: "actpass" (either), "active" (client) or "passive" (server).
         audio: the section that the call uses.
+        allows_mixed_extensions: `a=extmap-allow-mixed` is there (RFC 8285 §6), as browsers of today say.
         sections: all sections in order.
         bundle: mids of the group that the audio is in, the tagged one first; empty when nothing is bundled.
     """
@@ -113,6 +114,7 @@ class Offer:
     fingerprints: tuple[str, ...]
     setup: str
     audio: AudioSection
+    allows_mixed_extensions: bool
     sections: tuple[Section, ...]
     bundle: tuple[str, ...]
 
@@ -144,6 +146,9 @@ def parse_offer(text: str) -> Offer:
         fingerprints=_fingerprints(transport),
         setup=_setup(transport),
         audio=_audio_section(session, index, transport),
+        allows_mixed_extensions=any(
+            first(part, "extmap-allow-mixed") is not None for part in (session, session.media[index])
+        ),
         sections=tuple(
             _section(media, bundled=place == index or (bool(mid) and mid in bundle))
             for place, (media, mid) in enumerate(zip(session.media, mids, strict=True))
