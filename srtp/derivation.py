@@ -46,7 +46,8 @@ class SessionKeys:
 
 def derive(master: MasterKey, label: Label, length: int) -> bytes:
     """Derive `length` bytes for the purpose `label`."""
-    # RFC 7714 §12: the AEAD profiles have 12 bytes of salt where the function wants 14; zeros fill it up on the right.
+    # RFC 7714 §11 takes this function for the AEAD profiles, and does not say how their 12 bytes of salt become its 14.
+    # Everybody appends zeros.
     salt = int.from_bytes(master.salt.ljust(14, b"\0"), "big")
     # RFC 3711 §4.3.1: the key id is the label before six bytes of index, aligned with the end of the salt.
     x = salt ^ (label << 48)

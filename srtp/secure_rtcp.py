@@ -39,8 +39,8 @@ class SrtcpSender:
     def __init__(self, profile: ProtectionProfile, master: MasterKey) -> None:
         master.check(profile)
         self._transform = transform_for(profile, rtcp_session_keys(profile, master))
-        # RFC 3711 §3.4 counts for each SSRC apart. One counter for all skips numbers in each, which a receiver takes
-        # for loss and no more, and cannot come to use a number twice.
+        # DEVIATES from RFC 3711 §3.4, which counts for each SSRC apart: one counter for all skips numbers in each,
+        # which a receiver takes for loss and no more, and is one number to hand over.
         self.next_index = 0
 
     def protect(self, packet: bytes) -> bytes:

@@ -70,7 +70,7 @@ class RtpSender:
             raise LocalProtocolError(str(error)) from error
         window = self._windows.setdefault(int.from_bytes(packet[8:12], "big"), ReplayWindow(REPLAY_WINDOW))
         index = packet_index(window.highest, int.from_bytes(packet[2:4], "big"))
-        # RFC 7714 §8.3: an index used twice breaks GCM. RFC 3711 §3.3.1: after 2^48 packets a key is used up.
+        # RFC 7714 §8.4: an index used twice breaks GCM. RFC 3711 §3.3.1: after 2^48 packets a key is used up.
         if not 0 <= index < _INDEX_END or not window.check(index):
             raise LocalProtocolError("this packet index was used before, or does not exist")
         window.commit(index)

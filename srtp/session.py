@@ -27,13 +27,13 @@ from srtp.profile import ProtectionProfile
 from srtp.rtp import FIXED_HEADER
 from srtp.secure_rtcp import SRTCP_REPLAY_WINDOW, SrtcpReceiver, SrtcpSender
 from srtp.secure_rtp import REPLAY_WINDOW
+from srtp.snapshot import RtcpWindow, SrtpSnapshot
 from wire.buffer import Reader, Writer
 from wire.core import Drops
 from wire.errors import (
     AuthenticationError,
     LimitError,
     LocalProtocolError,
-    MalformedError,
     RemoteProtocolError,
     ReplayError,
 )
@@ -53,8 +53,6 @@ MAX_PACKET = MAX_PROTECTED - 144
 _SEQUENCE_AND_SSRC = struct.Struct(">2xH4xI").unpack_from
 _MINIMUM = 12
 _HALF = 0x8000
-_SNAPSHOT_VERSION = 1
-_MAX_RESTORED_INDEX = 1 << 28
 
 
 class DropReason(enum.StrEnum):
@@ -196,16 +194,16 @@ class SrtpSession:
 
     def snapshot(self) -> bytes:
         """Return all state but the keys, for `restore`. This session must not protect anything after it."""
-        writer = Writer().u8(_SNAPSHOT_VERSION).u32(self._rtcp_sender.next_index)
-        writer.u8(len(self._sent), "our SSRCs")
-        for ssrc, highest in self._sent.items():
-            writer.u32(ssrc).u48(highest)
-        writer.u8(len(self._received))
-        for ssrc, source in self._received.items():
-            writer.u32(ssrc).u48(source.highest)
-        writer.u8(len(self._rtcp_receiver.windows))
-        for ssrc, window in self._rtcp_receiver.windows.items():
-            writer.u32(ssrc).u32(window.highest).vector(1, window.seen.to_bytes(window.size // 8, "big"))
+        windows = self._rtcp_receiver.windows.items()
+        writer = Writer()
+        SrtpSnapshot(
+            next_rtcp_index=self._rtcp_sender.next_index,
+            sent=tuple(self._sent.items()),
+            received=tuple((ssrc, source.highest) for ssrc, source in self._received.items()),
+            rtcp_windows=tuple(
+                RtcpWindow(ssrc=ssrc, highest=window.highest, seen=window.seen) for ssrc, window in windows
+            ),
+        ).serialize(writer)
         return writer.finish()
 
     @classmethod
@@ -224,46 +222,28 @@ class SrtpSession:
         Raises:
             MalformedError: `data` is not from this version's `snapshot`.
         """
-        reader = Reader(data)
-        version = reader.u8("version")
-        if version != _SNAPSHOT_VERSION:
-            raise MalformedError("version", 0, f"is {version}")
+        snapshot = SrtpSnapshot.parse(Reader(data))
         session = cls(profile, outbound, inbound)
-        session._rtcp_sender.next_index = reader.u32("SRTCP index")
-        for _ in range(reader.u8("our SSRCs")):
-            ssrc, highest = reader.u32("SSRC"), _read_index(reader)
+        session._rtcp_sender.next_index = snapshot.next_rtcp_index
+        for ssrc, highest in snapshot.sent:
             _fast_forward(session._protect, ssrc, highest)
             session._sent[ssrc] = highest
         # What the peer would have sent, for libsrtp to believe.
         peer = _libsrtp(profile, inbound, Policy.SSRC_ANY_OUTBOUND)
-        for _ in range(reader.u8("the peer's SSRCs")):
-            ssrc, highest = reader.u32("SSRC"), _read_index(reader)
+        for ssrc, highest in snapshot.received:
             _fast_forward(lambda packet: session._unprotect(peer.protect(packet)), ssrc, highest)
             session._received[ssrc] = _Received(highest, floor=highest)
-        windows = session._rtcp_receiver.windows
-        for _ in range(reader.u8("RTCP windows")):
-            window = windows[reader.u32("SSRC")] = ReplayWindow(SRTCP_REPLAY_WINDOW)
-            window.highest = reader.u32("SRTCP index")
-            window.seen = int.from_bytes(reader.vector(1, "window", maximum=window.size // 8).rest(), "big")
-        reader.finish("SRTP snapshot")
+        for window in snapshot.rtcp_windows:
+            session._rtcp_receiver.windows[window.ssrc] = ReplayWindow(
+                SRTCP_REPLAY_WINDOW, highest=window.highest, seen=window.seen
+            )
         return session
-
-
-def _read_index(reader: Reader) -> int:
-    at = reader.offset
-    highest = reader.u48("packet index")
-    if highest > _MAX_RESTORED_INDEX:
-        raise MalformedError("packet index", at, f"{highest} is more than a call has packets")
-    return highest
 
 
 def _fast_forward(take: Callable[[bytes], bytes], ssrc: int, highest: int) -> None:
     """Bring libsrtp's index of a source to `highest`, with strides that it cannot take for a step back."""
-    try:
-        for index in (*range(0, highest, _HALF // 2), highest):
-            take(FIXED_HEADER.pack(0x80, 0, index & 0xFFFF, 0, ssrc))
-    except Error as error:
-        raise MalformedError("SSRC", 0, "comes twice") from error
+    for index in (*range(0, highest, _HALF // 2), highest):
+        take(FIXED_HEADER.pack(0x80, 0, index & 0xFFFF, 0, ssrc))
 
 
 def _shape_problem(data: object) -> DropReason:

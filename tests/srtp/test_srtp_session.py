@@ -362,7 +362,7 @@ class TestHandover:
         twice = Writer().u8(1).u32(0).u8(2).u32(7).u48(1).u32(7).u48(1).u8(0).u8(0)
         with pytest.raises(MalformedError, match="twice"):
             SrtpSession.restore(profile, make_key(profile), make_key(profile), twice.finish())
-        with pytest.raises(MalformedError, match="more than a call"):
+        with pytest.raises(MalformedError, match="more than a call can"):
             SrtpSession.restore(profile, make_key(profile), make_key(profile), writer.finish())
 
 

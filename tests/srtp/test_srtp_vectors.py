@@ -1,4 +1,4 @@
-"""The vectors of RFC 3711 appendix B and RFC 7714 §16 and §17, and that no byte of one may change."""
+"""The vectors of RFC 3711 appendix B, RFC 6188 §7 and RFC 7714 §16 and §17, and that no byte of one may change."""
 
 import pytest
 
@@ -74,6 +74,16 @@ KEYSTREAM = [
     (0xFF01, "6A2CC3787889374FBEB4C81B17BA6C44"),
 ]
 
+# RFC 6188 §7.1, the same with AES-256.
+KEYSTREAM_256 = [
+    (0x0000, "92bdd28a93c3f52511c677d08b5515a4"),
+    (0x0001, "9da71b2378a854f67050756ded165bac"),
+    (0x0002, "63c4868b7096d88421b563b8c94c9a31"),
+    (0xFEFF, "cea518c90fd91ced9cbb18c078a54711"),
+    (0xFF00, "3dbc4814f4da5f00a08772b63c6a046d"),
+    (0xFF01, "6eb246913062a16891433e97dd01a57f"),
+]
+
 
 def changed(data: bytes) -> list[bytes]:
     """Every copy of `data` with one byte changed."""
@@ -87,6 +97,27 @@ def test_aes_cm_keystream() -> None:
     for block, expected in KEYSTREAM:
         assert stream[16 * block : 16 * block + 16] == bytes.fromhex(expected)
     assert len(stream) == 16 * (0xFF01 + 1)
+
+
+def test_aes_256_cm_keystream() -> None:
+    """RFC 6188 §7.1."""
+    key = bytes.fromhex("57f82fe3613fd170a85ec93c40b1f092 2ec4cb0dc025b58272147cc438944a98")
+    salt = bytes.fromhex("f0f1f2f3f4f5f6f7f8f9fafbfcfd")
+    stream = keystream_xor(key, salt, ssrc=0, index=0, data=bytes(1_044_512))
+    for block, expected in KEYSTREAM_256:
+        assert stream[16 * block : 16 * block + 16] == bytes.fromhex(expected)
+
+
+def test_aes_256_key_derivation() -> None:
+    """RFC 6188 §7.2."""
+    master = MasterKey(
+        bytes.fromhex("f0f04914b513f2763a1b1fa130f10e29 98f6f6e43e4309d1e622a0e332b9f1b6"),
+        bytes.fromhex("3b04803de51ee7c96423ab5b78d2"),
+    )
+    cipher_key = "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"
+    assert derive(master, Label.RTP_ENCRYPTION, 32).hex() == cipher_key
+    assert derive(master, Label.RTP_SALT, 14).hex() == "fa31791685ca444a9e07c6c64e93"
+    assert derive(master, Label.RTP_AUTHENTICATION, 20).hex() == "fd9c32d39ed5fbb5a9dc96b30818454d1313dc05"
 
 
 def test_key_derivation() -> None:
