@@ -8,6 +8,7 @@ cannot accuse the server; a loss while the caller was in time can only be the se
 import gc
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -33,8 +34,10 @@ _STEPS = 10
 _SETTLE = 0.5
 _WINDOW = 2.0
 _PLACED_AT_ONCE = 4
-_IN_FLIGHT = 2
-"""Packets of a call that may be under way when a window begins or ends."""
+_LOOKS = 5
+_LOOK_INTERVAL = 0.03
+_UNSURE = 1
+"""By how many packets of a call two counts of what is missing may differ without a loss."""
 
 
 @attrs.frozen(kw_only=True)
@@ -101,8 +104,8 @@ def judge(window: Window) -> Saturation | None:
     if window.lateness > LATE:
         return Saturation(
             side="this caller's machine",
-            why=f"The caller's ticks came {late}, though it used only {window.cpu:.0%} of a core: other programs take the "
-            "processors, the server perhaps among them. Try from another machine.",
+            why=f"The caller's ticks came {late}, though it used only {window.cpu:.0%} of a core: other programs take "
+            "the processors, the server perhaps among them. Try from another machine.",
         )
     if window.ended:
         return Saturation(side="server or network", why=f"{window.ended} calls ended by themselves.")
@@ -195,6 +198,7 @@ async def _add_calls(caller: Caller, options: CallerOptions, calls: list[Call], 
 
 
 async def _watch(exchange: Exchange, calls: list[Call], seconds: float) -> Window:
+    missing_before = await _missing(calls)
     before = [MediaStatistics.of(call.session) for call in calls]
     cpu, started = time.process_time(), trio.current_time()
     exchange.lateness = Lateness()
@@ -203,21 +207,29 @@ async def _watch(exchange: Exchange, calls: list[Call], seconds: float) -> Windo
     elapsed = trio.current_time() - started
     used = time.process_time() - cpu
     after = [MediaStatistics.of(call.session) for call in calls]
+    missing_after = await _missing(calls)
+    # The server may number anew what it sends, so a loss on the way there need not be a gap on the way back.
+    gone = [max(new - old - _UNSURE, 0) for old, new in zip(missing_before, missing_after, strict=True)]
+    gaps = [max(new.lost - old.lost, 0) for old, new in zip(before, after, strict=True)]
     return Window(
         calls=len(calls),
         seconds=elapsed,
         sent=sum(new.sent - old.sent for old, new in zip(before, after, strict=True)),
-        lost=sum(_lost(old, new) for old, new in zip(before, after, strict=True)),
+        lost=sum(map(max, gone, gaps)),
         lateness=lateness,
         cpu=used / elapsed,
         ended=sum(call.session.stage is Stage.CLOSED for call in calls),
     )
 
 
-def _lost(old: MediaStatistics, new: MediaStatistics) -> int:
-    """Count the packets of one call that were lost, going or coming; the server may hide gaps of the way there."""
-    missing = (new.sent - old.sent) - (new.received - old.received) - _IN_FLIGHT
-    return max(missing, new.lost - old.lost, 0)
+async def _missing(calls: list[Call]) -> list[int]:
+    """Count what each call has sent and not got back: the least of a few looks, since some is just under way."""
+    least = [sys.maxsize] * len(calls)
+    for _ in range(_LOOKS):
+        seen = [MediaStatistics.of(call.session) for call in calls]
+        least = [min(known, now.sent - now.received) for known, now in zip(least, seen, strict=True)]
+        await trio.sleep(_LOOK_INTERVAL)
+    return least
 
 
 async def _hang_up(caller: Caller, calls: list[Call]) -> None:
