@@ -86,7 +86,7 @@ class ClientOpening:
             detail = "the server chose a version that we did not offer"
             raise AbortError(AlertDescription.PROTOCOL_VERSION, "no-common-version", detail)
         # RFC 8446 §4.1.3: a client that speaks 1.3 MUST refuse a lower version with the mark of a downgrade.
-        if version is Version.DTLS_1_2 and Version.DTLS_1_3 in versions and hello.random.endswith(DOWNGRADE_TO_1_2):
+        if version == Version.DTLS_1_2 and Version.DTLS_1_3 in versions and hello.random.endswith(DOWNGRADE_TO_1_2):
             raise misbehaved("somebody removed 1.3 from our ClientHello")
         return client_engine(Version(version), self._context, self._offer).begin(message, hello, now)
 
