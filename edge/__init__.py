@@ -1,1 +1,17 @@
-"""edge."""
+"""The process: command line, configuration, keys, HTTP, and the nursery that runs the tiers.
+
+Read in this order:
+
+* `cli`          the commands, and how what goes wrong is told; `key_commands` holds those for keys
+* `config`       every configuration key, and how a file and variables become records
+* `keys`         which tier has which key, and rotation; `key_files` reads and writes them
+* `serve`        what `trio-voice serve` does: configuration, keys, signals; `reload` and `start` say what can go wrong
+* `roles`        the nursery: tiers started from the back to the front, stopped from the front to the back
+* `tiers`        each tier's libraries, wired to sockets, keys, logs and metrics
+* `http`         a small HTTP server
+* `signal`       the routes for browsers
+* `control`      the API between signal and transceivers
+* `pages`        the page with the Talk button
+* `caller`       `trio-voice call`: a client without a browser
+* `logs`, `metrics`  what an operator sees
+"""

@@ -45,9 +45,12 @@ def configure_logs(config: LogConfig, stream: TextIO | None = None) -> None:
         _strike_out_secrets,
     ]
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        [
+            _leave_out_what_is_empty,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback),
+        ]
         if is_text
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, _common_fields_first, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *last],
@@ -107,3 +110,16 @@ def _strike_out_secrets(_logger: WrappedLogger, _method: str, event_dict: EventD
         elif isinstance(value, dict):
             event_dict[name] = _strike_out_secrets(_logger, _method, dict(value))
     return event_dict
+
+
+def _leave_out_what_is_empty(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Make a line shorter for people, and name the tier in front of its facts."""
+    kept = {name: value for name, value in event_dict.items() if value is not None and value not in ({}, [], "")}
+    if "tier" in kept:
+        kept["logger"] = str(kept.pop("tier"))
+    return kept
+
+
+def _common_fields_first(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    first = {name: event_dict[name] for name in ("timestamp", "level", "tier", "event", "call") if name in event_dict}
+    return {**first, **event_dict}

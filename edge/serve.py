@@ -86,7 +86,7 @@ async def serve(launch: Launch, loaded: Loaded) -> int:
         loaded: what it gave at the start.
 
     Returns:
-        The exit code: 0 after a graceful stop, 128 and the signal's number after an impatient one.
+        The exit code: 0 after a graceful stop, 128 and the signal's number after an impatient one, 1 after a crash.
 
     Raises:
         ConfigError, KeysError: it cannot start; inside an exception group.
@@ -96,13 +96,20 @@ async def serve(launch: Launch, loaded: Loaded) -> int:
     log = get_logger("process")
     for warning in (*loaded.warnings, *warnings):
         log.warning(warning)
-    with trio.open_signal_receiver(*_signals()) as received:
-        async with trio.open_nursery() as nursery:
-            process = _Process(launch, keys, nursery.cancel_scope)
-            nursery.start_soon(process.follow_signals, received)
-            process.running = await nursery.start(run_roles, loaded.config, keys)
-            _announce(process.running, launch.role)
-            await trio.sleep_forever()
+    try:
+        with trio.open_signal_receiver(*_signals()) as received:
+            async with trio.open_nursery() as nursery:
+                process = _Process(launch, keys, nursery.cancel_scope)
+                nursery.start_soon(process.follow_signals, received)
+                process.running = await nursery.start(run_roles, loaded.config, keys)
+                _announce(process.running, launch.role)
+                await trio.sleep_forever()
+    except Exception as error:
+        if isinstance(error, ExceptionGroup) and error.split((ConfigError, KeysError))[1] is None:
+            raise
+        # Our own mistake: told where all else is told, so that whoever collects logs finds it.
+        log.critical("crashed", exc_info=error)
+        return 1
     if not process.exit_code:
         print("Stopped.", flush=True)
     return process.exit_code

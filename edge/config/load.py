@@ -3,6 +3,7 @@
 import difflib
 import types
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin
 
@@ -116,6 +117,7 @@ def _with_shared_ingresses(config: Config) -> Config:
     return attrs.evolve(config, signal=attrs.evolve(config.signal, ingresses=ingresses))
 
 
+@cache
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     for type_, take in (

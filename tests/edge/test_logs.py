@@ -35,6 +35,7 @@ def test_a_line_is_a_json_object_with_its_facts() -> None:
     stream = start()
     get_logger("relay").info("flow made", call="rtc_1", address=("192.0.2.1", 4))
     (line,) = lines(stream)
+    assert list(line) == ["timestamp", "level", "tier", "event", "call", "address"], "what lines share comes first"
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "tier": "relay",
@@ -50,8 +51,10 @@ def test_auto_is_json_where_nobody_watches_and_text_is_text() -> None:
     get_logger("signal").info("hello")
     assert lines(stream)[0]["event"] == "hello"
     stream = start(format_="text")
-    get_logger("signal").info("hello", call="rtc_1")
+    get_logger("signal").info("hello", call="rtc_1", detail=None, drops={})
     assert "hello" in stream.getvalue()
+    assert "[signal]" in stream.getvalue()
+    assert "drops" not in stream.getvalue(), "people need not read what is empty"
     assert "call=rtc_1" in stream.getvalue()
     assert "\x1b" not in stream.getvalue(), "no colours where there is no terminal"
 

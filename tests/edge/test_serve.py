@@ -1,0 +1,77 @@
+"""What is around the roles: keys for them, and a crash that is told as a log line."""
+
+import io
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+import structlog
+import trio
+
+import edge.serve
+from edge.config.embedded import embedded_tree
+from edge.config.load import load
+from edge.config.model import LogConfig, Role
+from edge.key_files import KeysError, write_all
+from edge.keys import Purpose, new_root
+from edge.serve import Launch, load_keys, serve
+
+
+@pytest.fixture(autouse=True)
+def _restore():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+def all_roles(**options: object):
+    return load(environ={}, defaults=embedded_tree(None), options=dict(options)).config
+
+
+def test_without_bundles_every_start_has_keys_of_its_own() -> None:
+    keys, warnings = load_keys(all_roles())
+    assert warnings == ()
+    assert set(keys) == set(Role)
+    assert keys[Role.SIGNAL].secrets(Purpose.CONTROL) == keys[Role.TRANSCEIVER].secrets(Purpose.CONTROL)
+    assert load_keys(all_roles())[0][Role.RELAY].secrets(Purpose.HOP) != keys[Role.RELAY].secrets(Purpose.HOP)
+
+
+def test_bundles_come_from_a_folder_or_a_file(tmp_path: Path) -> None:
+    write_all(tmp_path, new_root(os.urandom, 0), is_new=True)
+    keys, warnings = load_keys(all_roles(keys=str(tmp_path)))
+    assert set(keys) == set(Role)
+    assert warnings == ()
+    (tmp_path / "relay.keys").chmod(0o644)
+    assert len(load_keys(all_roles(keys=str(tmp_path)))[1]) == 1
+    with pytest.raises(KeysError, match="name the folder of all"):
+        load_keys(all_roles(keys=str(tmp_path / "relay.keys")))
+    environ = {
+        "TRIO_VOICE_KEYS": str(tmp_path / "relay.keys"),
+        "TRIO_VOICE_RELAY_INGRESSES": "1=203.0.113.5:3478",
+        "TRIO_VOICE_RELAY_TRANSCEIVERS": "10.0.0.3:7001",
+    }
+    relay = Launch(environ=environ, role=Role.RELAY).load().config
+    assert set(load_keys(relay)[0]) == {Role.RELAY}
+
+
+async def test_a_crash_is_one_log_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def crash(_config, _keys, *, task_status) -> None:
+        task_status.started(None)
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("our mistake")
+
+    stream = io.StringIO()
+    configure = edge.serve.configure_logs
+    monkeypatch.setattr(edge.serve, "run_roles", crash)
+    monkeypatch.setattr(edge.serve, "_announce", lambda _running, _role: None)
+    monkeypatch.setattr(edge.serve, "configure_logs", lambda _config: configure(LogConfig(format="json"), stream))
+    launch = Launch(environ={})
+    assert await serve(launch, launch.load()) == 1
+    (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (line["level"], line["event"]) == ("critical", "crashed")
+    assert "RuntimeError: our mistake" in line["exception"]
