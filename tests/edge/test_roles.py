@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+import edge.roles
 from edge.caller.exchange import Exchange
 from edge.caller.opus_file import read_clip
 from edge.caller.placing import Caller
@@ -255,3 +256,38 @@ async def test_certificate_files_that_do_not_fit_are_named(nursery, config: Conf
         async with trio.open_nursery() as roles:
             await roles.start(run_roles, attrs.evolve(config, signal=signal), keyring())
     assert caught.group_contains(StartError, match="signal.tls_certificate: ")
+
+
+@pytest.mark.parametrize(("anywhere", "here"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::1", "::1")])  # noqa: S104 - loopback of tests
+async def test_tiers_of_one_process_find_each_other_on_wildcards_and_ipv6(nursery, config, anywhere, here) -> None:
+    chosen = (anywhere, 0)
+    everywhere = Config(
+        signal=attrs.evolve(config.signal, listen=(here, 0)),
+        relay=attrs.evolve(config.relay, hop=(here, 0), http=None),
+        transceiver=TransceiverConfig(hop=chosen, control=chosen),
+    )
+    running: RunningRoles = await nursery.start(run_roles, everywhere, keyring())
+    assert running.config.relay is not None
+    assert running.config.relay.transceivers[0][0] == here
+    assert running.not_ready_reason() == ""
+    assert (await get(f"{running.url}/readyz")).status == 200
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_page_on_all_addresses_is_announced_under_one_that_can_be_opened(nursery, config: Config) -> None:
+    signal = attrs.evolve(config.signal, listen=("0.0.0.0", 0))  # noqa: S104 - as above
+    running: RunningRoles = await nursery.start(run_roles, attrs.evolve(config, signal=signal), keyring())
+    assert running.url is not None
+    assert "0.0.0.0" not in running.url  # noqa: S104 - as above
+    assert (await get(f"{running.url}/healthz")).status == 200
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_warning_that_several_sockets_give_rise_to_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    monkeypatch.setattr(edge.roles, "reporter", lambda _log: lambda name, facts: said.append((name, dict(facts))))
+    report_for = edge.roles._reporters()
+    for role in Role:
+        report_for(role)("socket-warning", {"warning": "small buffer"})
+        report_for(role)("call-created", {"call": "rtc_1"})
+    assert [name for name, _ in said] == ["socket-warning", "call-created", "call-created", "call-created"]
