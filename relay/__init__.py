@@ -11,6 +11,8 @@ Read in this order:
 * `drops`     every reason for which a datagram is not forwarded
 * `budgets`   what one source, and one token, may cost
 * `flows`     who may claim a client's address, for how long, and who wins
+* `transactions` whom an answer to a transceiver's own check belongs to
+* `admission` whether the sender of a request may have what it asks for
 * `forwarder` the sans-IO core: datagrams in, datagrams out
 * `worker`    the loop around it, on Trio
 """

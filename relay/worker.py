@@ -140,7 +140,7 @@ class RelayWorker:
 
     def replace_keys(self, keys: RelayKeys) -> None:
         """Use other keys from now on; claims and links stay."""
-        self.forwarder.credentials = keys.credentials
+        self.forwarder.admission.credentials = keys.credentials
         self.forwarder.flow_tags = keys.flow_tags
         self.forwarder.links.keys = keys.hop
 

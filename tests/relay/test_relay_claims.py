@@ -373,7 +373,7 @@ def test_budgets_are_bounded(world, kit, monkeypatch):
     monkeypatch.setattr("relay.budgets.MAX_RECORDS", 10)
     for number in range(50):
         world.client_sends(forge(kit, number), (f"192.0.2.{number}", 1))
-    assert len(world.forwarder._failures._window.counts) == 10
+    assert len(world.forwarder.admission._failures._window.counts) == 10
     assert world.forwarder.drops == {DropReason.FORGED_TOKEN: 50}
 
 

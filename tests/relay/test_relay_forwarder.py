@@ -257,7 +257,9 @@ def test_a_known_pair_is_verified_again_after_silence(world, kit):
 def test_a_known_pair_whose_key_has_retired_is_refused_when_it_is_verified_again(world):
     first, _ = world.transceivers
     world.call(first, 7, CLIENT)
-    world.forwarder.credentials = CredentialKeys([CredentialKey(key_id=1, token=b"y" * 64, ice_pwd=b"q" * 32)], 1)
+    world.forwarder.admission.credentials = CredentialKeys(
+        [CredentialKey(key_id=1, token=b"y" * 64, ice_pwd=b"q" * 32)], 1
+    )
     world.now += 6.0
     world.client_sends(first.request(7), CLIENT)
     only_drop(world, DropReason.FORGED_TOKEN)
@@ -505,6 +507,23 @@ def test_a_relearned_claim_still_verifies_the_first_request(world, kit):
     assert first.payloads() == [first.request(7)]
     assert world.claim(7).ufrag == first.mint(7)
     assert len(world.forwarder.table) == 1
+
+
+def test_a_verified_request_with_another_fragment_is_authentic_traffic(world, kit):
+    first, _ = world.transceivers
+    world.call(first, 7, CLIENT)
+    for age in range(1, 20):
+        world.pass_time(2.0)
+        world.client_sends(first.request(7, minted=kit.unix_time - age), CLIENT)
+    assert world.claim(7).state is ClaimState.PROVEN
+
+
+def test_a_verified_request_does_not_prolong_an_unproven_claim(world, kit):
+    first, _ = world.transceivers
+    for age in range(5):
+        world.client_sends(first.request(7, minted=kit.unix_time - age), CLIENT)
+        world.pass_time(1.0)
+    assert len(world.forwarder.table) == 0
 
 
 def test_tags_of_another_relay_of_the_group_are_good(world, kit):

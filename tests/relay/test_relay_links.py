@@ -272,6 +272,19 @@ def test_a_confirm_counts_once(pair):
     assert pair.transceiver.drops == {HopDropReason.REPLAYED: 1}
 
 
+def test_a_repeated_confirm_does_not_keep_a_relay_believed(pair):
+    confirm = pair.confirm()
+    pair.to_transceiver(confirm)
+    for _ in range(9):
+        pair.now += 2.0
+        pair.transceiver.handle_timeout(pair.now)
+        pair.to_transceiver(confirm)
+    assert set(pair.transceiver.drops) <= {HopDropReason.REPLAYED, HopDropReason.STALE_NONCE}
+    assert pair.transceiver.drops[HopDropReason.REPLAYED] >= 4
+    pair.now = 130.0
+    assert list(pair.transceiver.handle_timeout(pair.now)) == [RelayLost(address=RELAY)]
+
+
 def test_a_recorded_confirm_does_not_bring_a_lost_relay_back(pair):
     confirm = pair.confirm()
     pair.to_transceiver(confirm)

@@ -1,0 +1,107 @@
+"""Whether the sender of a Binding Request may have what it asks for.
+
+Goal: nobody makes, moves or keeps a claim without the password of the session it names; and finding that out costs us
+little, in this order: what the source has failed before (one look-up), the token (AES-SIV, 3 µs), its age, what the
+session has used up (two look-ups), and last the integrity of the whole message (two HMACs and a walk over it).
+
+Attacker: anybody on the internet; sources forged, tokens of his own calls, requests recorded elsewhere. A recorded
+request is authentic wherever it is sent from: that is why a claim is no proof of an address (`relay.flows`).
+"""
+
+from relay.budgets import FailureBudget, NewAddressBudget
+from relay.drops import DropReason
+from relay.flows import FlowTable
+from stun.credentials import CredentialKeys, Route, token_age_problem
+from stun.integrity import verify_message_integrity
+from wire.core import Address, Drops, Entropy
+from wire.errors import LocalProtocolError
+
+__all__ = ["Admission"]
+
+
+class Admission:
+    """Judges requests, and counts what it refuses.
+
+    Args:
+        credentials: opens tokens and derives their passwords.
+        max_call: how long a call may last, in seconds; older tokens are refused.
+        entropy: for the choice of what a failing source may still ask.
+        drops: where refusals are counted, by `DropReason`.
+
+    Attributes:
+        credentials: may be replaced at any time.
+    """
+
+    def __init__(self, *, credentials: CredentialKeys, max_call: float, entropy: Entropy, drops: Drops) -> None:
+        self.credentials = credentials
+        self._max_call = max_call
+        self._drops = drops
+        self._failures = FailureBudget(entropy)
+        self._new_addresses = NewAddressBudget()
+
+    def open(self, ufrag: str, source: Address, now: float, unix_time: float) -> Route | None:
+        """Read the token that a request shows; None when it is refused."""
+        if not self._failures.allows(source[0], now):
+            self._drops[DropReason.SOURCE_BUDGET] += 1
+            return None
+        token = self.credentials.open(ufrag)
+        if token is None:
+            self._fail(DropReason.FORGED_TOKEN, source, now)
+            return None
+        problem = token_age_problem(token, unix_time, self._max_call)
+        if problem is not None:
+            too_old = problem == "expired"
+            self._fail(DropReason.EXPIRED_TOKEN if too_old else DropReason.FUTURE_TOKEN, source, now)
+            return None
+        return token
+
+    def end_of(self, token: Route) -> float:
+        """Unix time after which a token is refused."""
+        return token.minted + self._max_call
+
+    def has_room(self, table: FlowTable, session: int, now: float) -> bool:
+        """Whether a session may have another claim.
+
+        Asked before integrity is verified, which costs most. Only authentic requests use these bounds up, so nobody
+        who lacks the password can.
+        """
+        if table.session_is_full(session):
+            self._drops[DropReason.TOKEN_ADDRESSES] += 1
+        elif self._new_addresses.is_spent(session, now):
+            self._drops[DropReason.TOKEN_RATE] += 1
+        elif table.is_full_of_proven:
+            self._drops[DropReason.TABLE_FULL] += 1
+        else:
+            return True
+        return False
+
+    def count_new_address(self, session: int) -> None:
+        """Hold an authentic request from a new address against its session, right after `has_room`."""
+        self._new_addresses.spend(session)
+
+    def verify(self, data: bytes, ufrag: str, source: Address, now: float) -> bool:
+        """Whether the sender knows the password of a fragment that `open` has read."""
+        if verify_message_integrity(data, self.credentials.password(ufrag).encode()):
+            return True
+        self._fail(DropReason.BAD_INTEGRITY, source, now)
+        return False
+
+    def verify_again(self, data: bytes, ufrag: str) -> bool:
+        """Whether the sender knows the password of a fragment that has been verified at its address before.
+
+        A failure is not held against the source: it has a claim, and somebody may be forging its address.
+        """
+        try:
+            password = self.credentials.password(ufrag)
+        except LocalProtocolError:
+            # Its key has retired since, which is meant to take longer than a call may last.
+            self._drops[DropReason.FORGED_TOKEN] += 1
+            return False
+        if verify_message_integrity(data, password.encode()):
+            return True
+        self._drops[DropReason.BAD_INTEGRITY] += 1
+        return False
+
+    def _fail(self, reason: DropReason, source: Address, now: float) -> None:
+        self._drops[reason] += 1
+        self._failures.failed(source[0], now)

@@ -1,0 +1,86 @@
+"""Whatever comes from either side: nothing raises, and each datagram is either forwarded or counted, once."""
+
+import random
+
+import pytest
+
+from relay.hop.header import CONTROL
+
+CLIENTS = [("192.0.2.1", 40000), ("2001:db8::1", 40000), ("198.51.100.9", 666)]
+
+
+def mutated(weather: random.Random, data: bytes) -> bytes:
+    changed = bytearray(data)
+    for _ in range(weather.choice([0, 1, 1, 2, 8])):
+        kind = weather.randrange(4)
+        at = weather.randrange(len(changed) + 1)
+        if kind == 0 and at < len(changed):
+            changed[at] ^= 1 << weather.randrange(8)
+        elif kind == 1:
+            del changed[at:]
+        elif kind == 2:
+            changed[at:at] = weather.randbytes(weather.randrange(9))
+        elif at < len(changed):
+            changed[at] = weather.choice([0x00, 0x11, 0x12, 0x13, 0x16, 0x80, 0xFF])
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_datagram_is_forwarded_or_counted_once(world, kit, seed):
+    weather = random.Random(seed)
+    first, second = world.transceivers
+    world.call(first, 7, CLIENTS[0])
+    world.call(second, 8, CLIENTS[1])
+    forwarder = world.forwarder
+    from_clients = [first.request(7), second.request(8), b"\x80media" * 9, b"\x16\xfe\xfdhandshake"]
+    from_clients += [kit.stun(0x0101, b"i" * 12), kit.stun(0x0011, b"i" * 12)]
+    from_hop = [kit.down_header(7, CLIENTS[0], validated=True) + b"x" * 20]
+    from_hop += [kit.down_header(8, CLIENTS[1], validated=False) + kit.stun(0x0001, b"i" * 12)]
+    for _ in range(1500):
+        world.now += 0.01
+        dropped = sum(forwarder.drops.values())
+        if weather.random() < 0.5:
+            data, client = mutated(weather, weather.choice(from_clients)), weather.choice(CLIENTS)
+            ingress = weather.choice([1, 2])
+            forwarder.receive_from_client(data, client, ingress, world.now, world.unix_time)
+            flow = forwarder.table.flows[ingress].get(client)
+            forwarded = len(forwarder.to_transceivers)
+            if forwarded == 2:  # while nobody is proven, to everybody
+                assert all(copy.endswith(data) for copy, _ in forwarder.to_transceivers)
+                assert len(flow.targets) == 2
+                forwarded = 1
+        else:
+            data = mutated(weather, weather.choice(from_hop))
+            if data[:1] == bytes((CONTROL,)):
+                continue
+            source = weather.choice([first.address, second.address, CLIENTS[2]])
+            forwarder.receive_from_hop(data, source, world.now)
+            forwarded = sum(len(datagrams) for datagrams in forwarder.to_clients.values())
+        assert forwarded + sum(forwarder.drops.values()) - dropped == 1
+        forwarder.to_transceivers.clear()
+        for datagrams in forwarder.to_clients.values():
+            datagrams.clear()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_control_message_raises_at_either_end(world, seed):
+    weather = random.Random(seed)
+    first, _ = world.transceivers
+    recorded = []
+    for _ in range(4):
+        world.now += 1.0
+        world.forwarder.handle_timeout(world.now)
+        upward = [data for data, address in world.forwarder.to_transceivers if address == first.address]
+        recorded += upward
+        world.forwarder.to_transceivers.clear()
+        for data in upward:
+            first.link.receive_control(data, ("10.0.0.1", 4001), world.now)
+        recorded += [data for data, _ in first.link.datagrams_to_send(world.now)]
+    for _ in range(1000):
+        data = mutated(weather, weather.choice(recorded))
+        before = sum(world.forwarder.links.drops.values()) + sum(world.forwarder.drops.values())
+        world.forwarder.receive_from_hop(data, first.address, world.now)
+        after = sum(world.forwarder.links.drops.values()) + sum(world.forwarder.drops.values())
+        assert after - before in (0, 1)
+        list(first.link.receive_control(data, ("10.0.0.1", 4001), world.now))
+    assert world.forwarder.live_transceivers == 2
