@@ -1,6 +1,6 @@
 """Calls over real sockets on loopback: placing, hearing, hanging up, ramping, and what goes wrong."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -81,6 +81,21 @@ async def calling(make_server, certificate: Certificate) -> AsyncIterator[tuple[
         nursery.cancel_scope.cancel()
 
 
+async def eventually(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(5):
+        while not condition():  # noqa: ASYNC110 - the thing waited for is a plain core, which knows no Trio
+            await trio.sleep(0.01)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a load test short, and patient with a busy machine."""
+    monkeypatch.setattr("edge.caller.load._WINDOW", 0.1)
+    monkeypatch.setattr("edge.caller.load._SETTLE", 0.05)
+    monkeypatch.setattr("edge.caller.load._LOOKS", 3)
+    monkeypatch.setattr("edge.caller.load.LATE", 10.0)
+
+
 @pytest.fixture(autouse=True)
 def no_ipv6_route(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing, "has_route", lambda host, port: ":" not in host)
@@ -97,14 +112,10 @@ async def test_a_call_from_post_to_delete(server_maker, certificates, options: C
         secured = await caller.connect(call)
         await caller.hear(call)
         assert secured.version == "DTLS 1.3"
-        with trio.fail_after(5):
-            while MediaStatistics.of(call.session).received < 5:
-                await trio.sleep(0.02)
+        await eventually(lambda: MediaStatistics.of(call.session).received >= 5)
         assert [line.session for line in exchange.lines] == [call.session]
         await caller.hang_up(call)
-        with trio.fail_after(5):
-            while server.sessions[0].closed is None:
-                await trio.sleep(0.02)
+        await eventually(lambda: server.sessions[0].closed is not None)
         assert server.ended == ["/v1/realtime/calls/rtc_1"]
         assert server.sessions[0].closed.reason == "close-notify"
         assert not exchange.lines
@@ -167,13 +178,10 @@ async def test_an_answer_without_a_route_ends_the_call_at_the_server(
         assert not exchange.lines
 
 
-async def test_ramp_holds_all_calls(server_maker, certificates, options, monkeypatch) -> None:
-    monkeypatch.setattr("edge.caller.load._WINDOW", 0.15)
-    monkeypatch.setattr("edge.caller.load._SETTLE", 0.1)
-    monkeypatch.setattr("edge.caller.load.LATE", 10.0)
+async def test_ramp_holds_all_calls(server_maker, certificates, options, quick) -> None:
     async with calling(server_maker, certificates[1]) as (caller, exchange, server):
         seen = []
-        result = await ramp(caller, exchange, options, count=3, seconds=0.3, show=seen.append)
+        result = await ramp(caller, exchange, options, count=3, seconds=0.2, show=seen.append)
         assert (result.held, result.reached, result.stopped_by) == (3, 3, None)
         assert [window.calls for window in seen] == [1, 2, 3]
         assert all(window.lost == 0 and window.sent > 0 and window.cpu > 0 for window in seen)
@@ -182,12 +190,10 @@ async def test_ramp_holds_all_calls(server_maker, certificates, options, monkeyp
         assert not exchange.lines
 
 
-async def test_ramp_stops_at_loss_and_accuses_the_server(server_maker, certificates, options, monkeypatch) -> None:
-    monkeypatch.setattr("edge.caller.load._SETTLE", 0.1)
-    monkeypatch.setattr("edge.caller.load.LATE", 10.0)
+async def test_ramp_stops_at_loss_and_accuses_the_server(server_maker, certificates, options, quick) -> None:
     async with calling(server_maker, certificates[1]) as (caller, exchange, server):
-        server.lose_from = 10
-        result = await ramp(caller, exchange, options, count=2, seconds=1.0, show=lambda window: None)
+        server.lose_from = 2
+        result = await ramp(caller, exchange, options, count=2, seconds=0.6, show=lambda window: None)
         assert result.held == 0
         assert result.stopped_by.side == "server or network"
         assert "did not come back" in result.stopped_by.why

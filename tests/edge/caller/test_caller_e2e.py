@@ -1,0 +1,95 @@
+"""The command as a process, against all tiers as another."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.caller.opus_file import Clip, OpusRecording, read_clip
+
+PROGRAM = Path(sys.executable).with_name("trio-voice")
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not PROGRAM.exists(), reason="trio-voice is not installed here"),
+]
+
+
+def free_port(kind: int) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """All roles in one process."""
+    http, media = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    log = tmp_path_factory.mktemp("serve") / "log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [PROGRAM, "serve", "--http", str(http), "--media-port", str(media)], stdout=output, stderr=output
+        )
+        try:
+            deadline = time.monotonic() + 20
+            while f"http://127.0.0.1:{http}" not in log.read_text():
+                assert server.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{http}"
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def caller(url: str, *arguments: str) -> subprocess.Popen[str]:
+    command = [PROGRAM, "call", url, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_a_call_says_how_it_went_and_records_the_echo(url: str, clip: Clip, tmp_path: Path, role: str) -> None:
+    recording = tmp_path / "echo.opus"
+    process = caller(url, "--seconds", "1.5", "--dtls-role", role, "--record", str(recording))
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert f"DTLS 1.3 as {role}, X25519MLKEM768" in said
+    assert "AEAD_AES_128_GCM" in said
+    assert ", lost 0" in said
+    heard = read_clip(recording.read_bytes()).packets
+    assert len(heard) > 40
+    start = clip.packets.index(heard[0])
+    assert heard == clip.packets[start : start + len(heard)]
+
+
+def test_a_file_of_ones_own_is_sent(url: str, clip: Clip, tmp_path: Path) -> None:
+    own, echo = tmp_path / "own.opus", tmp_path / "echo.opus"
+    backwards = clip.packets[::-1]
+    with own.open("wb") as file:
+        writer = OpusRecording(file, serial=1)
+        for index, packet in enumerate(backwards):
+            writer.add(index, 960 * index, packet)
+        writer.finish()
+    said, _ = caller(url, "--seconds", "1", "--packets", str(own), "--record", str(echo)).communicate(timeout=30)
+    heard = read_clip(echo.read_bytes()).packets
+    assert len(heard) > 20, said
+    start = backwards.index(heard[0])
+    assert heard == backwards[start : start + len(heard)]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_hangs_up_and_says_how_far_it_came(url: str, stop: signal.Signals) -> None:
+    process = caller(url, "--seconds", "60")
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    process.send_signal(stop)
+    said, _ = process.communicate(timeout=10)
+    assert first == "Set-up, from the POST on\n"
+    assert process.returncode == 0
+    assert "packets sent" in said
+    assert "Traceback" not in said
