@@ -14,6 +14,7 @@
 
 const CALLS_ENDPOINT = "/v1/realtime/calls";
 const STATS_INTERVAL_MS = 500;
+const FAREWELL_MS = 1000;
 const SILENCE_DB = -60;
 const AUDIBLE = 0.0005; // −66 dB: below the noise of a microphone that is on
 
@@ -174,6 +175,8 @@ export class Call extends EventTarget {
   #offerSentAt = 0;
   #serverAddresses = [];
   #giveKey = null;
+  #serverGroup = null;
+  #groupHeard = null;
   #setUpTimer = 0;
   #lostTimer = 0;
   #statsTimer = 0;
@@ -344,10 +347,24 @@ export class Call extends EventTarget {
   async #readStats() {
     const report = await this.#peer.getStats();
     if (this.state === "ended") return;
-    this.stats = readStats(report);
+    this.stats = this.#withGroup(readStats(report));
     // For a browser that shows no `unmute`: late by up to one interval, and never before it where there is one.
     if (this.stats.packetsReceived > 0) this.#mark("firstAudio");
     this.#emit("stats");
+  }
+
+  /** Chromium 156 does not tell the group of the handshake. The server took part in it: ask there, once, and say so. */
+  #withGroup(stats) {
+    if (stats.dtlsGroup !== null) return Object.freeze({ ...stats, dtlsGroupFrom: "browser" });
+    if (stats.dtlsVersion !== null) this.#serverGroup ??= this.#askGroup();
+    return Object.freeze({ ...stats, dtlsGroup: this.#groupHeard, dtlsGroupFrom: this.#groupHeard && "server" });
+  }
+
+  async #askGroup() {
+    if (!this.location) return;
+    const response = await fetch(this.location, { headers: this.#authorization(), cache: "no-store" }).catch(() => null);
+    const call = response?.ok ? await response.json().catch(() => null) : null;
+    this.#groupHeard = call?.dtls?.group ?? null;
   }
 
   // -- the end
@@ -363,16 +380,22 @@ export class Call extends EventTarget {
     clearTimeout(this.#setUpTimer);
     clearTimeout(this.#lostTimer);
     clearInterval(this.#statsTimer);
-    this.#tellServer();
-    this.#peer?.close();
     if (this.microphone) stopTracks(this.microphone);
     this.#enter("ended");
+    this.#release();
   }
 
-  /** DELETE the call; `keepalive` lets the request outlive the page. Nothing waits for it, nothing depends on it. */
-  #tellServer() {
+  /** First the DELETE, then the connection: closing it tells the server too, which then no longer knows the call. */
+  async #release() {
+    const farewell = new Promise((resolve) => setTimeout(resolve, FAREWELL_MS));
+    if (this.ending.code !== "server-hung-up") await Promise.race([this.#tellServer(), farewell]);
+    this.#peer?.close();
+  }
+
+  /** DELETE the call; `keepalive` lets the request outlive the page. Never rejects. */
+  async #tellServer() {
     if (!this.location) return;
-    fetch(this.location, { method: "DELETE", headers: this.#authorization(), keepalive: true }).catch(() => {});
+    await fetch(this.location, { method: "DELETE", headers: this.#authorization(), keepalive: true }).catch(() => {});
   }
 
   // -- small change
@@ -389,7 +412,7 @@ export class Call extends EventTarget {
   }
 
   #mark(step) {
-    if (this.timeline[step] !== null) return;
+    if (this.state === "ended" || this.timeline[step] !== null) return;
     this.timeline = Object.freeze({ ...this.timeline, [step]: performance.now() - this.#offerSentAt });
     this.#emit("timeline");
   }
@@ -879,10 +902,11 @@ class FactsView {
 
 function describeFacts(stats, location) {
   const callId = location?.pathname.split("/").pop();
-  if (!stats) return { callId, mediaRoundTripTime: "", outJitter: "", outLossRatio: "" };
+  if (!stats) return { callId, dtlsGroupFrom: "", mediaRoundTripTime: "", outJitter: "", outLossRatio: "" };
   return {
     ...stats,
     callId,
+    dtlsGroupFrom: stats.dtlsGroupFrom === "server" ? "says the server" : "",
     roundTripTime: asMilliseconds(stats.roundTripTime),
     jitter: asMilliseconds(stats.jitter),
     lossRatio: asPercent(stats.lossRatio),

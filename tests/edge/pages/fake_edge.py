@@ -17,12 +17,13 @@ from edge.http.static import PAGE_HEADERS
 
 PAGES = Path(__file__).parents[3] / "edge" / "pages"
 CALLS = "/v1/realtime/calls"
-BEHAVIOURS = ("echo", "slow", "mute", "dead-port", "key", "overloaded", "broken", "nonsense")
+BEHAVIOURS = ("echo", "terse", "slow", "mute", "dead-port", "key", "overloaded", "broken", "nonsense")
 KEY = "let-me-in"
+GROUP = "secp256r1"
 DEAD_PORT = 9
 CALL_ID_TAIL = "9fK2mQ7xR4tV8wZ1cB6nL3pS5dG0hJ" * 2  # as long as the ids of the real edge
-SLOW_SECONDS = 1
-MUTE_SECONDS = 3
+SLOW_SECONDS = 0.5
+MUTE_SECONDS = 2
 
 
 class Echo:
@@ -91,6 +92,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/fake":
             return self._reply(200, json.dumps(self.server.asked).encode(), "application/json")
+        if self.path.startswith(CALLS):
+            return self._describe_call()
         name = self.path.partition("?")[0].lstrip("/") or "index.html"
         file = PAGES / name
         if file.parent != PAGES or file.suffix not in {".html", ".css", ".js", ".svg"} or not file.exists():
@@ -147,6 +150,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.behaviour == "dead-port":
             answer = move_candidates(answer)
         return self._answer(call_id, answer)
+
+    def _describe_call(self) -> None:
+        if self.server.behaviour == "terse":
+            return self._reply(404)
+        return self._reply(200, json.dumps({"dtls": {"group": GROUP}}).encode(), "application/json")
 
     def _answer(self, call_id: str, answer: str) -> None:
         self._reply(201, answer.encode(), "application/sdp", ("Location", f"{CALLS}/{call_id}"))
