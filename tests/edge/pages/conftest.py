@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import socket
 import struct
@@ -101,6 +102,32 @@ def start_edge() -> Iterator[Callable[[], FakeEdgeProcess]]:
     yield start
     for edge in started:
         edge.stop()
+
+
+@pytest.fixture
+def real_edge() -> Iterator[str]:
+    """The address of `trio-voice serve`, all tiers in one process."""
+    command = [str(Path(sys.executable).with_name("trio-voice")), "serve", "--log-format", "json"]
+    ports = ["--http", f"127.0.0.1:{free_port(socket.SOCK_STREAM)}", "--media-port", str(free_port(socket.SOCK_DGRAM))]
+    process = subprocess.Popen([*command, *ports], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if found := re.match(r"Open (http://\S+) ", line):
+            break
+    else:
+        pytest.fail(f"trio-voice serve ended without an address: {''.join(said)}")
+    yield found[1] + "/"
+    process.terminate()
+    process.communicate(timeout=20)
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 @pytest.fixture(scope="session")
