@@ -7,8 +7,8 @@ Read in this order:
 * `description`       the SDP offer like a browser's, and what matters of the answer
 * `audio`             the media path: packets of a clip out, packets and their statistics in
 * `reports`           RTCP: sender reports out, what the server reports about us in
-* `media`             both under SRTP
 * `progress`          the stages of a call, its events, what may be chosen
+* `media`             audio and reports under SRTP
 * `session`           `CallerSession`: all of these and ICE, DTLS, SRTP in one core, without sockets or a clock
 * `exchange`          sockets and time for many sessions: one waiting task, one ticker
 * `signalling`        POST and DELETE

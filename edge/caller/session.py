@@ -253,6 +253,7 @@ class CallerSession:
                 case Connected():
                     passed.append(self._secure(now))
                 case Closed():
+                    self._collect_dtls(now)  # the alert that says why
                     self.stage = Stage.CLOSED
                     passed.append(event)
         return passed

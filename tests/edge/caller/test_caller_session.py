@@ -121,6 +121,8 @@ def test_a_server_with_another_certificate_is_not_believed(weather: Make) -> Non
     network.run(3)
     assert reasons(network) == ["fingerprint-mismatch"]
     assert network.caller.media is None
+    assert network.server.closed is not None
+    assert network.server.closed.reason == "peer-alert"
 
 
 def test_drops_before_their_time_are_counted(weather: Make) -> None:
