@@ -102,6 +102,7 @@ class Worker:
         self.incarnation = incarnation
         self.lateness = Lateness()
         self.drops: Drops = Counter()
+        self._drops_of_ended: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self.address: Address | None = None
         self._credential_keys = credential_keys
@@ -384,7 +385,7 @@ class Worker:
             "reason": reason,
             "tick_lateness_p999_ms": round(self.lateness.quantile(0.999) * 1000, 2),
             "counts": dict(self.counts),
-            "drops": {str(reason): count for reason, count in self.drops.items()},
+            "drops": dict(self.all_drops()),
         }
 
     def replace_keys(self, *, credential_keys: CredentialKeys, call_id_keys: CallIdKeys, hop_keys: HopKeys) -> None:
@@ -394,6 +395,16 @@ class Worker:
         self._hop_keys = hop_keys
         if self._link is not None:
             self._link.keys = hop_keys
+
+    def all_drops(self) -> Mapping[str, int]:
+        """Count what the worker, its link and all its sessions have dropped, by layer and reason."""
+        total = Counter({f"worker.{reason}": count for reason, count in self.drops.items()})
+        if self._link is not None:
+            total.update({f"hop.{reason}": count for reason, count in self._link.drops.items()})
+        total.update(self._drops_of_ended)
+        for call in self._calls.values():
+            total.update(call.session.all_drops())
+        return total
 
     def start_draining(self) -> None:
         """Take no further call; those that are stay."""
@@ -432,6 +443,7 @@ class Worker:
         if self._link is not None:
             self._send_link(self._link, now)
         call.flows.clear()
+        self._drops_of_ended.update(call.session.all_drops())
         self.counts[f"ended-{closed.reason}"] += 1
         self._report(
             "call-ended",

@@ -114,7 +114,7 @@ def _add_metrics(metrics: Metrics, worker: Worker) -> None:
         "transceiver_events", "What became of offers and calls, by event.", "event", lambda: worker.counts
     )
     metrics.add_counters(
-        "transceiver_drops", "Datagrams that the worker dropped, by reason.", "reason", lambda: worker.drops
+        "transceiver_drops", "Datagrams that were dropped, by layer and reason.", "reason", worker.all_drops
     )
     metrics.add_gauge("transceiver_calls", "Calls that are going on.", lambda: _number(worker, "calls"))
     metrics.add_gauge("transceiver_max_calls", "Calls that are taken at a time.", lambda: worker.options.max_calls)
