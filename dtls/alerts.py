@@ -12,7 +12,7 @@ from typing import Self
 import attrs
 
 from wire.buffer import Reader, Writer
-from wire.errors import MalformedError, RemoteProtocolError
+from wire.errors import LimitError, MalformedError, RemoteProtocolError
 
 __all__ = ["AbortError", "Alert", "AlertDescription", "AlertLevel", "abort_for", "misbehaved"]
 
@@ -114,4 +114,7 @@ def abort_for(error: RemoteProtocolError) -> AbortError:
     # RFC 8446 §6.2: decode_error for a message that could not be decoded because a field or length was wrong.
     if isinstance(error, MalformedError):
         return AbortError(AlertDescription.DECODE_ERROR, "malformed", str(error))
+    # RFC 9147 §4.5.3: beyond a limit the association is closed.
+    if isinstance(error, LimitError):
+        return AbortError(AlertDescription.CLOSE_NOTIFY, "limit", str(error))
     return misbehaved(str(error))
