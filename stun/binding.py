@@ -12,10 +12,18 @@ from collections.abc import Sequence
 
 from stun.attributes import Attribute, AttributeType, ErrorCode, MappedAddress, UnknownAttributes, xor_address
 from stun.events import DropReason
-from stun.integrity import Integrity, add_fingerprint, add_integrity, add_message_integrity, verify_message_integrity
-from stun.message import Message, MessageClass
+from stun.integrity import (
+    Integrity,
+    add_fingerprint,
+    add_integrity,
+    add_message_integrity,
+    verify_fingerprint,
+    verify_message_integrity,
+)
+from stun.message import BINDING, Message, MessageClass
 from wire.buffer import Writer
 from wire.core import Address
+from wire.errors import MalformedError
 
 __all__ = [
     "Refusal",
@@ -24,8 +32,13 @@ __all__ = [
     "check_response",
     "error_response",
     "pack_username",
+    "receive_message",
     "success_response",
 ]
+
+
+_SHA1_TYPE = int(AttributeType.MESSAGE_INTEGRITY)
+_SHA256_TYPE = int(AttributeType.MESSAGE_INTEGRITY_SHA256)
 
 
 class Refusal(enum.IntEnum):
@@ -53,6 +66,26 @@ _PHRASES = {
     Refusal.UNKNOWN_ATTRIBUTE: "Unknown Attribute",
     Refusal.ROLE_CONFLICT: "Role Conflict",
 }
+
+
+def receive_message(data: bytes) -> Message | DropReason:
+    """Do the checks that do not depend on what kind of message it is (RFC 8489 §6.3).
+
+    Returns:
+        The message, a Binding request or response; or why it is silently discarded.
+    """
+    try:
+        message = Message.parse(data)
+    except MalformedError:
+        return DropReason.MALFORMED
+    # RFC 8445 §7.3: MUST utilize the FINGERPRINT mechanism; RFC 8489 §6.3: otherwise silently discarded.
+    if not verify_fingerprint(data):
+        return DropReason.FINGERPRINT
+    if message.method != BINDING:
+        return DropReason.METHOD
+    if message.message_class is MessageClass.INDICATION:
+        return DropReason.INDICATION
+    return message
 
 
 def pack_username(receiver_ufrag: str, sender_ufrag: str) -> bytes:
@@ -123,10 +156,6 @@ def check_response(message: Message, data: bytes, key: bytes) -> bool:
     # RFC 8489 §9.1.4: the algorithm has to match the one sent, and the value to verify; otherwise MUST be discarded.
     algorithms = [t for t, _ in message.attributes if t in (_SHA1_TYPE, _SHA256_TYPE)]
     return _SHA1_TYPE in algorithms and verify_message_integrity(data, key)
-
-
-_SHA1_TYPE = int(AttributeType.MESSAGE_INTEGRITY)
-_SHA256_TYPE = int(AttributeType.MESSAGE_INTEGRITY_SHA256)
 
 
 def _integrity_of(request: Message) -> Integrity:

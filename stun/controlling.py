@@ -23,16 +23,16 @@ from stun.binding import (
     check_response,
     error_response,
     pack_username,
+    receive_message,
     success_response,
 )
 from stun.checklist import CandidatePair, Checklist, PairInput, PairState
 from stun.consent import Consent
 from stun.events import DropReason, PathSelected, PathValidated
-from stun.integrity import verify_fingerprint
-from stun.message import BINDING, Message, MessageClass
+from stun.message import Message, MessageClass
 from stun.transaction import Purpose, Transaction
 from wire.core import Closed, Drops, Entropy, Event, Path
-from wire.errors import LocalProtocolError, MalformedError
+from wire.errors import LocalProtocolError
 
 __all__ = ["IceControlling", "IceControllingOptions"]
 
@@ -133,18 +133,11 @@ class IceControlling:
         """Take one STUN datagram that came from `source`."""
         if self._closed:
             return self._drop(DropReason.CLOSED)
-        try:
-            message = Message.parse(data)
-        except MalformedError:
-            return self._drop(DropReason.MALFORMED)
-        if not verify_fingerprint(data):
-            return self._drop(DropReason.FINGERPRINT)
-        if message.method != BINDING:
-            return self._drop(DropReason.METHOD)
+        message = receive_message(data)
+        if isinstance(message, DropReason):
+            return self._drop(message)
         if message.message_class is MessageClass.REQUEST:
             events = self._handle_request(message, data, source, now)
-        elif message.message_class is MessageClass.INDICATION:
-            return self._drop(DropReason.INDICATION)
         else:
             events = self._handle_response(message, data, source, now)
         return [*events, *self._advance(now)]

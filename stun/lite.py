@@ -17,28 +17,16 @@ from collections.abc import Iterable
 
 import attrs
 
-from stun.attributes import Attribute, AttributeType
-from stun.binding import (
-    Refusal,
-    binding_request,
-    check_request,
-    check_response,
-    error_response,
-    pack_username,
-    success_response,
-)
+from stun.attributes import AttributeType
+from stun.binding import Refusal, check_request, error_response, receive_message, success_response
 from stun.events import DropReason, PathAppeared
-from stun.integrity import verify_fingerprint
-from stun.message import BINDING, Message, MessageClass
+from stun.message import Message, MessageClass
 from stun.paths import PathOptions, PathTable, TrackedPath
+from stun.proofs import ProofRequests
+from stun.repetition import SeenTransactions
 from wire.core import Closed, Drops, Entropy, Event, Path
-from wire.errors import MalformedError
 
 __all__ = ["IceLite", "IceLiteOptions"]
-
-# RFC 8445 §5.1.2.1: 2^24 * type preference + 2^8 * local preference + (256 - component ID);
-# §7.1.1: with the type preference of a peer-reflexive candidate, 110.
-_PRIORITY = ((110 << 24) | (0xFFFF << 8) | 255).to_bytes(4, "big")
 
 
 @attrs.frozen(kw_only=True)
@@ -50,14 +38,16 @@ class IceLiteOptions(PathOptions):
             doubles with each. Chrome's checks come 50 ms apart at first, so a lost request costs little.
         request_interval_limit: seconds beyond which that does not grow.
         error_interval: seconds between two error responses, so that nobody can have many of them sent to a third party.
-        remembered_transactions: how many of the client's transaction ids are kept to notice repetitions. Chrome sends
-            20 checks a second at first and one in two seconds later.
+        recent_transactions: how many of the client's transaction ids are kept with their source, to answer its own
+            repetitions and no one else's. Chrome sends 20 checks a second at first and one in two seconds later.
+        older_transactions: how many more are recognized, to refuse them.
     """
 
     request_interval: float = 0.05
     request_interval_limit: float = 2.0
     error_interval: float = 0.05
-    remembered_transactions: int = 128
+    recent_transactions: int = 128
+    older_transactions: int = 1024
 
 
 class IceLite:
@@ -85,7 +75,6 @@ class IceLite:
 
     __slots__ = (
         "_closed",
-        "_entropy",
         "_errors_from",
         "_expiry",
         "_local_key",
@@ -93,12 +82,9 @@ class IceLite:
         "_options",
         "_outgoing",
         "_paths",
-        "_remote_key",
-        "_remote_ufrag",
-        "_requests",
+        "_proofs",
+        "_seen",
         "_selected_path",
-        "_tiebreaker",
-        "_transactions",
         "_unasked",
         "_was_selected",
         "drops",
@@ -116,25 +102,28 @@ class IceLite:
         remote_pwd: str | None = None,
         options: IceLiteOptions = IceLiteOptions(),
     ) -> None:
-        self._local_ufrag = local_ufrag
+        self._local_ufrag = local_ufrag.encode()
         self._local_key = local_pwd.encode()
-        self._remote_ufrag = remote_ufrag
-        self._remote_key = None if remote_pwd is None else remote_pwd.encode()
-        self._entropy = entropy
         self._options = options
-        self._tiebreaker = entropy(8)
         self._paths = PathTable(options)
         self._selected_path: Path | None = None  # the same as in _paths, for `authentic_traffic`
-        self._transactions: dict[bytes, Path] = {}  # the client's, in order of arrival
-        self._requests: dict[bytes, tuple[Path, float]] = {}  # ours that are not answered, and when they were sent
-        self._outgoing: list[tuple[bytes, Path]] = []
         self._was_selected = False
-        self._unasked = False
+        self._seen = SeenTransactions(recent=options.recent_transactions, older=options.older_transactions)
+        self._proofs = ProofRequests(
+            local_ufrag=local_ufrag,
+            entropy=entropy,
+            interval=options.request_interval,
+            interval_limit=options.request_interval_limit,
+        )
+        self._unasked = False  # the client has become known, and paths wait
+        self._outgoing: list[tuple[bytes, Path]] = []
         self._errors_from = now
         self._expiry: float | None = None
         self._closed = False
         self.drops: Drops = Drops()
         self.round_trip_time: float | None = None
+        if remote_ufrag is not None and remote_pwd is not None:
+            self.set_remote_credentials(remote_ufrag, remote_pwd)
 
     # What the session asks and says.
 
@@ -156,9 +145,7 @@ class IceLite:
 
     def set_remote_credentials(self, ufrag: str, pwd: str) -> None:
         """Learn the client's credentials; the paths that wait for validation are asked at the next sending."""
-        self._remote_ufrag = ufrag
-        self._remote_key = pwd.encode()
-        self._requests.clear()
+        self._proofs.set_remote_credentials(ufrag, pwd)
         self._unasked = True
 
     def path_proven(self, path: Path, now: float) -> Iterable[Event]:
@@ -192,36 +179,21 @@ class IceLite:
         """Take one STUN datagram that came from `source`."""
         if self._closed:
             return self._drop(DropReason.CLOSED)
-        try:
-            message = Message.parse(data)
-        except MalformedError:
-            return self._drop(DropReason.MALFORMED)
-        # RFC 8445 §7.3: MUST utilize the FINGERPRINT mechanism; RFC 8489 §6.3: otherwise silently discarded.
-        if not verify_fingerprint(data):
-            return self._drop(DropReason.FINGERPRINT)
-        if message.method != BINDING:
-            return self._drop(DropReason.METHOD)
+        message = receive_message(data)
+        if isinstance(message, DropReason):
+            return self._drop(message)
         if message.message_class is MessageClass.REQUEST:
             return self._handle_request(message, data, source, now)
-        if message.message_class is MessageClass.INDICATION:
-            return self._drop(DropReason.INDICATION)
         return self._handle_response(message, data, source, now)
 
     def _handle_request(self, message: Message, data: bytes, source: Path, now: float) -> Iterable[Event]:
-        refusal = check_request(
-            message,
-            data,
-            ufrag=self._local_ufrag.encode(),
-            key=self._local_key,
-            own_role=AttributeType.ICE_CONTROLLED,
-        )
+        own_role = AttributeType.ICE_CONTROLLED
+        refusal = check_request(message, data, ufrag=self._local_ufrag, key=self._local_key, own_role=own_role)
         if refusal is not None:
             return self._refuse(message, refusal, source, now)
-        first_source = self._transactions.get(message.transaction_id, source)
-        is_fresh = message.transaction_id not in self._transactions
-        # An overheard check, sent again from elsewhere, must not make a path.
-        if first_source != source:
-            return self._drop(DropReason.REPEATED_ELSEWHERE)
+        first_source = self._seen.source_of(message.transaction_id)
+        if self._is_repetition(message.transaction_id, first_source, source):
+            return self._drop(DropReason.REPEATED)
         events: list[Event] = []
         tracked = self._paths.get(source)
         if tracked is None:
@@ -234,8 +206,8 @@ class IceLite:
                 self._expiry = self._paths.next_expiry()
         self._outgoing.append((success_response(message, source.address, self._local_key), source))
         # RFC 8489 §6.3.1: respond to retransmissions so that the overall state is the same. They renew nothing.
-        if is_fresh:
-            self._remember(message.transaction_id, source)
+        if first_source != source:
+            self._seen.remember(message.transaction_id, source)
             tracked.heard = now
             # RFC 8445 §7.3.2, §8.2: a lite agent takes a nomination as it comes; the latest wins.
             if message.get(AttributeType.USE_CANDIDATE) is not None:
@@ -249,21 +221,20 @@ class IceLite:
             self._outgoing.append((error_response(message, refusal, self._local_key), source))
         return self._drop(refusal.drop_reason)
 
+    def _is_repetition(self, transaction_id: bytes, first_source: Path | None, source: Path) -> bool:
+        """Whether somebody sends again what the client has sent: an overheard check must not make or choose a path."""
+        if first_source is None:
+            return self._seen.is_old(transaction_id)
+        # A listener may be faster than the client; but a validated path is the client's.
+        is_from_client = self.is_validated(source) and not self.is_validated(first_source)
+        return first_source != source and not is_from_client
+
     def _handle_response(self, message: Message, data: bytes, source: Path, now: float) -> Iterable[Event]:
-        request = self._requests.get(message.transaction_id)
-        if request is None or self._remote_key is None:
-            return self._drop(DropReason.TRANSACTION)
-        path, sent = request
-        # RFC 8445 §7.2.5.2.1: the source of the response MUST be equal to the destination of the request.
-        if source != path:
-            return self._drop(DropReason.RESPONSE_ELSEWHERE)
-        if not check_response(message, data, self._remote_key):
-            return self._drop(DropReason.RESPONSE_INTEGRITY)
-        del self._requests[message.transaction_id]
-        if message.message_class is not MessageClass.SUCCESS or message.unknown_required():
-            return self._drop(DropReason.REFUSED)
-        self.round_trip_time = now - sent
-        tracked = self._paths.get(path)
+        checked = self._proofs.check_answer(message, data, source, now)
+        if isinstance(checked, DropReason):
+            return self._drop(checked)
+        self.round_trip_time = checked
+        tracked = self._paths.get(source)
         if tracked is None:
             return ()
         return self._noting(self._paths.prove(tracked, now))
@@ -301,32 +272,10 @@ class IceLite:
 
     def _ask(self, tracked: TrackedPath, now: float) -> None:
         """Send a Binding Request over a path, if an answer would change something and it is not too soon."""
-        if self._remote_ufrag is None or self._remote_key is None or not self._paths.wants_proof(tracked, now):
-            return
-        if now < tracked.next_request:
-            return
-        interval = self._options.request_interval * 2**tracked.requests
-        if interval < self._options.request_interval_limit:
-            tracked.requests += 1
-        tracked.next_request = now + min(interval, self._options.request_interval_limit)
-        transaction_id = self._entropy(12)
-        attributes = (
-            Attribute(AttributeType.PRIORITY, _PRIORITY),
-            # RFC 8445 §7.1.3: the controlled agent MUST include ICE-CONTROLLED.
-            Attribute(AttributeType.ICE_CONTROLLED, self._tiebreaker),
-        )
-        username = pack_username(self._remote_ufrag, self._local_ufrag)
-        request = binding_request(transaction_id, username, self._remote_key, attributes)
-        self._requests[transaction_id] = (tracked.path, now)
-        # Bounded whatever paths come and go: the oldest will not be answered any more.
-        if len(self._requests) > self._options.max_paths * 8:
-            del self._requests[next(iter(self._requests))]
-        self._outgoing.append((request, tracked.path))
-
-    def _remember(self, transaction_id: bytes, source: Path) -> None:
-        self._transactions[transaction_id] = source
-        if len(self._transactions) > self._options.remembered_transactions:
-            del self._transactions[next(iter(self._transactions))]
+        if self._paths.wants_proof(tracked, now):
+            request = self._proofs.ask(tracked, now)
+            if request is not None:
+                self._outgoing.append((request, tracked.path))
 
     def _noting(self, events: list[Event]) -> list[Event]:
         """Keep the copy of the selected path in step with the table."""

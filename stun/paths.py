@@ -15,8 +15,9 @@ Attackers, from weak to strong:
   addresses appear in ten seconds, so a session sends strangers less than a kilobyte of handshake a second, whatever
   is done to it.
 * **A listener near the client**, who sees its datagrams and repeats them from another address, to become the path.
-  A transaction id that was seen before counts only from where it was seen first. One that has been forgotten
-  meanwhile makes an unvalidated path at most, and cannot validate it: that takes the client's password.
+  A transaction id that was seen before counts only from where it was seen first, and later not at all (see
+  `stun.repetition`). Where the listener is faster than the client, it makes an unvalidated path at most, and cannot
+  validate it: that takes the client's password; the client's own copy still counts over a validated path.
 * **The same listener, repeating a nomination or a media packet with the client's former address as source**, to send
   media to where the client no longer is. A repeated transaction id renews nothing and nominates nothing; SRTP and
   DTLS refuse repeated packets before we hear of them. And a move needs a *fresh* proof: media moves to a path that
@@ -34,7 +35,8 @@ within a fraction of a second, so packets that were overtaken on the way do not 
 
 What remains: a client that validated an address, gave it away, and goes on sending authentic packets with it as their
 source keeps media flowing to whoever has it now. RFC 7675's consent checks would stop it; a lite agent sends none
-(RFC 7675 §1).
+(RFC 7675 §1). And a listener who is faster than the client with check after check keeps a new address of the client's
+out, though not one that is validated.
 """
 
 import enum

@@ -3,10 +3,13 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stun.events import DropReason, PathAppeared, PathExpired, PathSelected, PathValidated
 from stun.lite import IceLiteOptions
 from stun.paths import PATH_TRANSITIONS, PathInput, PathState, TrackedPath
+from stun.repetition import SeenTransactions
 from wire.core import Closed, Path
 
 
@@ -55,6 +58,13 @@ def test_another_ingress_is_another_path_of_the_same_address(scene):
         for number in range(3):
             assert scene.check(place(number, via), 0.0) == [PathAppeared(path=place(number, via))]
     assert not scene.lite.is_validated(place(0, 2))
+
+
+def test_a_validated_address_is_no_stranger_at_another_ingress(scene):
+    scene.validate(A, 0.0)
+    for path in (B, C, D):
+        scene.check(path, 0.1)
+    assert scene.check(Path(A.address, 2), 0.2) == [PathAppeared(path=Path(A.address, 2))]
 
 
 def test_a_refused_check_may_be_repeated_later(scene):
@@ -114,7 +124,7 @@ def test_a_repeated_check_from_elsewhere_makes_no_path(scene):
     assert scene.receive(check, B, 0.1) == []
     assert not scene.sent
     assert scene.receive(check, Path(A.address, 2), 0.1) == []
-    assert scene.lite.drops == {DropReason.REPEATED_ELSEWHERE: 2}
+    assert scene.lite.drops == {DropReason.REPEATED: 2}
 
 
 def test_a_retransmission_is_answered_alike_and_renews_nothing(scene):
@@ -138,8 +148,21 @@ def test_a_repeated_nomination_does_not_move_media_back(scene):
     assert scene.lite.selected == B
 
 
+def test_an_old_check_is_refused_from_anywhere(make_scene):
+    scene = make_scene(options=IceLiteOptions(recent_transactions=4))
+    scene.validate(A, 0.0)
+    overheard = scene.client.check(nominate=True)
+    scene.receive(overheard, A, 0.1)
+    for step in range(100):
+        scene.check(A, 1.0 + step)
+    for path in (A, B):
+        assert scene.receive(overheard, path, 102.0) == []
+        assert not scene.sent
+    assert scene.lite.drops == {DropReason.REPEATED: 2}
+
+
 def test_a_forgotten_nomination_needs_a_fresh_proof(make_scene):
-    scene = make_scene(options=IceLiteOptions(remembered_transactions=4))
+    scene = make_scene(options=IceLiteOptions(recent_transactions=4, older_transactions=0))
     scene.validate(A, 0.0)
     overheard = scene.client.check(nominate=True)
     scene.receive(overheard, A, 0.1)
@@ -152,17 +175,55 @@ def test_a_forgotten_nomination_needs_a_fresh_proof(make_scene):
     assert [to for _, to in scene.requests()] == [A]
 
 
-def test_transactions_remembered_are_bounded(make_scene):
-    scene = make_scene(options=IceLiteOptions(remembered_transactions=4))
+def test_a_forgotten_check_makes_an_unvalidated_path_at_most(make_scene):
+    scene = make_scene(options=IceLiteOptions(recent_transactions=4, older_transactions=0))
     first = scene.client.check()
     scene.receive(first, A, 0.0)
     for _ in range(3):
         scene.check(A, 0.1)
     assert scene.receive(first, B, 0.2) == []
-    assert scene.lite.drops == {DropReason.REPEATED_ELSEWHERE: 1}
     scene.check(A, 0.3)
     assert scene.receive(first, B, 0.4) == [PathAppeared(path=B)]
     assert not scene.lite.is_validated(B)
+
+
+def test_a_listener_faster_than_the_client_does_not_cut_off_a_validated_path(scene):
+    scene.validate(A, 0.0)
+    scene.validate(B, 0.0)
+    for step in range(1, 13):
+        check = scene.client.check(nominate=step == 12)
+        scene.receive(check, C, step * 10.0)
+        assert scene.receive(check, A, step * 10.0 + 0.01) == []
+        assert [to for _, to in scene.sent] == [A]
+        # Used once, it is used up; also where it first appeared.
+        assert scene.receive(check, C, step * 10.0 + 0.02) == []
+        assert scene.receive(check, B, step * 10.0 + 0.02) == []
+        assert not scene.sent
+        list(scene.lite.handle_timeout(step * 10.0))
+    assert scene.lite.selected == A
+
+
+@given(st.lists(st.binary(min_size=12, max_size=12), unique=True, max_size=60), st.integers(0, 8), st.integers(0, 8))
+def test_transactions_are_remembered_in_order_and_within_bounds(ids, recent, older):
+    seen = SeenTransactions(recent=recent, older=older)
+    for count, transaction_id in enumerate(ids):
+        seen.remember(transaction_id, place(count))
+        for age, known in enumerate(reversed(ids[: count + 1])):
+            path = place(count - age) if age < recent else None
+            assert seen.source_of(known) == path
+            if recent <= age < recent + older:
+                assert seen.is_old(known)
+    forgotten = ids[: max(0, len(ids) - recent - older)]
+    tails = {known[-8:] for known in ids[len(forgotten) :]}
+    assert not any(seen.is_old(known) for known in forgotten if known[-8:] not in tails)
+
+
+def test_ids_are_not_recognized_across_neighbours():
+    seen = SeenTransactions(recent=0, older=8)
+    seen.remember(b"....abcdefgh", A)
+    seen.remember(b"....ijklmnop", A)
+    assert seen.is_old(b"????abcdefgh")
+    assert not seen.is_old(b"....efghijkl")
 
 
 # The client's honest moves.
@@ -293,6 +354,15 @@ def test_checks_and_traffic_renew_consent(scene, by_traffic):
     assert list(scene.lite.handle_timeout(104.9)) == []
     assert scene.lite.next_timeout() == 105.0
     assert [type(event) for event in scene.lite.handle_timeout(105.0)] == [PathExpired, Closed]
+
+
+def test_traffic_keeps_other_paths_alive_too(scene):
+    scene.validate(A, 0.0)
+    scene.validate(B, 0.0)
+    scene.lite.authentic_traffic(B, 20.0)
+    assert scene.lite.selected == A
+    assert list(scene.lite.handle_timeout(30.0)) == [PathExpired(path=A)]
+    assert scene.lite.is_validated(B)
 
 
 def test_another_path_takes_over_when_the_selected_one_falls_silent(scene):

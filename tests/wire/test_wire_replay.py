@@ -65,7 +65,7 @@ def test_the_edges(size):
     assert window.check(2)
 
 
-@pytest.mark.parametrize("jump", [127, 128, 129, 10**9])
+@pytest.mark.parametrize("jump", [127, 128, 129, 10**9, 2**63])
 def test_a_jump_leaves_no_bits_behind(jump):
     window = ReplayWindow(128)
     for number in range(10):
