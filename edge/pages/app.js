@@ -935,7 +935,8 @@ function setText(element, text) {
 /** Names such as TLS_AES_128_GCM_SHA256 may be broken after an underscore. */
 function setBreakable(element, text) {
   if (element.textContent === text) return;
-  element.replaceChildren(...text.split(/(?<=_)/).flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part])));
+  const parts = /^[A-Z0-9_]+$/.test(text) ? text.split(/(?<=_)/) : [text];
+  element.replaceChildren(...parts.flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part])));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
