@@ -7,6 +7,7 @@ import enum
 from collections.abc import Mapping
 from pathlib import Path
 
+from dtls.states13 import CLIENT_13, SERVER_13
 from stun.paths import PATH_TRANSITIONS
 from transceiver.session import TRANSITIONS as SESSION_TRANSITIONS
 
@@ -17,6 +18,8 @@ Table = Mapping[enum.Enum, Mapping[enum.Enum, enum.Enum]]
 MACHINES: tuple[tuple[str, str, Table], ...] = (
     ("A call", "`transceiver/session.py`", SESSION_TRANSITIONS),
     ("A path to the client", "`stun/paths.py`", PATH_TRANSITIONS),
+    (CLIENT_13.name, "`dtls/states13.py`; a message without an arrow ends the handshake", CLIENT_13.rows),
+    (SERVER_13.name, "`dtls/states13.py`; a message without an arrow ends the handshake", SERVER_13.rows),
 )
 
 HEAD = """# State diagrams
@@ -30,12 +33,16 @@ def diagram(table: Table) -> str:
     """Return a table as a Mermaid state diagram: state by state, input by input, in the order of the table."""
     names = {state: f"s{number}" for number, state in enumerate(table)}
     lines = ["stateDiagram-v2", f"    [*] --> {next(iter(names.values()))}"]
-    lines += [f'    state "{state.value}" as {name}' for state, name in names.items()]
+    lines += [f'    state "{_words(state)}" as {name}' for state, name in names.items()]
     for state, row in table.items():
-        lines += [f"    {names[state]} --> {names[after]}: {happened.value}" for happened, after in row.items()]
+        lines += [f"    {names[state]} --> {names[after]}: {_words(happened)}" for happened, after in row.items()]
         if not row:
             lines.append(f"    {names[state]} --> [*]")
     return "\n".join(lines)
+
+
+def _words(member: enum.Enum) -> str:
+    return member.value if isinstance(member.value, str) else member.name
 
 
 def page() -> str:
