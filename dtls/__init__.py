@@ -21,7 +21,7 @@ The life of an association:
 * `stage`                 what a stage is: opening, handshake, established
 * `offer`, `opening`      the ClientHello, and choosing the version
 * `engines`               which version is spoken by which file
-* `association`           the façade: when the peer may be believed, alerts, data
+* `phases`, `association` the façade: when the peer may be believed, alerts, data
 * `snapshot`              moving an established association to another process
 
 DTLS 1.3:

@@ -7,7 +7,6 @@ Goal: nothing that a peer sends, and no key that it shares, gets out before `Con
 the handshake is complete *and* the certificate in it has a fingerprint that signalling announced.
 """
 
-import enum
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -21,6 +20,7 @@ from dtls.groups import Encapsulate, encapsulate_mlkem768
 from dtls.opening import ClientOpening, ServerOpening
 from dtls.options import DtlsOptions, Role
 from dtls.peer_identity import PeerIdentity
+from dtls.phases import PHASES, Phase, Trigger
 from dtls.record_layer import RecordLayer
 from dtls.records import MAX_CONTENT_SIZE, ContentType, Record
 from dtls.snapshot import Snapshot
@@ -34,16 +34,6 @@ __all__ = ["DtlsAssociation"]
 
 MAX_EARLY_DATA = 8
 """Records of application data held while the handshake is complete and the fingerprint is not known yet."""
-
-
-class Phase(enum.Enum):
-    """Where an association is in its life."""
-
-    HANDSHAKE = "handshake"
-    UNVERIFIED = "unverified"
-    """The handshake is complete, and signalling has not said whose certificate to expect."""
-    CONNECTED = "connected"
-    CLOSED = "closed"
 
 
 class DtlsAssociation:
@@ -295,17 +285,20 @@ class DtlsAssociation:
     def _enter(self, stage: Stage) -> None:
         if stage.established is not None:
             self._established = stage.established
-            self._phase = Phase.UNVERIFIED
+            self._move(Trigger.FINISHED)
             # No further keys are to come.
             self._records.keeps_early_records = False
             self._verify()
+
+    def _move(self, trigger: Trigger) -> None:
+        self._phase = PHASES[self._phase].get(trigger, self._phase)
 
     def _verify(self) -> None:
         """Believe the peer, once the handshake is complete and its certificate has matched."""
         matched, established = self._peer.matched, self._established
         if self._phase is not Phase.UNVERIFIED or matched is None or established is None:
             return
-        self._phase = Phase.CONNECTED
+        self._move(Trigger.MATCHED)
         security = established.security
         self._events.append(
             Connected(
@@ -372,7 +365,7 @@ class DtlsAssociation:
         self._events.append(Closed(reason=reason, detail=detail))
 
     def _shut(self) -> None:
-        self._phase = Phase.CLOSED
+        self._move(Trigger.CLOSED)
         self._established = None
         self._early_data = []
         self._records.forget_keys()

@@ -51,8 +51,18 @@ class HandshakeChannel:
         flight: what we sent last; None when there is nothing to send again.
     """
 
-    __slots__ = ("_drops", "_flight_begins", "_mtu", "_next_message_seq", "flight", "reassembly", "received", "records",
-                 "timer")  # fmt: skip
+    __slots__ = (
+        "_drops",
+        "_flight_begins",
+        "_mtu",
+        "_next_message_seq",
+        "_received_at",
+        "flight",
+        "reassembly",
+        "received",
+        "records",
+        "timer",
+    )
 
     def __init__(self, records: RecordLayer, options: DtlsOptions, drops: Drops) -> None:
         self.records = records
@@ -63,6 +73,7 @@ class HandshakeChannel:
         self._drops = drops
         self._mtu = options.mtu
         self._next_message_seq = 0
+        self._received_at = 0.0
         self._flight_begins = 0  # message_seq of the first message of the peer's present flight
 
     # Inbound ---------------------------------------------------------------------------------------------------------
@@ -84,8 +95,11 @@ class HandshakeChannel:
                 reception |= Reception.CURRENT
             else:
                 reception |= Reception.PREVIOUS
+        self._received_at = now
         if Reception.CURRENT in reception:
-            self._peer_answers(now)
+            # In the clear a mere fragment proves nothing: one forged datagram must not stop our retransmissions.
+            if record.epoch:
+                self._peer_answers()
             # RFC 9147 §7: records with fragments that were not kept MUST NOT be acknowledged.
             if not refused:
                 self.received.add(record.number)
@@ -93,13 +107,16 @@ class HandshakeChannel:
 
     def next_message(self) -> HandshakeMessage | None:
         """Hand out the peer's next message when it is complete."""
-        return self.reassembly.next_message()
+        message = self.reassembly.next_message()
+        if message is not None:
+            self._peer_answers()
+        return message
 
-    def _peer_answers(self, now: float) -> None:
+    def _peer_answers(self) -> None:
         # RFC 9147 §7: receiving a message of a flight implicitly acknowledges the flight before it.
         if self.flight is not None and not self.flight.is_acknowledged:
             self.flight.acknowledge_all()
-            self.timer.answered(now)
+            self.timer.answered(self._received_at)
 
     # Outbound --------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from dtls.options import DtlsOptions
 from dtls.signatures import SIGNATURE_SCHEMES
 from dtls.versions import Version
 from wire.core import Entropy
+from wire.errors import LocalProtocolError
 
 __all__ = ["ClientOffer", "build_client_hello"]
 
@@ -43,9 +44,14 @@ def build_client_hello(options: DtlsOptions, entropy: Entropy) -> tuple[ClientHe
 
     Returns:
         The ClientHello, and our half of each key exchange that has a share in it.
+
+    Raises:
+        LocalProtocolError: the options leave no group.
     """
     speaks_13, speaks_12 = Version.DTLS_1_3 in options.versions, Version.DTLS_1_2 in options.versions
     groups = tuple(group for group in options.groups if group in options.share_groups)
+    if not groups:
+        raise LocalProtocolError("a client needs a group in both `groups` and `share_groups`")
     key_exchanges = {group: generate(group, entropy) for group in groups} if speaks_13 else {}
     extensions: list[ExtensionBody] = [
         SupportedVersions(versions=tuple(options.versions)),

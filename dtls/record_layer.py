@@ -32,8 +32,16 @@ class RecordLayer:
         keeps_early_records: whether records of unknown epochs are kept; off once no further keys are to come.
     """
 
-    __slots__ = ("_drops", "_early", "_inbound", "_inbound_by_bits", "_outbound", "_outbox", "has_authenticated",
-                 "keeps_early_records")  # fmt: skip
+    __slots__ = (
+        "_drops",
+        "_early",
+        "_inbound",
+        "_inbound_by_bits",
+        "_outbound",
+        "_outbox",
+        "has_authenticated",
+        "keeps_early_records",
+    )
 
     def __init__(self, drops: Drops) -> None:
         self._drops = drops

@@ -147,6 +147,7 @@ class Server13(Handshake13):
         self._channel.forget_flight()
         # RFC 9147 §7.1: the client's final flight MUST be acknowledged.
         self._send_ack()
+        self._channel.records.remove_outbound(EPOCH_HANDSHAKE)
         return Established13(
             channel=self._channel,
             drops=self._context.drops,

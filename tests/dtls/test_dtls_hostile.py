@@ -254,6 +254,15 @@ def test_one_forged_fragment_does_not_lock_the_client_out(make_network):
     assert network.server.drops[DropReason.INCONSISTENT_FRAGMENT] == 1
 
 
+def test_one_forged_fragment_does_not_silence_the_client(make_network):
+    """A fragment in the clear is no answer; the ClientHello is still repeated."""
+    network = make_network(options=OPTIONS)
+    network.filter = lambda _sender, _data, now: now > 1000.1
+    network.run(0.05)
+    network.client.receive_datagram(plaintext(fragment(HandshakeType.SERVER_HELLO, 90, 0, 0, b"forged")), network.now)
+    network.connect()
+
+
 def test_malformed_fragments(identities):
     association = server(identities)
     for content in (
