@@ -145,7 +145,7 @@ class DtlsAssociation:
             self._verify()
 
     def set_round_trip_time(self, seconds: float) -> None:
-        """A round trip was measured elsewhere; the next flight's timer follows it."""
+        """A round trip was measured elsewhere; the retransmission timer follows it, the present one too."""
         self._channel.timer.set_round_trip_time(seconds)
 
     def send(self, data: bytes) -> None:

@@ -29,7 +29,16 @@ from dtls.versions import Role
 from wire.buffer import Reader, Writer
 from wire.errors import AuthenticationError, MalformedError
 
-__all__ = ["EPOCH_APPLICATION", "EPOCH_HANDSHAKE", "Handshake13", "HandshakeKeys", "parse_ack", "serialize_ack"]
+__all__ = [
+    "EPOCH_APPLICATION",
+    "EPOCH_HANDSHAKE",
+    "ApplicationSecrets",
+    "Handshake13",
+    "HandshakeKeys",
+    "parse_ack",
+    "serialize_ack",
+    "signed_content",
+]
 
 EPOCH_HANDSHAKE = 2
 """RFC 9147 §6.1: keys from the handshake traffic secrets."""

@@ -34,10 +34,13 @@ class RetransmissionTimer:
         self.expirations = 0
 
     def set_round_trip_time(self, seconds: float) -> None:
-        """Take a measured round trip; counts from the next flight on."""
-        if not self.expirations:
-            options = self._options
-            self.timeout = min(max(_ROUND_TRIPS * seconds, options.minimum), options.maximum_measured)
+        """Take a measured round trip; a flight that was sent once so far is waited for accordingly."""
+        if self.expirations:
+            return
+        options = self._options
+        self.timeout = min(max(_ROUND_TRIPS * seconds, options.minimum), options.maximum_measured)
+        if self.deadline is not None:
+            self.deadline = self._started + self.timeout
 
     def start(self, now: float) -> None:
         """A flight was sent for the first time.

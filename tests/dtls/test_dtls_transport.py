@@ -256,3 +256,15 @@ def test_a_repeating_peer_hastens_the_timer_once():
     assert timer.deadline == pytest.approx(0.6)
     timer.hasten(5.0)
     assert timer.deadline == pytest.approx(0.6)
+
+
+def test_a_round_trip_measured_meanwhile_moves_the_present_deadline():
+    timer = RetransmissionTimer(TimerOptions(initial=0.4))
+    timer.start(10.0)
+    timer.set_round_trip_time(0.03)
+    assert timer.deadline == pytest.approx(10.06)
+    timer.set_round_trip_time(1.0)
+    assert timer.deadline == pytest.approx(12.0)
+    timer.back_off(12.0)
+    timer.set_round_trip_time(0.03)
+    assert timer.deadline == pytest.approx(16.0), "a repetition that was needed counts for more"
