@@ -1,0 +1,64 @@
+"""`python -m bench`: make the measurements and print the table."""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from os import getloadavg
+from pathlib import Path
+
+import click
+import trio
+
+from bench import capacity, echo_cpu, first_audio, memory, setup_cpu
+from bench.processes import ServerFailed
+from bench.settings import Settings
+from bench.table import Row, render, save
+from edge.caller.signalling import CallFailed
+
+_RESULTS = Path(__file__).parent / "results"
+
+_MEASUREMENTS: dict[str, Callable[[Settings], Awaitable[list[Row]]]] = {
+    "setup": setup_cpu.measure,
+    "echo": echo_cpu.measure,
+    "memory": memory.measure,
+    "first-audio": first_audio.measure,
+    "capacity": capacity.measure,
+}
+
+
+@click.command()
+@click.option("--only", "names", multiple=True, type=click.Choice(list(_MEASUREMENTS)), help="Leave the others out.")
+@click.option("--quick", is_flag=True, help="Few and short rounds: to see that it works, not to be quoted.")
+def main(names: tuple[str, ...], quick: bool) -> None:
+    """Compare the edge with aiortc, with a bare loop, and with what it must reach."""
+    _allow_many_sockets()
+    rows: list[Row] = []
+    problems: dict[str, str] = {}
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="trio-voice-bench-") as folder:
+        settings = Settings(folder=Path(folder), is_quick=quick)
+        for name in names or _MEASUREMENTS:
+            settings.say(f"{name}: starting the servers (load of the machine before: {getloadavg()[0]:.1f})")
+            try:
+                rows += trio.run(_MEASUREMENTS[name], settings)
+            except* (CallFailed, ServerFailed) as group:
+                problems[name] = str(group.exceptions[0])
+                settings.say(f"{name}: not measured: {problems[name]}")
+    path = save(rows, _RESULTS, seconds=round(time.monotonic() - started), quick=quick, problems=problems)
+    print(f"\n{render(rows)}\n")
+    for name, problem in problems.items():
+        print(f"NOT MEASURED {name}: {problem}")
+    print(f"Written to {path}")
+    sys.exit(1 if problems or any(row.verdict == "MISSED" for row in rows) else 0)
+
+
+def _allow_many_sockets() -> None:
+    """A call is a socket here; take as many as the system lets us."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,309 @@
+"""The load: calls placed from this process by our own caller, and what happened to them in a stretch of time.
+
+All servers get the same: the same clip, the same packets at the same pace. `Load` places calls, `Streams` sends the
+same audio without a call around it to the bare loop, and `Audio.watch` tells what came back and what it cost whom.
+"""
+
+import gc
+import os
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib import resources
+
+import attrs
+import trio
+
+from bench.bare_loop import CLIENT_KEY, SERVER_KEY
+from bench.processes import MachineClock
+from bench.servers import Server
+from dtls.certificate import Certificate
+from edge.caller.audio import InboundAudio, OutboundAudio
+from edge.caller.description import OPUS_PAYLOAD_TYPE
+from edge.caller.exchange import Exchange, Line
+from edge.caller.media import Media
+from edge.caller.opus_file import SAMPLE_RATE, Clip, read_clip
+from edge.caller.placing import Call, Caller
+from edge.caller.progress import CallerOptions, Secured
+from edge.caller.session import CallerSession
+from edge.caller.signalling import SignalClient
+from srtp.profile import ProtectionProfile
+from srtp.session import SrtpSession
+from transceiver.ticker import Lateness
+from wire.core import Path
+
+__all__ = ["SPEECH", "WORD", "Load", "Streams", "Stretch", "connected", "exchanging", "watch"]
+
+SPEECH = read_clip(resources.files("edge.caller").joinpath("voice.opus").read_bytes())
+"""Fifty packets a second, for as long as the call lasts."""
+
+WORD = Clip(packets=SPEECH.packets[:1], samples=(3600 * SAMPLE_RATE,))
+"""One packet, said to last an hour: a call that is connected, and then silent."""
+
+_PLACED_AT_ONCE = 4
+_SETTLE = 0.7
+_LOOKS = 5
+_MORE_LOOKS = 50
+_LOOK_INTERVAL = 0.03
+_UNSURE = 1
+"""By how many packets of a stream two counts of what is under way may differ without a loss."""
+
+_NEVER = float("inf")
+_BUSY = 0.85
+"""Share of a core from which on a process counts as at its limit."""
+
+
+@attrs.frozen(kw_only=True)
+class Stretch:
+    """What happened in a stretch of time without set-ups.
+
+    Attributes:
+        streams: calls, or streams without a call.
+        seconds: how long it was.
+        sent: packets sent.
+        lost: packets that did not come back.
+        lateness: by how many seconds our own ticks were late, at p99.9.
+        cpu: seconds of CPU of each of the server's processes.
+        own_cpu: seconds of CPU of this process.
+        cores_used: processors that were busy, everything on the machine together.
+    """
+
+    streams: int
+    seconds: float
+    sent: int
+    lost: int
+    lateness: float
+    cpu: Mapping[str, float]
+    own_cpu: float
+    cores_used: float
+
+    def cpu_per_stream(self, *names: str) -> float:
+        """Return the share of a core that one stream takes of the named processes, or of all."""
+        return sum(self.cpu[name] for name in names or self.cpu) / self.seconds / self.streams
+
+    @property
+    def loads(self) -> str:
+        """Say how busy everybody was, and who was at the limit."""
+        shares = {name: seconds / self.seconds for name, seconds in {**self.cpu, "caller": self.own_cpu}.items()}
+        others = max(self.cores_used - sum(shares.values()), 0.0)
+        busy = [name for name, share in shares.items() if share >= _BUSY]
+        processors = os.cpu_count() or 1
+        if not busy and self.cores_used >= processors * 0.95:
+            busy = ["the machine"]
+        text = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        return f"{text}, other programs {others:.0%} of a core; saturated: {', '.join(busy) or 'nobody'}"
+
+
+class Load:
+    """Calls to one server.
+
+    Args:
+        caller: places them.
+        exchange: drives them.
+
+    Attributes:
+        calls: those that are up.
+    """
+
+    def __init__(self, caller: Caller, exchange: Exchange) -> None:
+        self._caller = caller
+        self.exchange = exchange
+        self.calls: list[Call] = []
+
+    async def call_once(self, options: CallerOptions) -> Secured:
+        """Place one call, wait for its first audio, and hang up; return what was negotiated.
+
+        Raises:
+            CallFailed: it did not come about.
+        """
+        call = await self._caller.place(options)
+        try:
+            secured = await self._caller.connect(call)
+            await self._caller.hear(call)
+            return secured
+        finally:
+            await self._caller.hang_up(call)
+
+    async def grow(self, count: int, options: CallerOptions) -> None:
+        """Add calls until there are `count`, and wait until each has heard its first audio.
+
+        Raises:
+            CallFailed: one did not come about.
+        """
+        limiter = trio.CapacityLimiter(_PLACED_AT_ONCE)
+
+        async def add() -> None:
+            async with limiter:
+                call = await self._caller.place(options)
+                self.calls.append(call)
+                await self._caller.connect(call)
+                await self._caller.hear(call)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(count - len(self.calls)):
+                nursery.start_soon(add)
+
+    async def hang_up(self) -> None:
+        """End all calls."""
+        calls, self.calls = self.calls, []
+        limiter = trio.CapacityLimiter(_PLACED_AT_ONCE)
+
+        async def end(call: Call) -> None:
+            async with limiter:
+                await self._caller.hang_up(call)
+
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                for call in calls:
+                    nursery.start_soon(end, call)
+
+    def media(self) -> list[Media]:
+        """Return the audio of all calls."""
+        return [call.session.media for call in self.calls if call.session.media is not None]
+
+
+class Streams:
+    """The audio of calls, without calls: to the bare loop.
+
+    Args:
+        exchange: drives them.
+        port: of the bare loop.
+        extension_ids: header extensions that a call would use, so that packets are as long.
+    """
+
+    def __init__(self, exchange: Exchange, port: int, extension_ids: dict[str, int]) -> None:
+        self.exchange = exchange
+        self._path = Path(("127.0.0.1", port))
+        self._extension_ids = extension_ids
+        self._certificate = Certificate.generate(unix_time=time.time())
+        self._lines: list[Line] = []
+
+    def grow(self, count: int) -> None:
+        """Add streams until there are `count`."""
+        while len(self._lines) < count:
+            now = trio.current_time()
+            session = CallerSession(
+                certificate=self._certificate,
+                options=CallerOptions(clip=SPEECH),
+                unix_time=time.time(),
+                entropy=os.urandom,
+                now=now,
+            )
+            session.media = Media(
+                SrtpSession(ProtectionProfile.AEAD_AES_128_GCM, CLIENT_KEY, SERVER_KEY),
+                OutboundAudio(
+                    SPEECH,
+                    ssrc=len(self._lines) + 1,
+                    payload_type=OPUS_PAYLOAD_TYPE,
+                    extension_ids=self._extension_ids,
+                    entropy=os.urandom,
+                ),
+                InboundAudio(OPUS_PAYLOAD_TYPE, None),
+                cname="bench",
+                clock_offset=0.0,
+                now=now,
+            )
+            session.media.reports.next_at = _NEVER
+            session.path = self._path
+            line = Line(session)
+            self.exchange.add(line, [self._path.address[0]])
+            self._lines.append(line)
+
+    def remove(self) -> None:
+        """End all streams."""
+        for line in self._lines:
+            self.exchange.remove(line)
+        self._lines.clear()
+
+    def media(self) -> list[Media]:
+        """Return the audio of all streams."""
+        return [line.session.media for line in self._lines if line.session.media is not None]
+
+
+@asynccontextmanager
+async def exchanging() -> AsyncIterator[Exchange]:
+    """Drive whatever is added to the exchange, until the block ends."""
+    async with trio.open_nursery() as nursery:
+        exchange = Exchange()
+        nursery.start_soon(exchange.run)
+        yield exchange
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def connected(server: Server, exchange: Exchange) -> AsyncIterator[Load]:
+    """Be ready to call a server; at the end of the block all calls are ended."""
+    client = SignalClient(server.url)
+    load = Load(Caller(client, exchange), exchange)
+    try:
+        yield load
+    finally:
+        await load.hang_up()
+        with trio.CancelScope(shield=True):
+            await client.aclose()
+
+
+async def watch(source: Load | Streams, server: Server, seconds: float) -> Stretch:
+    """Let all streams run for a while, and tell what came back and who paid for it."""
+    # A collection of everything there is takes longer than a tick may be late.
+    gc.collect()
+    gc.freeze()
+    await trio.sleep(_SETTLE)
+    media = source.media()
+    missing_before, sent_before = await _missing(media), _sent(media)
+    lateness = source.exchange.lateness = Lateness()
+    machine, started = MachineClock(), trio.current_time()
+    cpu_before, own_before = server.cpu(), time.process_time()
+    await trio.sleep(seconds)
+    cpu, own = server.cpu(), time.process_time()
+    elapsed = trio.current_time() - started
+    cores_used, late = machine.cores_used(), lateness.quantile(0.999)
+    sent = _sent(media) - sent_before
+    missing = await _missing(media, missing_before)
+    return Stretch(
+        streams=len(media),
+        seconds=elapsed,
+        sent=sent,
+        lost=sum(max(now - before - _UNSURE, 0) for before, now in zip(missing_before, missing, strict=True)),
+        lateness=late,
+        cpu={name: used - cpu_before[name] for name, used in cpu.items()},
+        own_cpu=own - own_before,
+        cores_used=cores_used,
+    )
+
+
+def _sent(media: Sequence[Media]) -> int:
+    return sum(one.outbound.source.packet_count for one in media)
+
+
+async def _missing(media: Sequence[Media], before: Sequence[int] = ()) -> list[int]:
+    """Count what each stream has sent and not got back: the least of a few looks, since some is just under way.
+
+    Given what was missing before, it looks longer while more is missing: what comes late is not lost.
+    """
+    least = [sys.maxsize] * len(media)
+    for look in range(_MORE_LOOKS if before else _LOOKS):
+        least = [min(known, _under_way(one)) for known, one in zip(least, media, strict=True)]
+        if before and look >= _LOOKS and all(now <= then + _UNSURE for then, now in zip(before, least, strict=True)):
+            break
+        await trio.sleep(_LOOK_INTERVAL)
+    return least
+
+
+def _under_way(media: Media) -> int:
+    heard = media.inbound.statistics
+    return media.outbound.source.packet_count - (heard.received_count if heard is not None else 0)
+
+
+async def idle_cpu(server: Server, seconds: float) -> float:
+    """Return the share of a core that a server takes while nobody calls."""
+    before, started = sum(server.cpu().values()), trio.current_time()
+    await trio.sleep(seconds)
+    return (sum(server.cpu().values()) - before) / (trio.current_time() - started)
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)

@@ -1,0 +1,115 @@
+"""Processes under measurement: started, asked for their CPU time and memory, and stopped.
+
+Wall time says little on a machine whose cores are shared by the load, the servers and whatever else runs. What is
+compared is CPU time, user and system together, which the kernel accounts to a process in nanoseconds.
+"""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["MachineClock", "ServerFailed", "cpu_of", "free_port", "memory_of", "spawned"]
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+_LOOK_INTERVAL = 0.05
+_LOG_TAIL = 2000
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+Processes = Mapping[str, subprocess.Popen[bytes]]
+
+
+class ServerFailed(Exception):  # noqa: N818 - named for what happened
+    """A process did not become ready; the text holds the end of the logs."""
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds that a process has used so far, all its threads together."""
+    # What clock_getcpuclockid(3) returns: the number negated, and 2 for "time scheduled".
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def memory_of(pid: int) -> int:
+    """Return how many bytes of a process are in memory (its resident set)."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_SIZE
+
+
+class MachineClock:
+    """How busy all processors are together: tells whether other programs disturbed a measurement."""
+
+    def __init__(self) -> None:
+        self._busy, self._at = _machine_busy(), time.monotonic()
+
+    def cores_used(self) -> float:
+        """Return how many processors were busy, on average since this was made."""
+        return (_machine_busy() - self._busy) / (time.monotonic() - self._at)
+
+
+def _machine_busy() -> float:
+    # proc_stat(5): user nice system idle iowait irq softirq steal; what the hypervisor took is lost to us as well.
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / _TICKS_PER_SECOND
+
+
+@contextmanager
+def spawned(commands: Mapping[str, Sequence[str]], logs: Path, is_ready: Callable[[], bool]) -> Iterator[Processes]:
+    """Run commands until the block ends.
+
+    Args:
+        commands: by a name, which the log file takes.
+        logs: folder for what they print.
+        is_ready: asked until it is true; may raise OSError for not yet.
+
+    Raises:
+        ServerFailed: one ended, or they did not become ready in time.
+    """
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name, command in commands.items():
+            with (logs / f"{name}.log").open("wb") as log:
+                environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+                processes[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        _wait_until_ready(processes, logs, is_ready)
+        yield processes
+    finally:
+        _stop(processes)
+
+
+def _wait_until_ready(processes: Processes, logs: Path, is_ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not _look(is_ready):
+        ended = [name for name, process in processes.items() if process.poll() is not None]
+        if ended or time.monotonic() > deadline:
+            said = "\n".join((logs / f"{name}.log").read_text(errors="replace")[-_LOG_TAIL:] for name in processes)
+            raise ServerFailed(f"{', '.join(ended or processes)} did not become ready:\n{said}")
+        time.sleep(_LOOK_INTERVAL)
+
+
+def _look(is_ready: Callable[[], bool]) -> bool:
+    try:
+        return is_ready()
+    except OSError:
+        return False
+
+
+def _stop(processes: Processes) -> None:
+    for process in processes.values():
+        process.terminate()
+    for process in processes.values():
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Return a port of the loopback address that nobody uses just now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

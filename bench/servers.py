@@ -1,0 +1,140 @@
+"""What answers the calls of a measurement: our three tiers, or a peer to compare them with."""
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from socket import SOCK_DGRAM
+
+import attrs
+
+from bench.processes import cpu_of, free_port, memory_of, spawned
+
+__all__ = ["RELAY", "SIGNAL", "TRANSCEIVER", "Server", "aiortc_echo", "bare_loop", "fetch", "our_edge"]
+
+SIGNAL, RELAY, TRANSCEIVER = "signal", "relay", "transceiver"
+
+_HTTP_SECONDS = 5.0
+_PROGRAM = Path(sys.executable).with_name("trio-voice")
+
+_CONFIGURATION = {
+    SIGNAL: """
+[signal]
+listen = "127.0.0.1:{http}"
+transceivers = ["http://127.0.0.1:{control}"]
+ingresses = ["1=127.0.0.1:{advertised}"]
+""",
+    RELAY: """
+[relay]
+hop = "127.0.0.1:{relay_hop}"
+http = "127.0.0.1:{relay_http}"
+transceivers = ["127.0.0.1:{transceiver_hop}"]
+[[relay.ingresses]]
+id = 1
+advertise = "127.0.0.1:{advertised}"
+bind = "127.0.0.1:{media}"
+""",
+    TRANSCEIVER: """
+[transceiver]
+hop = "127.0.0.1:{transceiver_hop}"
+control = "127.0.0.1:{control}"
+""",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Server:
+    """One side of a comparison: a process or several.
+
+    Attributes:
+        name: for people.
+        url: base URL of its HTTP server; empty without one.
+        media_port: UDP port that takes the clients' datagrams; 0 when each call has its own.
+        metrics_url: where its media process tells its metrics; empty when it has none.
+        processes: by their part in it, such as "relay".
+    """
+
+    name: str
+    url: str = ""
+    media_port: int = 0
+    metrics_url: str = ""
+    processes: Mapping[str, subprocess.Popen[bytes]]
+
+    def cpu(self) -> dict[str, float]:
+        """Return the CPU seconds of each process so far."""
+        return {name: cpu_of(process.pid) for name, process in self.processes.items()}
+
+    def memory(self) -> dict[str, int]:
+        """Return how many bytes of each process are in memory."""
+        return {name: memory_of(process.pid) for name, process in self.processes.items()}
+
+
+@contextmanager
+def our_edge(folder: Path, *, advertised_port: int | None = None) -> Iterator[Server]:
+    """Run signal, relay and transceiver as three processes.
+
+    Args:
+        folder: empty, for keys, configuration and logs.
+        advertised_port: UDP port of the loopback address that answers name; None for the relay's own.
+    """
+    folder.mkdir(parents=True)
+    subprocess.run([_PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
+    ports = {name: free_port() for name in ("http", "relay_http", "control")}
+    ports |= {name: free_port(SOCK_DGRAM) for name in ("media", "relay_hop", "transceiver_hop")}
+    ports["advertised"] = advertised_port or ports["media"]
+    commands = {}
+    for role, text in _CONFIGURATION.items():
+        path = folder / f"{role}.toml"
+        path.write_text(f'keys = "{folder}/keys/{role}.keys"\n{text.format(**ports)}')
+        commands[role] = [str(_PROGRAM), "serve", "--role", role, "--config", str(path)]
+    url, *others = (f"http://127.0.0.1:{ports[name]}" for name in ("http", "relay_http", "control"))
+
+    def is_ready() -> bool:
+        return all(fetch(f"{base}/readyz") for base in (url, *others))
+
+    with spawned(commands, folder, is_ready) as processes:
+        yield Server(
+            name="trio-voice",
+            url=url,
+            media_port=ports["media"],
+            metrics_url=f"{others[-1]}/metrics",
+            processes=processes,
+        )
+
+
+@contextmanager
+def aiortc_echo(folder: Path) -> Iterator[Server]:
+    """Run the echo on aiortc, one process."""
+    folder.mkdir(parents=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "bench.aiortc_echo", str(port)]
+    with spawned({"aiortc": command}, folder, lambda: bool(fetch(f"{url}/healthz"))) as processes:
+        yield Server(name="aiortc", url=url, processes=processes)
+
+
+@contextmanager
+def bare_loop(folder: Path) -> Iterator[Server]:
+    """Run the bare loop, one process."""
+    folder.mkdir(parents=True)
+    port = free_port(SOCK_DGRAM)
+    command = [sys.executable, "-m", "bench.bare_loop", str(port)]
+    log = folder / "bare.log"
+    with spawned({"bare": command}, folder, lambda: "ready" in log.read_text()) as processes:
+        yield Server(name="bare loop", media_port=port, processes=processes)
+
+
+def fetch(url: str) -> str:
+    """Return what a URL answers with status 200; empty for any other status.
+
+    Raises:
+        OSError: nobody answers.
+    """
+    try:
+        with urllib.request.urlopen(url, timeout=_HTTP_SECONDS) as response:  # noqa: S310 - a URL of our own making
+            return str(response.read().decode())
+    except urllib.error.HTTPError:
+        return ""

@@ -1,0 +1,88 @@
+"""The result: rows of ratios, what they must reach, and whether they do."""
+
+import json
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from os import cpu_count
+from pathlib import Path
+
+import attrs
+
+__all__ = ["Row", "render", "save"]
+
+_HEADINGS = ("what", "ours", "peer or limit", "ratio", "must", "want", "verdict")
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: what was measured.
+        ours: our side, with its unit.
+        peer: the other side, with its unit; empty without one.
+        ratio: ours over the peer's; None when the row only informs.
+        must: what the ratio may be at most; None when nothing was promised.
+        want: what we would like it to be.
+        notes: under which conditions, above all who was at the limit.
+        details: numbers of the rounds, for the JSON file.
+    """
+
+    what: str
+    ours: str
+    peer: str = ""
+    ratio: float | None = None
+    must: float | None = None
+    want: float | None = None
+    notes: tuple[str, ...] = ()
+    details: Mapping[str, object] = attrs.field(factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """Say in a word or two whether the ratio is what it must be."""
+        if self.ratio is None or self.must is None:
+            return "-"
+        if self.ratio > self.must:
+            return "MISSED"
+        return "as wanted" if self.want is not None and self.ratio <= self.want else "met"
+
+    def cells(self) -> tuple[str, ...]:
+        """Return what stands in each column."""
+        ratio, must, want = (_ratio_text(value) for value in (self.ratio, self.must, self.want))
+        return self.what, self.ours, self.peer or "-", ratio, must, want, self.verdict
+
+
+def _ratio_text(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"1/{1 / value:.1f}" if 0 < value < 0.5 else f"{value:.2f}"
+
+
+def render(rows: Iterable[Row]) -> str:
+    """Write the table, and below it the notes of each row."""
+    rows = tuple(rows)
+    lines = [_HEADINGS, *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [_line(line, widths) for line in lines]
+    text.insert(1, "  ".join("-" * width for width in widths))
+    for row in rows:
+        text += [f"\n{row.what}:", *(f"  {note}" for note in row.notes)] if row.notes else []
+    return "\n".join(text)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def save(rows: Iterable[Row], folder: Path, **circumstances: object) -> Path:
+    """Write everything to a new JSON file and return its path."""
+    folder.mkdir(exist_ok=True)
+    path = folder / time.strftime("%Y%m%d-%H%M%S.json")
+    document = {
+        "machine": {"processors": cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
+        **circumstances,
+        "rows": [{**attrs.asdict(row), "verdict": row.verdict} for row in rows],
+    }
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    return path
