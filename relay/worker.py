@@ -1,8 +1,8 @@
 """The relay's loop: sockets around the sans-IO `Forwarder`, on Trio.
 
-One task for each socket waits until it is readable, drains a bounded batch, feeds the forwarder inline and sends what
-came of it, all without a switch of tasks. A full send buffer drops and counts; nothing here waits to send. Another
-task keeps time for claims and links.
+One task for each socket takes what has arrived in bounded batches, feeds the forwarder inline and sends what came of
+it, all without a switch of tasks. A full send buffer drops and counts; nothing here waits to send. Another task keeps
+time for claims and links.
 """
 
 import os
@@ -18,7 +18,7 @@ import trio
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.keys import HopKeys
 from relay.tags import FlowTags
-from relay.udp import address_of, canonical, drain, open_udp, send_batch
+from relay.udp import Batch, address_of, canonical, open_udp, receive_batches, send_batch
 from stun.credentials import CredentialKeys
 from wire.core import Address, Drops
 
@@ -154,22 +154,25 @@ class RelayWorker:
         return self.forwarder.drops + self.forwarder.links.drops + self.send_drops
 
     async def _serve_ingress(self, number: int) -> None:
-        sock, receive = self._ingresses[number], self.forwarder.receive_from_client
-        while True:
-            await trio.lowlevel.wait_readable(sock)
-            now, unix_time = trio.current_time(), time.time()
-            for data, source in drain(sock):
+        receive = self.forwarder.receive_from_client
+
+        def handle(batch: Batch, now: float) -> None:
+            unix_time = time.time()
+            for data, source in batch:
                 receive(data, source, number, now, unix_time)
             self._flush()
 
+        await receive_batches(self._ingresses[number], handle)
+
     async def _serve_hop(self) -> None:
-        sock, receive = self._hop, self.forwarder.receive_from_hop
-        while True:
-            await trio.lowlevel.wait_readable(sock)
-            now = trio.current_time()
-            for data, source in drain(sock):
+        receive = self.forwarder.receive_from_hop
+
+        def handle(batch: Batch, now: float) -> None:
+            for data, source in batch:
                 receive(data, source, now)
             self._flush()
+
+        await receive_batches(self._hop, handle)
 
     async def _keep_time(self) -> None:
         while True:

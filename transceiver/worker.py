@@ -23,7 +23,7 @@ from dtls.options import DtlsOptions, Role
 from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, UP, parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
-from relay.udp import address_of, drain, open_udp, send_batch
+from relay.udp import address_of, open_udp, receive_batches, send_batch
 from stun.credentials import CredentialKeys, Route
 from stun.events import PathExpired, PathValidated
 from transceiver.call_ids import CallIdKeys
@@ -141,19 +141,16 @@ class Worker:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(run_ticker, self._tick, self.lateness)
-                    nursery.start_soon(self._receive_loop, sock)
+                    nursery.start_soon(receive_batches, sock, self._receive_batch)
                     task_status.started(self.address)
             finally:
                 self._end_all("shutdown", trio.current_time())
                 self._socket = None
 
-    async def _receive_loop(self, sock: socket) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(sock)
-            now = trio.current_time()
-            for data, source in drain(sock):
-                self._receive(data, source, now)
-            self._flush(now)
+    def _receive_batch(self, batch: list[tuple[bytes, Address]], now: float) -> None:
+        for data, source in batch:
+            self._receive(data, source, now)
+        self._flush(now)
 
     def _receive(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram from the hop: the hot path."""
