@@ -29,4 +29,10 @@ DTLS 1.3:
 * `protection13`          AEAD and record-number encryption
 * `states13`              the order of messages, as tables
 * `handshake13`, `client13`, `server13`, `established13`
+
+DTLS 1.2:
+* `prf`                   from a shared secret to all keys
+* `protection12`          AEAD with the number in the clear
+* `states12`              the order of messages, as tables
+* `handshake12`, `client12`, `server12`, `established12`
 """

@@ -151,6 +151,11 @@ class HandshakeChannel:
         if self.flight is not None:
             self.flight.transmit(self.records, self._mtu)
 
+    def unacknowledge(self) -> None:
+        """Take back that the peer has any of the flight: the next time all of it is sent again (1.2)."""
+        if self.flight is not None:
+            self.flight = Flight(self.flight.contents)
+
     def acknowledge(self, numbers: Sequence[RecordNumber], now: float) -> None:
         """The peer says that it has these records of ours (1.3)."""
         if self.flight is None or not self.flight.acknowledge(numbers):

@@ -1,7 +1,8 @@
 """Cipher suites: everything that depends on the one chosen.
 
 A 1.3 suite names an AEAD and a hash. Adding one is adding an entry, and for an AEAD of another kind its record-number
-mask (RFC 9147 §4.2.3).
+mask (RFC 9147 §4.2.3). A 1.2 suite names the kind of key exchange and of the server's key too; all that we have are
+ECDHE with ECDSA.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dtls.versions import Version
 
-__all__ = ["CIPHER_SUITES", "TLS_AES_128_GCM_SHA256", "Aead", "CipherSuite", "Mask"]
+__all__ = [
+    "CIPHER_SUITES",
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "Aead",
+    "CipherSuite",
+    "Mask",
+]
 
 Mask = Callable[[bytes], bytes]
 """Takes the first 16 bytes of a record's ciphertext; returns at least 2 bytes that hide its number."""
@@ -39,7 +47,7 @@ class CipherSuite:
         version: the only version that it belongs to.
         hash_name: hashlib's name of the hash.
         key_size: bytes of an AEAD key (and of a record-number key).
-        iv_size: bytes of an IV.
+        iv_size: bytes of an IV; in 1.2 of the part that is not sent.
         tag_size: bytes that a record grows by.
         aead: makes the AEAD of a key.
         mask: makes the record-number mask of a key; None in 1.2.
@@ -80,5 +88,22 @@ TLS_AES_128_GCM_SHA256 = CipherSuite(
     integrity_limit=1 << 36,
 )
 
-CIPHER_SUITES: Mapping[int, CipherSuite] = {suite.number: suite for suite in (TLS_AES_128_GCM_SHA256,)}
+# RFC 8827 §6.5: the one that every WebRTC endpoint has in 1.2 (RFC 5289 §3.2, with RFC 5288's AES-GCM).
+TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 = CipherSuite(
+    number=0xC02B,
+    name="TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    version=Version.DTLS_1_2,
+    hash_name="sha256",
+    key_size=16,
+    iv_size=4,
+    tag_size=16,
+    aead=AESGCM,
+    mask=None,
+    confidentiality_limit=1 << 24,
+    integrity_limit=1 << 36,
+)
+
+_ALL = (TLS_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
+
+CIPHER_SUITES: Mapping[int, CipherSuite] = {suite.number: suite for suite in _ALL}
 """All that we know, preferred first."""

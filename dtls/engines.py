@@ -1,20 +1,25 @@
 """Which engine speaks which version in which role; a new version is a new entry here."""
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from dtls.channel import HandshakeChannel
+from dtls.client12 import Client12
 from dtls.client13 import Client13
+from dtls.established12 import Established12
 from dtls.established13 import Established13
 from dtls.events import SecurityParameters
 from dtls.handshake.client_hello import ClientHello
 from dtls.handshake.message import HandshakeMessage
 from dtls.handshake.server_hello import ServerHello
 from dtls.offer import ClientOffer
+from dtls.server12 import Server12
 from dtls.server13 import Server13
 from dtls.stage import Context, Established, Stage
 from dtls.versions import Version
 from wire.buffer import Reader
 from wire.core import Drops
+from wire.errors import MalformedError
 
 __all__ = ["ClientEngine", "ServerEngine", "client_engine", "restore_established", "server_engine"]
 
@@ -43,13 +48,19 @@ class ClientEngine(Stage, Protocol):
 
 def server_engine(version: Version, context: Context) -> ServerEngine:
     """Make the engine that answers a ClientHello."""
-    engines = {Version.DTLS_1_3: Server13}
+    engines: Mapping[Version, Callable[[Context], ServerEngine]] = {
+        Version.DTLS_1_3: Server13,
+        Version.DTLS_1_2: Server12,
+    }
     return engines[version](context)
 
 
 def client_engine(version: Version, context: Context, offer: ClientOffer) -> ClientEngine:
     """Make the engine that goes on after the server's first message."""
-    engines = {Version.DTLS_1_3: Client13}
+    engines: Mapping[Version, Callable[[Context, ClientOffer], ClientEngine]] = {
+        Version.DTLS_1_3: Client13,
+        Version.DTLS_1_2: Client12,
+    }
     return engines[version](context, offer)
 
 
@@ -67,8 +78,13 @@ def restore_established(
     Raises:
         MalformedError: it is something else.
     """
-    stages = {Version.DTLS_1_3: Established13}
-    stage = stages[security.version]
+    stages: Mapping[Version, type[Established13 | Established12]] = {
+        Version.DTLS_1_3: Established13,
+        Version.DTLS_1_2: Established12,
+    }
+    stage = stages.get(security.version)
+    if stage is None:
+        raise MalformedError("version", reader.offset, f"{security.version.label} is not spoken here")
     return stage.restore(
         reader, channel=channel, drops=drops, security=security, sequence_margin=sequence_margin, now=now
     )

@@ -3,6 +3,7 @@
 Reasons of `Closed`: "close-notify" and "peer-alert" (the peer ended it), "fingerprint-mismatch", "bad-certificate",
 "no-certificate", "bad-signature", "bad-finished" (the peer is not who it should be), "no-common-version",
 "no-common-cipher-suite", "no-common-group", "no-common-signature-scheme", "hello-retry-needed" (nothing in common),
+"no-extended-master-secret", "no-secure-renegotiation" (a peer of 1.2 from before those attacks were known),
 "malformed", "misbehaved", "missing-extension", "unexpected-message" (the peer breaks a rule), "handshake-timeout",
 "limit" and "key-exhausted" (a key has been used, or attacked, as often as it may).
 """

@@ -45,9 +45,6 @@ EPOCH_HANDSHAKE = 2
 EPOCH_APPLICATION = 3
 """RFC 9147 §6.1: keys from the first application traffic secrets."""
 
-_LOOK_AHEAD = 8
-"""Messages held beyond the next; the longest flight has six."""
-
 _ACK_DELAY = 0.25
 """RFC 9147 §7.1: of the retransmission timeout, before an unfinished flight is acknowledged."""
 
@@ -202,8 +199,7 @@ class Handshake13:
 
     def _expect_handshake_epoch(self) -> None:
         # RFC 9147 §6.1: all that follows the hellos is protected; plaintext fragments are not believed any more.
-        self._channel.reassembly.epoch = EPOCH_HANDSHAKE
-        self._channel.reassembly.look_ahead = _LOOK_AHEAD
+        self._channel.reassembly.believe(EPOCH_HANDSHAKE)
 
     # Authentication --------------------------------------------------------------------------------------------------
 

@@ -9,12 +9,13 @@ from dtls.alerts import AbortError, AlertDescription, misbehaved
 from dtls.cipher_suites import CIPHER_SUITES, CipherSuite
 from dtls.extensions.groups import KeyShares, SupportedGroups
 from dtls.extensions.srtp import UseSrtp
-from dtls.extensions.versions import SupportedVersions
+from dtls.extensions.versions import SelectedVersion, SupportedVersions
 from dtls.groups import Group
 from dtls.handshake.client_hello import ClientHello
+from dtls.handshake.server_hello import DOWNGRADE_TO_1_2, ServerHello
 from dtls.versions import Version
 
-__all__ = ["choose_cipher_suite", "choose_group_with_share", "choose_srtp_profile", "choose_version"]
+__all__ = ["check_version", "choose_cipher_suite", "choose_group_with_share", "choose_srtp_profile", "choose_version"]
 
 
 def choose_version(hello: ClientHello, ours: Sequence[Version]) -> Version:
@@ -31,6 +32,32 @@ def choose_version(hello: ClientHello, ours: Sequence[Version]) -> Version:
         if version in offered:
             return version
     raise AbortError(AlertDescription.PROTOCOL_VERSION, "no-common-version", "the client speaks none of our versions")
+
+
+def check_version(hello: ServerHello, ours: Sequence[Version]) -> Version:
+    """Return the version that a server chose.
+
+    Raises:
+        AbortError: it is not ours to speak, or somebody has made the server believe that we speak less than we do.
+    """
+    version = _version_of(hello)
+    if version not in ours:
+        detail = "the server chose a version that we did not offer"
+        raise AbortError(AlertDescription.PROTOCOL_VERSION, "no-common-version", detail)
+    # RFC 8446 §4.1.3: a client that speaks 1.3 MUST refuse a lower version with the mark of a downgrade.
+    if version == Version.DTLS_1_2 and Version.DTLS_1_3 in ours and hello.random.endswith(DOWNGRADE_TO_1_2):
+        raise misbehaved("somebody removed 1.3 from our ClientHello")
+    return Version(version)
+
+
+def _version_of(hello: ServerHello) -> int:
+    selected = hello.extensions.get(SelectedVersion)
+    if selected is None:
+        return max(hello.legacy_version, Version.DTLS_1_2)
+    # RFC 8446 §4.2.1: a version prior to 1.3 in the extension MUST abort with illegal_parameter.
+    if selected.version != Version.DTLS_1_3:
+        raise misbehaved("supported_versions of the ServerHello does not say 1.3")
+    return selected.version
 
 
 def choose_cipher_suite(offered: Sequence[int], version: Version) -> CipherSuite:

@@ -4,21 +4,20 @@ A ClientHello with a post-quantum share comes in two datagrams, and the extensio
 the second: so the version is chosen after reassembly, never from the first fragment.
 """
 
-from dtls.alerts import AbortError, AlertDescription, misbehaved
+from dtls.alerts import AbortError, AlertDescription
 from dtls.drops import DropReason
 from dtls.engines import client_engine, server_engine
-from dtls.extensions.versions import SelectedVersion
 from dtls.handshake.body import parse_body
 from dtls.handshake.client_hello import ClientHello
 from dtls.handshake.message import HandshakeMessage, HandshakeType
-from dtls.handshake.server_hello import DOWNGRADE_TO_1_2, ServerHello
-from dtls.negotiation import choose_version
+from dtls.handshake.server_hello import ServerHello
+from dtls.negotiation import check_version, choose_version
 from dtls.offer import ClientOffer, build_client_hello
 from dtls.records import ContentType, Record
 from dtls.stage import Context, Established, Stage
 from dtls.versions import Version
 
-__all__ = ["ClientOpening", "ServerOpening", "server_hello_version"]
+__all__ = ["ClientOpening", "ServerOpening"]
 
 
 class ServerOpening:
@@ -68,6 +67,9 @@ class ClientOpening:
         message = context.channel.message(hello, 0)
         self._offer = ClientOffer(hello=hello, message=message, key_exchanges=key_exchanges)
         context.channel.send_flight([message], now)
+        if Version.DTLS_1_2 in context.options.versions:
+            # The ServerHello of 1.2 shares its record with the unprotected rest of the flight.
+            context.channel.reassembly.believe(0)
 
     def receive(self, record: Record, now: float) -> Stage:
         """Take a record; return the engine of the version that the server chose."""
@@ -81,14 +83,8 @@ class ClientOpening:
         if message.type != HandshakeType.SERVER_HELLO:
             raise _unexpected(message)
         hello = parse_body(ServerHello, message.body)
-        version = server_hello_version(hello)
-        if version not in versions:
-            detail = "the server chose a version that we did not offer"
-            raise AbortError(AlertDescription.PROTOCOL_VERSION, "no-common-version", detail)
-        # RFC 8446 §4.1.3: a client that speaks 1.3 MUST refuse a lower version with the mark of a downgrade.
-        if version == Version.DTLS_1_2 and Version.DTLS_1_3 in versions and hello.random.endswith(DOWNGRADE_TO_1_2):
-            raise misbehaved("somebody removed 1.3 from our ClientHello")
-        return client_engine(Version(version), self._context, self._offer).begin(message, hello, now)
+        version = check_version(hello, versions)
+        return client_engine(version, self._context, self._offer).begin(message, hello, now)
 
     def next_timeout(self) -> float | None:
         """When the ClientHello is sent again."""
@@ -97,22 +93,6 @@ class ClientOpening:
     def handle_timeout(self, now: float) -> None:
         """Send the ClientHello again if it is time."""
         self._context.channel.handle_timeout(now)
-
-
-def server_hello_version(hello: ServerHello) -> int:
-    """Return the version that a ServerHello chose, as the wire has it.
-
-    Raises:
-        AbortError: it uses the extension of 1.3 to choose something older.
-    """
-    selected = hello.extensions.get(SelectedVersion)
-    if selected is None:
-        return max(hello.legacy_version, Version.DTLS_1_2)
-    # RFC 8446 §4.2.1: a version prior to 1.3 in the extension MUST abort with illegal_parameter.
-    if selected.version != Version.DTLS_1_3:
-        detail = "supported_versions of the ServerHello does not say 1.3"
-        raise misbehaved(detail)
-    return selected.version
 
 
 def _next_plaintext_message(context: Context, record: Record, now: float) -> HandshakeMessage | None:

@@ -46,7 +46,7 @@ class DtlsOptions:
         timers: when to send again.
     """
 
-    versions: tuple[Version, ...] = (Version.DTLS_1_3,)
+    versions: tuple[Version, ...] = (Version.DTLS_1_3, Version.DTLS_1_2)
     groups: tuple[Group, ...] = (Group.X25519MLKEM768, Group.X25519, Group.SECP256R1)
     share_groups: tuple[Group, ...] = (Group.X25519MLKEM768, Group.X25519)
     srtp_profiles: tuple[int, ...] = (7, 8, 1)

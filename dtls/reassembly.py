@@ -15,7 +15,10 @@ from dtls.handshake.message import Fragment, HandshakeMessage
 from wire.core import Drops
 from wire.intervals import IntervalBuffer
 
-__all__ = ["FragmentOutcome", "Reassembler"]
+__all__ = ["LOOK_AHEAD", "FragmentOutcome", "Reassembler"]
+
+LOOK_AHEAD = 8
+"""Messages worth holding beyond the next; the longest flight has six."""
 
 _MAX_GAPS = 64
 """Separate pieces of one message; a sender that fragments to a sane MTU stays far below."""
@@ -48,8 +51,8 @@ class Reassembler:
 
     Attributes:
         next_seq: number of the next message to hand out.
-        epoch: the only epoch whose fragments are believed; whoever handles messages moves it with the keys.
-        look_ahead: how many messages beyond the next are held. None while nothing is authenticated.
+        epoch: the only epoch whose fragments are believed; whoever handles messages moves it with the keys (`believe`).
+        look_ahead: how many messages beyond the next are held; none before there is reason to expect any.
     """
 
     __slots__ = ("_drops", "_max_message_size", "_partials", "epoch", "look_ahead", "next_seq")
@@ -95,6 +98,13 @@ class Reassembler:
         return HandshakeMessage(
             type=partial.type, message_seq=message_seq, epoch=partial.epoch, body=partial.buffer.take()
         )
+
+    def believe(self, epoch: int) -> None:
+        """Believe fragments of this epoch only; forget those of another that came ahead of their turn."""
+        if epoch != self.epoch:
+            self.clear()
+        self.epoch = epoch
+        self.look_ahead = LOOK_AHEAD
 
     def clear(self) -> None:
         """Forget all that is incomplete."""

@@ -92,9 +92,8 @@ def verify(
         raise AuthenticationError("signature scheme")
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
-            # RFC 8446 §4.2.3: the curve is part of the scheme. (1.2 binds only the hash; the peers we accept keep
-            # to the same pairs.)
-            if how.curve is None or not isinstance(key.curve, how.curve):
+            # RFC 8446 §4.2.3: the curve is part of the scheme. In 1.2 only the hash is (RFC 5246 §7.4.1.4.1).
+            if how.curve is None or (is_tls13 and not isinstance(key.curve, how.curve)):
                 raise AuthenticationError("signature scheme")
             key.verify(signature, content, ec.ECDSA(how.hash))
         elif how.curve is not None:

@@ -105,6 +105,13 @@ VALUES = {
     "peer_certificate": sized(0, 90),
     "matched": lambda source: Fingerprint("sha-256", source.randbytes(32)),
     "stage": sized(0, 90),
+    "certificates": lambda source: tuple(source.randbytes(source.randint(1, 60)) for _ in range(source.randrange(3))),
+    "certificate_types": sized(1, 3),
+    "certificate_authorities": lambda source: tuple(
+        source.randbytes(source.randint(1, 30)) for _ in range(source.randrange(3))
+    ),
+    "public": sized(1, 65),
+    "server_version": u16,
 }
 
 
@@ -135,6 +142,8 @@ def parse(codec, data):
 def test_discovery_finds_what_there_is():
     names = {codec.__name__ for codec in CODECS}
     assert {"ClientHello", "ServerHello", "EncryptedExtensions", "CertificateRequest", "CertificateMessage"} <= names
+    assert {"CertificateMessage12", "CertificateRequest12", "ServerKeyExchange", "ClientKeyExchange"} <= names
+    assert {"ServerHelloDone", "HelloVerifyRequest", "EcPointFormats", "RenegotiationInfo"} <= names
     assert {"CertificateVerify", "Finished", "UseSrtp", "KeyShares", "SelectedKeyShare", "Cookie"} <= names
 
 
