@@ -12,7 +12,7 @@ from dtls.groups import Group
 from dtls.handshake.message import Fragment, HandshakeType
 from dtls.options import DtlsOptions, Role, TimerOptions
 from dtls.record_layer import MAX_EARLY_RECORDS
-from dtls.records import ContentType, plaintext_header, split_datagram
+from dtls.records import ContentType, Record, plaintext_header, split_datagram
 from dtls.versions import Version
 from wire.buffer import Writer
 from wire.core import Closed
@@ -209,6 +209,43 @@ def test_early_records_are_few(make_network):
     assert network.client.drops[DropReason.UNKNOWN_EPOCH] == 1
     network.connect()
     assert network.client.drops[DropReason.UNDECRYPTABLE] == MAX_EARLY_RECORDS
+
+
+def test_records_of_an_epoch_that_never_comes_do_not_wait_for_ever(make_network):
+    network = make_network(options=OPTIONS)
+    network.client.receive_datagram(b"\x2d\x00\x01\x00\x20" + bytes(32), network.now)
+    assert not network.client.drops
+    network.connect()
+    assert network.client.drops == {DropReason.UNKNOWN_EPOCH: 1}
+    assert network.client._records._early == []
+
+
+def test_a_plaintext_hello_does_not_hasten_a_server_that_has_heard_from_the_client(make_network):
+    network = make_network(options=DtlsOptions(groups=(Group.X25519,), share_groups=(Group.X25519,), mtu=256))
+    sent = []
+
+    def lose_the_rest(sender, data, _now):
+        sent.append((sender, data))
+        return [sender for sender, _ in sent].count(Role.CLIENT) < 3 or sender is Role.SERVER
+
+    network.filter = lose_the_rest
+    network.run(0.03)
+    deadline = network.server._channel.timer.deadline
+    network.server.receive_datagram(sent[0][1], network.now)
+    assert network.server.drops[DropReason.UNPROTECTED_RECORD] == 1
+    assert network.server._channel.timer.deadline == deadline
+
+
+def test_a_record_of_which_something_was_refused_is_not_acknowledged(make_network):
+    """RFC 9147 §7: else its sender would never send that part again."""
+    network = make_network(options=OPTIONS)
+    network.run(until=lambda: type(network.server._stage).__name__ == "Server13")
+    channel = network.server._channel
+    good, far = fragment(11, 40, 1, 0, b"x" * 10), fragment(11, 40, 99, 0, b"x" * 10)
+    channel.receive(Record(2, 0, 22, good + far), network.now)
+    assert not channel.received
+    channel.receive(Record(2, 1, 22, good), network.now)
+    assert channel.received.ack(3).record_numbers == ((2, 1),)
 
 
 def test_before_the_handshake_nothing_else_is_taken(identities):
