@@ -6,20 +6,32 @@ A test compares the page with the tables, so it cannot go stale.
 import enum
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from dtls.phases import PHASES
+from dtls.states import StateTable
+from dtls.states12 import CLIENT_12, SERVER_12
 from dtls.states13 import CLIENT_13, SERVER_13
 from stun.paths import PATH_TRANSITIONS
-from transceiver.session import TRANSITIONS as SESSION_TRANSITIONS
+from transceiver.states import TRANSITIONS as SESSION_TRANSITIONS
 
 PAGE = Path(__file__).with_name("state-diagrams.md")
 
 Table = Mapping[enum.Enum, Mapping[enum.Enum, enum.Enum]]
 
+
+def _handshake(table: StateTable[Any], where: str) -> tuple[str, str, Table]:
+    return table.name, f"`{where}`; a message without an arrow ends the handshake", table.rows
+
+
 MACHINES: tuple[tuple[str, str, Table], ...] = (
     ("A call", "`transceiver/session.py`", SESSION_TRANSITIONS),
     ("A path to the client", "`stun/paths.py`", PATH_TRANSITIONS),
-    (CLIENT_13.name, "`dtls/states13.py`; a message without an arrow ends the handshake", CLIENT_13.rows),
-    (SERVER_13.name, "`dtls/states13.py`; a message without an arrow ends the handshake", SERVER_13.rows),
+    ("A DTLS association", "`dtls/phases.py`", PHASES),
+    _handshake(CLIENT_13, "dtls/states13.py"),
+    _handshake(SERVER_13, "dtls/states13.py"),
+    _handshake(CLIENT_12, "dtls/states12.py"),
+    _handshake(SERVER_12, "dtls/states12.py"),
 )
 
 HEAD = """# State diagrams
