@@ -21,9 +21,10 @@ from srtp.rtcp.sender_report import SenderReport
 from srtp.rtcp.source_description import SourceDescription
 from srtp.rtp import read_header
 from srtp.sending import RtpSource
-from srtp.session import SrtpSession
+from srtp.session import MAX_PACKET, SrtpSession
 from transceiver.backends.contract import PacketBackend
 from transceiver.backends.echo import Echo
+from transceiver.backends.silence import Silence
 from transceiver.options import SessionOptions
 from transceiver.sdp import Negotiated
 from transceiver.sdp.attributes import TRANSPORT_WIDE_CC
@@ -41,6 +42,9 @@ class DropReason(enum.StrEnum):
     MALFORMED_RTCP = "rtcp-malformed"
     PAYLOAD_TYPE = "payload-type-not-negotiated"
     INDEX_USED = "index-used"
+    """Its echo would fall on a number that was used: a late packet of an earlier source of the client's."""
+    TOO_LONG = "too-long"
+    """Its echo would not fit a datagram once it is protected."""
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +56,7 @@ class MediaDescription:
         cname: our canonical name in SDES and SDP (RFC 7022 §4.2: random per call).
         msid: stream and track id of the answer's `a=msid`.
         clock_rates: RTP clock in Hz by negotiated payload type.
+        sends: whether the client wants to hear us (the answer is not `recvonly` or `inactive`).
         transport_cc_id: header extension id of the transport-wide sequence number; None when not negotiated.
         is_reduced_size: whether RTCP packets need not be compound (RFC 5506).
     """
@@ -60,6 +65,7 @@ class MediaDescription:
     cname: str
     msid: str
     clock_rates: Mapping[int, int]
+    sends: bool
     transport_cc_id: int | None
     is_reduced_size: bool
 
@@ -73,6 +79,7 @@ class MediaDescription:
             clock_rates={
                 codec.payload_type: codec.clock for codec in (*negotiated.codecs, *negotiated.telephone_events)
             },
+            sends=negotiated.sends,
             transport_cc_id=negotiated.extensions.get(TRANSPORT_WIDE_CC),
             is_reduced_size=negotiated.rtcp_rsize,
         )
@@ -114,7 +121,7 @@ class Media:
         self._unix_offset = unix_time - now
         self._sources: dict[int, ReceptionStatistics] = {}
         self._outbound = RtpSource.start(entropy, ssrc=description.ssrc)
-        self._backend: PacketBackend = Echo(self._outbound)
+        self._backend: PacketBackend = Echo(self._outbound) if description.sends else Silence()
         self._arrivals: ArrivalRecorder | None = None
         self._report_at = now + self._random_interval()
         self._feedback_at = now + options.feedback_interval
@@ -157,8 +164,8 @@ class Media:
             return b""
         try:
             protected = self._srtp.protect_rtp(reply)
-        except LocalProtocolError:  # an index that was used: a very late packet of an earlier source of the client's
-            self.drops[DropReason.INDEX_USED] += 1
+        except LocalProtocolError:
+            self.drops[DropReason.INDEX_USED if len(reply) <= MAX_PACKET else DropReason.TOO_LONG] += 1
             return b""
         if not self._outbound.packet_count:
             self._timeline.mark(Step.FIRST_AUDIO_OUT, now)
@@ -170,7 +177,10 @@ class Media:
     def _new_source(self, ssrc: int, payload_type: int, now: float) -> ReceptionStatistics:
         # SrtpSession bounds how many sources there can be.
         self._timeline.mark(Step.FIRST_AUDIO_IN, now)
-        statistics = ReceptionStatistics(ssrc=ssrc, clock_rate=self._clock_rates[payload_type])
+        clock_rate = self._clock_rates[payload_type]
+        statistics = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
+        if not self._outbound.packet_count:
+            self._outbound.clock_rate = clock_rate  # what goes back ticks like what came
         self._sources[ssrc] = statistics
         if self._transport_cc_id is not None and self._arrivals is None:
             self._arrivals = ArrivalRecorder(sender_ssrc=self._description.ssrc, media_ssrc=ssrc)

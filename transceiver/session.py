@@ -14,28 +14,31 @@ Rules (DESIGN: the path rule):
 
 * Only a path on which an authenticated check arrived may carry DTLS or media to us; all else is dropped and counted.
 * A check proves knowledge of the password, not that its source address is real. So an unvalidated path is sent STUN
-  responses and one DTLS flight at most, never a repetition, and never media.
+  and one DTLS flight at most (`dtls_transport`), never a repetition, and never media: that goes to the selected path,
+  which is a validated one by the rules of `stun.paths`, or nowhere.
 * Nothing of the peer's is believed before its certificate matched the fingerprint of the offer: SRTP has no keys before
   DTLS reports `Connected`.
 """
 
 import enum
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import attrs
-from dtls.association import DtlsAssociation
-from dtls.events import ApplicationData, Connected
 
+from dtls.association import DtlsAssociation
 from dtls.certificate import Certificate, Fingerprint
+from dtls.events import ApplicationData, Connected
 from dtls.options import DtlsOptions, Role
 from srtp.keying import EXPORTER_LABEL, split_keying_material
 from srtp.profile import ProtectionProfile
 from srtp.session import SrtpSession
-from stun.events import PathAppeared, PathSelected, PathValidated
+from stun.events import PathAppeared, PathExpired, PathSelected, PathValidated
 from stun.lite import IceLite
+from transceiver.dtls_transport import DtlsTransport
 from transceiver.media import Media, MediaDescription
 from transceiver.options import SessionOptions
+from transceiver.states import TRANSITIONS, State, Trigger
 from transceiver.timeline import Step, Timeline
 from wire.core import Closed, Drops, Entropy, Event, Path
 from wire.demux import Kind, kind_of
@@ -47,40 +50,15 @@ class DropReason(enum.StrEnum):
     """Why a session dropped a datagram."""
 
     UNKNOWN_PROTOCOL = "unknown-protocol"
+    """Its first bytes name no protocol that we speak (RFC 7983)."""
     UNKNOWN_PATH = "unknown-path"
+    """DTLS or media on a path on which no authenticated check has come."""
     EARLY_MEDIA = "early-media"
-    UNVALIDATED_PATH = "unvalidated-path"
+    """RTP or RTCP before there are keys for it."""
+    NO_VALIDATED_PATH = "no-validated-path"
+    """Media of ours: the address of none of the client's paths is proven to be real."""
     CLOSED = "session-closed"
-
-
-class State(enum.StrEnum):
-    """How far a call has come."""
-
-    WAITING = "waiting"
-    """No client has shown the password yet."""
-    CONNECTING = "connecting"
-    """A path has appeared; DTLS is under way."""
-    ESTABLISHED = "established"
-    """The client is authenticated; media flows."""
-    CLOSED = "closed"
-    """It is over."""
-
-
-class Trigger(enum.StrEnum):
-    """What moves a call from state to state."""
-
-    CHECKED = "first authenticated check"
-    AUTHENTICATED = "DTLS connected, fingerprint matched"
-    ENDED = "hang-up, close_notify, alert, consent expired, time limit"
-
-
-TRANSITIONS: dict[State, dict[Trigger, State]] = {
-    State.WAITING: {Trigger.CHECKED: State.CONNECTING, Trigger.ENDED: State.CLOSED},
-    State.CONNECTING: {Trigger.AUTHENTICATED: State.ESTABLISHED, Trigger.ENDED: State.CLOSED},
-    State.ESTABLISHED: {Trigger.ENDED: State.CLOSED},
-    State.CLOSED: {},
-}
-"""The life of a call. A trigger without an entry for the state it meets changes nothing."""
+    """It came after the end."""
 
 
 @attrs.frozen(kw_only=True)
@@ -124,6 +102,17 @@ class Session:
         unix_time: wall clock at `now`, for the reports of RTCP.
         options: bounds and times.
         dtls_options: versions, groups, profiles.
+
+    Attributes:
+        drops: what was dropped here; each layer counts its own (`describing.drops_of`).
+        timeline: when the steps of the set-up happened.
+        state: how far the call has come.
+        closed: how it ended; None before.
+        due: when `handle_timeout` wants to be called. A plain attribute, for the worker looks at those of all its
+            calls fifty times a second.
+        ice: the agent that finds and validates the client's paths.
+        dtls: the handshake and where it talks to; None before the first check.
+        media: RTP and RTCP; None before the client is authenticated.
     """
 
     def __init__(
@@ -146,10 +135,7 @@ class Session:
         self.timeline.mark(Step.CREATED, now)
         self.state = State.WAITING
         self.closed: Closed | None = None
-        self.due: float = now + options.connect_timeout
-        self.media: Media | None = None
-        self.dtls: DtlsAssociation | None = None
-        self._ice = IceLite(
+        self.ice = IceLite(
             local_ufrag=ufrag,
             local_pwd=password,
             remote_ufrag=remote.ufrag,
@@ -157,7 +143,10 @@ class Session:
             entropy=entropy,
             now=now,
         )
-        self._remote = remote
+        self.dtls: DtlsTransport | None = None
+        self.media: Media | None = None
+        self._is_reachable = False  # some path was validated
+        self._fingerprints = remote.fingerprints
         self._description = media
         self._dtls_role = dtls_role
         self._dtls_options = dtls_options
@@ -167,9 +156,8 @@ class Session:
         self._unix_offset = unix_time - now
         self._give_up_at = now + options.connect_timeout
         self._end_at = now + options.max_call
-        self._dtls_path: Path | None = None
-        self._flights: set[Path] = set()  # unvalidated paths that have had their one DTLS flight
         self._outgoing: deque[tuple[bytes, Path]] = deque()
+        self.due = min(self._give_up_at, self._end_at)
 
     # -- inputs
 
@@ -181,41 +169,35 @@ class Session:
         if kind is Kind.RTP and media is not None and self.closed is None:
             return self._receive_rtp(data, source, media, now)
         if self.closed is not None:
-            self.drops[DropReason.CLOSED] += 1
-            return ()
+            return self._drop(DropReason.CLOSED)
         if kind is Kind.STUN:
             events = self._receive_stun(data, source, now)
         elif kind is Kind.UNKNOWN:
-            self.drops[DropReason.UNKNOWN_PROTOCOL] += 1
-            return ()
-        elif not self._ice.knows(source):
-            self.drops[DropReason.UNKNOWN_PATH] += 1
-            return ()
+            return self._drop(DropReason.UNKNOWN_PROTOCOL)
+        elif not self.ice.knows(source):
+            return self._drop(DropReason.UNKNOWN_PATH)
         elif kind is Kind.DTLS:
             events = self._receive_dtls(data, source, now)
         elif media is None:
-            self.drops[DropReason.EARLY_MEDIA] += 1
-            return ()
+            return self._drop(DropReason.EARLY_MEDIA)
         else:
             events = self._receive_rtcp(data, source, media, now)
         self._schedule()
-        return events
+        return self._with_closed(events)
 
     def handle_timeout(self, now: float) -> Iterable[Event]:
         """Do what is due: repetitions, reports, consent, the end of the call."""
         if self.closed is not None or now < self.due:
             return ()
         events: list[Event] = []
-        if self.state is not State.ESTABLISHED and now >= self._give_up_at:
-            self._close("never-connected", f"no media within {self._options.connect_timeout:.0f} s", now)
+        if now >= self._give_up_at and not self._is_connected:
+            self._close("never-connected", f"no media within {self._options.connect_timeout:g} s", now)
         elif now >= self._end_at:
-            self._close("max-call", f"the longest call is {self._options.max_call:.0f} s", now)
+            self._close("max-call", f"the longest call is {self._options.max_call:g} s", now)
         else:
-            events += self._follow_ice(self._ice.handle_timeout(now), now)
-            if self.dtls is not None and self._dtls_may_repeat():
-                events += self._follow_dtls(self.dtls.handle_timeout(now), self._dtls_path, now)
-            self._collect_dtls(now)
-            self._collect_media(now)
+            events += self._follow_ice(self.ice.handle_timeout(now), now)
+            events += self._handle_dtls_timeout(now)
+            self._collect_reports(now)
         self._schedule()
         return self._with_closed(events)
 
@@ -244,61 +226,29 @@ class Session:
 
     def knows(self, path: Path) -> bool:
         """Whether an authenticated check has arrived on that path."""
-        return self._ice.knows(path)
+        return self.ice.knows(path)
 
     def is_validated(self, path: Path) -> bool:
         """Whether the path's address is proven to be real."""
-        return self._ice.is_validated(path)
+        return self.ice.is_validated(path)
 
     @property
     def path(self) -> Path | None:
         """The path that media takes to the client."""
-        return self._ice.selected
+        return self.ice.selected
 
-    def describe(self) -> Mapping[str, object]:
-        """Tell the call's state in JSON types."""
-        path = self._ice.selected
-        rtt = self._ice.round_trip_time
-        dtls = self.dtls
-        return {
-            "state": self.state.value,
-            "closed": self.closed.reason if self.closed else None,
-            "client": f"{path.address[0]}:{path.address[1]}" if path else None,
-            "ingress": path.via if path else None,
-            "timeline_ms": self.timeline.milliseconds(),
-            "ice_round_trip_ms": None if rtt is None else round(rtt * 1000, 1),
-            "dtls": None
-            if dtls is None or not dtls.is_connected
-            else {
-                "version": dtls.version,
-                "role": self._dtls_role.value,
-                "group": dtls.group,
-                "cipher_suite": dtls.cipher_suite,
-                "srtp_profile": ProtectionProfile(dtls.srtp_profile).name if dtls.srtp_profile else None,
-            },
-            "media": self.media.describe() if self.media else None,
-            "drops": self.all_drops(),
-        }
-
-    def all_drops(self) -> dict[str, int]:
-        """Count what this session and its layers have dropped, by layer and reason."""
-        layers: list[tuple[str, Mapping[str, int]]] = [("session", self.drops), ("ice", self._ice.drops)]
-        if self.dtls is not None:
-            layers.append(("dtls", self.dtls.drops))
-        if self.media is not None:
-            layers.append(("media", self.media.drops))
-            layers.append(("srtp", self.media.srtp_drops))
-        return {f"{layer}.{reason}": count for layer, drops in layers for reason, count in drops.items()}
+    def _drop(self, reason: DropReason) -> Iterable[Event]:
+        self.drops[reason] += 1
+        return ()
 
     # -- STUN
 
     def _receive_stun(self, data: bytes, source: Path, now: float) -> list[Event]:
-        events = self._follow_ice(self._ice.receive_datagram(data, source, now), now)
+        events = self._follow_ice(self.ice.receive_datagram(data, source, now), now)
         # The response to the check leaves before the DTLS flight that it lets out: a browser drops DTLS on a pair
         # that has not succeeded yet.
-        self._outgoing.extend(self._ice.datagrams_to_send(now))
         self._collect_dtls(now)
-        return self._with_closed(events)
+        return events
 
     def _follow_ice(self, ice_events: Iterable[Event], now: float) -> list[Event]:
         events: list[Event] = []
@@ -309,61 +259,64 @@ class Session:
                     self._path_appeared(event.path, now)
                 case PathValidated():
                     self.timeline.mark(Step.PATH_VALIDATED, now)
-                    self._path_validated(event.path)
+                    self._is_reachable = True
+                    if self.dtls is not None:
+                        self.dtls.path_validated(event.path, self.ice.round_trip_time)
                 case PathSelected():
-                    self._dtls_path = event.path
+                    if self.dtls is not None:
+                        self.dtls.path_selected(event.path)
+                case PathExpired():
+                    if self.dtls is not None:
+                        self.dtls.path_expired(event.path)
                 case Closed():
                     self._close(event.reason, event.detail, now)
                     continue
                 case _:
                     pass
             events.append(event)
-        self._outgoing.extend(self._ice.datagrams_to_send(now))
+        self._outgoing.extend(self.ice.datagrams_to_send(now))
         return events
 
     def _path_appeared(self, path: Path, now: float) -> None:
         if self.dtls is not None:
             return
         self._move(Trigger.CHECKED)
-        self._dtls_path = path
-        self.dtls = DtlsAssociation(
+        association = DtlsAssociation(
             role=self._dtls_role,
             certificate=self._certificate,
-            peer_fingerprints=self._remote.fingerprints,
+            peer_fingerprints=self._fingerprints,
             options=self._dtls_options,
             entropy=self._entropy,
             now=now,
         )
-
-    def _path_validated(self, path: Path) -> None:
-        dtls = self.dtls
-        if dtls is None or dtls.is_connected:
-            return
-        if self._dtls_path is None or not self._ice.is_validated(self._dtls_path):
-            self._dtls_path = path
-        if self._ice.round_trip_time is not None:
-            dtls.set_round_trip_time(self._ice.round_trip_time)
+        self.dtls = DtlsTransport(association, self._dtls_role, path, self.ice.is_validated)
 
     # -- DTLS
 
     def _receive_dtls(self, data: bytes, source: Path, now: float) -> list[Event]:
         dtls = self.dtls
-        if dtls is None:  # a known path has had PathAppeared, which made the association
-            self.drops[DropReason.UNKNOWN_PATH] += 1
-            return []
-        self._dtls_path = self._dtls_path if dtls.is_connected else source
-        events = self._follow_dtls(dtls.receive_datagram(data, now), source, now)
+        assert dtls is not None  # noqa: S101 - a known path has appeared, and the first to appear made it
+        events = self._follow_dtls(dtls, dtls.receive_datagram(data, source, now), source, now)
         self._collect_dtls(now)
-        return self._with_closed(events)
+        return events
 
-    def _follow_dtls(self, dtls_events: Iterable[Event], source: Path | None, now: float) -> list[Event]:
+    def _handle_dtls_timeout(self, now: float) -> list[Event]:
+        dtls = self.dtls
+        if dtls is None or dtls.path is None or self.closed is not None:
+            return []
+        events = self._follow_dtls(dtls, dtls.handle_timeout(now), dtls.path, now)
+        self._collect_dtls(now)
+        return events
+
+    def _follow_dtls(self, dtls: DtlsTransport, dtls_events: Iterable[Event], source: Path, now: float) -> list[Event]:
         events: list[Event] = []
         for event in dtls_events:
             match event:
                 case Connected():
-                    events += self._dtls_connected(event, source, now)
+                    events += self._dtls_connected(dtls, event, source, now)
                 case ApplicationData():
-                    pass  # SCTP comes with data channels; until then a stray record is authentic noise
+                    # What it says is for data channels, which do not exist yet; that it is authentic counts.
+                    events += self._follow_ice(self.ice.authentic_traffic(source, now), now)
                 case Closed():
                     self._collect_dtls(now)  # the alert that says why
                     self._close(event.reason, event.detail, now)
@@ -371,12 +324,14 @@ class Session:
                     pass
         return events
 
-    def _dtls_connected(self, event: Connected, source: Path | None, now: float) -> list[Event]:
-        if event.srtp_profile is None or self.dtls is None or source is None:
-            self._close("no-srtp-profile", "the client negotiated no SRTP protection profile (RFC 5764 §4.1)", now)
-            return []
+    def _dtls_connected(self, dtls: DtlsTransport, event: Connected, source: Path, now: float) -> list[Event]:
+        events = self._follow_ice(self.ice.path_proven(source, now), now) if dtls.proves(source) else []
+        if event.srtp_profile is None:
+            # RFC 5764 §4.1: without use_srtp from both sides there are no keys for media.
+            self._close("no-srtp-profile", "the client negotiated no SRTP protection profile", now)
+            return events
         profile = ProtectionProfile(event.srtp_profile)
-        material = self.dtls.export_keying_material(EXPORTER_LABEL, profile.keying_material_length)
+        material = dtls.association.export_keying_material(EXPORTER_LABEL, profile.keying_material_length)
         outbound, inbound = split_keying_material(profile, material, is_client=self._dtls_role is Role.CLIENT)
         self.media = Media(
             srtp=SrtpSession(profile, outbound, inbound),
@@ -389,70 +344,64 @@ class Session:
         )
         self._move(Trigger.AUTHENTICATED)
         self.timeline.mark(Step.DTLS_CONNECTED, now)
-        # DTLS has completed over this path: its authentication covers our random, which only a real address received.
-        events = self._follow_ice(self._ice.path_proven(source, now), now)
         return [*events, Established(path=source)]
 
-    def _dtls_may_repeat(self) -> bool:
-        return self._dtls_path is not None and self._ice.is_validated(self._dtls_path)
-
     def _collect_dtls(self, now: float) -> None:
-        """Move DTLS output to its path, as far as the path rule lets it."""
-        dtls, path = self.dtls, self._dtls_path
-        if dtls is None or path is None:
-            return
-        if not self._ice.is_validated(path):
-            if path in self._flights:
-                return  # stays inside the association until the path is validated
-            flight = list(dtls.datagrams_to_send(now))
-            if flight:
-                self._flights.add(path)
-        else:
-            flight = list(dtls.datagrams_to_send(now))
-        self._outgoing.extend((datagram, path) for datagram in flight)
+        if self.dtls is not None:
+            self._outgoing.extend(self.dtls.datagrams_to_send(now))
 
     # -- media
 
     def _receive_rtp(self, data: bytes, source: Path, media: Media, now: float) -> Iterable[Event]:
-        ice = self._ice
-        if not ice.knows(source):
-            self.drops[DropReason.UNKNOWN_PATH] += 1
-            return ()
+        ice = self.ice
+        path = ice.selected
+        is_usual = source == path
+        if not is_usual and not ice.knows(source):
+            return self._drop(DropReason.UNKNOWN_PATH)
         reply = media.receive_rtp(data, now)
         if reply is None:
             return ()
         events = ice.authentic_traffic(source, now)
-        path = ice.selected
-        if path is not None and ice.is_validated(path):
-            if reply:
+        if not is_usual:
+            # Media may move to where the client is now, or ICE wants that address proven first.
+            events = self._follow_ice(events, now)
+            self._schedule()
+            path = ice.selected
+        if reply:
+            if path is not None:
                 self._outgoing.append((reply, path))
-        else:
-            self.drops[DropReason.UNVALIDATED_PATH] += 1
-        return self._follow_ice(events, now) if events else ()
+            else:
+                self.drops[DropReason.NO_VALIDATED_PATH] += 1
+        return events
 
     def _receive_rtcp(self, data: bytes, source: Path, media: Media, now: float) -> list[Event]:
-        if media.receive_rtcp(data, now):
-            return self._with_closed(self._follow_ice(self._ice.authentic_traffic(source, now), now))
-        return []
+        if not media.receive_rtcp(data, now):
+            return []
+        return self._follow_ice(self.ice.authentic_traffic(source, now), now)
 
-    def _collect_media(self, now: float) -> None:
-        media, path = self.media, self._ice.selected
-        if media is None or self.closed is not None:
+    def _collect_reports(self, now: float) -> None:
+        if self.media is None or self.closed is not None:
             return
-        packets = media.handle_timeout(now)
-        if path is not None and self._ice.is_validated(path):
-            self._outgoing.extend((packet, path) for packet in packets)
+        path = self.ice.selected
+        for packet in self.media.handle_timeout(now):
+            if path is not None:
+                self._outgoing.append((packet, path))
 
     # -- the end
 
+    @property
+    def _is_connected(self) -> bool:
+        """Whether media has flowed, or could have."""
+        return self.state is State.ESTABLISHED and self._is_reachable
+
     def _close(self, reason: str, detail: str, now: float) -> None:
-        path = self._ice.selected
-        if path is not None and self._ice.is_validated(path):
+        path = self.ice.selected
+        if path is not None:
             if self.media is not None:
                 self._outgoing.extend((packet, path) for packet in self.media.goodbye(now))
-            if self.dtls is not None and self.dtls.is_connected:
-                self.dtls.close()
-                self._outgoing.extend((datagram, path) for datagram in self.dtls.datagrams_to_send(now))
+            if self.dtls is not None:
+                self.dtls.association.close()
+                self._collect_dtls(now)
         self.closed = Closed(reason=reason, detail=detail)
         self._move(Trigger.ENDED)
 
@@ -465,10 +414,11 @@ class Session:
     # -- timers
 
     def _schedule(self) -> None:
-        due = self._end_at if self.state is State.ESTABLISHED else min(self._give_up_at, self._end_at)
-        times = [self._ice.next_timeout()]
-        if self.dtls is not None and self._dtls_may_repeat():
-            times.append(self.dtls.next_timeout())
+        times = [self._end_at if self._is_connected else min(self._give_up_at, self._end_at)]
+        if (when := self.ice.next_timeout()) is not None:
+            times.append(when)
+        if self.dtls is not None and (when := self.dtls.next_timeout()) is not None:
+            times.append(when)
         if self.media is not None:
             times.append(self.media.next_timeout())
-        self.due = min([due, *(time for time in times if time is not None)])
+        self.due = min(times)

@@ -28,6 +28,7 @@ from stun.credentials import CredentialKeys, Route
 from stun.events import PathExpired, PathValidated
 from transceiver.call_ids import CallIdKeys
 from transceiver.calls import AnswerIngress, CallNotFound, CreatedCall, NotOwner, OfferRefused, Overloaded
+from transceiver.describing import describe_session, drops_of
 from transceiver.flows import Flow
 from transceiver.media import MediaDescription
 from transceiver.options import WorkerOptions
@@ -246,7 +247,7 @@ class Worker:
                     self._forget_lost_paths(call)
                 case Established():
                     self.counts["established"] += 1
-                    self._report("call-established", {"call": call.call_id, **call.session.describe()})
+                    self._report("call-established", {"call": call.call_id, **describe_session(call.session)})
                 case Closed():
                     self._flush_call(call, now)
                     self._forget(call, event, now)
@@ -365,7 +366,7 @@ class Worker:
     def describe_call(self, call_id: str) -> Mapping[str, object]:
         """Tell a call's state; see `Calls.describe_call`."""
         call = self._find(call_id)
-        return {"call": call_id, "owner": call.owner, **call.session.describe()}
+        return {"call": call_id, "owner": call.owner, **describe_session(call.session)}
 
     def status(self) -> Mapping[str, object]:
         """Tell the worker's state; see `Calls.status`."""
@@ -400,7 +401,7 @@ class Worker:
             total.update({f"hop.{reason}": count for reason, count in self._link.drops.items()})
         total.update(self._drops_of_ended)
         for call in self._calls.values():
-            total.update(call.session.all_drops())
+            total.update(drops_of(call.session))
         return total
 
     def start_draining(self) -> None:
@@ -440,13 +441,13 @@ class Worker:
         if self._link is not None:
             self._send_link(self._link, now)
         call.flows.clear()
-        self._drops_of_ended.update(call.session.all_drops())
+        self._drops_of_ended.update(drops_of(call.session))
         self.counts[f"ended-{closed.reason}"] += 1
         self._report(
             "call-ended",
             {
                 "call": call.call_id,
-                **call.session.describe(),
+                **describe_session(call.session),
                 "closed": closed.reason,
                 "detail": closed.detail,
             },

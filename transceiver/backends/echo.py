@@ -16,7 +16,7 @@ from srtp.sending import RtpSource
 __all__ = ["Echo"]
 
 _VERSION_2 = 0x80
-_PACKET_SAMPLES = 960  # 20 ms at 48 kHz: the pause between two of the caller's sources
+_PACKETS_PER_SECOND = 50  # one packet's time is the pause between two of the caller's sources
 
 
 @attrs.define
@@ -40,7 +40,7 @@ class Echo:
         if ssrc != self._theirs:
             self._theirs = ssrc
             self._sequence_offset = source.sequence_number - sequence
-            self._timestamp_offset = source.timestamp + _PACKET_SAMPLES - timestamp
+            self._timestamp_offset = source.timestamp + source.clock_rate // _PACKETS_PER_SECOND - timestamp
         sequence += self._sequence_offset
         timestamp = (timestamp + self._timestamp_offset) & 0xFFFFFFFF
         ahead = (sequence - source.sequence_number) & 0xFFFF
