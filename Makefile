@@ -1,49 +1,71 @@
-# make serve | check | unit | test | bench. Everything each needs is set up by it.
+# Each target sets up what it needs: an environment in .venv, by pip alone; the second time everything is there.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+ARGS ?=
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "More options: make serve ARGS='--http 9090', make unit ARGS='-k stun -x'"
+	@echo "Another Python: make unit PYTHON=python3.13 VENV=.venv-3.13"
+
+# An environment holds its own path and that of its Python: it is made anew after a move, or when that Python is gone.
+stale := $(shell test -e $(VENV)/pyvenv.cfg && { test ! -x $(BIN)/python || \
+	grep '^command = ' $(VENV)/pyvenv.cfg | grep -vF ' $(CURDIR)/$(VENV)'; } && echo stale)
+ifneq ($(stale),)
+.PHONY: $(BIN)/python $(VENV)/.app $(VENV)/.dev
+endif
 
 $(BIN)/python:
-	@echo "» making a virtual environment in $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "trio-voice needs Python 3.11 or newer. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "» making a virtual environment in $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+		echo "Python's venv is missing or incomplete. On Debian, as root: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/.app: pyproject.toml | $(BIN)/python
-	@echo "» installing trio-voice and what it needs (pip, about half a minute the first time)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+$(VENV)/.app: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "» installing trio-voice and what it needs (with pip; about half a minute the first time)"
+	@$(PIP) install -c constraints.txt -e . || { \
+		echo "pip says above why it failed. Is its package index in reach? 'make' goes on where it stopped." >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.app constraints.txt
-	@echo "» installing the tools of the tests and checks"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		$$($(BIN)/python deploy/dev_requirements.py)
+$(VENV)/.dev: $(VENV)/.app deploy/dev_requirements.py
+	@echo "» installing the tools of the tests and checks (with pip; about a minute the first time)"
+	@$(BIN)/python deploy/dev_requirements.py > $@.txt
+	@$(PIP) install -c constraints.txt -r $@.txt
 	@touch $@
 
 serve: $(VENV)/.app ## run the whole edge on this machine and print its address
-	@$(BIN)/trio-voice serve
+	@$(BIN)/trio-voice serve $(ARGS)
 
-check: $(VENV)/.dev ## lint, types and import contracts
+check: lint types contracts ## lint, types and import contracts
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/.dev ## the tests that need no other process (under a minute)
-	$(BIN)/pytest -q -m "not e2e"
+	$(BIN)/pytest -q -m "not e2e" $(ARGS)
 
 test: $(VENV)/.dev system-packages ## all tests, a real Chromium included
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q $(ARGS)
 
 system-packages:
 	@deploy/install-test-packages
 
 bench: $(VENV)/.dev system-packages ## the measurements of the design, as ratios in one run
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help serve check unit test bench clean system-packages
+.PHONY: help serve check lint types contracts unit test bench clean system-packages
