@@ -48,6 +48,7 @@ const STATE_WORDS = {
 const HINT_WORDS = {
   microphoneSilent: "Your microphone hears nothing. Is it muted, or is another one selected?",
   nothingBack: "You can be heard, but nothing has come back for a while.",
+  noOutput: "Your browser finds no sound output. The call goes on, but nothing can be heard or drawn here.",
   soundBlocked: "Your browser holds the sound back. Press any key or tap the page to hear it.",
 };
 
@@ -103,7 +104,8 @@ const ENDINGS = {
       "udp-blocked",
       "This network seems to block UDP",
       `The server answered, but no media got through in ${seconds}. Try another network, such as a phone's hotspot, or switch a VPN off. ` +
-        `Whoever runs this network can help by allowing UDP${addresses.length ? ` to ${addresses.join(" and ")}` : ""}.`,
+        `Whoever runs this network can help by allowing UDP${addresses.length ? ` to ${addresses.join(" and ")}` : ""}.` +
+        (addresses.length && addresses.every(isLoopback) ? " (Firefox never uses a loopback address. Offline, take another browser.)" : ""),
     ),
   handshakeFailed: () =>
     new Ending(
@@ -303,8 +305,9 @@ export class Call extends EventTarget {
   }
 
   #giveUpSetUp() {
+    const waited = inSeconds(performance.now() - this.#offerSentAt);
     const blocked = this.timeline.ice === null;
-    this.#end(blocked ? ENDINGS.udpBlocked(inSeconds(this.#options.connectTimeout), this.#serverAddresses) : ENDINGS.handshakeFailed());
+    this.#end(blocked ? ENDINGS.udpBlocked(waited, this.#serverAddresses) : ENDINGS.handshakeFailed());
   }
 
   #hear({ track, streams }) {
@@ -325,9 +328,7 @@ export class Call extends EventTarget {
       this.#enter("reconnecting");
       this.#lostTimer = setTimeout(() => this.#endLost(), this.#options.reconnectTimeout);
     } else if (state === "failed") {
-      if (this.talkingSince === null) return this.#giveUpSetUp();
-      if (this.state === "talking") this.#enter("reconnecting");
-      this.#endLost();
+      this.#onFailure();
     }
   }
 
@@ -340,8 +341,15 @@ export class Call extends EventTarget {
     } else if (state === "closed") {
       this.#end(ENDINGS.serverHungUp());
     } else if (state === "failed") {
-      this.#end(ENDINGS.handshakeFailed());
+      this.#onFailure();
     }
+  }
+
+  /** ICE has failed, or DTLS. Firefox says of DTLS that it failed when ICE has: only what stood before tells them apart. */
+  #onFailure() {
+    if (this.talkingSince === null) return this.#giveUpSetUp();
+    if (this.state === "talking") this.#enter("reconnecting");
+    this.#endLost();
   }
 
   async #readStats() {
@@ -353,7 +361,7 @@ export class Call extends EventTarget {
     this.#emit("stats");
   }
 
-  /** Chromium 156 does not tell the group of the handshake. The server took part in it: ask there, once, and say so. */
+  /** Chromium 156 and Firefox 153 keep the handshake's group to themselves. The server took part: ask there, once, and say so. */
   #withGroup(stats) {
     if (stats.dtlsGroup !== null) return Object.freeze({ ...stats, dtlsGroupFrom: "browser" });
     if (stats.dtlsVersion !== null) this.#serverGroup ??= this.#askGroup();
@@ -459,6 +467,7 @@ function candidateAddresses(sdp) {
   return [...new Set(Array.from(lines, ([, address, port]) => `${address} port ${port}`))].slice(0, 3);
 }
 
+const isLoopback = (address) => /^(127\.|::1 )/.test(address);
 const asSentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 const inSeconds = (ms) => `${Math.round(ms / 100) / 10} s`;
 
@@ -469,7 +478,7 @@ const TLS_VERSIONS = { FEFC: "DTLS 1.3", FEFD: "DTLS 1.2", FEFF: "DTLS 1.0" };
 
 /**
  * Times in seconds, losses as ratios from 0 to 1, names as the browser gives them; null where the browser does not say
- * (Firefox leaves out most of the transport's facts). `out…` is what the server reports about the sound it gets.
+ * (older Firefoxes leave out most of the transport's facts). `out…` is what the server reports about the sound it gets.
  */
 export function readStats(report) {
   const all = [...report.values()];
@@ -797,7 +806,8 @@ class SoundView {
   #hint(now) {
     const quiet = (direction) => now - this.#heardAt[direction] > SoundView.HINT_AFTER_MS;
     if (this.#blocked) return "soundBlocked";
-    if (quiet("out")) return "microphoneSilent";
+    // Firefox runs no AudioContext, and so draws no sound, on a machine that has no output to play it on.
+    if (quiet("out")) return this.#context.state === "running" ? "microphoneSilent" : "noOutput";
     return quiet("back") ? "nothingBack" : null;
   }
 }

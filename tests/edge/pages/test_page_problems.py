@@ -132,3 +132,42 @@ def test_an_answer_that_is_none(edge, open_page):
     page = open_page(edge.url)
     talk(page, until="ended")
     expect_ending(page, "bad-answer")
+
+
+FAIL_DTLS = """() => {
+  const transport = window.peer.getSenders()[0].transport;
+  Object.defineProperty(transport, "state", { value: "failed" });
+  transport.dispatchEvent(new Event("statechange"));
+}"""
+KEEP_PEER = """() => {
+  const Original = RTCPeerConnection;
+  window.RTCPeerConnection = class extends Original { constructor() { super(); window.peer = this; } };
+}"""
+
+
+def test_dtls_that_fails_before_a_path_was_found(edge, open_page):
+    """So Firefox says that ICE has failed, five seconds after it knows no further candidate."""
+    edge.behave("dead-port")
+    page = open_page(edge.url)
+    page.evaluate(KEEP_PEER)
+    talk(page, until="connecting")
+    page.wait_for_function("() => window.peer?.getSenders()[0]?.transport")
+    page.evaluate(FAIL_DTLS)
+    expect_ending(page, "udp-blocked", timeout=2000)
+
+
+def test_dtls_that_fails_in_a_call(edge, open_page):
+    """So Firefox says that a path has been silent for too long."""
+    page = open_page(edge.url)
+    page.evaluate(KEEP_PEER)
+    talk(page)
+    page.evaluate(FAIL_DTLS)
+    expect_ending(page, "path-lost", timeout=2000)
+
+
+def test_no_sound_output(edge, open_page):
+    """Firefox then leaves every AudioContext suspended, so nothing is known of the microphone."""
+    page = open_page(edge.url)
+    page.evaluate("() => { AudioContext.prototype.resume = AudioContext.prototype.suspend }")
+    talk(page)
+    expect(page.get_by_role("status")).to_contain_text("Your browser finds no sound output", timeout=10_000)
