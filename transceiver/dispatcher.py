@@ -1,0 +1,249 @@
+"""Between the hop and the sessions: finds the session of a datagram, and the way back of what sessions say.
+
+A datagram costs no task switch and no parsing: its hop header is looked up as it stands, the session takes it inline,
+and what all the sessions of a batch have to say leaves together. A call has no task of its own until something slow
+belongs to it.
+
+Goal: what arrives here came through a relay of ours; an exception in a session, which is our bug, ends that session,
+is reported, and disturbs no other.
+"""
+
+import contextlib
+import enum
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, UP, parse_header
+from relay.hop.links import TransceiverLink
+from stun.events import PathExpired, PathValidated
+from transceiver.describing import describe_session, drops_of
+from transceiver.flows import Flow
+from transceiver.registry import Call, CallRegistry
+from transceiver.session import Established
+from wire.core import Address, Closed, Drops, Event, Path
+
+__all__ = ["Dispatcher", "DropReason", "Report", "SendBatch"]
+
+Report = Callable[[str, Mapping[str, object]], None]
+"""Takes the name of what happened and its facts in JSON types: a line for the log."""
+
+SendBatch = Callable[[Iterable[tuple[bytes, Address]]], None]
+"""Sends datagrams to relays, each to its address."""
+
+
+class DropReason(enum.StrEnum):
+    """Why a datagram did not get to its session, or from it to the client."""
+
+    NOT_A_RELAY = "not-a-relay"
+    """It came from an address at which no relay has proven itself lately."""
+    MALFORMED_HOP = "malformed-hop"
+    """Its header does not parse."""
+    UNKNOWN_SESSION = "unknown-session"
+    """Its session has ended, or was never here. The relay is told."""
+    NO_WAY_BACK = "no-way-back"
+    """A session wants to send to a path that no relay has told us of, or that is forgotten."""
+
+
+class Dispatcher:
+    """Carries datagrams between relays and sessions.
+
+    Args:
+        link: tells relays from others.
+        calls: the calls; they end here, but are made elsewhere.
+        send: puts datagrams on the wire.
+        report: takes what happened, for the log.
+
+    Attributes:
+        drops: datagrams dropped here, by `DropReason`.
+        counts: what became of calls, by event.
+    """
+
+    def __init__(self, *, link: TransceiverLink, calls: CallRegistry, send: SendBatch, report: Report) -> None:
+        self.drops: Drops = Counter()
+        self.counts: Counter[str] = Counter()
+        self._link = link
+        self._calls = calls
+        self._send = send
+        self._report = report
+        self._touched: list[Call] = []
+
+    # -- inputs
+
+    def receive_datagram(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram from the hop: the hot path. What it leads to leaves with the next `flush`."""
+        if len(data) < 2 or data[0] != UP:
+            self._follow_link(self._link.receive_control(data, source, now), now)
+            return
+        if not self._link.accepts(source):
+            self.drops[DropReason.NOT_A_RELAY] += 1
+            return
+        size = IPV6_HEADER_SIZE if data[1] & FLAG_IPV6 else IPV4_HEADER_SIZE
+        found = self._calls.by_header.get(data[:size])
+        if found is None:
+            self._receive_new_flow(data, source, now)
+            return
+        call, flow = found
+        flow.relay = source
+        try:
+            events = call.session.receive_datagram(data[size:], flow.path, now)
+            if events:
+                self._follow(call, events, now)
+        except Exception as error:  # noqa: BLE001 - see _fail
+            self._fail(call, error, now)
+        if not call.is_touched:
+            call.is_touched = True
+            self._touched.append(call)
+
+    def flush(self, now: float) -> None:
+        """Send what the calls that heard something have to say, in one go."""
+        touched = self._touched
+        if not touched:
+            return
+        outgoing: list[tuple[bytes, Address]] = []
+        for call in touched:
+            call.is_touched = False
+            try:
+                self._collect(call, outgoing, now)
+            except Exception as error:  # noqa: BLE001 - see _fail
+                self._fail(call, error, now)
+        touched.clear()
+        self._send(outgoing)
+
+    def tick(self, phase: int, now: float) -> None:
+        """Look at every call of a phase, and at the links."""
+        due = [call for call in self._calls.in_phase(phase) if call.session.due <= now]
+        for call in due:
+            try:
+                self._follow(call, call.session.handle_timeout(now), now)
+            except Exception as error:  # noqa: BLE001 - see _fail
+                self._fail(call, error, now)
+            self._flush_call(call, now)
+        when = self._link.next_timeout()
+        if when is not None and when <= now:
+            self._follow_link(self._link.handle_timeout(now), now)
+
+    # -- commands
+
+    def end(self, call: Call, reason: str, now: float) -> None:
+        """End a call: its client and its relays are told, and everything of it is freed."""
+        try:
+            call.session.close(reason, now)
+        except Exception as error:  # noqa: BLE001 - see _fail
+            self._fail(call, error, now)
+        self._flush_call(call, now)
+        self._forget(call, Closed(reason=reason), now)
+
+    # -- sessions
+
+    def _receive_new_flow(self, data: bytes, source: Address, now: float) -> None:
+        """Take a datagram of a flow that is new to us."""
+        header = parse_header(data)
+        if header is None:
+            self.drops[DropReason.MALFORMED_HOP] += 1
+            return
+        call = self._calls.of_session(header.session)
+        if call is None:
+            self.drops[DropReason.UNKNOWN_SESSION] += 1
+            self._link.gone(header.session, header.tag, source)
+            self._send_link(now)
+            return
+        path = Path(header.client, header.ingress)
+        flow = Flow(path, data[: header.size], header.tag, source)
+        try:
+            if call.session.is_validated(path):  # known already; the relay has a new tag for it
+                flow.mark_validated()
+            # What the session answers has to find its way back, to a stranger too; the flow stays only if the session
+            # knows its path then.
+            self._calls.add_flow(call, flow)
+            self._follow(call, call.session.receive_datagram(data[header.size :], path, now), now)
+            self._flush_call(call, now)
+            if not call.session.knows(path):
+                self._calls.remove_flow(call, path)
+        except Exception as error:  # noqa: BLE001 - see _fail
+            self._fail(call, error, now)
+
+    def _follow(self, call: Call, events: Iterable[Event], now: float) -> None:
+        for event in events:
+            match event:
+                case PathValidated():
+                    flow = call.flows.get(event.path)
+                    if flow is not None:
+                        flow.mark_validated()
+                case PathExpired():
+                    self._release(call, event.path)
+                    self._send_link(now)
+                case Established():
+                    self.counts["established"] += 1
+                    self._report("call-established", {"call": call.call_id, **describe_session(call.session)})
+                case Closed():
+                    self._flush_call(call, now)
+                    self._forget(call, event, now)
+                case _:
+                    pass
+
+    # -- sending
+
+    def _collect(self, call: Call, outgoing: list[tuple[bytes, Address]], now: float) -> None:
+        flows = call.flows
+        for datagram, path in call.session.datagrams_to_send(now):
+            flow = flows.get(path)
+            if flow is None:
+                self.drops[DropReason.NO_WAY_BACK] += 1
+            else:
+                outgoing.append((flow.header + datagram, flow.relay))
+
+    def _flush_call(self, call: Call, now: float) -> None:
+        outgoing: list[tuple[bytes, Address]] = []
+        try:
+            self._collect(call, outgoing, now)
+        except Exception as error:  # noqa: BLE001 - see _fail
+            self._fail(call, error, now)
+        self._send(outgoing)
+
+    def _send_link(self, now: float) -> None:
+        self._send(self._link.datagrams_to_send(now))
+
+    def _follow_link(self, events: Iterable[Event], now: float) -> None:
+        for event in events:
+            self._report("hop-link", {"event": type(event).__name__, **attrs.asdict(event)})
+        self._send_link(now)
+
+    # -- the end of calls
+
+    def _fail(self, call: Call, error: Exception, now: float) -> None:
+        """End a call in which our own code has failed; whoever calls a session passes here what it raises."""
+        self._report_failure(call, error)
+        outgoing: list[tuple[bytes, Address]] = []
+        with contextlib.suppress(Exception):  # it may be too broken to say goodbye
+            call.session.close("internal-error", now)
+            self._collect(call, outgoing, now)
+        self._send(outgoing)
+        self._forget(call, Closed(reason="internal-error"), now)
+
+    def _report_failure(self, call: Call, error: Exception) -> None:
+        self.counts["internal-error"] += 1
+        self._report("internal-error", {"call": call.call_id, "error": repr(error), "exception": error})
+
+    def _release(self, call: Call, path: Path) -> None:
+        """Forget a path, here and at its relay."""
+        flow = self._calls.remove_flow(call, path)
+        if flow is not None:
+            self._link.gone(call.session_id, flow.tag, flow.relay)
+
+    def _forget(self, call: Call, closed: Closed, now: float) -> None:
+        """Free everything of a call, here and at the relays; nothing happens the second time."""
+        if call not in self._calls:
+            return
+        for path in list(call.flows):
+            self._release(call, path)
+        self._send_link(now)
+        try:
+            drops, state = drops_of(call.session), describe_session(call.session)
+        except Exception as error:  # noqa: BLE001 - see _fail
+            self._report_failure(call, error)
+            drops, state = {}, {}
+        self._calls.remove(call, drops)
+        self.counts[f"ended-{closed.reason}"] += 1
+        self._report("call-ended", {"call": call.call_id, **state, "closed": closed.reason, "detail": closed.detail})

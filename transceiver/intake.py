@@ -1,0 +1,146 @@
+"""From an offer to a session that waits for its client, and the answer that tells the client so.
+
+Here a call gets its names: a session number, drawn at random; the ICE credentials that carry it to our address
+through any relay; and a call id that says the same under another key.
+"""
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from dtls.certificate import Certificate, Fingerprint
+from dtls.options import DtlsOptions, Role
+from stun.credentials import CredentialKeys, Route
+from transceiver.call_ids import CallIdKeys
+from transceiver.calls import AnswerIngress, OfferRefused
+from transceiver.media import MediaDescription
+from transceiver.options import SessionOptions
+from transceiver.sdp import Negotiated, SdpRefused, answer, negotiate, parse_offer
+from transceiver.session import RemoteDescription, Session
+from wire.core import Entropy
+from wire.errors import RemoteProtocolError
+
+__all__ = ["Accepted", "Intake"]
+
+_CERTIFICATE_DAY = 86400.0
+"""A certificate is used for new calls this long, in seconds. It could be longer, as it is valid for 30 days and nobody
+looks; but a key that leaks should be worth little."""
+
+_DTLS_OPTIONS = DtlsOptions()
+
+
+@attrs.frozen(kw_only=True)
+class Accepted:
+    """A call that was made of an offer.
+
+    Attributes:
+        call_id: what signal calls it.
+        session_id: what tokens and hop headers call it.
+        session: waits for its client.
+        answer: the SDP answer.
+    """
+
+    call_id: str
+    session_id: int
+    session: Session
+    answer: str
+
+
+class Intake:
+    """Turns offers into sessions.
+
+    Args:
+        cluster: number of the cluster, for routes.
+        incarnation: random number of this process, for routes.
+        worker: number of the worker within it, for routes.
+        credential_keys: to mint the ICE credentials that route; may be replaced at any time.
+        call_id_keys: to mint call ids; may be replaced at any time.
+        entropy: source of unpredictable bytes.
+        unix_time: wall clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: int,
+        incarnation: int,
+        worker: int,
+        credential_keys: CredentialKeys,
+        call_id_keys: CallIdKeys,
+        entropy: Entropy,
+        unix_time: Callable[[], float],
+    ) -> None:
+        self.credential_keys = credential_keys
+        self.call_id_keys = call_id_keys
+        self._place = (cluster, incarnation, worker)
+        self._entropy = entropy
+        self._unix_time = unix_time
+        self._renew_certificate(unix_time())
+
+    def accept(self, offer: str, ingresses: Sequence[AnswerIngress], options: SessionOptions, now: float) -> Accepted:
+        """Answer an offer.
+
+        Args:
+            offer: the client's SDP.
+            ingresses: relay addresses for the answer, the preferred one first.
+            options: bounds and times of the call.
+            now: monotonic seconds.
+
+        Raises:
+            OfferRefused: the offer cannot be answered.
+        """
+        try:
+            negotiated = negotiate(parse_offer(offer))
+            fingerprints = tuple(Fingerprint.parse(text) for text in negotiated.offer.fingerprints)
+        except (SdpRefused, RemoteProtocolError) as error:
+            raise OfferRefused(str(error)) from error
+        unix_time = self._unix_time()
+        if unix_time >= self._certificate_ends:
+            self._renew_certificate(unix_time)
+        session_id = int.from_bytes(self._entropy(8), "big")
+        cluster, incarnation, worker = self._place
+        route = Route(
+            cluster=cluster, incarnation=incarnation, worker=worker, session=session_id, minted=int(unix_time)
+        )
+        ufrag = self.credential_keys.mint(route)
+        password = self.credential_keys.password(ufrag)
+        media = MediaDescription.create(negotiated, self._entropy)
+        session = Session(
+            ufrag=ufrag,
+            password=password,
+            remote=RemoteDescription(
+                ufrag=negotiated.offer.ice_ufrag, password=negotiated.offer.ice_pwd, fingerprints=fingerprints
+            ),
+            media=media,
+            dtls_role=Role.CLIENT if negotiated.setup == "active" else Role.SERVER,
+            certificate=self._certificate,
+            entropy=self._entropy,
+            now=now,
+            unix_time=unix_time,
+            options=options,
+            dtls_options=_dtls_options(negotiated),
+        )
+        text = answer(
+            negotiated,
+            ice_ufrag=ufrag,
+            ice_pwd=password,
+            fingerprint=str(self._certificate.fingerprint()),
+            setup=negotiated.setup,
+            candidates=ingresses,
+            session_id=session_id >> 1,  # RFC 8866 §5.2: numeric; implementations want it to fit 63 bits
+            ssrc=media.ssrc,
+            cname=media.cname,
+            msid=media.msid,
+        )
+        return Accepted(call_id=self.call_id_keys.mint(route), session_id=session_id, session=session, answer=text)
+
+    def _renew_certificate(self, unix_time: float) -> None:
+        self._certificate = Certificate.generate(unix_time=unix_time)
+        self._certificate_ends = unix_time + _CERTIFICATE_DAY
+
+
+def _dtls_options(negotiated: Negotiated) -> DtlsOptions:
+    # What a ClientHello of ours offers depends on the client (`negotiate` says why); as a server we choose ourselves.
+    if negotiated.setup == "active":
+        return attrs.evolve(_DTLS_OPTIONS, srtp_profiles=negotiated.srtp_profiles)
+    return _DTLS_OPTIONS

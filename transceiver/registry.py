@@ -1,0 +1,120 @@
+"""The calls of a worker, found by everything that names one: session number, call id, hop header, phase of the clock.
+
+Whatever is entered here for a call is removed with it: nothing of an ended call stays.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+
+import attrs
+
+from transceiver.describing import drops_of
+from transceiver.flows import Flow
+from transceiver.session import Session
+from transceiver.ticker import PHASES
+from wire.core import Path
+
+__all__ = ["Call", "CallRegistry"]
+
+
+@attrs.define(eq=False)
+class Call:
+    """A session and what only the worker needs to know of it.
+
+    Attributes:
+        call_id: what signal calls it.
+        owner: digest of the key that made it.
+        session_id: what tokens and hop headers call it.
+        session: the session.
+        phase: which of the ticks is its own.
+        flows: how each of its paths is reached.
+        is_touched: it has heard something since the last flush.
+    """
+
+    call_id: str
+    owner: str
+    session_id: int
+    session: Session
+    phase: int
+    flows: dict[Path, Flow] = attrs.field(factory=dict)
+    is_touched: bool = False
+
+
+class CallRegistry:
+    """All calls of a worker.
+
+    Attributes:
+        by_header: call and flow by the bytes of the hop header: the look-up of the hot path.
+    """
+
+    def __init__(self) -> None:
+        self.by_header: dict[bytes, tuple[Call, Flow]] = {}
+        self._by_session: dict[int, Call] = {}
+        self._by_call_id: dict[str, Call] = {}
+        self._phases: tuple[dict[int, Call], ...] = tuple({} for _ in range(PHASES))
+        self._drops_of_ended: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        """How many calls there are."""
+        return len(self._by_session)
+
+    def __iter__(self) -> Iterator[Call]:
+        """Go through a copy, so that calls may end meanwhile."""
+        return iter(list(self._by_session.values()))
+
+    def __contains__(self, call: Call) -> bool:
+        """Whether a call has not ended."""
+        return self._by_session.get(call.session_id) is call
+
+    def add(self, *, call_id: str, owner: str, session_id: int, session: Session) -> Call:
+        """Enter a call, in the phase that has the fewest."""
+        phase = min(range(PHASES), key=lambda number: len(self._phases[number]))
+        call = Call(call_id, owner, session_id, session, phase)
+        self._by_session[session_id] = self._by_call_id[call_id] = self._phases[phase][session_id] = call
+        return call
+
+    def remove(self, call: Call, drops: Mapping[str, int]) -> None:
+        """Forget a call and its flows.
+
+        Args:
+            call: which.
+            drops: what it has dropped, which stays counted.
+        """
+        del self._by_session[call.session_id]
+        del self._by_call_id[call.call_id]
+        del self._phases[call.phase][call.session_id]
+        for path in list(call.flows):
+            self.remove_flow(call, path)
+        self._drops_of_ended.update(drops)
+
+    def of_session(self, session_id: int) -> Call | None:
+        """Find a call by the number in a hop header."""
+        return self._by_session.get(session_id)
+
+    def of_call_id(self, call_id: str) -> Call | None:
+        """Find a call by what signal calls it."""
+        return self._by_call_id.get(call_id)
+
+    def in_phase(self, phase: int) -> Collection[Call]:
+        """Return the calls whose tick this is."""
+        return self._phases[phase].values()
+
+    def add_flow(self, call: Call, flow: Flow) -> None:
+        """Enter a flow; another of the same path (a relay has a new tag for it) gives way."""
+        self.remove_flow(call, flow.path)
+        call.flows[flow.path] = flow
+        self.by_header[flow.up_header] = (call, flow)
+
+    def remove_flow(self, call: Call, path: Path) -> Flow | None:
+        """Forget the flow of a path."""
+        flow = call.flows.pop(path, None)
+        if flow is not None:
+            del self.by_header[flow.up_header]
+        return flow
+
+    def drops(self) -> Counter[str]:
+        """Count what all sessions have dropped, those that have ended too, by "layer.reason"."""
+        total = Counter(self._drops_of_ended)
+        for call in self._by_session.values():
+            total.update(drops_of(call.session))
+        return total
