@@ -55,7 +55,7 @@ contracts: $(VENV)/.dev
 unit: $(VENV)/.dev ## the tests that need no other process (under a minute)
 	$(BIN)/pytest -q -m "not e2e" $(ARGS)
 
-test: $(VENV)/.dev system-packages ## all tests, a real Chromium included
+test: $(VENV)/.dev system-packages ## all tests, real browsers included
 	$(BIN)/pytest -q $(ARGS)
 
 system-packages:
