@@ -158,7 +158,7 @@ class IceControlling:
         """Check a path soon that the server has just reached us over (RFC 8445 §7.3.1.3, §7.3.1.4)."""
         pair = self._checklist.get(source)
         if pair is None:
-            priority = int.from_bytes(message.get(AttributeType.PRIORITY) or b"", "big")
+            priority = int.from_bytes((message.get(AttributeType.PRIORITY) or b"")[:4], "big")
             pair = self._checklist.learn(source, priority)
         if pair is None or pair.state is PairState.SUCCEEDED:
             return

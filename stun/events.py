@@ -80,7 +80,7 @@ class DropReason(enum.StrEnum):
     UNVALIDATED_ADDRESSES = "unvalidated-addresses"
     """Too many addresses appeared in a short time without being validated."""
     PATHS = "paths"
-    """As many paths as a session may have are validated and alive."""
+    """The session has as many paths as it may have, all of them validated or young."""
     TRANSACTION = "transaction"
     """A response to no request of ours."""
     RESPONSE_ELSEWHERE = "response-elsewhere"

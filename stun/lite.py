@@ -194,6 +194,8 @@ class IceLite:
         first_source = self._seen.source_of(message.transaction_id)
         if self._is_repetition(message.transaction_id, first_source, source):
             return self._drop(DropReason.REPEATED)
+        if first_source != source:
+            self._seen.remember(message.transaction_id, source)
         events: list[Event] = []
         tracked = self._paths.get(source)
         if tracked is None:
@@ -207,11 +209,10 @@ class IceLite:
         self._outgoing.append((success_response(message, source.address, self._local_key), source))
         # RFC 8489 §6.3.1: respond to retransmissions so that the overall state is the same. They renew nothing.
         if first_source != source:
-            self._seen.remember(message.transaction_id, source)
             tracked.heard = now
-            # RFC 8445 §7.3.2, §8.2: a lite agent takes a nomination as it comes; the latest wins.
-            if message.get(AttributeType.USE_CANDIDATE) is not None:
-                events += self._paths.claim(tracked, now)
+        # RFC 8445 §7.3.2, §8.2: a lite agent takes a nomination as it comes; the latest wins, each counts once.
+        if first_source is None and message.get(AttributeType.USE_CANDIDATE) is not None:
+            events += self._paths.claim(tracked, now)
         self._ask(tracked, now)
         return self._noting(events)
 

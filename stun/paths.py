@@ -12,8 +12,8 @@ Attackers, from weak to strong:
   a datagram proves nothing. So an address is *unvalidated* until something unpredictable that we sent there came
   back. An unvalidated path gets answers, each smaller than the check it answers; Binding Requests, each in exchange
   for a check and soon not more than one in two seconds; and one DTLS flight, never repeated. At most three such
-  addresses appear in ten seconds, so a session sends strangers less than a kilobyte of handshake a second, whatever
-  is done to it.
+  addresses appear in ten seconds, and no path appears twice in that time: with two ingresses, a session sends
+  strangers six flights in ten seconds, a kilobyte a second, whatever is done to it.
 * **A listener near the client**, who sees its datagrams and repeats them from another address, to become the path.
   A transaction id that was seen before counts only from where it was seen first, and later not at all (see
   `stun.repetition`). Where the listener is faster than the client, it makes an unvalidated path at most, and cannot
@@ -84,7 +84,7 @@ class PathOptions:
     Attributes:
         max_paths: paths a session may have, for memory's sake. Two network interfaces and four relays make eight.
         max_unvalidated_addresses: how many addresses may wait for validation at a time.
-        unvalidated_window: seconds for which an address that was not validated counts.
+        unvalidated_window: seconds for which an address that was not validated counts, and keeps its place.
         consent_timeout: seconds after which a path without anything authentic is forgotten. RFC 7675 §5.1 says 30.
         proof_lifetime: seconds for which a proof lets media move to a path; longer ones let an old nomination
             be repeated, shorter ones make a client that alternates between paths wait a round trip for each move.
@@ -107,6 +107,7 @@ class TrackedPath:
     Attributes:
         path: the path.
         state: how far it is trusted.
+        appeared: when the first check came over it.
         heard: when something authentic came over it last.
         proven: when it was last shown that the client receives what is sent there; None for never.
         requests: how many Binding Requests were sent there since it was proven; counted while the interval grows.
@@ -115,6 +116,7 @@ class TrackedPath:
 
     path: Path
     state: PathState = PathState.UNVALIDATED
+    appeared: float
     heard: float
     proven: float | None = None
     requests: int = 0
@@ -183,14 +185,16 @@ class PathTable:
                 return DropReason.UNVALIDATED_ADDRESSES
         events: list[Event] = []
         if len(self._paths) >= self._options.max_paths:
-            # A validated path never gives way to one that may be made up; expiry frees its place.
-            unvalidated = [known for known in self if not known.is_validated]
-            if not unvalidated:
+            # A validated path never gives way to one that may be made up; expiry frees its place. Nor does a young
+            # one, lest paths that take turns in giving way appear, and get a flight, again and again.
+            horizon = now - self._options.unvalidated_window
+            given_up = [known for known in self if not known.is_validated and known.appeared <= horizon]
+            if not given_up:
                 return DropReason.PATHS
-            events = self._forget(min(unvalidated, key=lambda known: known.heard))
+            events = self._forget(min(given_up, key=lambda known: known.heard))
         if is_stranger:
             self._strangers.append((now, address))
-        tracked = self._paths[path] = TrackedPath(path=path, heard=now)
+        tracked = self._paths[path] = TrackedPath(path=path, appeared=now, heard=now)
         return tracked, events
 
     def prove(self, tracked: TrackedPath, now: float) -> list[Event]:

@@ -3,13 +3,15 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stun.attributes import Attribute, AttributeType
 from stun.binding import Refusal, binding_request, error_response, pack_username, success_response
 from stun.checklist import PAIR_TRANSITIONS, CandidatePair, PairInput, PairState
 from stun.controlling import IceControlling, IceControllingOptions
 from stun.events import DropReason, PathSelected, PathValidated
-from stun.integrity import verify_fingerprint, verify_message_integrity
+from stun.integrity import add_fingerprint, add_message_integrity, verify_fingerprint, verify_message_integrity
 from stun.message import Message, MessageClass
 from wire.core import Closed, Path
 from wire.errors import LocalProtocolError
@@ -359,3 +361,24 @@ def test_a_failed_pair_lives_again_when_the_server_reaches_us_over_it():
     ice.receive_datagram(server_request(), A, 0.1)
     checks = [path for data, path in sent(ice, 0.1) if Message.parse(data).message_class is MessageClass.REQUEST]
     assert checks == [A]
+
+
+anything = st.lists(
+    st.builds(Attribute, st.one_of(st.sampled_from(AttributeType), st.integers(0, 0xFFFF)), st.binary(max_size=40)),
+    max_size=6,
+)
+
+
+@given(st.lists(st.tuples(anything, st.sampled_from(MessageClass), st.sampled_from([A, B, C])), max_size=12))
+def test_whoever_knows_the_passwords_may_write_anything(messages):
+    """Authentic nonsense, some of it in answer to our own checks, is answered or dropped; nothing raises."""
+    ice = agent((A, 2), (B, 1), max_pairs=2)
+    asked = [bytes(12)]
+    for number, (attributes, message_class, path) in enumerate(messages):
+        now = number * 0.3
+        ice.handle_timeout(now)
+        asked += [Message.parse(data).transaction_id for data, _ in sent(ice, now)]
+        for key in (LOCAL_KEY, REMOTE_KEY):
+            bare = Message(message_class=message_class, transaction_id=asked[-1], attributes=tuple(attributes))
+            ice.receive_datagram(add_fingerprint(add_message_integrity(bare.serialize(), key)), path, now)
+    assert ice.selected in (None, A, B)

@@ -1,6 +1,8 @@
 """The lite agent's answers and refusals. The rules for paths are in test_stun_paths.py."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stun.attributes import Attribute, AttributeType, ErrorCode, MappedAddress, UnknownAttributes, xor_address
 from stun.events import DropReason, PathAppeared, PathSelected, PathValidated
@@ -238,3 +240,44 @@ def test_an_error_response_validates_nothing(scene):
     assert scene.receive(error, HERE, 0.1) == []
     assert scene.lite.drops == {DropReason.REFUSED: 1}
     assert not scene.lite.is_validated(HERE)
+
+
+def test_requests_that_wait_for_an_answer_are_bounded(scene):
+    scene.check(HERE, 0.0)
+    ((first, _),) = scene.requests()
+    for step in range(1, 80):
+        scene.check(HERE, step * 3.0)
+    assert scene.receive(scene.client.answer(first, HERE), HERE, 250.0) == []
+    assert scene.lite.drops == {DropReason.TRANSACTION: 1}
+
+
+def test_other_credentials_make_earlier_requests_void(scene):
+    scene.check(HERE, 0.0)
+    ((request, _),) = scene.requests()
+    scene.lite.set_remote_credentials("new!", "another-password-of-24-c")
+    for password in (REMOTE_KEY.decode(), "another-password-of-24-c"):
+        assert scene.receive(scene.client.answer(request, HERE, password=password), HERE, 0.1) == []
+    assert scene.lite.drops == {DropReason.TRANSACTION: 2}
+    scene.check(HERE, 1.0)
+    ((request, _),) = scene.requests()
+    assert Message.parse(request).get(AttributeType.USERNAME) == b"new!:server"
+    assert verify_message_integrity(request, b"another-password-of-24-c")
+
+
+anything = st.lists(
+    st.builds(Attribute, st.one_of(st.sampled_from(AttributeType), st.integers(0, 0xFFFF)), st.binary(max_size=40)),
+    max_size=6,
+)
+
+
+@given(st.lists(st.tuples(anything, st.sampled_from(MessageClass), st.integers(0, 3)), max_size=12))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whoever_knows_the_password_may_write_anything(make_scene, messages):
+    """Authentic nonsense is answered or dropped; nothing raises, and nothing is validated by it."""
+    scene = make_scene()
+    for number, (attributes, message_class, sender) in enumerate(messages):
+        path = Path((f"203.0.113.{sender}", 40000), 1)
+        for password in (LOCAL_KEY, REMOTE_KEY):
+            scene.check(path, number * 0.1, extra=attributes, message_class=message_class, password=password.decode())
+            assert len(scene.sent) <= 2
+    assert scene.lite.selected is None

@@ -26,7 +26,7 @@ A, B, C, D = (place(number) for number in range(4))
 def test_only_the_tables_steps_are_taken():
     for state in PathState:
         for happened in PathInput:
-            tracked = TrackedPath(path=A, heard=0.0, state=state)
+            tracked = TrackedPath(path=A, appeared=0.0, heard=0.0, state=state)
             expected = PATH_TRANSITIONS[state].get(happened)
             assert tracked.apply(happened) is (expected is not None)
             assert tracked.state is (expected or state)
@@ -68,11 +68,12 @@ def test_a_validated_address_is_no_stranger_at_another_ingress(scene):
 
 
 def test_a_refused_check_may_be_repeated_later(scene):
-    """A check that was dropped has not used up its transaction id."""
+    """By the client; whoever else repeats it is not believed."""
     for path in (A, B, C):
         scene.check(path, 0.0)
     check = scene.client.check()
     assert scene.receive(check, D, 0.1) == []
+    assert scene.receive(check, place(5), 11.0) == []
     assert scene.receive(check, D, 11.0) == [PathAppeared(path=D)]
 
 
@@ -106,13 +107,24 @@ def test_at_most_eight_paths(scene):
     assert scene.lite.drops == {DropReason.PATHS: 1}
 
 
-def test_an_unvalidated_path_gives_way_to_a_new_one(scene):
+def test_an_unvalidated_path_gives_way_to_a_new_one_after_a_while(scene):
     for number in range(6):
         scene.validate(place(number), 0.0)
     scene.check(place(10), 0.1)
     scene.check(place(11), 0.2)
-    assert scene.check(place(12), 0.3) == [PathExpired(path=place(10)), PathAppeared(path=place(12))]
+    assert scene.check(place(12), 10.0) == []
+    assert scene.lite.drops == {DropReason.PATHS: 1}
+    assert scene.check(place(12), 10.15) == [PathExpired(path=place(10)), PathAppeared(path=place(12))]
     assert all(scene.lite.is_validated(place(number)) for number in range(6))
+
+
+def test_paths_do_not_take_turns_in_appearing(scene):
+    """Each appearance is worth a DTLS flight: three addresses and many ingresses must not have one after another."""
+    appeared = 0
+    for step in range(1000):  # for ten seconds
+        events = scene.check(place(step % 3, via=step % 7), step / 100)
+        appeared += sum(isinstance(event, PathAppeared) for event in events)
+    assert appeared == 8
 
 
 # A listener, repeating what it overheard.
@@ -199,7 +211,16 @@ def test_a_listener_faster_than_the_client_does_not_cut_off_a_validated_path(sce
         assert scene.receive(check, C, step * 10.0 + 0.02) == []
         assert scene.receive(check, B, step * 10.0 + 0.02) == []
         assert not scene.sent
-        list(scene.lite.handle_timeout(step * 10.0))
+        assert not any(isinstance(event, Closed) for event in scene.lite.handle_timeout(step * 10.0))
+    assert scene.lite.selected == A
+
+
+def test_a_nomination_counts_once_wherever_it_is_repeated(scene):
+    scene.validate(A, 0.0)
+    scene.validate(B, 0.0)
+    nomination = scene.client.check(nominate=True)
+    scene.receive(nomination, C, 1.0)
+    scene.receive(nomination, B, 1.1)
     assert scene.lite.selected == A
 
 
