@@ -12,8 +12,7 @@ import click
 import trio
 
 from bench import capacity, echo_cpu, first_audio, memory, setup_cpu
-from bench.processes import ServerFailed
-from bench.settings import Settings
+from bench.settings import NotMeasured, Settings
 from bench.table import Row, render, save
 from edge.caller.signalling import CallFailed
 
@@ -43,13 +42,13 @@ def main(names: tuple[str, ...], quick: bool) -> None:
             settings.say(f"{name}: starting the servers (load of the machine before: {getloadavg()[0]:.1f})")
             try:
                 rows += trio.run(_MEASUREMENTS[name], settings)
-            except* (CallFailed, ServerFailed) as group:
+            except* (CallFailed, NotMeasured) as group:
                 problems[name] = str(group.exceptions[0])
                 settings.say(f"{name}: not measured: {problems[name]}")
     path = save(rows, _RESULTS, seconds=round(time.monotonic() - started), quick=quick, problems=problems)
     print(f"\n{render(rows)}\n")
-    for name, problem in problems.items():
-        print(f"NOT MEASURED {name}: {problem}")
+    for name in problems:
+        print(f"NOT MEASURED: {name} (see above)")
     print(f"Written to {path}")
     sys.exit(1 if problems or any(row.verdict == "MISSED" for row in rows) else 0)
 

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import trio
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
-from bench.load import median
-from bench.processes import free_port, spawned
+from bench.processes import MachineClock, free_port, spawned
 from bench.servers import our_edge
-from bench.settings import Settings
+from bench.settings import NotMeasured, Settings
 from bench.table import Row
 
 __all__ = ["measure"]
@@ -47,22 +47,29 @@ async def measure(settings: Settings) -> list[Row]:
 
 
 def _measure(settings: Settings) -> list[Row]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise NotMeasured("the system's Chromium is missing; `make bench` installs it from Debian's packages")
     http, media = free_port(), free_port(socket.SOCK_DGRAM)
     folder = settings.folder / "first-audio"
+    runs = []
+    machine = MachineClock()
     with (
         our_edge(folder, advertised_port=media) as ours,
         _long_line(folder, f"tcp:{http}:{ours.url.rpartition(':')[2]}", f"udp:{media}:{ours.media_port}"),
         sync_playwright() as playwright,
     ):
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(_FLAGS))
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{http}/")
-        runs = []
-        for number in range(_QUICK_RUNS if settings.is_quick else _RUNS):
-            runs.append(page.evaluate(_CALL))
-            settings.say(f"first audio: run {number + 1}: {_describe(runs[-1])}")
-        version = browser.version
-        browser.close()
+        try:
+            browser = playwright.chromium.launch(executable_path=chromium, args=list(_FLAGS))
+            version = browser.version
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{http}/")
+            for number in range(_QUICK_RUNS if settings.is_quick else _RUNS):
+                runs.append(page.evaluate(_CALL))
+                settings.say(f"first audio: run {number + 1}: {_describe(runs[-1])}")
+            browser.close()
+        except Error as error:
+            raise NotMeasured(f"Chromium: {error.message}") from error
     ratios = [run["firstAudio"] / run["roundTrip"] for run in runs]
     return [
         Row(
@@ -73,7 +80,7 @@ def _measure(settings: Settings) -> list[Row]:
             must=3.2,
             want=3.0,
             notes=(
-                f"Chromium {version}, {len(runs)} calls, {_ONE_WAY * 1000:.0f} ms each way; nobody is saturated",
+                f"Chromium {version}, {len(runs)} calls, {_ONE_WAY * 1000:.0f} ms each way; {machine.describe()}",
                 f"medians in round trips: {_describe_medians(runs)}",
             ),
             details={"runs": runs},

@@ -6,7 +6,6 @@ same audio without a call around it to the bare loop, and `Audio.watch` tells wh
 
 import gc
 import os
-import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,13 +27,13 @@ from edge.caller.opus_file import SAMPLE_RATE, Clip, read_clip
 from edge.caller.placing import Call, Caller
 from edge.caller.progress import CallerOptions, Secured
 from edge.caller.session import CallerSession
-from edge.caller.signalling import SignalClient
+from edge.caller.signalling import CallFailed, SignalClient
 from srtp.profile import ProtectionProfile
 from srtp.session import SrtpSession
 from transceiver.ticker import Lateness
 from wire.core import Path
 
-__all__ = ["SPEECH", "WORD", "Load", "Streams", "Stretch", "connected", "exchanging", "watch"]
+__all__ = ["SPEECH", "WORD", "Load", "Streams", "Stretch", "connected", "exchanging", "idle_cpu", "watch"]
 
 SPEECH = read_clip(resources.files("edge.caller").joinpath("voice.opus").read_bytes())
 """Fifty packets a second, for as long as the call lasts."""
@@ -51,6 +50,7 @@ _UNSURE = 1
 """By how many packets of a stream two counts of what is under way may differ without a loss."""
 
 _NEVER = float("inf")
+_PACKETS_PER_SECOND = 50
 _BUSY = 0.85
 """Share of a core from which on a process counts as at its limit."""
 
@@ -80,8 +80,11 @@ class Stretch:
     cores_used: float
 
     def cpu_per_stream(self, *names: str) -> float:
-        """Return the share of a core that one stream takes of the named processes, or of all."""
-        return sum(self.cpu[name] for name in names or self.cpu) / self.seconds / self.streams
+        """Return the share of a core that one stream takes of the named processes, or of all.
+
+        A second of a stream is fifty packets, whether or not this process found the time to send all of them.
+        """
+        return sum(self.cpu[name] for name in names or self.cpu) / (self.sent / _PACKETS_PER_SECOND)
 
     @property
     def loads(self) -> str:
@@ -112,6 +115,26 @@ class Load:
         self.exchange = exchange
         self.calls: list[Call] = []
 
+    async def call_in_turn(self, count: int, options: CallerOptions, *, at_once: int = 1) -> None:
+        """Place calls and end each when it has heard its first audio.
+
+        Args:
+            count: how many; a multiple of `at_once`.
+            options: of every call.
+            at_once: how many there are at a time.
+
+        Raises:
+            ExceptionGroup: of CallFailed: one did not come about.
+        """
+
+        async def call_some() -> None:
+            for _ in range(count // at_once):
+                await self.call_once(options)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(at_once):
+                nursery.start_soon(call_some)
+
     async def call_once(self, options: CallerOptions) -> Secured:
         """Place one call, wait for its first audio, and hang up; return what was negotiated.
 
@@ -133,17 +156,24 @@ class Load:
             CallFailed: one did not come about.
         """
         limiter = trio.CapacityLimiter(_PLACED_AT_ONCE)
+        problems: list[CallFailed] = []
 
-        async def add() -> None:
+        async def add(scope: trio.CancelScope) -> None:
             async with limiter:
-                call = await self._caller.place(options)
-                self.calls.append(call)
-                await self._caller.connect(call)
-                await self._caller.hear(call)
+                try:
+                    call = await self._caller.place(options)
+                    self.calls.append(call)
+                    await self._caller.connect(call)
+                    await self._caller.hear(call)
+                except CallFailed as problem:
+                    problems.append(problem)
+                    scope.cancel()
 
         async with trio.open_nursery() as nursery:
             for _ in range(count - len(self.calls)):
-                nursery.start_soon(add)
+                nursery.start_soon(add, nursery.cancel_scope)
+        if problems:
+            raise problems[0]
 
     async def hang_up(self) -> None:
         """End all calls."""
@@ -248,6 +278,7 @@ async def connected(server: Server, exchange: Exchange) -> AsyncIterator[Load]:
 async def watch(source: Load | Streams, server: Server, seconds: float) -> Stretch:
     """Let all streams run for a while, and tell what came back and who paid for it."""
     # A collection of everything there is takes longer than a tick may be late.
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     await trio.sleep(_SETTLE)
@@ -302,8 +333,3 @@ async def idle_cpu(server: Server, seconds: float) -> float:
     before, started = sum(server.cpu().values()), trio.current_time()
     await trio.sleep(seconds)
     return (sum(server.cpu().values()) - before) / (trio.current_time() - started)
-
-
-def median(values: Sequence[float]) -> float:
-    """Return the median."""
-    return statistics.median(values)

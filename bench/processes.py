@@ -12,20 +12,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["MachineClock", "ServerFailed", "cpu_of", "free_port", "memory_of", "spawned"]
+from bench.settings import NotMeasured
+
+__all__ = ["MachineClock", "cpu_of", "free_port", "memory_of", "spawned"]
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 _LOOK_INTERVAL = 0.05
-_LOG_TAIL = 2000
+_LOG_TAIL = 600
+_REPOSITORY = Path(__file__).parent.parent
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 Processes = Mapping[str, subprocess.Popen[bytes]]
-
-
-class ServerFailed(Exception):  # noqa: N818 - named for what happened
-    """A process did not become ready; the text holds the end of the logs."""
 
 
 def cpu_of(pid: int) -> float:
@@ -49,6 +48,10 @@ class MachineClock:
         """Return how many processors were busy, on average since this was made."""
         return (_machine_busy() - self._busy) / (time.monotonic() - self._at)
 
+    def describe(self) -> str:
+        """Say how busy the machine was."""
+        return f"{self.cores_used():.1f} of {os.cpu_count()} processors busy, all programs together"
+
 
 def _machine_busy() -> float:
     # proc_stat(5): user nice system idle iowait irq softirq steal; what the hypervisor took is lost to us as well.
@@ -66,14 +69,16 @@ def spawned(commands: Mapping[str, Sequence[str]], logs: Path, is_ready: Callabl
         is_ready: asked until it is true; may raise OSError for not yet.
 
     Raises:
-        ServerFailed: one ended, or they did not become ready in time.
+        NotMeasured: one ended, or they did not become ready in time.
     """
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, command in commands.items():
             with (logs / f"{name}.log").open("wb") as log:
                 environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-                processes[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+                processes[name] = subprocess.Popen(
+                    command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=_REPOSITORY
+                )
         _wait_until_ready(processes, logs, is_ready)
         yield processes
     finally:
@@ -85,8 +90,9 @@ def _wait_until_ready(processes: Processes, logs: Path, is_ready: Callable[[], b
     while not _look(is_ready):
         ended = [name for name, process in processes.items() if process.poll() is not None]
         if ended or time.monotonic() > deadline:
-            said = "\n".join((logs / f"{name}.log").read_text(errors="replace")[-_LOG_TAIL:] for name in processes)
-            raise ServerFailed(f"{', '.join(ended or processes)} did not become ready:\n{said}")
+            guilty = (ended or list(processes))[0]
+            said = (logs / f"{guilty}.log").read_text(errors="replace")[-_LOG_TAIL:]
+            raise NotMeasured(f"{guilty} did not become ready; the end of its log:\n{said}")
         time.sleep(_LOOK_INTERVAL)
 
 

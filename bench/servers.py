@@ -18,7 +18,8 @@ __all__ = ["RELAY", "SIGNAL", "TRANSCEIVER", "Server", "aiortc_echo", "bare_loop
 SIGNAL, RELAY, TRANSCEIVER = "signal", "relay", "transceiver"
 
 _HTTP_SECONDS = 5.0
-_PROGRAM = Path(sys.executable).with_name("trio-voice")
+_PROGRAM = (sys.executable, "-m", "edge")
+"""What `trio-voice` runs, of the tree that this bench is in."""
 
 _CONFIGURATION = {
     SIGNAL: """
@@ -81,7 +82,7 @@ def our_edge(folder: Path, *, advertised_port: int | None = None) -> Iterator[Se
         advertised_port: UDP port of the loopback address that answers name; None for the relay's own.
     """
     folder.mkdir(parents=True)
-    subprocess.run([_PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
+    subprocess.run([*_PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     ports = {name: free_port() for name in ("http", "relay_http", "control")}
     ports |= {name: free_port(SOCK_DGRAM) for name in ("media", "relay_hop", "transceiver_hop")}
     ports["advertised"] = advertised_port or ports["media"]
@@ -89,7 +90,7 @@ def our_edge(folder: Path, *, advertised_port: int | None = None) -> Iterator[Se
     for role, text in _CONFIGURATION.items():
         path = folder / f"{role}.toml"
         path.write_text(f'keys = "{folder}/keys/{role}.keys"\n{text.format(**ports)}')
-        commands[role] = [str(_PROGRAM), "serve", "--role", role, "--config", str(path)]
+        commands[role] = [*_PROGRAM, "serve", "--role", role, "--config", str(path)]
     url, *others = (f"http://127.0.0.1:{ports[name]}" for name in ("http", "relay_http", "control"))
 
     def is_ready() -> bool:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import attrs
 
-__all__ = ["Settings"]
+__all__ = ["NotMeasured", "Settings"]
 
 _started = time.monotonic()
+
+
+class NotMeasured(Exception):  # noqa: N818 - named for what came of it
+    """A measurement could not be made; the text says why."""
 
 
 @attrs.frozen(kw_only=True)
