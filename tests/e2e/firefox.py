@@ -36,7 +36,16 @@ class Firefox:
         (profile / "user.js").write_text("".join(lines))
         with (profile / "firefox.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [executable, "--headless", "--no-remote", "--marionette", "--profile", str(profile)],
+                # The last flag is for set_preference.
+                [
+                    executable,
+                    "--headless",
+                    "--no-remote",
+                    "--profile",
+                    profile,
+                    "--marionette",
+                    "--remote-allow-system-access",
+                ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "HOME": str(profile)},
@@ -63,6 +72,12 @@ class Firefox:
             self._process.kill()
         finally:
             self._socket.close()
+
+    def set_preference(self, name: str, number: int) -> None:
+        """Set one for the connections that are made from now on."""
+        self.call("Marionette:SetContext", value="chrome")
+        self.run("Services.prefs.setIntPref(...args)", name, number)
+        self.call("Marionette:SetContext", value="content")
 
     def open(self, url: str) -> None:
         self.call("WebDriver:Navigate", url=url)

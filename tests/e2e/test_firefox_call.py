@@ -35,6 +35,9 @@ OPEN_TO_TESTS = """
     return new Response(kept.join("\\r\\n"), response);
   };
 """
+TLS_VERSIONS = {"DTLS 1.2": 0x0303, "DTLS 1.3": 0x0304}  # as NSS counts
+DTLS_13 = {"version": "DTLS 1.3", "group": "X25519MLKEM768", "cipher_suite": "TLS_AES_128_GCM_SHA256"}
+DTLS_12 = {"version": "DTLS 1.2", "group": "x25519", "cipher_suite": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"}
 AUDIO_LEVEL = """
   const report = await window.peer?.getStats();
   return [...(report?.values() ?? [])].find((stat) => stat.type === "inbound-rtp")?.audioLevel ?? 0;
@@ -87,21 +90,19 @@ def wait_for_sound(edge: Edge, firefox: Firefox) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("setup", "our_role"), [("actpass", "client"), ("active", "server")])
-def test_a_tone_comes_back_over_dtls_13(local_edge: Edge, firefox: Firefox, setup: str, our_role: str) -> None:
+@pytest.mark.parametrize("facts", [DTLS_12, DTLS_13], ids=lambda facts: facts["version"])
+def test_a_tone_comes_back(
+    local_edge: Edge, firefox: Firefox, facts: dict[str, str], setup: str, our_role: str
+) -> None:
+    firefox.set_preference("media.peerconnection.dtls.version.max", TLS_VERSIONS[facts["version"]])
     talk(firefox, setup=setup)
     state = wait_for_sound(local_edge, firefox)
     assert state["client"].startswith(f"{own_address()}:")
-    assert state["dtls"] == {
-        "version": "DTLS 1.3",
-        "role": our_role,
-        "group": "X25519MLKEM768",
-        "cipher_suite": "TLS_AES_128_GCM_SHA256",
-        "srtp_profile": "AEAD_AES_128_GCM",
-    }
+    assert state["dtls"] == {**facts, "role": our_role, "srtp_profile": "AEAD_AES_128_GCM"}
     shown = {
-        "dtlsVersion": "DTLS 1.3",
-        "dtlsGroup": "X25519MLKEM768",
-        "dtlsCipher": "TLS_AES_128_GCM_SHA256",
+        "dtlsVersion": facts["version"],
+        "dtlsGroup": facts["group"],
+        "dtlsCipher": facts["cipher_suite"],
         "srtpProfile": "SRTP_AEAD_AES_128_GCM",
         "codec": "opus, 48 kHz",
         "remoteAddress": f"{own_address()}:{local_edge.media_port}",
