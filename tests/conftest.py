@@ -1,5 +1,11 @@
-"""What all tests share: repeatable property tests."""
+"""What all tests share: repeatable property tests, and a network that calls are tried in."""
 
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # The same examples in every run: a failure here is a failure for everybody, at once.
@@ -11,3 +17,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def call_network() -> ModuleType:
+    """The module next door: a caller and a session in a network without sockets or a clock."""
+    name = "call_network"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

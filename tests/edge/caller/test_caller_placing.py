@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from dtls.certificate import Certificate
 from edge.caller import placing
 from edge.caller.exchange import Exchange, has_route
 from edge.caller.load import ramp, steps
@@ -23,9 +22,8 @@ from wire.core import Path
 class LoopbackServer:
     """Signalling and media of a server in one, with a socket for each call; may misbehave when told to."""
 
-    def __init__(self, make_server, certificate: Certificate, nursery: trio.Nursery) -> None:
+    def __init__(self, make_server, nursery: trio.Nursery) -> None:
         self.make_server = make_server
-        self.certificate = certificate
         self.nursery = nursery
         self.ended: list[str] = []
         self.sessions: list[Session] = []
@@ -41,7 +39,7 @@ class LoopbackServer:
             AnswerIngress(id=1, host="127.0.0.1", port=port, priority=100),
             AnswerIngress(id=2, host="2001:db8::1", port=port, priority=200),
         ]
-        session, answer = self.make_server(offer, self.certificate, trio.current_time(), ingresses)
+        session, answer = self.make_server(offer, trio.current_time(), ingresses)
         self.sessions.append(session)
         self.nursery.start_soon(self._serve, opened, session)
         return Signalled(answer=answer, path=f"/v1/realtime/calls/rtc_{len(self.sessions)}")
@@ -72,9 +70,9 @@ class LoopbackServer:
 
 
 @asynccontextmanager
-async def calling(make_server, certificate: Certificate) -> AsyncIterator[tuple[Caller, Exchange, LoopbackServer]]:
+async def calling(make_server) -> AsyncIterator[tuple[Caller, Exchange, LoopbackServer]]:
     async with trio.open_nursery() as nursery:
-        server = LoopbackServer(make_server, certificate, nursery)
+        server = LoopbackServer(make_server, nursery)
         exchange = Exchange()
         nursery.start_soon(exchange.run)
         yield Caller(server, exchange), exchange, server
@@ -106,8 +104,8 @@ def options(clip: Clip) -> CallerOptions:
     return CallerOptions(clip=clip)
 
 
-async def test_a_call_from_post_to_delete(server_maker, certificates, options: CallerOptions) -> None:
-    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+async def test_a_call_from_post_to_delete(server_maker, options: CallerOptions) -> None:
+    async with calling(server_maker) as (caller, exchange, server):
         call = await caller.place(options)
         secured = await caller.connect(call)
         await caller.hear(call)
@@ -122,8 +120,8 @@ async def test_a_call_from_post_to_delete(server_maker, certificates, options: C
         await caller.hang_up(call)  # once more does no harm
 
 
-async def test_audio_leaves_every_20_ms(server_maker, certificates, options: CallerOptions) -> None:
-    async with calling(server_maker, certificates[1]) as (caller, exchange, _):
+async def test_audio_leaves_every_20_ms(server_maker, options: CallerOptions) -> None:
+    async with calling(server_maker) as (caller, exchange, _):
         call = await caller.place(options)
         await caller.connect(call)
         source = call.session.media.outbound.source
@@ -135,9 +133,9 @@ async def test_audio_leaves_every_20_ms(server_maker, certificates, options: Cal
         await caller.hang_up(call)
 
 
-async def test_udp_blocked_is_said_in_plain_words(server_maker, certificates, options, monkeypatch) -> None:
+async def test_udp_blocked_is_said_in_plain_words(server_maker, options, monkeypatch) -> None:
     monkeypatch.setattr(placing, "_CONNECT_SECONDS", 0.2)
-    async with calling(server_maker, certificates[1]) as (caller, _, server):
+    async with calling(server_maker) as (caller, _, server):
         server.is_deaf = True
         call = await caller.place(options)
         with pytest.raises(CallFailed, match=r"no answer over UDP from 127\.0\.0\.1:\d+: is UDP blocked"):
@@ -145,9 +143,9 @@ async def test_udp_blocked_is_said_in_plain_words(server_maker, certificates, op
         await caller.hang_up(call)
 
 
-async def test_silence_is_said_in_plain_words(server_maker, certificates, options, monkeypatch) -> None:
+async def test_silence_is_said_in_plain_words(server_maker, options, monkeypatch) -> None:
     monkeypatch.setattr(placing, "_AUDIO_SECONDS", 0.3)
-    async with calling(server_maker, certificates[1]) as (caller, _, server):
+    async with calling(server_maker) as (caller, _, server):
         server.is_mute = True
         call = await caller.place(options)
         await caller.connect(call)
@@ -156,8 +154,8 @@ async def test_silence_is_said_in_plain_words(server_maker, certificates, option
         await caller.hang_up(call)
 
 
-async def test_a_call_that_the_server_ends_is_noticed(server_maker, certificates, options) -> None:
-    async with calling(server_maker, certificates[1]) as (caller, _, server):
+async def test_a_call_that_the_server_ends_is_noticed(server_maker, options) -> None:
+    async with calling(server_maker) as (caller, _, server):
         call = await caller.place(options)
         await caller.connect(call)
         await caller.hear(call)
@@ -167,19 +165,17 @@ async def test_a_call_that_the_server_ends_is_noticed(server_maker, certificates
         await caller.hang_up(call)
 
 
-async def test_an_answer_without_a_route_ends_the_call_at_the_server(
-    server_maker, certificates, options, monkeypatch
-) -> None:
+async def test_an_answer_without_a_route_ends_the_call_at_the_server(server_maker, options, monkeypatch) -> None:
     monkeypatch.setattr(placing, "has_route", lambda host, port: False)
-    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+    async with calling(server_maker) as (caller, exchange, server):
         with pytest.raises(CallFailed, match=r"no route to 2001:db8::1, 127\.0\.0\.1"):
             await caller.place(options)
         assert server.ended == ["/v1/realtime/calls/rtc_1"]
         assert not exchange.lines
 
 
-async def test_ramp_holds_all_calls(server_maker, certificates, options, quick) -> None:
-    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+async def test_ramp_holds_all_calls(server_maker, options, quick) -> None:
+    async with calling(server_maker) as (caller, exchange, server):
         seen = []
         result = await ramp(caller, exchange, options, count=3, seconds=0.2, show=seen.append)
         assert (result.held, result.reached, result.stopped_by) == (3, 3, None)
@@ -190,8 +186,8 @@ async def test_ramp_holds_all_calls(server_maker, certificates, options, quick) 
         assert not exchange.lines
 
 
-async def test_ramp_stops_at_loss_and_accuses_the_server(server_maker, certificates, options, quick) -> None:
-    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+async def test_ramp_stops_at_loss_and_accuses_the_server(server_maker, options, quick) -> None:
+    async with calling(server_maker) as (caller, exchange, server):
         server.lose_from = 2
         result = await ramp(caller, exchange, options, count=2, seconds=0.6, show=lambda window: None)
         assert result.held == 0
@@ -200,8 +196,8 @@ async def test_ramp_stops_at_loss_and_accuses_the_server(server_maker, certifica
         assert len(server.ended) == result.reached
 
 
-async def test_ramp_stops_when_a_call_cannot_be_made(server_maker, certificates, options) -> None:
-    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+async def test_ramp_stops_when_a_call_cannot_be_made(server_maker, options) -> None:
+    async with calling(server_maker) as (caller, exchange, server):
 
         async def refuse(offer: str) -> Signalled:
             raise CallFailed("the server refused the call: full (HTTP 503, server_overloaded)")
@@ -213,8 +209,8 @@ async def test_ramp_stops_when_a_call_cannot_be_made(server_maker, certificates,
         assert result.median_setup is None
 
 
-async def test_cancelling_a_ramp_hangs_up(server_maker, certificates, options) -> None:
-    async with calling(server_maker, certificates[1]) as (caller, exchange, server):
+async def test_cancelling_a_ramp_hangs_up(server_maker, options) -> None:
+    async with calling(server_maker) as (caller, exchange, server):
         with trio.move_on_after(0.6):
             await ramp(caller, exchange, options, count=2, seconds=60, show=lambda window: None)
         assert len(server.ended) == len(server.sessions) > 0
