@@ -1,6 +1,6 @@
 """A worker: one UDP socket towards the relays, many calls, and the commands that make and end them.
 
-One loop waits for the socket, drains what is there, hands each datagram to the `Dispatcher`, and flushes once. One
+One loop takes what has arrived in batches, hands each datagram to the `Dispatcher`, and flushes once a batch. One
 ticker looks at every call fifty times a second. Nothing else runs here.
 """
 
@@ -15,7 +15,7 @@ import trio
 
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
-from relay.udp import address_of, drain, open_udp, send_batch
+from relay.udp import Batch, address_of, open_udp, receive_batches, send_batch
 from stun.credentials import CredentialKeys
 from transceiver.call_ids import CallIdKeys
 from transceiver.calls import AnswerIngress, CallNotFound, CreatedCall, NotOwner, OfferRefused, Overloaded
@@ -111,21 +111,18 @@ class Worker:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(run_ticker, self._dispatcher.tick, self.lateness)
-                    nursery.start_soon(self._receive_loop, sock)
+                    nursery.start_soon(receive_batches, sock, self._receive_batch)
                     task_status.started(self.address)
             finally:
                 for call in self._calls:
                     self._dispatcher.end(call, "shutdown", trio.current_time())
                 self._socket = None
 
-    async def _receive_loop(self, sock: socket) -> None:
-        receive, flush = self._dispatcher.receive_datagram, self._dispatcher.flush
-        while True:
-            await trio.lowlevel.wait_readable(sock)
-            now = trio.current_time()
-            for data, source in drain(sock):
-                receive(data, source, now)
-            flush(now)
+    def _receive_batch(self, batch: Batch, now: float) -> None:
+        receive = self._dispatcher.receive_datagram
+        for data, source in batch:
+            receive(data, source, now)
+        self._dispatcher.flush(now)
 
     def _send(self, datagrams: Iterable[tuple[bytes, Address]]) -> None:
         if self._socket is not None:
