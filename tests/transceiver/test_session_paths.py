@@ -157,8 +157,6 @@ def test_media_follows_a_client_to_another_address_and_loses_what_came_before_th
     first_check = min(when for when, source, data in network.upstream if source == ELSEWHERE and data[:2] == REQUEST)
     media = [when for when, path, data in network.downstream if path == ELSEWHERE and kind_of(data) is Kind.RTP]
     first_media = min(media)
-        when for when, path, data in network.downstream if path == ELSEWHERE and kind_of(data) is Kind.RTP
-    )
     assert unheard == pytest.approx((first_check - moved_at) / 0.02, abs=2)
     # From then on one round trip, in which the address is proven, and media is there.
     assert first_media - first_check <= 2 * network.delay + 2 * 0.02
