@@ -9,9 +9,10 @@ import math
 
 import attrs
 
-from bench.load import SPEECH, Load, Stretch, connected, exchanging, watch
+from bench.load import SPEECH, Load, connected, exchanging
 from bench.servers import TRANSCEIVER, Server, fetch, our_edge
 from bench.settings import Settings
+from bench.stretch import Stretch, watch
 from bench.table import Row
 from edge.caller.progress import CallerOptions
 from edge.caller.signalling import CallFailed

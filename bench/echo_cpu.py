@@ -10,15 +10,16 @@ from statistics import median
 
 import attrs
 
-from bench.load import SPEECH, Load, Streams, Stretch, connected, exchanging, watch
+from bench.load import SPEECH, Load, Streams, connected, exchanging
 from bench.servers import RELAY, TRANSCEIVER, Server, aiortc_echo, bare_loop, our_edge
 from bench.settings import Settings
+from bench.stretch import Stretch, watch
 from bench.table import Row
 from edge.caller.progress import CallerOptions
 
 __all__ = ["measure"]
 
-_FEW, _MANY = 8, 200
+_FEW, _MANY = 8, 150
 _ROUNDS, _SECONDS = 3, 4.0
 _OPTIONS = CallerOptions(clip=SPEECH)
 

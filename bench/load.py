@@ -1,22 +1,18 @@
-"""The load: calls placed from this process by our own caller, and what happened to them in a stretch of time.
+"""The load: calls placed from this process by our own caller.
 
 All servers get the same: the same clip, the same packets at the same pace. `Load` places calls, `Streams` sends the
-same audio without a call around it to the bare loop, and `Audio.watch` tells what came back and what it cost whom.
+same audio without a call around it to the bare loop.
 """
 
-import gc
 import os
-import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
 
-import attrs
 import trio
 
 from bench.bare_loop import CLIENT_KEY, SERVER_KEY
-from bench.processes import MachineClock
 from bench.servers import Server
 from dtls.certificate import Certificate
 from edge.caller.audio import InboundAudio, OutboundAudio
@@ -30,10 +26,9 @@ from edge.caller.session import CallerSession
 from edge.caller.signalling import CallFailed, SignalClient
 from srtp.profile import ProtectionProfile
 from srtp.session import SrtpSession
-from transceiver.ticker import Lateness
 from wire.core import Path
 
-__all__ = ["SPEECH", "WORD", "Load", "Streams", "Stretch", "connected", "exchanging", "idle_cpu", "watch"]
+__all__ = ["SPEECH", "WORD", "Load", "Streams", "connected", "exchanging", "idle_cpu"]
 
 SPEECH = read_clip(resources.files("edge.caller").joinpath("voice.opus").read_bytes())
 """Fifty packets a second, for as long as the call lasts."""
@@ -42,61 +37,7 @@ WORD = Clip(packets=SPEECH.packets[:1], samples=(3600 * SAMPLE_RATE,))
 """One packet, said to last an hour: a call that is connected, and then silent."""
 
 _PLACED_AT_ONCE = 4
-_SETTLE = 0.7
-_LOOKS = 5
-_MORE_LOOKS = 50
-_LOOK_INTERVAL = 0.03
-_UNSURE = 1
-"""By how many packets of a stream two counts of what is under way may differ without a loss."""
-
 _NEVER = float("inf")
-_PACKETS_PER_SECOND = 50
-_BUSY = 0.85
-"""Share of a core from which on a process counts as at its limit."""
-
-
-@attrs.frozen(kw_only=True)
-class Stretch:
-    """What happened in a stretch of time without set-ups.
-
-    Attributes:
-        streams: calls, or streams without a call.
-        seconds: how long it was.
-        sent: packets sent.
-        lost: packets that did not come back.
-        lateness: by how many seconds our own ticks were late, at p99.9.
-        cpu: seconds of CPU of each of the server's processes.
-        own_cpu: seconds of CPU of this process.
-        cores_used: processors that were busy, everything on the machine together.
-    """
-
-    streams: int
-    seconds: float
-    sent: int
-    lost: int
-    lateness: float
-    cpu: Mapping[str, float]
-    own_cpu: float
-    cores_used: float
-
-    def cpu_per_stream(self, *names: str) -> float:
-        """Return the share of a core that one stream takes of the named processes, or of all.
-
-        A second of a stream is fifty packets, whether or not this process found the time to send all of them.
-        """
-        return sum(self.cpu[name] for name in names or self.cpu) / (self.sent / _PACKETS_PER_SECOND)
-
-    @property
-    def loads(self) -> str:
-        """Say how busy everybody was, and who was at the limit."""
-        shares = {name: seconds / self.seconds for name, seconds in {**self.cpu, "caller": self.own_cpu}.items()}
-        others = max(self.cores_used - sum(shares.values()), 0.0)
-        busy = [name for name, share in shares.items() if share >= _BUSY]
-        processors = os.cpu_count() or 1
-        if not busy and self.cores_used >= processors * 0.95:
-            busy = ["the machine"]
-        text = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-        return f"{text}, other programs {others:.0%} of a core; saturated: {', '.join(busy) or 'nobody'}"
 
 
 class Load:
@@ -273,59 +214,6 @@ async def connected(server: Server, exchange: Exchange) -> AsyncIterator[Load]:
         await load.hang_up()
         with trio.CancelScope(shield=True):
             await client.aclose()
-
-
-async def watch(source: Load | Streams, server: Server, seconds: float) -> Stretch:
-    """Let all streams run for a while, and tell what came back and who paid for it."""
-    # A collection of everything there is takes longer than a tick may be late.
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
-    await trio.sleep(_SETTLE)
-    media = source.media()
-    missing_before, sent_before = await _missing(media), _sent(media)
-    lateness = source.exchange.lateness = Lateness()
-    machine, started = MachineClock(), trio.current_time()
-    cpu_before, own_before = server.cpu(), time.process_time()
-    await trio.sleep(seconds)
-    cpu, own = server.cpu(), time.process_time()
-    elapsed = trio.current_time() - started
-    cores_used, late = machine.cores_used(), lateness.quantile(0.999)
-    sent = _sent(media) - sent_before
-    missing = await _missing(media, missing_before)
-    return Stretch(
-        streams=len(media),
-        seconds=elapsed,
-        sent=sent,
-        lost=sum(max(now - before - _UNSURE, 0) for before, now in zip(missing_before, missing, strict=True)),
-        lateness=late,
-        cpu={name: used - cpu_before[name] for name, used in cpu.items()},
-        own_cpu=own - own_before,
-        cores_used=cores_used,
-    )
-
-
-def _sent(media: Sequence[Media]) -> int:
-    return sum(one.outbound.source.packet_count for one in media)
-
-
-async def _missing(media: Sequence[Media], before: Sequence[int] = ()) -> list[int]:
-    """Count what each stream has sent and not got back: the least of a few looks, since some is just under way.
-
-    Given what was missing before, it looks longer while more is missing: what comes late is not lost.
-    """
-    least = [sys.maxsize] * len(media)
-    for look in range(_MORE_LOOKS if before else _LOOKS):
-        least = [min(known, _under_way(one)) for known, one in zip(least, media, strict=True)]
-        if before and look >= _LOOKS and all(now <= then + _UNSURE for then, now in zip(before, least, strict=True)):
-            break
-        await trio.sleep(_LOOK_INTERVAL)
-    return least
-
-
-def _under_way(media: Media) -> int:
-    heard = media.inbound.statistics
-    return media.outbound.source.packet_count - (heard.received_count if heard is not None else 0)
 
 
 async def idle_cpu(server: Server, seconds: float) -> float:
