@@ -73,6 +73,8 @@ class PathMachine(RuleBasedStateMachine):
         if path != first and not is_sign_of_life:
             assert not events
             assert not self.scene.sent
+        if is_sign_of_life:
+            self.overheard = (check, path)
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
