@@ -333,6 +333,16 @@ def test_a_changed_address_keeps_the_call(scene):
     assert scene.lite.selected == B
 
 
+def test_a_path_is_known_from_its_first_check_until_it_expires(scene):
+    assert not scene.lite.knows(A)
+    scene.check(A, 0.0, password="wrong")
+    assert not scene.lite.knows(A)
+    scene.check(A, 1.0)
+    assert scene.lite.knows(A)
+    scene.lite.handle_timeout(31.0)
+    assert not scene.lite.knows(A)
+
+
 def test_a_dtls_handshake_proves_a_path(scene):
     scene.check(A, 0.0)
     assert list(scene.lite.path_proven(A, 0.5)) == [PathValidated(path=A), PathSelected(path=A)]
