@@ -50,7 +50,7 @@ def main(names: tuple[str, ...], quick: bool) -> None:
     for name in problems:
         print(f"NOT MEASURED: {name} (see above)")
     print(f"Written to {path}")
-    sys.exit(1 if problems or any(row.verdict == "MISSED" for row in rows) else 0)
+    sys.exit(1 if problems else 0)
 
 
 def _allow_many_sockets() -> None:

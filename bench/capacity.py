@@ -6,6 +6,7 @@ one CPU-second of the transceiver holds.
 """
 
 import math
+from collections.abc import Mapping
 
 import attrs
 
@@ -17,7 +18,7 @@ from bench.table import Row
 from edge.caller.progress import CallerOptions
 from edge.caller.signalling import CallFailed
 
-__all__ = ["measure"]
+__all__ = ["late_share", "measure"]
 
 _STEP, _MOST = 50, 1500
 _SECONDS = 6.0
@@ -77,7 +78,7 @@ async def _watch_step(load: Load, server: Server, settings: Settings) -> _Step:
     for _ in range(_ATTEMPTS):
         ticks = _ticks(server)
         stretch = await watch(load, server, settings.shorter(_SECONDS))
-        step = _Step(stretch=stretch, late_share=_late_share(ticks, _ticks(server)))
+        step = _Step(stretch=stretch, late_share=late_share(ticks, _ticks(server)))
         settings.say(f"capacity: {stretch.streams} calls: {step.problem or 'held'}; {stretch.loads}")
         if not step.problem:
             break
@@ -94,7 +95,8 @@ def _ticks(server: Server) -> dict[str, float]:
     return found
 
 
-def _late_share(before: dict[str, float], after: dict[str, float]) -> float:
+def late_share(before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """Return the share of ticks between two readings of the histogram that came later than they may."""
     total = after["+Inf"] - before["+Inf"]
     in_time = after[_LATE] - before[_LATE]
     return (total - in_time) / total if total else math.inf
