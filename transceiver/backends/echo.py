@@ -47,6 +47,8 @@ class Echo:
         if ahead < 0x8000:
             source.sequence_number += ahead + 1
             source.timestamp = timestamp
+        elif source.sequence_number + ahead < 0x10000:
+            return None  # from before the first; below zero there is no index (RFC 3711 §3.3.1)
         return (
             FIXED_HEADER.pack(_VERSION_2, marker_and_type, sequence & 0xFFFF, timestamp, source.ssrc)
             + packet[start:end]
