@@ -12,6 +12,7 @@ from dtls.phases import PHASES
 from dtls.states import StateTable
 from dtls.states12 import CLIENT_12, SERVER_12
 from dtls.states13 import CLIENT_13, SERVER_13
+from stun.checklist import PAIR_TRANSITIONS
 from stun.paths import PATH_TRANSITIONS
 from transceiver.states import TRANSITIONS as SESSION_TRANSITIONS
 
@@ -27,6 +28,7 @@ def _handshake(table: StateTable[Any], where: str) -> tuple[str, str, Table]:
 MACHINES: tuple[tuple[str, str, Table], ...] = (
     ("A call", "`transceiver/session.py`", SESSION_TRANSITIONS),
     ("A path to the client", "`stun/paths.py`", PATH_TRANSITIONS),
+    ("A candidate pair of the caller", "`stun/checklist.py`", PAIR_TRANSITIONS),
     ("A DTLS association", "`dtls/phases.py`", PHASES),
     _handshake(CLIENT_13, "dtls/states13.py"),
     _handshake(SERVER_13, "dtls/states13.py"),
