@@ -36,7 +36,8 @@ class DtlsOptions:
 
     Attributes:
         versions: what we speak, preferred first.
-        groups: what a server accepts, preferred first. A client offers those of them that are in `share_groups`.
+        groups: what a server accepts, preferred first. A client offers those of them that are in `share_groups`. In 1.2
+            there are no hybrids, and P-256 is always accepted and offered.
         share_groups: groups for which a client sends a share. Only these are offered, so that no server has a reason
             for a HelloRetryRequest.
         srtp_profiles: SRTP protection profiles, preferred first; empty for none. The server's preference decides. As a

@@ -481,6 +481,36 @@ def test_a_moved_server_still_repeats_its_last_flight(make_network):
 
 
 @pytest.mark.parametrize("role", BOTH)
+def test_an_established_association_keeps_nothing_of_the_handshake(make_network, role):
+    network = make_network(options=attrs.evolve(ONLY_12, mtu=256))  # so that Finished comes by itself
+    network.run(until=lambda: network[role]._channel.reassembly.epoch == 1)
+    assert not network[role].is_connected
+    ahead = Fragment(HandshakeType.FINISHED, 12, network[role]._channel.reassembly.next_seq + 1, 0, b"x")
+    network[role]._channel.reassembly.add(ahead, 1)
+    network.connect()
+    channel = network[role]._channel
+    assert channel.flight is None
+    assert channel.timer.deadline is None
+    assert channel.reassembly._partials == {}
+    assert network[role]._records._early == []
+
+
+def test_failures_under_a_key_are_counted_on(make_network):
+    network = make_network(options=ONLY_12).connect()
+    network.server.receive_datagram(plaintext_header(23, 1, 9, 40) + bytes(40), network.now)
+    moved = DtlsAssociation.restore(network.server.snapshot(network.now), now=0.0)
+    assert moved._records.inbound(1).failures == 1
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"\xc0\x2b", b"\x13\x01"), (b"\xfe\xfd", b"\xfe\xff")])
+def test_a_snapshot_that_mixes_versions_is_refused(make_network, old, new):
+    data = make_network(options=ONLY_12).connect().server.snapshot(0.0)
+    assert old in data
+    with pytest.raises(MalformedError):
+        DtlsAssociation.restore(data.replace(old, new, 1), now=0.0)
+
+
+@pytest.mark.parametrize("role", BOTH)
 def test_a_damaged_snapshot_is_refused_or_is_another(make_network, role):
     network = make_network(options=ONLY_12).connect()
     data = network[role].snapshot(network.now)

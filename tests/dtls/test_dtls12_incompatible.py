@@ -222,6 +222,12 @@ def test_a_client_refuses(identities, options, after_cookie, hello, reason, aler
     assert outcome(*answer(identities, hello, options, after_cookie)) == (reason, alert)
 
 
+def test_a_profile_for_a_client_that_wants_none_is_refused(identities):
+    hello = with_extension(server_hello(), UseSrtp(profiles=(7,)))
+    options = attrs.evolve(ONLY_12, srtp_profiles=())
+    assert outcome(*answer(identities, hello, options)) == ("misbehaved", A.UNSUPPORTED_EXTENSION)
+
+
 @pytest.mark.parametrize("after_cookie", [False, True])
 def test_a_client_refuses_the_mark_of_a_downgrade(identities, after_cookie):
     hello = server_hello(random=bytes(24) + DOWNGRADE_TO_1_2)
@@ -304,6 +310,37 @@ def test_a_peer_that_breaks_a_rule_is_refused(make_network, role, message_type, 
     victim = Role.CLIENT if role is Role.SERVER else Role.SERVER
     assert network.closed(victim).reason == reason
     assert network.closed(role) == Closed(reason="peer-alert", detail=alert.name.lower())
+
+
+@pytest.mark.parametrize(
+    ("options", "group"),
+    [
+        # We have it, and did not offer it; we offered it, and 1.2 has it not.
+        (DtlsOptions(versions=(Version.DTLS_1_2,), share_groups=(Group.SECP256R1,)), Group.X25519),
+        (DtlsOptions(), Group.X25519MLKEM768),
+    ],
+)
+def test_a_group_that_was_not_meant(make_network, options, group):
+    network = make_network(client_options=options, server_options=DtlsOptions(versions=(Version.DTLS_1_2,)))
+    corrupt_handshake(network, Role.SERVER, T.SERVER_KEY_EXCHANGE, put(group=group))
+    network.run(30)
+    assert network.closed(Role.CLIENT) == Closed(
+        reason="misbehaved", detail="the server chose a group that we did not offer"
+    )
+
+
+def test_a_done_that_says_more(make_network):
+    class Talkative:
+        TYPE = T.SERVER_HELLO_DONE
+
+        def serialize(self, writer):
+            writer.octets(b"!")
+
+    network = make_network(options=ONLY_12)
+    corrupt_handshake(network, Role.SERVER, T.SERVER_HELLO_DONE, lambda _: Talkative())
+    network.run(30)
+    assert network.closed(Role.CLIENT).reason == "malformed"
+    assert network.closed(Role.SERVER).detail == "decode_error"
 
 
 @pytest.mark.parametrize("public", [b"\x02" + bytes(range(32)), b"\x04" + bytes(64), b"\x04" + bytes(range(64))])

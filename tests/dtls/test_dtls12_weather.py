@@ -115,6 +115,17 @@ def test_a_piece_of_the_answer_does_not_stop_our_own_retransmissions(make_networ
     assert again[0][:13] != client_hellos[0][:13]
 
 
+def test_a_repeated_hello_hastens_the_answer(make_network):
+    """The client cannot have seen our flight, so half of our timer is enough."""
+    network = make_network(options=options())
+    network.filter = lambda sender, *_: sender is Role.CLIENT
+    network.run(0.05)
+    (hello,) = [data for _, sender, data in network.sent if sender is Role.CLIENT]
+    assert network.server.next_timeout() == pytest.approx(1000.01 + 0.4)
+    network.server.receive_datagram(hello, network.now)
+    assert network.server.next_timeout() == pytest.approx(1000.01 + 0.2)
+
+
 def test_a_lost_last_flight_is_repeated_when_the_client_repeats_its_own(make_network):
     network = make_network(options=options())
     network.filter = lambda sender, _data, now: not (sender is Role.SERVER and 1000.025 < now < 1003)
@@ -133,6 +144,7 @@ def test_a_lost_last_flight_is_repeated_when_the_client_repeats_its_own(make_net
     numbers = [list(split_datagram(data))[1].sequence for data in sent]
     assert numbers == list(range(len(numbers))), "a repeated message is a new record"
     assert network.server.drops[DropReason.OLD_MESSAGE] == len(sent) - 1
+    assert network.server._channel.flight is None, "an idle association holds no flight"
     network.run(20)
     assert network.client.is_connected
 
