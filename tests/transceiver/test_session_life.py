@@ -26,14 +26,18 @@ def reasons(events) -> list[str]:
     return [event.reason for event in events if isinstance(event, Closed)]
 
 
+@pytest.mark.parametrize("version", [Version.DTLS_1_3, Version.DTLS_1_2])
 @pytest.mark.parametrize(("setup", "is_client"), ROLES)
-def test_a_call_in_every_dtls_role(call_network, connect, setup: str, is_client: bool) -> None:
-    network = connect(setup=setup)
+def test_a_call_in_every_dtls_role_and_version(
+    call_network, connect, setup: str, is_client: bool, version: Version
+) -> None:
+    network = connect(setup=setup, dtls=DtlsOptions(versions=(version,)))
     session = network.server
     assert session.state is State.WAITING
     network.run(3)
     assert session.state is State.ESTABLISHED
     assert network.caller.secured.is_client is not is_client
+    assert describe_session(session)["dtls"]["version"] == version.label
     assert [type(event) for event in network.server_events] == [
         PathAppeared,
         PathValidated,
