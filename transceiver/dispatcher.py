@@ -214,9 +214,11 @@ class Dispatcher:
 
     def _fail(self, call: Call, error: Exception, now: float) -> None:
         """End a call in which our own code has failed; whoever calls a session passes here what it raises."""
+        if call not in self._calls:  # a session may be too broken to end without failing again
+            return
         self._report_failure(call, error)
         outgoing: list[tuple[bytes, Address]] = []
-        with contextlib.suppress(Exception):  # it may be too broken to say goodbye
+        with contextlib.suppress(Exception):  # or to say goodbye
             call.session.close("internal-error", now)
             self._collect(call, outgoing, now)
         self._send(outgoing)

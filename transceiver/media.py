@@ -23,8 +23,8 @@ from srtp.rtp import read_header
 from srtp.sending import RtpSource
 from srtp.session import MAX_PACKET, SrtpSession
 from transceiver.backends.contract import PacketBackend
-from transceiver.backends.echo import Echo
-from transceiver.backends.silence import Silence
+from transceiver.backends.echo import PACKET_SECONDS, Echo
+from transceiver.backends.silence import SILENT_FRAMES, Silence
 from transceiver.options import SessionOptions
 from transceiver.sdp import Negotiated
 from transceiver.sdp.attributes import TRANSPORT_WIDE_CC
@@ -57,6 +57,7 @@ class MediaDescription:
         msid: stream and track id of the answer's `a=msid`.
         clock_rates: RTP clock in Hz by negotiated payload type.
         sends: whether the client wants to hear us (the answer is not `recvonly` or `inactive`).
+        opening: payload type and payload of the packet that opens our audio.
         transport_cc_id: header extension id of the transport-wide sequence number; None when not negotiated.
         is_reduced_size: whether RTCP packets need not be compound (RFC 5506).
     """
@@ -66,6 +67,7 @@ class MediaDescription:
     msid: str
     clock_rates: Mapping[int, int]
     sends: bool
+    opening: tuple[int, bytes]
     transport_cc_id: int | None
     is_reduced_size: bool
 
@@ -80,6 +82,7 @@ class MediaDescription:
                 codec.payload_type: codec.clock for codec in (*negotiated.codecs, *negotiated.telephone_events)
             },
             sends=negotiated.sends,
+            opening=(negotiated.codecs[0].payload_type, SILENT_FRAMES[negotiated.codecs[0].name.lower()]),
             transport_cc_id=negotiated.extensions.get(TRANSPORT_WIDE_CC),
             is_reduced_size=negotiated.rtcp_rsize,
         )
@@ -131,6 +134,20 @@ class Media:
         """What SRTP and SRTCP refused, by reason."""
         return self._srtp.drops
 
+    def opening(self, now: float) -> bytes | None:
+        """Return the SRTP packet that opens our audio, if any: 20 ms of silence, once, when the client is authenticated.
+
+        It starts the client's receiver (its jitter buffer, its decoder, the track's `unmute`) a round trip before an
+        echo could come back.
+        """
+        if not self._description.sends:
+            return None
+        payload_type, payload = self._description.opening
+        outbound = self._outbound
+        outbound.clock_rate = self._clock_rates[payload_type]
+        self._timeline.mark(Step.FIRST_AUDIO_OUT, now)
+        return self._srtp.protect_rtp(outbound.packet(payload_type, payload, outbound.timestamp, now))
+
     # -- the hot path
 
     def receive_rtp(self, data: bytes, now: float) -> bytes | None:
@@ -179,8 +196,12 @@ class Media:
         self._timeline.mark(Step.FIRST_AUDIO_IN, now)
         clock_rate = self._clock_rates[payload_type]
         statistics = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
-        if not self._outbound.packet_count:
-            self._outbound.clock_rate = clock_rate  # what goes back ticks like what came
+        outbound = self._outbound
+        outbound.clock_rate = clock_rate  # what goes back ticks like what came
+        if outbound.sent_at is not None:
+            # The pause since our last packet passes on the media's clock too; the echo adds the time of one packet.
+            pause = round((now - outbound.sent_at - PACKET_SECONDS) * clock_rate)
+            outbound.timestamp = (outbound.timestamp + max(pause, 0)) & 0xFFFF_FFFF
         self._sources[ssrc] = statistics
         if self._transport_cc_id is not None and self._arrivals is None:
             self._arrivals = ArrivalRecorder(sender_ssrc=self._description.ssrc, media_ssrc=ssrc)

@@ -146,6 +146,7 @@ class Session:
         self.dtls: DtlsTransport | None = None
         self.media: Media | None = None
         self._is_reachable = False  # some path was validated
+        self._has_opened = False  # our first audio has left
         self._fingerprints = remote.fingerprints
         self._description = media
         self._dtls_role = dtls_role
@@ -248,6 +249,7 @@ class Session:
         # The response to the check leaves before the DTLS flight that it lets out: a browser drops DTLS on a pair
         # that has not succeeded yet.
         self._collect_dtls(now)
+        self._open_media(now)
         return events
 
     def _follow_ice(self, ice_events: Iterable[Event], now: float) -> list[Event]:
@@ -298,6 +300,7 @@ class Session:
         assert dtls is not None  # noqa: S101 - a known path has appeared, and the first to appear made it
         events = self._follow_dtls(dtls, dtls.receive_datagram(data, source, now), source, now)
         self._collect_dtls(now)
+        self._open_media(now)
         return events
 
     def _handle_dtls_timeout(self, now: float) -> list[Event]:
@@ -373,6 +376,16 @@ class Session:
             else:
                 self.drops[DropReason.NO_VALIDATED_PATH] += 1
         return events
+
+    def _open_media(self, now: float) -> None:
+        """Send our first audio as soon as it may be sent: behind the flight that completes the handshake."""
+        path = self.ice.selected
+        if self._has_opened or self.media is None or path is None or self.closed is not None:
+            return
+        self._has_opened = True
+        packet = self.media.opening(now)
+        if packet is not None:
+            self._outgoing.append((packet, path))
 
     def _receive_rtcp(self, data: bytes, source: Path, media: Media, now: float) -> list[Event]:
         if not media.receive_rtcp(data, now):

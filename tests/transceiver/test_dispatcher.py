@@ -306,6 +306,18 @@ def test_a_bug_ends_its_session_and_nothing_else(world, method: str, says_goodby
     assert media.sent - media.received <= 1
 
 
+def test_a_session_that_fails_again_and_again_is_reported_once(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = world.add()
+    world.run(1)
+    for method in ("receive_datagram", "handle_timeout", "datagrams_to_send", "close"):
+        monkeypatch.setattr(client.call.session, method, raising)
+    world.receive(client.header + b"\x80\x6f" + bytes(40))
+    world.dispatcher.flush(world.now)
+    world.dispatcher.end(client.call, "hang-up", world.now)
+    assert len(world.facts("internal-error")) == len(world.facts("call-ended")) == 1
+    assert len(world.calls) == 0
+
+
 def test_a_bug_deep_inside_is_kept_in_its_session_too(world, monkeypatch: pytest.MonkeyPatch) -> None:
     client, other = world.add(0), world.add(1)
     world.run(1)

@@ -10,6 +10,7 @@ from srtp.sending import RtpSource
 from srtp.session import SrtpSession
 from transceiver.backends.echo import Echo
 from transceiver.backends.silence import Silence
+from transceiver.backends.silence import SILENT_FRAMES
 from transceiver.media import DropReason, Media, MediaDescription
 from transceiver.options import SessionOptions
 from transceiver.timeline import Timeline
@@ -121,6 +122,7 @@ def make_media(start: int = 1000) -> tuple[Media, SrtpSession]:
         msid="s t",
         clock_rates={OPUS: 48000},
         sends=True,
+        opening=(OPUS, SILENT_FRAMES["opus"]),
         transport_cc_id=None,
         is_reduced_size=True,
     )

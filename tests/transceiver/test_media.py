@@ -22,6 +22,7 @@ from srtp.rtp import RtpPacket, pack_packet
 from srtp.secure_rtp import RtpSender
 from srtp.sending import RtpSource
 from srtp.session import MAX_PACKET, SrtpSession
+from transceiver.backends.silence import SILENT_FRAMES
 from transceiver.media import DropReason, Media, MediaDescription
 from transceiver.options import SessionOptions
 from transceiver.sdp import negotiate, parse_offer
@@ -39,6 +40,7 @@ DESCRIPTION = MediaDescription(
     msid="stream track",
     clock_rates={OPUS: 48000, EVENTS: 48000, PCMU: 8000},
     sends=True,
+    opening=(OPUS, SILENT_FRAMES["opus"]),
     transport_cc_id=3,
     is_reduced_size=True,
 )

@@ -13,10 +13,11 @@ import attrs
 from srtp.rtp import FIXED_HEADER
 from srtp.sending import RtpSource
 
-__all__ = ["Echo"]
+__all__ = ["PACKET_SECONDS", "Echo"]
 
 _VERSION_2 = 0x80
-_PACKETS_PER_SECOND = 50  # one packet's time is the pause between two of the caller's sources
+PACKET_SECONDS = 0.02
+"""Between two of the caller's sources lies the time of one packet."""
 
 
 @attrs.define
@@ -40,7 +41,7 @@ class Echo:
         if ssrc != self._theirs:
             self._theirs = ssrc
             self._sequence_offset = source.sequence_number - sequence
-            self._timestamp_offset = source.timestamp + source.clock_rate // _PACKETS_PER_SECOND - timestamp
+            self._timestamp_offset = source.timestamp + round(source.clock_rate * PACKET_SECONDS) - timestamp
         sequence += self._sequence_offset
         timestamp = (timestamp + self._timestamp_offset) & 0xFFFFFFFF
         ahead = (sequence - source.sequence_number) & 0xFFFF
