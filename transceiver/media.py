@@ -135,7 +135,7 @@ class Media:
         return self._srtp.drops
 
     def opening(self, now: float) -> bytes | None:
-        """Return the SRTP packet that opens our audio, if any: 20 ms of silence, once, when the client is authenticated.
+        """Return the SRTP packet that opens our audio, if any: 20 ms of silence, once the client is authenticated.
 
         It starts the client's receiver (its jitter buffer, its decoder, the track's `unmute`) a round trip before an
         echo could come back.

@@ -14,8 +14,8 @@ class Step(enum.StrEnum):
     FIRST_CHECK = "first-check"
     PATH_VALIDATED = "path-validated"
     DTLS_CONNECTED = "dtls-connected"
-    FIRST_AUDIO_IN = "first-audio-in"
     FIRST_AUDIO_OUT = "first-audio-out"
+    FIRST_AUDIO_IN = "first-audio-in"
 
 
 @attrs.define

@@ -9,8 +9,7 @@ from srtp.rtp import pack_packet, read_header
 from srtp.sending import RtpSource
 from srtp.session import SrtpSession
 from transceiver.backends.echo import Echo
-from transceiver.backends.silence import Silence
-from transceiver.backends.silence import SILENT_FRAMES
+from transceiver.backends.silence import SILENT_FRAMES, Silence
 from transceiver.media import DropReason, Media, MediaDescription
 from transceiver.options import SessionOptions
 from transceiver.timeline import Timeline

@@ -407,3 +407,28 @@ def test_our_source_starts_unpredictably_and_far_from_its_rollover() -> None:
     starts = [RtpSource.start(random.Random(seed).randbytes, OURS) for seed in range(50)]
     assert len({(start.sequence_number, start.timestamp) for start in starts}) == 50
     assert all(start.sequence_number < 0x8000 for start in starts)
+
+
+# -- the opening packet
+
+
+def test_the_pause_between_the_opening_packet_and_the_first_echo_passes_in_the_timestamps(peer: Peer) -> None:
+    opening = RtpPacket.parse(Reader(peer.srtp.unprotect_rtp(peer.media.opening(peer.now))))
+    assert (opening.payload_type, opening.payload, opening.ssrc) == (OPUS, SILENT_FRAMES["opus"], OURS)
+    assert Step.FIRST_AUDIO_OUT in peer.timeline.times
+    peer.now += 0.25
+    first = peer.talks(7)
+    assert first.sequence_number == (opening.sequence_number + 1) & 0xFFFF
+    assert (first.timestamp - opening.timestamp) & 0xFFFFFFFF == 0.25 * 48000
+    second = peer.talks(8)
+    assert second.sequence_number == (first.sequence_number + 1) & 0xFFFF
+    assert (second.timestamp - first.timestamp) & 0xFFFFFFFF == 960
+
+
+def test_nothing_opens_for_a_client_that_does_not_want_to_hear(make_peer: Callable[..., Peer]) -> None:
+    assert make_peer(sends=False).media.opening(START) is None
+
+
+@pytest.mark.parametrize(("codec", "size"), [("opus", 3), ("pcmu", 160), ("pcma", 160)])
+def test_silent_frames_are_20_ms(codec: str, size: int) -> None:
+    assert len(SILENT_FRAMES[codec]) == size

@@ -71,11 +71,12 @@ def test_the_timeline_and_what_is_told_of_a_call(connect) -> None:
         "cipher_suite": "TLS_AES_128_GCM_SHA256",
         "srtp_profile": "AEAD_AES_128_GCM",
     }
-    assert state["media"]["packets_in"] == state["media"]["packets_out"] > 80
+    assert state["media"]["packets_in"] + 1 == state["media"]["packets_out"] > 80  # the opening packet, then echoes
     assert state["media"]["round_trip_ms"] == pytest.approx(40, abs=11)
     assert state["media"]["sources"][0]["lost"] == 0
-    assert list(state["timeline_ms"]) == [step.value for step in Step]
-    assert list(state["timeline_ms"].values()) == sorted(state["timeline_ms"].values())
+    assert set(state["timeline_ms"]) == {step.value for step in Step}
+    times = [state["timeline_ms"][step.value] for step in Step]
+    assert times == sorted(times)
     session.close("hang-up", network.now)
     after = describe_session(session)
     assert (after["state"], after["closed"]) == ("closed", "hang-up")

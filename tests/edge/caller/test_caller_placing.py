@@ -59,13 +59,13 @@ class LoopbackServer:
             now = trio.current_time()
             if data is not None and not self.is_deaf:
                 packets += 128 <= data[0] <= 191
-                if self.is_mute and 128 <= data[0] <= 191:
-                    continue
                 if self.lose_from is not None and packets > self.lose_from and packets % 5 == 0:
                     continue
                 session.receive_datagram(data, Path(source, 1), now)
             session.handle_timeout(now)
             for reply, path in session.datagrams_to_send(now):
+                if self.is_mute and 128 <= reply[0] <= 191:
+                    continue
                 await opened.sendto(reply, path.address)
 
 
