@@ -195,7 +195,7 @@ class TestChecks:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
             thief.connect(("127.0.0.1", edge.media_port))
             thief.settimeout(0.3)
-            reason = "ice.repeated-elsewhere"
+            reason = "ice.repeated"
             assert_dropped(edge, transceiver_drops, reason, lambda: thief.send(message))
             with pytest.raises(TimeoutError):
                 thief.recv(2000)
