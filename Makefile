@@ -3,7 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Both names of the variable: the second is that of a newer pip for what the build itself needs.
+PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	$(BIN)/python -m pip --quiet --disable-pip-version-check
 ARGS ?=
 
 help: ## what there is to make
@@ -27,14 +29,14 @@ $(BIN)/python:
 
 $(VENV)/.app: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "» installing trio-voice and what it needs (with pip; about half a minute the first time)"
-	@$(PIP) install -c constraints.txt -e . || { \
+	@$(PIP) install -e . || { \
 		echo "pip says above why it failed. Is its package index in reach? 'make' goes on where it stopped." >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.app deploy/dev_requirements.py
 	@echo "» installing the tools of the tests and checks (with pip; about a minute the first time)"
 	@$(BIN)/python deploy/dev_requirements.py > $@.txt
-	@$(PIP) install -c constraints.txt -r $@.txt
+	@$(PIP) install -r $@.txt
 	@touch $@
 
 serve: $(VENV)/.app ## run the whole edge on this machine and print its address
