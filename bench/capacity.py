@@ -57,6 +57,7 @@ class _Step:
 async def measure(settings: Settings) -> list[Row]:
     """Add calls, a step at a time."""
     held: _Step | None = None
+    last: _Step | None = None
     stopped_by = f"{_MOST} calls are the most that is tried"
     with our_edge(settings.folder / "capacity") as ours:
         async with exchanging() as exchange, connected(ours, exchange) as load:
@@ -66,12 +67,12 @@ async def measure(settings: Settings) -> list[Row]:
                 except CallFailed as problem:
                     stopped_by = f"at {count} calls one could not be made: {problem}"
                     break
-                step = await _watch_step(load, ours, settings)
-                if step.problem:
-                    stopped_by = f"at {count} calls: {step.problem}; {step.stretch.loads}"
+                last = await _watch_step(load, ours, settings)
+                if last.problem:
+                    stopped_by = f"at {count} calls: {last.problem}; {last.stretch.loads}"
                     break
-                held = step
-    return [_row(held, stopped_by)]
+                held = last
+    return [_row(held, last, stopped_by)]
 
 
 async def _watch_step(load: Load, server: Server, settings: Settings) -> _Step:
@@ -102,14 +103,13 @@ def late_share(before: Mapping[str, float], after: Mapping[str, float]) -> float
     return (total - in_time) / total if total else math.inf
 
 
-def _row(held: _Step | None, stopped_by: str) -> Row:
-    what = "echo calls held per CPU-second of the transceiver"
-    if held is None:
-        return Row(what=what, ours="none held", notes=(stopped_by,), details={"held": 0, "stopped_by": stopped_by})
-    calls, per_cpu_second = held.stretch.streams, 1 / held.stretch.cpu_per_stream(TRANSCEIVER)
+def _row(held: _Step | None, last: _Step | None, stopped_by: str) -> Row:
+    calls = held.stretch.streams if held is not None else 0
+    counted = held or last
+    per_cpu_second = 1 / counted.stretch.cpu_per_stream(TRANSCEIVER) if counted is not None else 0.0
     return Row(
-        what=what,
-        ours=f"{per_cpu_second:.0f} ({calls} held)",
-        notes=(f"{calls} held: {held.stretch.loads}", f"stopped {stopped_by}"),
+        what="echo calls held per CPU-second of the transceiver",
+        ours=f"{per_cpu_second:.0f} ({calls or 'none'} held)",
+        notes=(*([f"{calls} held: {held.stretch.loads}"] if held is not None else []), f"stopped {stopped_by}"),
         details={"held": calls, "calls_per_transceiver_cpu_second": per_cpu_second, "stopped_by": stopped_by},
     )

@@ -3,6 +3,9 @@
 Everything between the browser and the edge, HTTP and UDP, is delayed by half of the round trip each way (`delay`). The
 page was loaded over the same line, so its HTTP connection is warm and of the same origin. A round trip is what a
 fetch of a small resource takes over that line, measured by the same page.
+
+The first audio is what unmutes the browser's track. It need not be an echo, which can only come a round trip after the
+browser's own first packet.
 """
 
 import shutil
