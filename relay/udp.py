@@ -5,9 +5,9 @@ get their turn), work on it inline, and write all that came of it. Only the wait
 `receive_batches` waits, drains and hands over; `send_batch` writes.
 
 Waking up costs more than a datagram does: some 40 to 200 µs with the event loop and cold caches, against some 10 µs of
-work. So a socket that would wake us more than five hundred times a second is moderated, as network cards moderate
-their interrupts: it is looked at once in `MODERATION` seconds, and what has come meanwhile is one batch. A socket with
-little traffic is never made to wait, so a call's set-up on a quiet host loses nothing.
+work. So sockets that would wake us more than a thousand times a second are moderated, as network cards moderate their
+interrupts: they are looked at once in `MODERATION` seconds, and what has come meanwhile is one batch. Sockets with less
+traffic are never made to wait, so a call's set-up on a quiet host loses nothing.
 
 Measured on loopback with 160-byte datagrams (Python 3.11, µs a datagram, system call included): `recvfrom` into a list
 1.17, `recvfrom_into` one buffer and a copy 1.25, a callback for each datagram 1.14. The list is as fast as anything,
@@ -18,8 +18,9 @@ An IPv6 socket here takes IPv6 only: a wildcard of each family is two sockets, a
 
 import enum
 import math
+import select
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 import trio
@@ -47,9 +48,14 @@ one is read cut to `MAX_DATAGRAM + 1` bytes, which tells its reader that it was 
 BATCH = 64
 """How many datagrams to take before others get their turn: well under a millisecond of work."""
 
-MODERATION = 0.001
-"""A busy socket is looked at this often, in seconds; so much later may a datagram be forwarded, and no more. A
-hundredth of what a jitter buffer holds, and a tenth of the cost of a wake-up for each datagram."""
+MODERATION = 0.0025
+"""Busy sockets are looked at this often, in seconds; a datagram may be forwarded so much later, and no more. It is a
+small part of what a jitter buffer holds, and half the step of the transceiver's ticker, so that both wake the process
+together."""
+
+_WINDOW = 0.01
+_BUSY_COUNT = 15
+"""Sockets are busy after a window of `_WINDOW` seconds in which this many datagrams came. A call's set-up has fewer."""
 
 BUFFER_SIZE = 4 << 20
 """What we ask the kernel to hold in each direction, in bytes: about 10,000 small datagrams, tenths of a second."""
@@ -65,6 +71,10 @@ class UdpDropReason(enum.StrEnum):
     """The kernel holds as much as it will; waiting would delay everybody behind it."""
     UNSENDABLE = "unsendable"
     """The kernel refuses it: no route, too long, port 0, forbidden by a filter."""
+
+
+Batch = list[tuple[bytes, Address]]
+"""Datagrams that arrived together, each with its source."""
 
 
 def open_udp(host: str, port: int, *, on_warning: Callable[[str], object]) -> socket.socket:
@@ -110,9 +120,15 @@ def canonical(address: Address) -> Address:
     return socket.inet_ntop(family, socket.inet_pton(family, address[0])), address[1]
 
 
-def drain(sock: socket.socket, limit: int = BATCH) -> list[tuple[bytes, Address]]:
-    """Take the datagrams that have arrived, at most `limit`, each with its source as (host, port)."""
-    received: list[tuple[bytes, Address]] = []
+def drain(sock: socket.socket, limit: int = BATCH, *, is_ipv6: bool | None = None) -> Batch:
+    """Take the datagrams that have arrived, at most `limit`, each with its source as (host, port).
+
+    Args:
+        sock: from `open_udp`.
+        limit: how many to take.
+        is_ipv6: the socket's family, if known; looking it up costs as much as half a datagram.
+    """
+    received: Batch = []
     append, receive = received.append, sock.recvfrom
     try:
         for _ in range(limit):
@@ -121,38 +137,68 @@ def drain(sock: socket.socket, limit: int = BATCH) -> list[tuple[bytes, Address]
         pass
     except ConnectionError:
         pass  # some systems report here that an earlier datagram was refused
-    if sock.family == socket.AF_INET6:
+    if sock.family == socket.AF_INET6 if is_ipv6 is None else is_ipv6:
         return [(data, source[:2]) for data, source in received]
     return received
 
 
-Batch = list[tuple[bytes, Address]]
-"""Datagrams that arrived together, each with its source."""
+async def receive_batches(
+    handlers: Mapping[socket.socket, Callable[[Batch, float], object]], flush: Callable[[float], object]
+) -> NoReturn:
+    """Hand over what arrives on some sockets, in batches, until cancelled; cancellation takes effect between batches.
 
-
-async def receive_batches(sock: socket.socket, handle: Callable[[Batch, float], object]) -> NoReturn:
-    """Hand over what arrives, in batches, until cancelled; cancellation takes effect between batches.
+    One wait for all sockets: what has come to several of them costs one wake-up.
 
     Args:
-        sock: from `open_udp`.
-        handle: called with each batch and the time; must not block.
+        handlers: for each socket, from `open_udp`, what is called with each batch and the time; must not block.
+        flush: called with the time after the sockets that had something were handled.
     """
-    woken = -math.inf
-    while True:
-        await trio.lowlevel.wait_readable(sock)
-        is_busy = True
-        while is_busy:
-            now = trio.current_time()
-            batch = drain(sock)
-            if batch:
-                handle(batch, now)
-            is_busy = bool(batch) and now - woken < 2 * MODERATION
-            woken = now
-            if len(batch) == BATCH:
-                await trio.lowlevel.checkpoint()  # more is waiting; others get their turn first
-            elif is_busy:
-                # On a grid, so that the sockets of a process wake it together.
-                await trio.sleep_until((now // MODERATION + 1) * MODERATION)
+    sockets = {sock.fileno(): (sock, sock.family == socket.AF_INET6, handle) for sock, handle in handlers.items()}
+    load = _Load()
+    with select.epoll() as arrived:
+        for sock in handlers:
+            arrived.register(sock, select.EPOLLIN)
+        while True:
+            await trio.lowlevel.wait_readable(arrived.fileno())
+            while True:
+                now = trio.current_time()
+                count = largest = 0
+                for number, _ in arrived.poll(0):
+                    sock, is_ipv6, handle = sockets[number]
+                    batch = drain(sock, is_ipv6=is_ipv6)
+                    handle(batch, now)
+                    count += len(batch)
+                    largest = max(largest, len(batch))
+                if not count:
+                    break
+                flush(now)
+                if largest == BATCH:
+                    await trio.lowlevel.checkpoint()  # more is waiting; others get their turn first
+                elif load.is_busy(count, now):
+                    # On a grid, which the transceiver's ticker shares.
+                    await trio.sleep_until((now // MODERATION + 1) * MODERATION)
+                else:
+                    break
+
+
+class _Load:
+    """Tells whether so much arrives that waiting for more is cheaper than waking up for each."""
+
+    __slots__ = ("_count", "_is_busy", "_started")
+
+    def __init__(self) -> None:
+        self._started = -math.inf
+        self._count = 0
+        self._is_busy = False
+
+    def is_busy(self, count: int, now: float) -> bool:
+        """Note that `count` datagrams came; return whether the last whole window was busy."""
+        if now - self._started >= _WINDOW:
+            self._is_busy = self._count >= _BUSY_COUNT and now - self._started < 2 * _WINDOW
+            self._started = now
+            self._count = 0
+        self._count += count
+        return self._is_busy
 
 
 def send_batch(sock: socket.socket, datagrams: Iterable[tuple[bytes, Address]], drops: Drops) -> None:

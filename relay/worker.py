@@ -1,7 +1,7 @@
 """The relay's loop: sockets around the sans-IO `Forwarder`, on Trio.
 
-One task for each socket takes what has arrived in bounded batches, feeds the forwarder inline and sends what came of
-it, all without a switch of tasks. A full send buffer drops and counts; nothing here waits to send. Another task keeps
+One task takes what has arrived on all sockets in bounded batches, feeds the forwarder inline and sends what came of it,
+all without a switch of tasks. A full send buffer drops and counts; nothing here waits to send. Another task keeps
 time for claims and links.
 """
 
@@ -129,9 +129,7 @@ class RelayWorker:
         with self._sockets:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_time)
-                nursery.start_soon(self._serve_hop)
-                for number in self._ingresses:
-                    nursery.start_soon(self._serve_ingress, number)
+                nursery.start_soon(self._receive)
                 task_status.started(self)
 
     def close(self) -> None:
@@ -153,37 +151,35 @@ class RelayWorker:
         """Everything dropped, by reason: by the forwarder, by the links, and by the kernel."""
         return self.forwarder.drops + self.forwarder.links.drops + self.send_drops
 
-    async def _serve_ingress(self, number: int) -> None:
+    async def _receive(self) -> None:
+        handlers = {sock: self._ingress_handler(number) for number, sock in self._ingresses.items()}
+        await receive_batches({self._hop: self._receive_from_hop, **handlers}, self._flush)
+
+    def _ingress_handler(self, number: int) -> Callable[[Batch, float], None]:
         receive = self.forwarder.receive_from_client
 
         def handle(batch: Batch, now: float) -> None:
             unix_time = time.time()
             for data, source in batch:
                 receive(data, source, number, now, unix_time)
-            self._flush()
 
-        await receive_batches(self._ingresses[number], handle)
+        return handle
 
-    async def _serve_hop(self) -> None:
+    def _receive_from_hop(self, batch: Batch, now: float) -> None:
         receive = self.forwarder.receive_from_hop
-
-        def handle(batch: Batch, now: float) -> None:
-            for data, source in batch:
-                receive(data, source, now)
-            self._flush()
-
-        await receive_batches(self._hop, handle)
+        for data, source in batch:
+            receive(data, source, now)
 
     async def _keep_time(self) -> None:
         while True:
             now = trio.current_time()
             self.forwarder.handle_timeout(now)
-            self._flush()
+            self._flush(now)
             due = self.forwarder.next_timeout()
             latest = now + _LONGEST_SLEEP
             await trio.sleep_until(latest if due is None else min(due, latest))
 
-    def _flush(self) -> None:
+    def _flush(self, now: float) -> None:  # noqa: ARG002 - what `receive_batches` calls
         up = self.forwarder.to_transceivers
         if up:
             self._send(self._hop, up, "up_datagrams", "up_bytes")

@@ -4,7 +4,7 @@ Calls are spread over several phases of the 20 ms tick, so that a thousand calls
 a socket. How late each tick came is counted in a histogram: a worker that ticks late has too many calls.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
@@ -50,21 +50,40 @@ class Lateness:
         return 0.0
 
 
-async def run_ticker(tick: Callable[[int, float], None], lateness: Lateness) -> None:
+async def _never_rest() -> bool:
+    return False
+
+
+async def run_ticker(
+    tick: Callable[[int, float], None], lateness: Lateness, rest: Callable[[], Awaitable[bool]] = _never_rest
+) -> None:
     """Call `tick(phase, now)` for every phase in turn until cancelled.
 
     A worker that cannot keep up does not pile up ticks: those whose time has passed by a whole round are left out, and
-    the lateness says so.
+    the lateness says so. Ticks fall on multiples of their step, which the worker's socket keeps to as well when it is
+    busy, so that one wake-up of the process serves both.
+
+    Args:
+        tick: looks at the calls of a phase; must not block.
+        lateness: where it is counted how late each tick came.
+        rest: awaited before each tick; returns at once while there is something to tick for, and otherwise waits a
+            while and returns True. That time is not lateness.
     """
     step = TICK_SECONDS / PHASES
-    due = trio.current_time()
+    due = _next_multiple(trio.current_time(), step)
     phase = 0
     while True:
-        due += step
+        if await rest():
+            due = _next_multiple(trio.current_time(), step)
         phase = (phase + 1) % PHASES
         await trio.sleep_until(due)
         now = trio.current_time()
         lateness.add(now - due)
         tick(phase, now)
-        if now - due > TICK_SECONDS:
-            due = now
+        due += step
+        if now - due > TICK_SECONDS - step:
+            due = now + step
+
+
+def _next_multiple(now: float, step: float) -> float:
+    return (now // step + 1) * step

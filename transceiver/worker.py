@@ -30,6 +30,7 @@ from wire.core import Address, Drops, Entropy
 __all__ = ["DropReason", "Report", "Worker"]
 
 _RETRY_SECONDS = 2.0
+_REST_SECONDS = 1.0  # the ticker of a worker without calls wakes up this often
 
 
 def _silent(name: str, facts: Mapping[str, object]) -> None:
@@ -98,6 +99,7 @@ class Worker:
         self.counts: Counter[str] = self._dispatcher.counts
         self._socket: socket | None = None
         self._is_draining = False
+        self._has_call = trio.Event()
 
     # -- the loop
 
@@ -110,19 +112,27 @@ class Worker:
             self.address = address_of(sock)
             try:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(run_ticker, self._dispatcher.tick, self.lateness)
-                    nursery.start_soon(receive_batches, sock, self._receive_batch)
+                    nursery.start_soon(run_ticker, self._dispatcher.tick, self.lateness, self._rest)
+                    nursery.start_soon(receive_batches, {sock: self._receive_batch}, self._dispatcher.flush)
                     task_status.started(self.address)
             finally:
                 for call in self._calls:
                     self._dispatcher.end(call, "shutdown", trio.current_time())
                 self._socket = None
 
+    async def _rest(self) -> bool:
+        """Wait while there is no call; not for long, since links have timers too."""
+        if self._calls:
+            return False
+        self._has_call = trio.Event()
+        with trio.move_on_after(_REST_SECONDS):
+            await self._has_call.wait()
+        return True
+
     def _receive_batch(self, batch: Batch, now: float) -> None:
         receive = self._dispatcher.receive_datagram
         for data, source in batch:
             receive(data, source, now)
-        self._dispatcher.flush(now)
 
     def _send(self, datagrams: Iterable[tuple[bytes, Address]]) -> None:
         if self._socket is not None:
@@ -141,6 +151,7 @@ class Worker:
             self.counts["refused-offer"] += 1
             raise
         self._calls.add(call_id=accepted.call_id, owner=owner, session_id=accepted.session_id, session=accepted.session)
+        self._has_call.set()
         self.counts["created"] += 1
         self._report("call-created", {"call": accepted.call_id})
         return CreatedCall(call_id=accepted.call_id, answer=accepted.answer)

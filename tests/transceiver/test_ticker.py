@@ -101,6 +101,30 @@ async def test_ticks_that_take_too_long_starve_nobody(autojump_clock: trio.testi
     assert lateness.worst < TICK_SECONDS + 0.011
 
 
+async def test_a_ticker_rests_while_there_is_nothing_to_do(autojump_clock: trio.testing.MockClock) -> None:
+    ticks: Ticks = []
+    lateness = Lateness()
+    work = trio.Event()
+
+    async def rest() -> bool:
+        if work.is_set():
+            return False
+        await work.wait()
+        return True
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_ticker, lambda phase, now: ticks.append((phase, now)), lateness, rest)
+        await trio.sleep(3.3333)
+        assert ticks == []
+        work.set()
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert len(ticks) == 200
+    assert lateness.worst < 1e-6  # the rest is no lateness
+    # Ticks keep to the multiples of their step, whenever they begin.
+    assert [now / 0.005 for _, now in ticks] == [pytest.approx(round(now / 0.005)) for _, now in ticks]
+
+
 def test_the_quantiles_of_a_histogram() -> None:
     lateness = Lateness()
     assert lateness.quantile(0.5) == 0.0

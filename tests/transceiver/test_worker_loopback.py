@@ -325,7 +325,7 @@ async def test_a_datagram_for_a_session_of_the_past_is_answered_with_gone(start)
         assert running.worker.drops == {DropReason.UNKNOWN_SESSION: 1}
 
 
-async def test_the_status_tells_how_it_is(start) -> None:
+async def test_the_status_tells_how_it_is(start, call_network, certificate, clip) -> None:
     async with start() as running:
         status = running.worker.status()
         assert {
@@ -339,6 +339,10 @@ async def test_the_status_tells_how_it_is(start) -> None:
             "relays": 1,
         }
         assert (status["ready"], status["reason"]) == (True, "")
+        # The ticker rests while there is no call, and is there for the first.
+        assert sum(running.worker.lateness.counts) <= 1
+        caller = call_network.make_caller(certificate, CallerOptions(clip=clip), trio.current_time())
+        await running.worker.create_call(caller.offer, [call_network.INGRESS], "")
         await eventually(lambda: sum(running.worker.lateness.counts) > 10)
         assert running.worker.status()["tick_lateness_p999_ms"] > 0
 
