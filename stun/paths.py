@@ -177,23 +177,21 @@ class PathTable:
         address = path.address
         # An address that is validated through one ingress is no stranger at another.
         is_stranger = not any(known.path.address == address and known.is_validated for known in self)
-        if is_stranger:
-            horizon = now - self._options.unvalidated_window
-            self._strangers = [stranger for stranger in self._strangers if stranger[0] > horizon]
-            is_stranger = all(stranger[1] != address for stranger in self._strangers)
-            if is_stranger and len(self._strangers) >= self._options.max_unvalidated_addresses:
-                return DropReason.UNVALIDATED_ADDRESSES
+        # One that appears at another ingress counts from then on: it is worth a flight there, too.
+        horizon = now - self._options.unvalidated_window
+        others = [(at, other) for at, other in self._strangers if at > horizon and other != address]
+        if is_stranger and len(others) >= self._options.max_unvalidated_addresses:
+            return DropReason.UNVALIDATED_ADDRESSES
         events: list[Event] = []
         if len(self._paths) >= self._options.max_paths:
             # A validated path never gives way to one that may be made up; expiry frees its place. Nor does a young
             # one, lest paths that take turns in giving way appear, and get a flight, again and again.
-            horizon = now - self._options.unvalidated_window
             given_up = [known for known in self if not known.is_validated and known.appeared <= horizon]
             if not given_up:
                 return DropReason.PATHS
             events = self._forget(min(given_up, key=lambda known: known.heard))
         if is_stranger:
-            self._strangers.append((now, address))
+            self._strangers = [*others, (now, address)]
         tracked = self._paths[path] = TrackedPath(path=path, appeared=now, heard=now)
         return tracked, events
 

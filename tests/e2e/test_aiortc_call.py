@@ -10,7 +10,7 @@ from typing import Any
 import aioice.ice
 import attrs
 import pytest
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame
 
 from .conftest import TONE_HZ, Edge
@@ -82,7 +82,7 @@ def hang_up(url: str) -> int:
 
 
 async def call(edge: Edge, setup: str) -> Call:
-    connection = RTCPeerConnection()
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     frames: asyncio.Queue[AudioFrame] = asyncio.Queue()
     tasks = []
 

@@ -144,7 +144,8 @@ def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+# For one module only: Playwright's synchronous API holds the thread's event loop, which other tests want.
+@pytest.fixture(scope="module")
 def chromium(tone: Path) -> Iterator[Browser]:
     # No --use-fake-ui-for-media-stream: a test grants the microphone, or does not and sees it refused.
     microphone = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={tone}"]

@@ -48,9 +48,9 @@ class Echo:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
 
     async def _answer(self, call_id: str, offer: str) -> str:
-        from aiortc import RTCPeerConnection, RTCSessionDescription
+        from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-        peer = self._calls[call_id] = RTCPeerConnection()
+        peer = self._calls[call_id] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         peer.on("track", peer.addTrack)
         # The page sends no candidates, and aioice gives up at once without one: let it try a port where nobody is.
         with_candidate = offer + f"a=candidate:1 1 udp 1 127.0.0.1 {DEAD_PORT} typ host\r\n"
