@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
 from importlib import resources
@@ -151,5 +152,9 @@ def _load(options: CallerOptions, seconds: float, count: int) -> _Work:
 
 
 def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
+    try:
+        for line in lines:
+            click.echo(line)
+    except BrokenPipeError:
+        # Whoever read it has gone (`| head`); the call still ends properly, and what follows goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
