@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 from aioice import Candidate
 
-from transceiver.sdp.description import MediaDescription, SessionDescription, values
+from transceiver.sdp.description import MediaDescription, SessionDescription, first, values
 
 __all__ = [
     "AUDIO_LEVEL",
@@ -45,6 +45,7 @@ _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _RTPMAP = re.compile(r"([0-9]{1,3}) ([0-9A-Za-z][0-9A-Za-z._+-]{0,63})/([0-9]{1,6})(?:/([0-9]{1,2}))? *")
 # RFC 8285 §8: 1*5DIGIT ["/" direction] SP extensionname
 _EXTMAP = re.compile(r"([0-9]{1,5})(?:/(sendrecv|sendonly|recvonly|inactive))? ([!-~]{1,512})(?: .*)?")
+_FORMAT = re.compile(r"[0-9]{1,3}")
 _SSRC = re.compile(r"([0-9]{1,10}) ([!-9;-~]+)(?::(.*))?")
 
 # RFC 3551 §6: these payload types mean the same everywhere, with or without an a=rtpmap line.
@@ -112,7 +113,7 @@ def codecs(media: MediaDescription) -> tuple[Codec, ...]:
     found: dict[int, Codec] = {}
     for text in media.formats:
         # RFC 3550 §5.1: a payload type has seven bits.
-        if not re.fullmatch(r"[0-9]{1,3}", text) or (payload_type := int(text)) > 127 or payload_type in found:
+        if not _FORMAT.fullmatch(text) or (payload_type := int(text)) > 127 or payload_type in found:
             continue
         if known := mapped.get(payload_type) or _STATIC.get(payload_type):
             name, clock, channels = known
@@ -178,7 +179,7 @@ def ssrcs(media: MediaDescription) -> Mapping[int, Mapping[str, str]]:
 
 def msid(media: MediaDescription) -> str:
     """Read the stream and track ids ("stream track"), empty without them (RFC 8830 §2)."""
-    return next(values(media, "msid"), "")
+    return first(media, "msid") or ""
 
 
 def bundle_groups(session: SessionDescription) -> tuple[tuple[str, ...], ...]:

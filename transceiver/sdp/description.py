@@ -7,8 +7,9 @@ module checks that shape, and bounds it, so that whoever reads the meaning may b
 Source: RFC 8866 §5 and §9.
 """
 
+import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import attrs
@@ -37,11 +38,13 @@ MAX_SECTIONS = 32
 """`m=` lines of one description."""
 
 # RFC 8866 §5: a parser ignores or rejects a description with a type letter that it does not understand.
-_LINE = re.compile(r"[vosiuepcbtrzkam]=[^\x00-\x08\x0a-\x1f\x7f]*")
+_VALUE = r"[^\x00-\x08\x0a-\x1f\x7f]*"
+_LINE = re.compile(rf"[vosiuepcbtrzkam]={_VALUE}")
 # RFC 8866 §9: media-field = "m=" media SP port ["/" integer] SP proto 1*(SP fmt), all made of token characters.
 _WORD = r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+"
 _MEDIA = re.compile(rf"({_WORD}) ([0-9]{{1,5}})(?:/[0-9]{{1,5}})? ({_WORD}(?:/{_WORD})*)((?: {_WORD})+) *")
-_ATTRIBUTE_NAME = re.compile(_WORD)
+# Nine lines of ten are attributes: this one takes such a line apart and holds it to the form of `_LINE` in one step.
+_ATTRIBUTE = re.compile(rf"a=({_WORD})(?::({_VALUE}))?")
 
 
 @attrs.frozen
@@ -77,15 +80,28 @@ class _HasAttributes(Protocol):
     def attributes(self) -> tuple[Attribute, ...]:
         """The `a=` lines, in order."""
 
+    @property
+    def values_by_name(self) -> Mapping[str, Sequence[str]]:
+        """The values of the `a=` lines, in order, under the attributes' names."""
 
-def values(holder: _HasAttributes, name: str) -> Iterator[str]:
-    """Yield the values of every attribute of that name, in order."""
-    return (attribute.value for attribute in holder.attributes if attribute.name == name)
+
+def values(holder: _HasAttributes, name: str) -> Sequence[str]:
+    """Return the values of every attribute of that name, in order."""
+    return holder.values_by_name.get(name, ())
 
 
 def first(holder: _HasAttributes, name: str) -> str | None:
     """Return the value of the first attribute of that name; None when there is none."""
-    return next(values(holder, name), None)
+    found = holder.values_by_name.get(name)
+    return found[0] if found else None
+
+
+def _values_by_name(attributes: Iterable[Attribute]) -> Mapping[str, Sequence[str]]:
+    """Index attributes: forty questions are asked of a browser's fifty lines."""
+    index: dict[str, list[str]] = {}
+    for name, value in attributes:
+        index.setdefault(name, []).append(value)
+    return index
 
 
 @attrs.frozen(kw_only=True)
@@ -108,6 +124,11 @@ class MediaDescription:
     connection: str = ""
     attributes: tuple[Attribute, ...] = ()
 
+    @functools.cached_property
+    def values_by_name(self) -> Mapping[str, Sequence[str]]:
+        """The attributes' values under their names."""
+        return _values_by_name(self.attributes)
+
 
 @attrs.frozen(kw_only=True)
 class SessionDescription:
@@ -122,6 +143,11 @@ class SessionDescription:
     origin: str
     attributes: tuple[Attribute, ...]
     media: tuple[MediaDescription, ...]
+
+    @functools.cached_property
+    def values_by_name(self) -> Mapping[str, Sequence[str]]:
+        """The attributes' values under their names."""
+        return _values_by_name(self.attributes)
 
 
 def parse_description(text: str) -> SessionDescription:
@@ -139,13 +165,19 @@ def parse_description(text: str) -> SessionDescription:
     origin = ""
     session: list[Attribute] = []
     sections: list[tuple[re.Match[str], list[Attribute], list[str]]] = []
+    attributes = session
     for number, line in enumerate(_lines(text), start=1):
+        if match := _ATTRIBUTE.fullmatch(line):
+            attributes.append(Attribute(match[1], match[2] or ""))
+            continue
+        if not _LINE.fullmatch(line):
+            raise SdpRefused(f"line {number} of the SDP is not of the form letter=value")
         letter, value = line[0], line[2:]
         if letter == "m":
-            sections.append((_media_line(value, number, len(sections)), [], []))
+            attributes = []
+            sections.append((_media_line(value, number, len(sections)), attributes, []))
         elif letter == "a":
-            target = sections[-1][1] if sections else session
-            target.append(_attribute(value, number))
+            raise SdpRefused(f"line {number} of the SDP has no attribute name behind a=")
         elif letter == "c" and sections:
             sections[-1][2].append(value)
         elif letter == "o":
@@ -166,8 +198,6 @@ def _lines(text: str) -> Iterator[str]:
         line = line.removesuffix("\r")
         if len(line) > MAX_LINE:
             raise SdpRefused(f"line {number} of the SDP has {len(line)} characters; at most {MAX_LINE} are read")
-        if not _LINE.fullmatch(line):
-            raise SdpRefused(f"line {number} of the SDP is not of the form letter=value")
         yield line
 
 
@@ -184,13 +214,6 @@ def _media_line(value: str, number: int, sections: int) -> re.Match[str]:
     if match is None or int(match[2]) > 0xFFFF:
         raise SdpRefused(f"line {number} of the SDP is not a valid m= line")
     return match
-
-
-def _attribute(value: str, number: int) -> Attribute:
-    name, _, rest = value.partition(":")
-    if not _ATTRIBUTE_NAME.fullmatch(name):
-        raise SdpRefused(f"line {number} of the SDP has no attribute name behind a=")
-    return Attribute(name, rest)
 
 
 def _media(line: re.Match[str], attributes: Iterable[Attribute], connections: list[str]) -> MediaDescription:

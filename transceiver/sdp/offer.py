@@ -8,7 +8,7 @@ RFC 9143 §7 (BUNDLE), RFC 5761 §5.1.1 (RTP and RTCP on one port).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -199,13 +199,17 @@ class _Transport:
 
     holders: tuple[MediaDescription | SessionDescription, ...]
 
-    def values(self, name: str) -> tuple[str, ...]:
+    def values(self, name: str) -> Sequence[str]:
         """Return all values at the nearest place that has any."""
-        return next((found for holder in self.holders if (found := tuple(values(holder, name)))), ())
+        for holder in self.holders:
+            if found := values(holder, name):
+                return found
+        return ()
 
     def value(self, name: str) -> str | None:
         """Return the nearest value."""
-        return next(iter(self.values(name)), None)
+        found = self.values(name)
+        return found[0] if found else None
 
 
 def _transport(session: SessionDescription, audio: MediaDescription, tagged_mid: str | None) -> _Transport:
