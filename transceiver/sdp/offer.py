@@ -139,20 +139,21 @@ def parse_offer(text: str) -> Offer:
     if transport.value("rtcp-mux") is None:
         raise SdpRefused("the offer's audio has no a=rtcp-mux; RTP and RTCP share one port here")
     ice_ufrag, ice_pwd = _ice_credentials(transport)
+    sections = tuple(
+        _section(media, mid, bundled=place == index or (bool(mid) and mid in bundle))
+        for place, (media, mid) in enumerate(zip(session.media, mids, strict=True))
+    )
     return Offer(
         ice_ufrag=ice_ufrag,
         ice_pwd=ice_pwd,
         ice_options=tuple(word for value in transport.values("ice-options") for word in value.split()),
         fingerprints=_fingerprints(transport),
         setup=_setup(transport),
-        audio=_audio_section(session, index, transport),
+        audio=_audio_section(session, index, sections[index], transport),
         allows_mixed_extensions=any(
             first(part, "extmap-allow-mixed") is not None for part in (session, session.media[index])
         ),
-        sections=tuple(
-            _section(media, bundled=place == index or (bool(mid) and mid in bundle))
-            for place, (media, mid) in enumerate(zip(session.media, mids, strict=True))
-        ),
+        sections=sections,
         bundle=tuple(mid for mid in dict.fromkeys(bundle) if mid in mids),
     )
 
@@ -255,13 +256,13 @@ def _setup(transport: _Transport) -> str:
     return setup
 
 
-def _audio_section(session: SessionDescription, index: int, transport: _Transport) -> AudioSection:
+def _audio_section(session: SessionDescription, index: int, section: Section, transport: _Transport) -> AudioSection:
     media = session.media[index]
     known = attributes.extensions(media)
     return AudioSection(
         index=index,
-        mid=first(media, "mid") or "",
-        codecs=attributes.codecs(media),
+        mid=section.mid,
+        codecs=section.codecs,
         extensions={extension.uri: extension.id for extension in known},
         extension_directions={extension.uri: extension.direction for extension in known if extension.direction},
         direction=attributes.direction(session, media),
@@ -273,10 +274,10 @@ def _audio_section(session: SessionDescription, index: int, transport: _Transpor
     )
 
 
-def _section(media: MediaDescription, *, bundled: bool) -> Section:
+def _section(media: MediaDescription, mid: str, *, bundled: bool) -> Section:
     return Section(
         kind=media.kind,
-        mid=first(media, "mid") or "",
+        mid=mid,
         disabled=_disabled(media),
         bundled=bundled,
         protocol=media.protocol,
