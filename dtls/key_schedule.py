@@ -58,6 +58,11 @@ def hkdf_expand(hash_name: str, secret: bytes, info: bytes, length: int) -> byte
     return output[:length]
 
 
+@functools.lru_cache(maxsize=8)
+def _empty_hash(hash_name: str) -> bytes:
+    return hashlib.new(hash_name).digest()
+
+
 @functools.lru_cache(maxsize=64)
 def _label_info(prefix: bytes, label: bytes, length: int, context_size: int) -> bytes:
     """Encode HkdfLabel up to its context; the same few over and over."""
@@ -89,12 +94,12 @@ class KeySchedule:
     @property
     def hash_size(self) -> int:
         """Bytes of a hash, and of every secret."""
-        return hashlib.new(self.hash_name).digest_size
+        return len(_empty_hash(self.hash_name))
 
     @property
     def empty_hash(self) -> bytes:
         """The hash of nothing."""
-        return hashlib.new(self.hash_name).digest()
+        return _empty_hash(self.hash_name)
 
     def expand_label(self, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
         """HKDF-Expand-Label (RFC 8446 §7.1)."""

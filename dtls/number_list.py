@@ -3,7 +3,7 @@
 import struct
 
 from wire.buffer import Reader, Writer
-from wire.errors import MalformedError
+from wire.errors import LocalProtocolError, MalformedError
 
 __all__ = ["read_u16_list", "write_u16_list"]
 
@@ -22,7 +22,8 @@ def read_u16_list(reader: Reader, length_size: int, field: str) -> tuple[int, ..
 
 def write_u16_list(writer: Writer, length_size: int, numbers: tuple[int, ...], field: str) -> None:
     """Write a list of numbers with its length in bytes in front."""
-    inner = Writer()
-    for number in numbers:
-        inner.u16(number, field)
-    writer.vector(length_size, inner.finish(), field)
+    try:
+        packed = struct.pack(f">{len(numbers)}H", *numbers)
+    except struct.error as error:
+        raise LocalProtocolError(f"{field}: a number does not fit 2 bytes") from error
+    writer.vector(length_size, packed, field)

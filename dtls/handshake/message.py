@@ -11,6 +11,7 @@ Source: RFC 9147 §5.2 (1.3), RFC 6347 §4.2.2 (1.2, the same layout).
 """
 
 import enum
+import struct
 from typing import NamedTuple
 
 import attrs
@@ -21,6 +22,8 @@ from wire.errors import MalformedError
 __all__ = ["FRAGMENT_HEADER_SIZE", "Fragment", "HandshakeMessage", "HandshakeType", "parse_fragments"]
 
 FRAGMENT_HEADER_SIZE = 12
+
+_HEADER = struct.Struct(">BBHHBHBH")  # as drawn above; numbers of 24 bits are cut into 8 and 16
 
 
 class HandshakeType(enum.IntEnum):
@@ -78,14 +81,13 @@ def parse_fragments(content: bytes) -> list[Fragment]:
     reader = Reader(content)
     fragments = []
     while True:
-        message_type = reader.u8("msg_type")
-        length = reader.u24("length")
-        message_seq = reader.u16("message_seq")
         at = reader.offset
-        offset = reader.u24("fragment_offset")
-        data = reader.vector(3, "fragment_length").rest()
+        header = _HEADER.unpack(reader.octets(FRAGMENT_HEADER_SIZE, "fragment header"))
+        message_type, length_high, length_low, message_seq, offset_high, offset_low, size_high, size_low = header
+        length, offset = length_high << 16 | length_low, offset_high << 16 | offset_low
+        data = reader.octets(size_high << 16 | size_low, "fragment")
         if offset + len(data) > length:
-            raise MalformedError("fragment_offset", at, f"the fragment ends behind the {length} bytes of its message")
+            raise MalformedError("fragment", at, f"it ends behind the {length} bytes of its message")
         fragments.append(Fragment(message_type, length, message_seq, offset, data))
         if not len(reader):
             return fragments
@@ -113,7 +115,7 @@ class HandshakeMessage:
 
         RFC 9147 §5.2: the message as in TLS, without message_seq, fragment_offset and fragment_length.
         """
-        return Writer().u8(self.type, "msg_type").vector(3, self.body, "length").finish()
+        return self.type.to_bytes(1, "big") + len(self.body).to_bytes(3, "big") + self.body
 
     @property
     def transcript_bytes_12(self) -> bytes:

@@ -178,7 +178,7 @@ def test_class_bits_are_interleaved_with_the_method(method, message_class, expec
         (bytes.fromhex("0001 0004 2112a442") + bytes(12), "message length at byte 2: says 4, 0 bytes follow"),
         (bytes.fromhex("0001 0002 2112a442") + bytes(14), "message length at byte 2: 2 is not a multiple of 4"),
         (bytes.fromhex("0001 0004 2112a442") + bytes(12) + b"\0\6\0\1", "attribute value at byte 24: needs 1 bytes"),
-        (bytes(19), "magic cookie at byte 4"),
+        (bytes(19), "header at byte 0: needs 20 bytes, 19 are left"),
     ],
 )
 def test_malformed_messages_say_where(data, problem):
