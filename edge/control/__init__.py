@@ -2,9 +2,10 @@
 
 Read in this order:
 
-* `messages`  the JSON of both directions, read and written
-* `server`    the transceiver's end: a handler over its `Calls`
-* `client`    signal's end: the same commands, and the same exceptions
+* `messages`     the JSON of both directions, read and written
+* `server`       the transceiver's end: a handler over its `Calls`
+* `client`       signal's end: the same commands, and the same exceptions
+* `connections`  below the client: HTTP connections that stay open
 
 | request                                       | answer                                                              |
 |-----------------------------------------------|---------------------------------------------------------------------|

@@ -1,7 +1,6 @@
 """Signal's end of the control API: the commands of `Calls`, and the same exceptions.
 
-Connections stay open (httpcore's pool, on Trio), so a command costs one round trip. A command is never repeated here:
-whether to ask another transceiver is signal's decision.
+Connections stay open, so a command costs one round trip. Whether to ask another transceiver is signal's decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,16 +9,15 @@ from typing import Self
 from urllib.parse import quote, urlencode
 
 import attrs
-import httpcore
 import trio
 
+from edge.control.connections import Connect, ConnectionFailed, Connections, Reply
 from edge.control.messages import BadMessage, CallRequest, TransceiverStatus, read_created_call, read_object
+from edge.http.streams import open_stream
 from transceiver.calls import AnswerIngress, CallNotFound, CreatedCall, NotOwner, OfferRefused, Overloaded
 
 __all__ = ["ControlClient", "TransceiverUnreachable"]
 
-_MAX_CONNECTIONS = 64
-_KEEPALIVE_SECONDS = 30.0  # under the 60 s that the server keeps an idle connection for
 _DEFAULT_RETRY_SECONDS = 2.0
 
 
@@ -28,7 +26,7 @@ class TransceiverUnreachable(Exception):  # noqa: N818 - named like the others t
 
 
 @attrs.frozen(kw_only=True)
-class _Reply:
+class _Answer:
     """An answer, with the two things that a refusal says."""
 
     status: int
@@ -45,24 +43,14 @@ class ControlClient:
         url: base URL of its control address.
         key: bearer key derived from the control key.
         timeout: seconds for one command, connecting included.
-        network: how to connect; for tests.
+        connect: how to connect; for tests.
     """
 
-    def __init__(
-        self, url: str, key: str, *, timeout: float = 5.0, network: httpcore.AsyncNetworkBackend | None = None
-    ) -> None:
+    def __init__(self, url: str, key: str, *, timeout: float = 5.0, connect: Connect = open_stream) -> None:
         self.url = url.rstrip("/")
         self._timeout = timeout
-        self._headers: dict[bytes | str, bytes | str] = {
-            "Content-Type": "application/json",
-            "Authorization": f"Bearer {key}",
-        }
-        self._pool = httpcore.AsyncConnectionPool(
-            max_connections=_MAX_CONNECTIONS,
-            max_keepalive_connections=_MAX_CONNECTIONS,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=network,
-        )
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+        self._connections = Connections(self.url, headers, connect=connect)
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,7 +62,7 @@ class ControlClient:
 
     async def aclose(self) -> None:
         """Close the connections that are kept."""
-        await self._pool.aclose()
+        await self._connections.aclose()
 
     async def create_call(self, offer: str, ingresses: Sequence[AnswerIngress], owner: str) -> CreatedCall:
         """Ask for a call; see `Calls.create_call`.
@@ -128,7 +116,7 @@ class ControlClient:
         except BadMessage as error:
             raise TransceiverUnreachable(f"{self.url} answered nonsense: {error}") from error
 
-    async def _ask_about(self, call_id: str, owner: str | None, method: str) -> _Reply:
+    async def _ask_about(self, call_id: str, owner: str | None, method: str) -> _Answer:
         query = "" if owner is None else "?" + urlencode({"owner": owner})
         reply = await self._ask(method, f"/control/v1/calls/{quote(call_id, safe='')}{query}")
         if reply.status == 200:
@@ -139,38 +127,38 @@ class ControlClient:
             raise NotOwner(call_id)
         raise self._unexpected(reply)
 
-    async def _ask(self, method: str, path: str, body: bytes = b"") -> _Reply:
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> _Answer:
         try:
             with trio.fail_after(self._timeout):
-                response = await self._pool.request(method, self.url + path, headers=self._headers, content=body)
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise TransceiverUnreachable(f"{self.url}: {str(error) or type(error).__name__}") from error
+                reply = await self._connections.request(method, path, body)
+        except ConnectionFailed as error:
+            raise TransceiverUnreachable(f"{self.url}: {error}") from error
         except trio.TooSlowError as error:
             raise TransceiverUnreachable(f"{self.url}: no answer within {self._timeout:g} seconds") from error
-        if response.status < 300:
-            return _Reply(status=response.status, body=response.content)
-        return _read_refusal(response)
+        if reply.status < 300:
+            return _Answer(status=reply.status, body=reply.body)
+        return _read_refusal(reply)
 
-    def _object_of(self, reply: _Reply) -> dict[str, object]:
+    def _object_of(self, reply: _Answer) -> dict[str, object]:
         try:
             return read_object(reply.body)
         except BadMessage as error:
             raise TransceiverUnreachable(f"{self.url} answered nonsense: {error}") from error
 
-    def _unexpected(self, reply: _Reply) -> TransceiverUnreachable:
+    def _unexpected(self, reply: _Answer) -> TransceiverUnreachable:
         return TransceiverUnreachable(f"{self.url} answered {reply.status} {reply.code}: {reply.message}")
 
 
-def _read_refusal(response: httpcore.Response) -> _Reply:
+def _read_refusal(reply: Reply) -> _Answer:
     code, message = "", "(no JSON error)"
     try:
-        error = read_object(response.content).get("error")
+        error = read_object(reply.body).get("error")
         if isinstance(error, dict):
             code, message = str(error.get("code", "")), str(error.get("message", ""))
     except BadMessage:
         pass  # some other server, or a proxy; the status is all there is to tell
     retry_after = _DEFAULT_RETRY_SECONDS
-    for name, value in response.headers:
-        if name.lower() == b"retry-after-ms" and value.isdigit():
-            retry_after = int(value) / 1000
-    return _Reply(status=response.status, body=response.content, code=code, message=message, retry_after=retry_after)
+    milliseconds = reply.headers.get(b"retry-after-ms", b"")
+    if milliseconds.isdigit():
+        retry_after = int(milliseconds) / 1000
+    return _Answer(status=reply.status, body=reply.body, code=code, message=message, retry_after=retry_after)

@@ -8,6 +8,7 @@ order:
 * `limits`      what one peer may take: bytes, seconds, connections
 * `reasons`     why a request or a connection was refused, for counting
 * `refusals`    how each of these is worded
+* `streams`     TCP with few turns of the loop and few system calls
 * `connection`  one connection from its first byte to its end
 * `server`      accepting, bounding and stopping connections
 * `tls`         certificates from files, replaced without a restart

@@ -76,8 +76,9 @@ class HttpConnection:
         self._new_request_id = new_request_id
         self._on_failure = on_failure
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
-        self._scope = trio.CancelScope(deadline=trio.current_time() + limits.header_timeout)
         self._phase = Phase.IDLE
+        self._deadline = trio.current_time() + limits.header_timeout  # of the phase
+        self._scope = trio.CancelScope(deadline=self._deadline)
         self._request: Request | None = None  # the one under way, once its head is read
         self._served = 0
         self._stopping = False
@@ -118,6 +119,7 @@ class HttpConnection:
         self._request = self._read_head(event)
         request = await self._read_body(self._request)
         self._enter(Phase.HANDLER, self._limits.handler_timeout)
+        self._keep_time()
         response = await self._answer(request)
         self._enter(Phase.RESPONSE, self._limits.write_timeout)
         await self._send(response, request.method, request.id)
@@ -126,6 +128,8 @@ class HttpConnection:
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
         self._http.start_next_cycle()
+        if self._http.trailing_data[0]:
+            await trio.lowlevel.checkpoint()  # who sends requests in one piece does not hold up the others
         self._enter(Phase.IDLE, self._limits.idle_timeout)
         return True
 
@@ -136,6 +140,7 @@ class HttpConnection:
                 return event
             if self._phase is Phase.IDLE and self._http.trailing_data[0]:
                 self._enter(Phase.HEADER, self._limits.header_timeout)  # the beginning came behind the last request
+            self._keep_time()
             data = await self._stream.receive_some(_READ_SIZE)
             if self._phase is Phase.IDLE and data:
                 if self._served:
@@ -179,6 +184,7 @@ class HttpConnection:
             raise refusals.body_too_large(self._limits)
         self._enter(Phase.BODY, self._limits.body_timeout)
         if self._http.they_are_waiting_for_100_continue:
+            self._keep_time()
             await self._stream.send_all(self._serialize(h11.InformationalResponse(status_code=100, headers=[])))
         body = bytearray()
         while isinstance(data := await self._next_event(), h11.Data):
@@ -209,6 +215,7 @@ class HttpConnection:
         if has_body and method != "HEAD" and response.body:
             output += self._serialize(h11.Data(data=response.body))
         output += self._serialize(h11.EndOfMessage())
+        self._keep_time()
         await self._stream.send_all(output)
 
     # Refusals
@@ -258,7 +265,12 @@ class HttpConnection:
 
     def _enter(self, phase: Phase, timeout: float) -> None:
         self._phase = phase
-        self._scope.deadline = trio.current_time() + timeout
+        self._deadline = trio.current_time() + timeout
+
+    def _keep_time(self) -> None:
+        """Let Trio know of the phase's deadline, before it can matter: most phases pass without a wait."""
+        if self._scope.deadline != self._deadline:
+            self._scope.deadline = self._deadline
 
     def _serialize(self, event: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage) -> bytes:
         return self._http.send(event) or b""

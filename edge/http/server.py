@@ -18,6 +18,7 @@ from edge.http.errors import error_response
 from edge.http.limits import HttpLimits
 from edge.http.messages import Handler
 from edge.http.reasons import DropReason, HttpCounts
+from edge.http.streams import DirectStream
 from wire.core import Address
 
 __all__ = ["HttpServer", "open_listener", "source_of"]
@@ -146,14 +147,14 @@ class HttpServer:
             self._connections.discard(connection)
             await trio.aclose_forcefully(stream)
 
-    async def _serve_socket(self, stream: trio.SocketStream) -> None:
-        # Trio has set TCP_NODELAY already: a response leaves in one piece, at once.
+    async def _serve_socket(self, accepted: trio.SocketStream) -> None:
         try:
-            peer = _address_of(stream.socket.getpeername())
+            peer = _address_of(accepted.socket.getpeername())
         except OSError:  # it was gone before we looked
             self.counts.drops[DropReason.PEER_VANISHED] += 1
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(accepted)
             return
+        stream = DirectStream(accepted)
         source = source_of(peer[0])
         if (reason := self._excess(source)) is not None:
             self.counts.drops[reason] += 1
@@ -172,7 +173,7 @@ class HttpServer:
             if not self._admitted_by_source[source]:
                 del self._admitted_by_source[source]
 
-    async def _serve_tls(self, stream: trio.SocketStream, context: ssl.SSLContext, peer: Address) -> None:
+    async def _serve_tls(self, stream: DirectStream, context: ssl.SSLContext, peer: Address) -> None:
         # https_compatible: browsers close without TLS's own goodbye, and lengths tell us where a request ends.
         secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
         with trio.move_on_after(self._limits.header_timeout) as scope:
@@ -195,7 +196,7 @@ class HttpServer:
             return DropReason.SOURCE_LIMIT
         return None
 
-    async def _turn_away(self, stream: trio.SocketStream, reason: DropReason) -> None:
+    async def _turn_away(self, stream: DirectStream, reason: DropReason) -> None:
         """Say why without reading a request, if that costs little; over TLS it would cost a handshake."""
         if self._tls is not None or self._refusals >= _REFUSALS_AT_A_TIME:
             await trio.aclose_forcefully(stream)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 
 import attrs
-import httpcore
 import pytest
 import trio
 import trio.testing
@@ -58,25 +57,8 @@ class FakeCalls:
         return self.state | {"calls": len(self.calls)}
 
 
-class _MemoryConnection(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-
-    async def read(self, max_bytes, timeout=None):  # noqa: ASYNC109 - the names are httpcore's
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    async def write(self, buffer, timeout=None):  # noqa: ASYNC109 - as above
-        await self._stream.send_all(buffer)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def get_extra_info(self, info: str) -> object:
-        return None
-
-
-class MemoryNetwork(httpcore.AsyncNetworkBackend):
-    """Connects httpcore to handlers by host name, without sockets."""
+class MemoryNetwork:
+    """Connects control clients to handlers by host name, without sockets."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -86,13 +68,13 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
     def add(self, host: str, handler: Handler) -> None:
         self.servers[host] = HttpServer(handler)
 
-    async def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):  # noqa: ASYNC109
+    async def connect(self, host: str, _port: int) -> trio.abc.Stream:
         self.connects += 1
         if host not in self.servers:
-            raise httpcore.ConnectError("nobody listens there")
+            raise OSError("nobody listens there")
         ours, theirs = trio.testing.memory_stream_pair()
         self._nursery.start_soon(self.servers[host].serve_stream, theirs, ("127.0.0.1", 40000))
-        return _MemoryConnection(ours)
+        return ours
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ async def calls(make_calls, network):
 
 @pytest.fixture
 async def client(calls, network):
-    async with ControlClient(URL, KEY, network=network) as client:
+    async with ControlClient(URL, KEY, connect=network.connect) as client:
         yield client
 
 
@@ -109,7 +109,7 @@ async def test_a_transceiver_that_tells_no_capacity_has_no_load(client):
 
 
 async def test_the_wrong_key_gets_nothing_done(calls, network):
-    async with ControlClient(URL, "00" * 32, network=network) as stranger:
+    async with ControlClient(URL, "00" * 32, connect=network.connect) as stranger:
         with pytest.raises(TransceiverUnreachable, match="401 invalid_control_key"):
             await stranger.create_call(OFFER, INGRESSES, "")
         with pytest.raises(TransceiverUnreachable):
@@ -122,19 +122,19 @@ async def test_the_wrong_key_gets_nothing_done(calls, network):
 async def test_keys_are_replaced_without_a_restart(make_calls, network):
     handler = ControlHandler(make_calls(), [KEY])
     network.add("transceiver", handler)
-    async with ControlClient(URL, KEY, network=network) as client:
+    async with ControlClient(URL, KEY, connect=network.connect) as client:
         await client.status()
         handler.replace_keys([KEY, "new"])
         await client.status()
         handler.replace_keys(["new"])
         with pytest.raises(TransceiverUnreachable, match="401"):
             await client.status()
-    async with ControlClient(URL, "new", network=network) as client:
+    async with ControlClient(URL, "new", connect=network.connect) as client:
         await client.status()
 
 
 async def test_a_transceiver_that_is_not_there_is_unreachable(network):
-    async with ControlClient("http://elsewhere:1", KEY, network=network) as client:
+    async with ControlClient("http://elsewhere:1", KEY, connect=network.connect) as client:
         with pytest.raises(TransceiverUnreachable, match="nobody listens"):
             await client.status()
 
@@ -161,7 +161,7 @@ async def test_a_server_that_is_no_transceiver_is_unreachable(network, status, b
             return response
 
     network.add("stranger", Stranger())
-    async with ControlClient("http://stranger", KEY, network=network) as client:
+    async with ControlClient("http://stranger", KEY, connect=network.connect) as client:
         with pytest.raises(TransceiverUnreachable):
             await client.create_call(OFFER, INGRESSES, "")
         with pytest.raises(TransceiverUnreachable):

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from edge.control.connections import ConnectionFailed, Connections
 from edge.http.limits import HttpLimits
 from edge.http.messages import Request, Response
 from edge.http.server import HttpServer, open_listener, source_of
@@ -246,6 +247,20 @@ async def test_a_certificate_is_replaced_without_a_restart(start, tmp_path):
     assert (await ask_tls(address, old[0], "old.example")).startswith(b"HTTP/1.1 200 ")
     reload_certificate(context, *new)
     assert (await ask_tls(address, new[0], "new.example")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_our_own_client_speaks_tls_and_trusts_only_whom_it_should(bench, start, tmp_path, monkeypatch):
+    files = write_certificate(tmp_path, "localhost")
+    url = f"https://localhost:{(await start(tls=server_tls_context(*files)))[1]}"
+    stranger = Connections(url, {})
+    monkeypatch.setenv("SSL_CERT_FILE", files[0])
+    friend = Connections(url, {})
+    for _ in range(2):
+        assert (await friend.request("GET", "/")).status == 200
+    assert bench.server.connection_count == 1
+    with pytest.raises(ConnectionFailed):
+        await stranger.request("GET", "/")
+    await friend.aclose()
 
 
 async def test_what_is_not_tls_is_counted_and_hurts_nobody(bench, start, tmp_path):

@@ -51,7 +51,7 @@ class Edge:
 
     def add_member(self, name: str, region: str | None = None) -> Member:
         places = {each.name: Region(name=each.name, place=each.location) for each in REGIONS}
-        client = ControlClient(f"http://{name}", CONTROL_KEY, network=self._network)
+        client = ControlClient(f"http://{name}", CONTROL_KEY, connect=self._network.connect)
         self.members.append(Member(client, region=places.get(region or "")))
         return self.members[-1]
 
@@ -60,7 +60,7 @@ class Edge:
         del self._network.servers[name]
         for member in self.members:
             if member.client.url == f"http://{name}":
-                member.client = ControlClient(member.client.url, CONTROL_KEY, network=self._network)
+                member.client = ControlClient(member.client.url, CONTROL_KEY, connect=self._network.connect)
 
     async def start(self, pages: dict[str, StaticFile] | None = None, **config: object) -> "Edge":
         self.config = attrs.evolve(self.config, **config)
