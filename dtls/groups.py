@@ -1,13 +1,13 @@
 """Key exchange: elliptic curves, and the hybrid of ML-KEM-768 with X25519.
 
-A client generates (`generate`) and later finishes; a server answers a client's share in one step (`respond`). Entropy
-comes in. The encapsulation of ML-KEM takes no seed from outside, so a function that encapsulates comes in.
+A client generates (`generate_all`) and later finishes; a server answers a client's share in one step (`respond`).
+Entropy comes in. The encapsulation of ML-KEM takes no seed from outside, so a function that encapsulates comes in.
 
 Source: RFC 8446 §4.2.8, RFC 7748 §6.1, FIPS 203, draft-ietf-tls-ecdhe-mlkem §3 (order of the parts).
 """
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import attrs
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dtls.alerts import AbortError, misbehaved
 from wire.core import Entropy
 
-__all__ = ["Encapsulate", "Group", "KeyExchange", "encapsulate_mlkem768", "generate", "respond"]
+__all__ = ["Encapsulate", "Group", "KeyExchange", "encapsulate_mlkem768", "generate", "generate_all", "respond"]
 
 Encapsulate = Callable[[bytes], tuple[bytes, bytes]]
 """Takes an ML-KEM-768 encapsulation key; returns shared secret and ciphertext. ValueError for a bad key."""
@@ -107,9 +107,8 @@ class _X25519Mlkem768:
     share: bytes
 
     @classmethod
-    def generate(cls, entropy: Entropy) -> "_X25519Mlkem768":
+    def generate(cls, curve: _X25519, entropy: Entropy) -> "_X25519Mlkem768":
         decapsulation = mlkem.MLKEM768PrivateKey.from_seed_bytes(entropy(64))
-        curve = _X25519.generate(entropy)
         return cls(decapsulation, curve, decapsulation.public_key().public_bytes_raw() + curve.share)
 
     def finish(self, peer_share: bytes) -> bytes:
@@ -121,9 +120,22 @@ class _X25519Mlkem768:
 
 def generate(group: Group, entropy: Entropy) -> KeyExchange:
     """Make our half of a key exchange as the side that goes first."""
-    if group is Group.X25519MLKEM768:
-        return _X25519Mlkem768.generate(entropy)
-    return _X25519.generate(entropy) if group is Group.X25519 else _Secp256r1.generate(entropy)
+    return generate_all([group], entropy)[group]
+
+
+def generate_all(groups: Iterable[Group], entropy: Entropy) -> dict[Group, KeyExchange]:
+    """Make our half of each key exchange that one ClientHello offers."""
+    # RFC 9954 §3.2: in one ClientHello an algorithm that is in several groups may have the same value in all of them.
+    # Firefox does so, Chromium makes two X25519 keys. One of them would be for nothing, and costs 22 us.
+    curve = None
+    exchanges: dict[Group, KeyExchange] = {}
+    for group in groups:
+        if group is Group.SECP256R1:
+            exchanges[group] = _Secp256r1.generate(entropy)
+        else:
+            curve = _X25519.generate(entropy) if curve is None else curve
+            exchanges[group] = curve if group is Group.X25519 else _X25519Mlkem768.generate(curve, entropy)
+    return exchanges
 
 
 def respond(group: Group, peer_share: bytes, entropy: Entropy, encapsulate: Encapsulate) -> tuple[bytes, bytes]:

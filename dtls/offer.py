@@ -12,7 +12,7 @@ from dtls.extensions.legacy import EcPointFormats, ExtendedMasterSecret, Renegot
 from dtls.extensions.signatures import SignatureAlgorithms
 from dtls.extensions.srtp import UseSrtp
 from dtls.extensions.versions import SupportedVersions
-from dtls.groups import Group, KeyExchange, generate
+from dtls.groups import Group, KeyExchange, generate_all
 from dtls.handshake.client_hello import ClientHello
 from dtls.handshake.message import HandshakeMessage
 from dtls.options import DtlsOptions
@@ -52,7 +52,7 @@ def build_client_hello(options: DtlsOptions, entropy: Entropy) -> tuple[ClientHe
     groups = tuple(group for group in options.groups if group in options.share_groups)
     if not groups:
         raise LocalProtocolError("a client needs a group in both `groups` and `share_groups`")
-    key_exchanges = {group: generate(group, entropy) for group in groups} if speaks_13 else {}
+    key_exchanges = generate_all(groups, entropy) if speaks_13 else {}
     extensions: list[ExtensionBody] = [
         SupportedVersions(versions=tuple(options.versions)),
         SignatureAlgorithms(schemes=SIGNATURE_SCHEMES),

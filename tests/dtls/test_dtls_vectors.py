@@ -12,7 +12,7 @@ import pytest
 
 from dtls.alerts import AbortError
 from dtls.certificate import public_key_of
-from dtls.groups import Group, encapsulate_mlkem768, generate, respond
+from dtls.groups import Group, encapsulate_mlkem768, generate, generate_all, respond
 from dtls.handshake.body import parse_body
 from dtls.handshake.certificate import CertificateMessage
 from dtls.handshake.certificate_verify import CertificateVerify
@@ -60,6 +60,16 @@ def test_the_key_exchange_of_rfc_8448():
     share, shared = respond(Group.X25519, client.share, lambda _size: unhex("server_private"), encapsulate_mlkem768)
     assert share == unhex("server_public")
     assert shared == client.finish(share) == unhex("shared")
+
+
+@pytest.mark.parametrize("chosen", list(Group))
+def test_one_x25519_key_serves_all_shares_that_have_one(chosen):
+    asked = []
+    ours = generate_all(Group, lambda size: asked.append(size) or bytes(range(len(asked), len(asked) + size)))
+    assert ours[Group.X25519MLKEM768].share[-32:] == ours[Group.X25519].share
+    assert sorted(asked) == [32, 40, 64]
+    theirs, shared = respond(chosen, ours[chosen].share, lambda size: b"e" * size, encapsulate_mlkem768)
+    assert ours[chosen].finish(theirs) == shared
 
 
 def test_the_secrets_of_rfc_8448():
