@@ -1,16 +1,17 @@
-"""HTTP connections to one transceiver that stay open: h11 does the protocol, Trio the waiting.
+"""HTTP connections to one transceiver that stay open: just what the control API needs of HTTP/1.1.
 
 A request leaves in one piece and its answer is read in one turn of the loop, where a general client takes several; in
-the set-up of a call that was most of what signal spent (docs/decisions.md has the numbers).
+the set-up of a call that was most of what signal spent (docs/decisions.md has the numbers). The server is our own, so
+an answer always tells its length; whatever does not is refused and not guessed at.
 """
 
+import re
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 import attrs
-import h11
 import trio
 
 from edge.http.streams import open_stream
@@ -22,8 +23,12 @@ Connect = Callable[[str, int], Awaitable[trio.abc.Stream]]
 
 _MAX_CONNECTIONS = 64
 _KEEPALIVE_SECONDS = 30.0  # under the 60 s that the server keeps an idle connection for
+_MAX_HEAD_BYTES = 16_384
 _MAX_BODY_BYTES = 1_048_576
 _READ_SIZE = 65_536
+
+# RFC 9112 §4 and §5: the status line, and fields without folding.
+_HEAD = re.compile(rb"HTTP/1\.([01]) ([2-5][0-9]{2})(?: [^\r\n]*)?\r\n((?:[!-9;-~]+:[^\r\n\0]*\r\n)*)")
 
 
 class ConnectionFailed(Exception):  # noqa: N818 - named for what happened
@@ -42,54 +47,67 @@ class Reply:
 @attrs.define(eq=False)
 class _Connection:
     stream: trio.abc.Stream
-    http: h11.Connection = attrs.field(factory=lambda: h11.Connection(h11.CLIENT))
     idle_since: float = 0.0
     was_heard: bool = False  # whether a byte of the present answer has come
+    is_reusable: bool = False  # whether the present answer is complete and another may follow
 
-    async def ask(self, request: h11.Request, body: bytes) -> Reply:
+    async def ask(self, request: bytes) -> Reply:
         """Send a request and read the answer.
 
         Raises:
             ConnectionFailed: the server went away or speaks another protocol.
         """
-        self.was_heard = False
-        output = self._serialize(request)
-        if body:
-            output += self._serialize(h11.Data(data=body))
-        output += self._serialize(h11.EndOfMessage())
+        self.was_heard = self.is_reusable = False
         try:
-            await self.stream.send_all(output)
+            await self.stream.send_all(request)
             return await self._read_reply()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError) as error:
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ConnectionFailed(str(error) or "the connection broke") from error
 
     async def _read_reply(self) -> Reply:
-        head: h11.Response | None = None
-        body = bytearray()
-        while True:
-            event = self.http.next_event()
-            if event is h11.NEED_DATA:
-                data = bytes(await self.stream.receive_some(_READ_SIZE))
-                self.was_heard = self.was_heard or bool(data)
-                self.http.receive_data(data)
-            elif isinstance(event, h11.Response):
-                head = event
-            elif isinstance(event, h11.Data):
-                body += event.data
-                if len(body) > _MAX_BODY_BYTES:
-                    raise ConnectionFailed(f"the answer has more than {_MAX_BODY_BYTES} bytes")
-            elif isinstance(event, h11.EndOfMessage) and head is not None:
-                return Reply(status=head.status_code, headers=dict(head.headers), body=bytes(body))
+        data = bytearray()
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            if len(data) > _MAX_HEAD_BYTES:
+                raise ConnectionFailed(f"the answer's headers have more than {_MAX_HEAD_BYTES} bytes")
+            await self._read_more(data)
+        body_begin = end + 4
+        status, headers, may_stay_open = _read_head(bytes(data[: end + 2]))
+        body_end = body_begin + _length_of(headers)
+        while len(data) < body_end:
+            await self._read_more(data)
+        # Bytes that nobody asked for would be taken for the next answer.
+        self.is_reusable = may_stay_open and len(data) == body_end
+        return Reply(status=status, headers=headers, body=bytes(data[body_begin:body_end]))
 
-    def make_reusable(self) -> bool:
-        """Prepare for another request, if both sides have kept to the rules so far and want one."""
-        if self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE:
-            return False
-        self.http.start_next_cycle()
-        return not self.http.trailing_data[0]  # bytes that nobody asked for would be taken for the next answer
+    async def _read_more(self, data: bytearray) -> None:
+        more = await self.stream.receive_some(_READ_SIZE)
+        if not more:
+            raise ConnectionFailed("the server closed the connection")
+        self.was_heard = True
+        data += more
 
-    def _serialize(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> bytes:
-        return self.http.send(event) or b""
+
+def _read_head(head: bytes) -> tuple[int, dict[bytes, bytes], bool]:
+    """Return status, headers, and whether the connection may stay open."""
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        raise ConnectionFailed("the answer is not HTTP/1.1")
+    headers: dict[bytes, bytes] = {}
+    for line in match[3].splitlines():
+        name, _, value = line.partition(b":")
+        key = name.lower()
+        headers[key] = headers[key] + b", " + value.strip() if key in headers else value.strip()
+    # RFC 9112 §9.3: HTTP/1.1 stays open unless somebody says otherwise.
+    return int(match[2]), headers, match[1] == b"1" and b"close" not in headers.get(b"connection", b"").lower()
+
+
+def _length_of(headers: Mapping[bytes, bytes]) -> int:
+    length = headers.get(b"content-length", b"")
+    if not length.isdigit() or b"transfer-encoding" in headers:
+        raise ConnectionFailed("the answer does not tell its length")
+    if len(length) > len(str(_MAX_BODY_BYTES)) or int(length) > _MAX_BODY_BYTES:
+        raise ConnectionFailed(f"the answer has more than {_MAX_BODY_BYTES} bytes")
+    return int(length)
 
 
 class Connections:
@@ -107,7 +125,8 @@ class Connections:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if self._tls else 80)
         self._base = parts.path.rstrip("/")
-        self._headers = [("Host", parts.netloc.rpartition("@")[2]), *headers.items()]
+        fields = {"Host": parts.netloc.rpartition("@")[2], **headers}
+        self._head = " HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self._connect = connect
         self._idle: deque[_Connection] = deque()  # the one used last at the right end
         self._slots = trio.Semaphore(_MAX_CONNECTIONS)
@@ -119,14 +138,14 @@ class Connections:
         Raises:
             ConnectionFailed: there is no answer.
         """
-        headers = [*self._headers, ("Content-Length", str(len(body)))] if body else self._headers
-        request = h11.Request(method=method, target=self._base + target, headers=headers)
+        length = f"Content-Length: {len(body)}\r\n" if body else ""
+        request = f"{method} {self._base}{target}{self._head}{length}\r\n".encode("ascii") + body
         try:
             self._slots.acquire_nowait()  # acquire() would give other tasks a turn even when there is a slot
         except trio.WouldBlock:
             await self._slots.acquire()
         try:
-            return await self._ask(request, body)
+            return await self._ask(request)
         finally:
             self._slots.release()
 
@@ -136,32 +155,29 @@ class Connections:
         while self._idle:
             await trio.aclose_forcefully(self._idle.pop().stream)
 
-    async def _ask(self, request: h11.Request, body: bytes) -> Reply:
+    async def _ask(self, request: bytes) -> Reply:
         await self._close_expired()
         if self._idle:
             connection = self._idle.pop()
             try:
-                return await self._ask_over(connection, request, body)
+                return await self._ask_over(connection, request)
             except ConnectionFailed:
                 # The server may have closed it while it was idle. RFC 9110 §9.2.2 lets us repeat what was never
                 # looked at; that cannot be known here, but a call made twice is given up when nobody connects to it,
                 # and ending a call twice ends it. Once is enough: the next connection is new.
                 if connection.was_heard:
                     raise
-        return await self._ask_over(await self._open(), request, body)
+        return await self._ask_over(await self._open(), request)
 
-    async def _ask_over(self, connection: _Connection, request: h11.Request, body: bytes) -> Reply:
-        is_reusable = False
+    async def _ask_over(self, connection: _Connection, request: bytes) -> Reply:
         try:
-            reply = await connection.ask(request, body)
-            is_reusable = connection.make_reusable() and not self._closed
+            return await connection.ask(request)
         finally:
-            if is_reusable:
+            if connection.is_reusable and not self._closed:
                 connection.idle_since = trio.current_time()
                 self._idle.append(connection)
             else:
                 await trio.aclose_forcefully(connection.stream)
-        return reply
 
     async def _close_expired(self) -> None:
         oldest = trio.current_time() - _KEEPALIVE_SECONDS

@@ -19,7 +19,7 @@ import trio
 from edge.http import refusals
 from edge.http.errors import error_response
 from edge.http.limits import HttpLimits
-from edge.http.messages import Handler, Request, Response, split_target
+from edge.http.messages import Handler, Request, Response, split_target, write_head
 from edge.http.reasons import DropReason, HttpCounts
 from wire.core import Address
 
@@ -29,6 +29,11 @@ FailureHook = Callable[[Request | None, Exception], None]
 """Told of every exception that a handler, or the server itself, should not have raised."""
 
 _READ_SIZE = 16_384
+_CONTINUE = h11.InformationalResponse(status_code=100, headers=[])
+# For h11 all responses are alike, but for a 2xx to CONNECT: that would begin another protocol.
+_ANY_RESPONSE = h11.Response(status_code=400, headers=[("Content-Length", "0")])
+_CLOSING_RESPONSE = h11.Response(status_code=400, headers=[("Content-Length", "0"), ("Connection", "close")])
+_END = h11.EndOfMessage()
 
 
 class Phase(enum.Enum):
@@ -185,7 +190,7 @@ class HttpConnection:
         self._enter(Phase.BODY, self._limits.body_timeout)
         if self._http.they_are_waiting_for_100_continue:
             self._keep_time()
-            await self._stream.send_all(self._serialize(h11.InformationalResponse(status_code=100, headers=[])))
+            await self._stream.send_all(self._http.send(_CONTINUE) or b"")
         body = bytearray()
         while isinstance(data := await self._next_event(), h11.Data):
             body += data.data
@@ -209,12 +214,15 @@ class HttpConnection:
         has_body = response.status not in {204, 304}
         if has_body:
             headers.append(("Content-Length", str(len(response.body))))
-        if self._stopping:
+        # h11 would spend more on checking and writing our headers than on reading the request. So it is told of a
+        # response, as it has to know whose turn it is and whether the connection stays open, and we write ours.
+        self._http.send(_CLOSING_RESPONSE if self._stopping else _ANY_RESPONSE)
+        self._http.send(_END)
+        if self._http.our_state is not h11.DONE:
             headers.append(("Connection", "close"))
-        output = self._serialize(h11.Response(status_code=response.status, headers=headers))
-        if has_body and method != "HEAD" and response.body:
-            output += self._serialize(h11.Data(data=response.body))
-        output += self._serialize(h11.EndOfMessage())
+        output = write_head(response.status, headers)
+        if has_body and method != "HEAD":
+            output += response.body
         self._keep_time()
         await self._stream.send_all(output)
 
@@ -271,9 +279,6 @@ class HttpConnection:
         """Let Trio know of the phase's deadline, before it can matter: most phases pass without a wait."""
         if self._scope.deadline != self._deadline:
             self._scope.deadline = self._deadline
-
-    def _serialize(self, event: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage) -> bytes:
-        return self._http.send(event) or b""
 
 
 async def linger(stream: trio.abc.Stream, limits: HttpLimits) -> None:

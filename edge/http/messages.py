@@ -1,7 +1,8 @@
 """What a handler gets and what it returns."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -9,12 +10,14 @@ import attrs
 
 from wire.core import Address
 
-__all__ = ["Handler", "HeaderList", "Request", "Response", "json_response", "split_target"]
+__all__ = ["Handler", "HeaderList", "Request", "Response", "json_response", "split_target", "write_head"]
 
 HeaderList = tuple[tuple[str, str], ...]
 """Headers of a response, in the order in which they are sent."""
 
 _NOTHING: Mapping[str, str] = {}
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 @attrs.frozen(kw_only=True)
@@ -115,3 +118,18 @@ def split_target(target: str) -> tuple[str, Mapping[str, str], str | None]:
     if "%" in path:
         path = unquote(path)
     return path, (dict(parse_qsl(query, keep_blank_values=True)) if query else _NOTHING), authority
+
+
+def write_head(status: int, headers: Sequence[tuple[str, str]]) -> bytes:
+    """Write a response up to its content.
+
+    Raises:
+        ValueError: a header is not a line of Latin-1: it would end early, or be two.
+    """
+    # RFC 9112 §4: a status without a phrase is still followed by a space.
+    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
+    lines += [f"{name}: {value}\r\n" for name, value in headers]
+    head = "".join(lines)
+    if head.count("\r") != len(lines) or head.count("\n") != len(lines) or "\0" in head:
+        raise ValueError("a header of the response is not one line")
+    return head.encode("latin-1") + b"\r\n"

@@ -10,13 +10,12 @@ import ssl
 from collections import Counter
 from collections.abc import Sequence
 
-import h11
 import trio
 
 from edge.http.connection import FailureHook, HttpConnection, linger
 from edge.http.errors import error_response
 from edge.http.limits import HttpLimits
-from edge.http.messages import Handler
+from edge.http.messages import Handler, write_head
 from edge.http.reasons import DropReason, HttpCounts
 from edge.http.streams import DirectStream
 from wire.core import Address
@@ -223,9 +222,7 @@ def _refusal(reason: DropReason) -> bytes:
         ("X-Request-Id", _new_request_id()),
         ("Connection", "close"),
     ]
-    http = h11.Connection(h11.SERVER)
-    events = (h11.Response(status_code=503, headers=headers), h11.Data(data=response.body), h11.EndOfMessage())
-    return b"".join(http.send(event) or b"" for event in events)
+    return write_head(503, headers) + response.body
 
 
 def _new_request_id() -> str:

@@ -162,6 +162,7 @@ async def test_a_connection_that_was_idle_too_long_is_closed_and_not_used(autoju
     "answer",
     [
         OK.replace(b"X-Mark: a", b"Connection: close"),
+        OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
         OK + b"HTTP/1.1 200 OK\r\n",  # would be taken for the answer to the next request
     ],
 )
@@ -179,6 +180,13 @@ async def test_a_connection_that_cannot_be_trusted_with_another_request_is_close
     [
         b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
+        b"HTTP/1.1 200 OK\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n folded\r\n\r\nok",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok\r\n\r\n",
+        b"HTTP/2 200\r\nContent-Length: 2\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000,
         b"HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n" + bytes(1_048_577),
     ],

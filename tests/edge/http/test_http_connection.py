@@ -94,6 +94,27 @@ async def test_the_absolute_form_of_a_target_brings_its_own_host(bench):
     assert (request.path, request.query, request.headers["host"]) == ("/x", {"y": "z"}, "real.example:81")
 
 
+@pytest.mark.parametrize("status", [200, 405])
+async def test_connect_makes_no_tunnel_and_the_next_request_is_served(bench, status):
+    async def answer(_request: Request) -> Response:
+        return Response(status=status, body=b"no")
+
+    bench.handler.answer = answer
+    stream = bench.connect().stream
+    for _ in range(2):
+        await stream.send_all(b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n")
+        answered = await stream.receive_some(10_000)
+        assert answered.startswith(b"HTTP/1.1 %d " % status)
+        assert answered.endswith(b"\r\n\r\nno")
+
+
+async def test_an_old_client_is_told_that_the_connection_ends(bench):
+    browser = bench.connect()
+    answer = await browser.ask(b"GET / HTTP/1.0\r\n\r\n")
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert await browser.is_closed()
+
+
 async def test_a_client_may_ask_for_the_end_of_the_connection(bench):
     browser = bench.connect()
     answer = await browser.ask(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
@@ -137,9 +158,10 @@ async def test_a_handler_that_raises_leaves_other_connections_alone(bench):
     assert (await patient.read_answer()).body == b"late"
 
 
-async def test_a_bug_of_the_server_ends_one_connection_and_is_reported(bench):
+@pytest.mark.parametrize("header", [("Bad\nName", "x"), ("X", "a\r\nSet-Cookie: b"), ("X", "a\0"), ("X", "\u20ac")])
+async def test_a_bug_of_the_server_ends_one_connection_and_is_reported(bench, header):
     async def answer(_request: Request) -> Response:
-        return Response(status=200, headers=(("Bad\nName", "x"),))
+        return Response(status=200, headers=(header,))
 
     bench.handler.answer = answer
     browser = bench.connect()
