@@ -5,6 +5,7 @@ runs through all tiers. Secrets have no repr and credentials are never logged; s
 telling name all the same, it is struck out here.
 """
 
+import functools
 import logging
 import re
 import sys
@@ -24,9 +25,14 @@ Report = Callable[[str, Mapping[str, object]], None]
 _TELLING_NAME = re.compile(r"(?i)(authorization|api_?key|secret|password|pwd|ufrag|bearer|private)")
 _STRUCK_OUT = "***"
 
+# A call is one line, that of its end, which tells how it was made and why it ended. These are for who looks closer;
+# they were a twentieth of what setting a call up costs signal and the transceiver.
+_DETAILS = frozenset({"call-created", "call-established", "call-hung-up", "call-placed"})
 _ERRORS = frozenset({"internal-error"})
 _LINE_FIELDS = frozenset({"level", "timestamp", "tier"})
 _WARNINGS = frozenset({"socket-warning"})
+
+_level = logging.DEBUG  # the least important one that is logged; `configure_logs` sets it for the process
 
 
 def configure_logs(config: LogConfig, stream: TextIO | None = None) -> None:
@@ -37,7 +43,8 @@ def configure_logs(config: LogConfig, stream: TextIO | None = None) -> None:
         stream: where to write; None for standard error.
     """
     stream = stream or sys.stderr
-    level = logging.getLevelNamesMapping()[config.level.upper()]
+    global _level  # noqa: PLW0603 - logging is the process's, and so is its level
+    _level = logging.getLevelNamesMapping()[config.level.upper()]
     is_text = config.format == "text" or (config.format == "auto" and stream.isatty())
     shared: list[Processor] = [
         structlog.processors.add_log_level,
@@ -54,7 +61,7 @@ def configure_logs(config: LogConfig, stream: TextIO | None = None) -> None:
     )
     structlog.configure(
         processors=[*shared, *last],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(_level),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,  # so that a reload changes the level of loggers that exist
     )
@@ -81,9 +88,11 @@ def get_logger(tier: str) -> FilteringBoundLogger:
 
 
 def reporter(log: FilteringBoundLogger) -> Report:
-    """Turn reports into log lines: failures are errors, hints to the operator are warnings."""
+    """Turn reports into log lines: failures are errors, hints to the operator are warnings, steps of a call details."""
 
     def report(name: str, facts: Mapping[str, object]) -> None:
+        if name in _DETAILS and _level > logging.DEBUG:
+            return  # said here, as making a line costs much even when it is thrown away in the end
         written: dict[str, Any] = dict(facts)
         exception = written.pop("exception", None)
         if isinstance(exception, BaseException):
@@ -97,15 +106,22 @@ def reporter(log: FilteringBoundLogger) -> Report:
             log.error(event, **written)
         elif name in _WARNINGS:
             log.warning(event, **written)
+        elif name in _DETAILS:
+            log.debug(event, **written)
         else:
             log.info(event, **written)
 
     return report
 
 
+@functools.lru_cache(maxsize=1024)  # names are few and come again with every line
+def _is_telling(name: str) -> bool:
+    return _TELLING_NAME.search(name) is not None
+
+
 def _strike_out_secrets(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
     for name, value in event_dict.items():
-        if _TELLING_NAME.search(name):
+        if _is_telling(name):
             event_dict[name] = _STRUCK_OUT
         elif isinstance(value, dict):
             event_dict[name] = _strike_out_secrets(_logger, _method, dict(value))

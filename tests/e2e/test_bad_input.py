@@ -13,7 +13,14 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 
+from edge.caller.exchange import Exchange
+from edge.caller.opus_file import Clip
+from edge.caller.placing import Caller
+from edge.caller.progress import CallerOptions
+from edge.caller.results import CallFailed
+from edge.caller.signalling import SignalClient, Signalled
 from edge.config.model import Role
 from edge.key_files import bundle_path, load_bundle
 from edge.keys import derive_bundle, new_root
@@ -47,16 +54,21 @@ a=rtpmap:111 opus/48000/2\r
 )
 
 
+def established(edge: Edge) -> float:
+    return edge.metric(edge.control_url, "trio_voice_transceiver_events_total", event="established")
+
+
 @pytest.fixture(scope="module")
 def talking(edge: Edge) -> Iterator[None]:
     """A call that goes on while this module's tests run, and must have lost nothing when they are through."""
+    before = established(edge)
     call = subprocess.Popen(
         [PROGRAM, "call", edge.signal_url, "--seconds", str(TALK_SECONDS)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    edge.wait_until("the call beside is established", lambda: '"call established"' in edge.log("transceiver"))
+    edge.wait_until("the call beside is established", lambda: established(edge) > before)
     yield
     output = call.communicate(timeout=TALK_SECONDS + 10)[0]
     assert call.returncode == 0, output
@@ -222,6 +234,45 @@ class TestStrangers:
         assert_dropped(edge, relay_drops, "empty", lambda: client.send(b""))
         assert_dropped(edge, relay_drops, "not-ours", lambda: client.send(b"\x40"))
         assert_dropped(edge, relay_drops, "too-long", lambda: client.send(b"\x80" * 65507))
+
+
+class TestHandshakes:
+    """From clients that know the password of their own call and then break the rules of DTLS."""
+
+    def test_another_certificate_than_the_offer_announced(self, edge: Edge) -> None:
+        class Liar(SignalClient):
+            async def offer(self, offer: str) -> Signalled:
+                return await super().offer(re.sub("fingerprint:sha-256 ..:..", "fingerprint:sha-256 00:00", offer))
+
+        async def call() -> str:
+            exchange = Exchange()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(exchange.run)
+                caller = Caller(Liar(edge.signal_url), exchange)
+                placed = await caller.place(CallerOptions(clip=Clip(packets=(b"\xf8\xff\xfe",), samples=(960,))))
+                with pytest.raises(CallFailed) as refusal:
+                    await caller.connect(placed)
+                nursery.cancel_scope.cancel()
+            return str(refusal.value)
+
+        assert "bad_certificate" in trio.run(call)
+        edge.wait_until("the log says why", lambda: '"closed": "fingerprint-mismatch"' in edge.log("transceiver"), 3)
+
+    def test_fragments_that_overlap_and_never_complete(self, edge: Edge, client: socket.socket) -> None:
+        answer = post(edge, OFFER.replace("actpass", "active").encode())
+        assert answer[0] == 201
+        found = dict(re.findall(r"a=ice-(ufrag|pwd):(\S+)", answer[2]))
+        client.send(check(found["ufrag"], found["pwd"]))
+        assert client.recv(2000)[:2] == b"\x01\x01"
+        for number in range(300):  # of a ClientHello of 1000 bytes whose last one never comes
+            start = number * 7 % 900
+            fragment = b"\x01" + (1000).to_bytes(3) + bytes(2) + start.to_bytes(3) + (99).to_bytes(3) + bytes(99)
+            client.send(b"\x16\xfe\xfd" + number.to_bytes(8) + len(fragment).to_bytes(2) + fragment)
+        state = edge.call_state(answer[1]["Location"])
+        assert state is not None
+        assert state["state"] == "connecting"
+        assert edge.metric(edge.control_url, "trio_voice_transceiver_events_total", event="internal-error") == 0
+        assert post(edge, b"", answer[1]["Location"], "DELETE")[0] == 200
 
 
 class TestOffers:

@@ -107,6 +107,19 @@ def test_reports_become_lines_of_their_level() -> None:
     assert lines(stream)[0]["level_"] == "y"
 
 
+@pytest.mark.parametrize("name", ["call-created", "call-placed", "call-established", "call-hung-up"])
+def test_the_steps_of_a_call_are_details_and_its_end_is_the_line(name: str) -> None:
+    report = reporter(get_logger("signal"))
+    stream = start(level="info")
+    report(name, {"call": "rtc_1"})
+    report("call-ended", {"call": "rtc_1"})
+    assert [line["event"] for line in lines(stream)] == ["call ended"]
+    stream = start(level="debug")
+    report(name, {"call": "rtc_1"})
+    (line,) = lines(stream)
+    assert (line["level"], line["event"], line["call"]) == ("debug", name.replace("-", " "), "rtc_1")
+
+
 def test_libraries_are_heard_from_warnings_on_in_the_same_form() -> None:
     stream = start(level="debug")
     logging.getLogger("httpcore").debug("chatter")
