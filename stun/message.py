@@ -25,8 +25,7 @@ from typing import Self
 import attrs
 
 from stun.attributes import KNOWN_TYPES, MAGIC_COOKIE, Attribute, AttributeType, is_comprehension_required
-from wire.buffer import Writer
-from wire.errors import MalformedError
+from wire.errors import LocalProtocolError, MalformedError
 
 __all__ = ["BINDING", "HEADER_LENGTH", "MAX_ATTRIBUTES", "Message", "MessageClass", "read_username"]
 
@@ -41,6 +40,8 @@ Chrome's checks hold at most nine; RFC 8489 sets no bound."""
 
 _HEADER = struct.Struct(">HHI")
 _ATTRIBUTE_HEADER = struct.Struct(">HH")
+_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
+"""What follows a value of some length, by the remainder of its division by 4."""
 _USERNAME_TYPE = int(AttributeType.USERNAME)
 _INTEGRITY_TYPES = frozenset((int(AttributeType.MESSAGE_INTEGRITY), int(AttributeType.MESSAGE_INTEGRITY_SHA256)))
 
@@ -88,7 +89,8 @@ class Message:
         Raises:
             MalformedError: it does not.
         """
-        # Every check of every path comes through here: `struct` over offsets takes half the time of a `Reader`.
+        # Checks are half of what a call's set-up receives, and go on as long as the call: hence `struct` over offsets,
+        # here and in `serialize`, for half the time of a `Reader` or a `Writer`.
         end = len(data)
         if end < HEADER_LENGTH:
             raise MalformedError("header", 0, f"needs {HEADER_LENGTH} bytes, {end} are left")
@@ -127,14 +129,17 @@ class Message:
 
     def serialize(self) -> bytes:
         """Write the message as it is; integrity and fingerprint are added to the bytes (see `stun.integrity`)."""
-        body = Writer()
-        for attribute_type, value in self.attributes:
-            # RFC 8489 §14: the length is the one prior to padding; padding MUST be zero on sending.
-            body.u16(attribute_type, "attribute type").vector(2, value, "attribute value").pad(4)
-        writer = Writer()
-        writer.u16(_pack_type(self.method, self.message_class), "message type").u16(len(body), "message length")
-        writer.u32(MAGIC_COOKIE).octets(self.transaction_id).octets(body.finish())
-        return writer.finish()
+        parts: list[bytes] = []
+        try:
+            for attribute_type, value in self.attributes:
+                # RFC 8489 §14: the length is the one prior to padding; padding MUST be zero on sending.
+                size = len(value)
+                parts += (_ATTRIBUTE_HEADER.pack(attribute_type, size), value, _PADDING[size & 3])
+            body = b"".join(parts)
+            header = _HEADER.pack(_pack_type(self.method, self.message_class), len(body), MAGIC_COOKIE)
+        except struct.error as error:
+            raise LocalProtocolError(f"the message does not fit its format: {error}") from error
+        return header + self.transaction_id + body
 
     def believable(self) -> Iterator[Attribute]:
         """Go through the attributes that a receiver may act on: those that a message integrity can cover.
