@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 import socket
+import struct
 import subprocess
 import time
 import urllib.error
@@ -19,8 +20,7 @@ from edge.caller.exchange import Exchange
 from edge.caller.opus_file import Clip
 from edge.caller.placing import Caller
 from edge.caller.progress import CallerOptions
-from edge.caller.results import CallFailed
-from edge.caller.signalling import SignalClient, Signalled
+from edge.caller.signalling import CallFailed, SignalClient, Signalled
 from edge.config.model import Role
 from edge.key_files import bundle_path, load_bundle
 from edge.keys import derive_bundle, new_root
@@ -31,7 +31,7 @@ from stun.credentials import CredentialKeys, Route
 
 from .conftest import PROGRAM, Edge
 
-TALK_SECONDS = 16
+TALK_SECONDS = 20
 OFFER = (
     """v=0\r
 o=- 1 2 IN IP4 127.0.0.1\r
@@ -156,6 +156,10 @@ def iter_until_silence(sock: socket.socket) -> Iterator[bytes]:
             return
 
 
+def u24(number: int) -> bytes:
+    return number.to_bytes(3, "big")
+
+
 def assert_dropped(edge: Edge, read: Callable[[Edge, str], float], reason: str, send: Callable[[], object]) -> None:
     before = read(edge, reason)
     send()
@@ -266,8 +270,15 @@ class TestHandshakes:
         assert client.recv(2000)[:2] == b"\x01\x01"
         for number in range(300):  # of a ClientHello of 1000 bytes whose last one never comes
             start = number * 7 % 900
-            fragment = b"\x01" + (1000).to_bytes(3) + bytes(2) + start.to_bytes(3) + (99).to_bytes(3) + bytes(99)
-            client.send(b"\x16\xfe\xfd" + number.to_bytes(8) + len(fragment).to_bytes(2) + fragment)
+            fragment = (
+                b"\x01"
+                + (1000).to_bytes(3, "big")
+                + bytes(2)
+                + start.to_bytes(3, "big")
+                + (99).to_bytes(3, "big")
+                + bytes(99)
+            )
+            client.send(b"\x16\xfe\xfd" + number.to_bytes(8, "big") + len(fragment).to_bytes(2, "big") + fragment)
         state = edge.call_state(answer[1]["Location"])
         assert state is not None
         assert state["state"] == "connecting"
