@@ -270,15 +270,8 @@ class TestHandshakes:
         assert client.recv(2000)[:2] == b"\x01\x01"
         for number in range(300):  # of a ClientHello of 1000 bytes whose last one never comes
             start = number * 7 % 900
-            fragment = (
-                b"\x01"
-                + (1000).to_bytes(3, "big")
-                + bytes(2)
-                + start.to_bytes(3, "big")
-                + (99).to_bytes(3, "big")
-                + bytes(99)
-            )
-            client.send(b"\x16\xfe\xfd" + number.to_bytes(8, "big") + len(fragment).to_bytes(2, "big") + fragment)
+            header = struct.pack(">B", 1) + u24(1000) + bytes(2) + u24(start) + u24(99)
+            client.send(struct.pack(">BHQH", 22, 0xFEFD, number, len(header) + 99) + header + bytes(99))
         state = edge.call_state(answer[1]["Location"])
         assert state is not None
         assert state["state"] == "connecting"
