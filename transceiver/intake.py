@@ -124,7 +124,7 @@ class Intake:
             negotiated,
             ice_ufrag=ufrag,
             ice_pwd=password,
-            fingerprint=str(self._certificate.fingerprint()),
+            fingerprint=self._fingerprint,
             setup=negotiated.setup,
             candidates=ingresses,
             session_id=session_id >> 1,  # RFC 8866 §5.2: numeric; implementations want it to fit 63 bits
@@ -136,6 +136,7 @@ class Intake:
 
     def _renew_certificate(self, unix_time: float) -> None:
         self._certificate = Certificate.generate(unix_time=unix_time)
+        self._fingerprint = str(self._certificate.fingerprint())
         self._certificate_ends = unix_time + _CERTIFICATE_DAY
 
 

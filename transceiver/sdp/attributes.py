@@ -76,13 +76,14 @@ class Codec:
         channels = f"/{self.channels}" if self.channels != 1 else ""
         return f"{self.payload_type} {self.name}/{self.clock}{channels}"
 
-    def parameter(self, name: str) -> str | None:
-        """Return one `name=value` of the parameters; None when it is not there."""
+    def named_parameters(self) -> Mapping[str, str]:
+        """Read each `name=value` of the parameters, names in lower case; the first of a name stands."""
+        named: dict[str, str] = {}
         for item in self.parameters.split(";"):
-            key, separator, value = item.strip().partition("=")
-            if separator and key.strip().lower() == name:
-                return value.strip()
-        return None
+            name, separator, value = item.partition("=")
+            if separator:
+                named.setdefault(name.strip().lower(), value.strip())
+        return named
 
 
 @attrs.frozen(kw_only=True)

@@ -34,6 +34,7 @@ _ALL_PROFILES = (7, 8, 1)
 # RFC 7587 §7.1: each of these says what its writer likes to receive. An echo makes the client's own wishes the
 # server's. Stereo is not among them: without it the client sends mono, which is right for a voice.
 _OPUS_PARAMETERS = ("minptime", "maxplaybackrate", "maxaveragebitrate", "useinbandfec", "usedtx", "cbr")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _EVENTS = re.compile(r"[0-9]{1,3}(?:-[0-9]{1,3})?(?:,[0-9]{1,3}(?:-[0-9]{1,3})?)*")
 
 
@@ -130,8 +131,8 @@ def _choose_codecs(audio: AudioSection) -> tuple[Codec, ...]:
 
 
 def _opus_parameters(offered: Codec) -> str:
-    wishes = ((name, offered.parameter(name)) for name in _OPUS_PARAMETERS)
-    return ";".join(f"{name}={value}" for name, value in wishes if value and re.fullmatch(r"[0-9]{1,6}", value))
+    wishes = offered.named_parameters()
+    return ";".join(f"{name}={wishes[name]}" for name in _OPUS_PARAMETERS if _NUMBER.fullmatch(wishes.get(name, "")))
 
 
 def _wants_transport_cc(audio: AudioSection, codec: Codec) -> bool:

@@ -28,7 +28,7 @@ def test_chromium_offer(chromium: str) -> None:
         (110, "telephone-event", 48000, 1),
         (126, "telephone-event", 8000, 1),
     ]
-    assert audio.codecs[0].parameter("minptime") == "10"
+    assert audio.codecs[0].named_parameters()["minptime"] == "10"
     assert audio.extensions["urn:ietf:params:rtp-hdrext:ssrc-audio-level"] == 1
     assert audio.rtcp_fb == {"111": {"transport-cc"}}
     assert audio.ssrcs[2761477496]["cname"] == "VOAswMob92ZIOyoV"
