@@ -1,7 +1,7 @@
 """One connection, from its first byte to its end.
 
-h11 parses requests and keeps the rules of HTTP/1.1; it also refuses what request smuggling is made of (conflicting lengths,
-obsolete folding, stray control characters). This module reads, writes and keeps the time.
+h11 parses requests and keeps the rules of HTTP/1.1; it also refuses what request smuggling is made of (conflicting
+lengths, obsolete folding, stray control characters). This module reads, writes and keeps the time.
 
 One cancel scope spans the connection, and its deadline moves from phase to phase; when it passes, the phase tells
 what the peer was late with. A peer that sends slowly cannot move the deadline.
