@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from dtls.certificate import Certificate, Fingerprint
+from dtls.certificate import Certificate
 from dtls.options import DtlsOptions, Role
 from stun.credentials import CredentialKeys, Route
 from transceiver.call_ids import CallIdKeys
@@ -18,7 +18,6 @@ from transceiver.options import SessionOptions
 from transceiver.sdp import Negotiated, SdpRefused, answer, negotiate, parse_offer
 from transceiver.session import RemoteDescription, Session
 from wire.core import Entropy
-from wire.errors import RemoteProtocolError
 
 __all__ = ["Accepted", "Intake"]
 
@@ -91,8 +90,7 @@ class Intake:
         """
         try:
             negotiated = negotiate(parse_offer(offer))
-            fingerprints = tuple(Fingerprint.parse(text) for text in negotiated.offer.fingerprints)
-        except (SdpRefused, RemoteProtocolError) as error:
+        except SdpRefused as error:
             raise OfferRefused(str(error)) from error
         unix_time = self._unix_time()
         if unix_time >= self._certificate_ends:
@@ -109,7 +107,9 @@ class Intake:
             ufrag=ufrag,
             password=password,
             remote=RemoteDescription(
-                ufrag=negotiated.offer.ice_ufrag, password=negotiated.offer.ice_pwd, fingerprints=fingerprints
+                ufrag=negotiated.offer.ice_ufrag,
+                password=negotiated.offer.ice_pwd,
+                fingerprints=negotiated.offer.fingerprints,
             ),
             media=media,
             dtls_role=Role.CLIENT if negotiated.setup == "active" else Role.SERVER,

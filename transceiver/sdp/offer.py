@@ -100,7 +100,7 @@ class Offer:
         ice_ufrag: the client's ICE user name fragment.
         ice_pwd: the client's ICE password.
         ice_options: tokens of `a=ice-options`, known or not.
-        fingerprints: of the client's certificate, as written ("sha-256 AB:CD:…"); only of hash functions that count.
+        fingerprints: of the client's certificate; only of hash functions that count.
         setup: the client's DTLS role: "actpass" (either), "active" (client) or "passive" (server).
         audio: the section that the call uses.
         allows_mixed_extensions: `a=extmap-allow-mixed` is there (RFC 8285 §6), as browsers of today say.
@@ -111,7 +111,7 @@ class Offer:
     ice_ufrag: str
     ice_pwd: str = attrs.field(repr=False)
     ice_options: tuple[str, ...]
-    fingerprints: tuple[str, ...]
+    fingerprints: tuple[Fingerprint, ...]
     setup: str
     audio: AudioSection
     allows_mixed_extensions: bool
@@ -231,21 +231,23 @@ def _ice_credentials(transport: _Transport) -> tuple[str, str]:
     return ufrag, pwd
 
 
-def _fingerprints(transport: _Transport) -> tuple[str, ...]:
+def _fingerprints(transport: _Transport) -> tuple[Fingerprint, ...]:
     offered = transport.values("fingerprint")
     if not offered:
         raise SdpRefused("the offer has no a=fingerprint; media is encrypted with DTLS-SRTP here, always")
-    usable = tuple(value for value in offered[:_MAX_FINGERPRINTS] if _usable_fingerprint(value))
+    parsed = map(_fingerprint, offered[:_MAX_FINGERPRINTS])
+    usable = tuple(fingerprint for fingerprint in parsed if fingerprint is not None)
     if not usable:
         raise SdpRefused("no a=fingerprint of the offer is a well-formed sha-256, sha-384 or sha-512 (sha-256 AB:CD:…)")
     return usable
 
 
-def _usable_fingerprint(value: str) -> bool:
+def _fingerprint(value: str) -> Fingerprint | None:
     try:
-        return Fingerprint.parse(value).algorithm in FINGERPRINT_ALGORITHMS
+        fingerprint = Fingerprint.parse(value)
     except MalformedError:
-        return False
+        return None
+    return fingerprint if fingerprint.algorithm in FINGERPRINT_ALGORITHMS else None
 
 
 def _setup(transport: _Transport) -> str:

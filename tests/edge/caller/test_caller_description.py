@@ -43,7 +43,7 @@ def test_the_transceiver_reads_the_offer() -> None:
     parsed = parse_offer(offer())
     negotiated = negotiate(parsed)
     assert (parsed.ice_ufrag, parsed.ice_pwd, parsed.setup) == ("ufrag123", "password0123456789abcdef", "actpass")
-    assert parsed.fingerprints == (FINGERPRINT,)
+    assert [str(fingerprint) for fingerprint in parsed.fingerprints] == [FINGERPRINT]
     assert negotiated.codecs[0].payload_type == 111
     assert negotiated.transport_cc == {111}
     assert len(negotiated.extensions) == 3

@@ -12,7 +12,7 @@ def test_chromium_offer(chromium: str) -> None:
     offer = parse_offer(chromium)
     assert (offer.ice_ufrag, offer.ice_pwd) == ("9idp", "g9xxqUW+DWQhrdvj0WpGFdRI")
     assert offer.ice_options == ("trickle",)
-    assert offer.fingerprints == (f"sha-256 {DIGEST}",)
+    assert [str(fingerprint) for fingerprint in offer.fingerprints] == [f"sha-256 {DIGEST}"]
     assert offer.setup == "actpass"
     assert offer.bundle == ("0", "1")
     assert [(section.kind, section.mid) for section in offer.sections] == [("audio", "0"), ("application", "1")]
@@ -43,7 +43,7 @@ def test_unknown_ice_options_and_attributes_are_tolerated(offers: dict[str, str]
 
 def test_session_level_attributes_hold_for_the_section(offers: dict[str, str]) -> None:
     offer = parse_offer(offers["firefox-like"])
-    assert offer.fingerprints == (f"sha-256 {DIGEST}",)
+    assert [str(fingerprint) for fingerprint in offer.fingerprints] == [f"sha-256 {DIGEST}"]
     assert offer.ice_options == ("trickle",)
     assert offer.audio.extension_directions["urn:ietf:params:rtp-hdrext:sdes:mid"] == "sendonly"
 
