@@ -176,7 +176,7 @@ class Dispatcher:
                     self._send_link(now)
                 case Established():
                     self.counts["established"] += 1
-                    self._report("call-established", {"call": call.call_id, **describe_session(call.session)})
+                    self._report("call-established", {"call": call.call_id})
                 case Closed():
                     self._flush_call(call, now)
                     self._forget(call, event, now)

@@ -95,6 +95,10 @@ class CallRegistry:
         """Find a call by what signal calls it."""
         return self._by_call_id.get(call_id)
 
+    def is_empty_phase(self, phase: int) -> bool:
+        """Whether no call is looked at in a phase."""
+        return not self._phases[phase]
+
     def in_phase(self, phase: int) -> Collection[Call]:
         """Return the calls whose tick this is."""
         return self._phases[phase].values()

@@ -54,8 +54,15 @@ async def _never_rest() -> bool:
     return False
 
 
+def _never_empty(phase: int) -> bool:  # noqa: ARG001 - as `run_ticker` calls it
+    return False
+
+
 async def run_ticker(
-    tick: Callable[[int, float], None], lateness: Lateness, rest: Callable[[], Awaitable[bool]] = _never_rest
+    tick: Callable[[int, float], None],
+    lateness: Lateness,
+    rest: Callable[[], Awaitable[bool]] = _never_rest,
+    is_empty: Callable[[int], bool] = _never_empty,
 ) -> None:
     """Call `tick(phase, now)` for every phase in turn until cancelled.
 
@@ -68,6 +75,7 @@ async def run_ticker(
         lateness: where it is counted how late each tick came.
         rest: awaited before each tick; returns at once while there is something to tick for, and otherwise waits a
             while and returns True. That time is not lateness.
+        is_empty: tells whether nobody is in a phase; its tick is left out, because waking up costs more than a tick.
     """
     step = TICK_SECONDS / PHASES
     due = _next_multiple(trio.current_time(), step)
@@ -76,6 +84,9 @@ async def run_ticker(
         if await rest():
             due = _next_multiple(trio.current_time(), step)
         phase = (phase + 1) % PHASES
+        if is_empty(phase):
+            due += step
+            continue
         await trio.sleep_until(due)
         now = trio.current_time()
         lateness.add(now - due)

@@ -112,7 +112,9 @@ class Worker:
             self.address = address_of(sock)
             try:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(run_ticker, self._dispatcher.tick, self.lateness, self._rest)
+                    nursery.start_soon(
+                        run_ticker, self._dispatcher.tick, self.lateness, self._rest, self._calls.is_empty_phase
+                    )
                     nursery.start_soon(receive_batches, {sock: self._receive_batch}, self._dispatcher.flush)
                     task_status.started(self.address)
             finally:

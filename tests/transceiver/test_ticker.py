@@ -125,6 +125,23 @@ async def test_a_ticker_rests_while_there_is_nothing_to_do(autojump_clock: trio.
     assert [now / 0.005 for _, now in ticks] == [pytest.approx(round(now / 0.005)) for _, now in ticks]
 
 
+async def test_phases_without_calls_are_left_out(autojump_clock: trio.testing.MockClock) -> None:
+    ticks: Ticks = []
+    lateness = Lateness()
+
+    async def no_rest() -> bool:
+        return False
+
+    with trio.move_on_after(1.0001):
+        await run_ticker(
+            lambda phase, now: ticks.append((phase, now)), lateness, no_rest, lambda phase: phase in (0, 3)
+        )
+    assert Counter(phase for phase, _ in ticks) == {1: 50, 2: 50}
+    # The others keep their places.
+    assert [round(now % TICK_SECONDS, 6) for phase, now in ticks if phase == 1] == [0.005] * 50
+    assert lateness.worst < 1e-6
+
+
 def test_the_quantiles_of_a_histogram() -> None:
     lateness = Lateness()
     assert lateness.quantile(0.5) == 0.0
