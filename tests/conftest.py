@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -29,3 +30,25 @@ def call_network() -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def clip(call_network: ModuleType) -> object:
+    """Something to say."""
+    return call_network.load_clip()
+
+
+@pytest.fixture(scope="session")
+def certificate(call_network: ModuleType) -> object:
+    """A caller's certificate."""
+    return call_network.Certificate.generate(unix_time=call_network.UNIX)
+
+
+@pytest.fixture
+def connect(call_network: ModuleType, certificate: object, clip: object) -> Callable[..., object]:
+    """Make a caller whose offer was answered, the session that answered it, and the network between them."""
+
+    def make(**changes: object) -> object:
+        return call_network.connect(certificate, clip, **changes)
+
+    return make

@@ -4,29 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from dtls.certificate import Certificate
-from edge.caller.opus_file import Clip
 from transceiver.session import Session
 
 
-@pytest.fixture(scope="session")
-def clip(call_network) -> Clip:
-    return call_network.load_clip()
-
-
-@pytest.fixture(scope="session")
-def certificate(call_network) -> Certificate:
-    return Certificate.generate(unix_time=call_network.UNIX)
-
-
 @pytest.fixture
-def weather(call_network, certificate: Certificate, clip: Clip) -> Callable[..., object]:
-    """Make a caller whose offer was answered, and the server that answered it."""
-
-    def make(**changes: object) -> object:
-        return call_network.connect(certificate, clip, **changes)
-
-    return make
+def weather(connect: Callable[..., object]) -> Callable[..., object]:
+    """`connect`, where it is the network that matters."""
+    return connect
 
 
 @pytest.fixture(scope="session")
