@@ -5,7 +5,6 @@ many, aiortc with few. The bare loop gets as many streams as we get calls. Ours 
 every packet wakes two of our processes, a cost that many calls share.
 """
 
-from collections.abc import Sequence
 from statistics import median
 
 import attrs
@@ -70,10 +69,11 @@ def _rows(rounds: _Rounds) -> list[Row]:
     relay = [stretch.cpu_per_stream(RELAY) for stretch in rounds.ours_many]
     bare = [stretch.cpu_per_stream() for stretch in rounds.bare]
     return [
-        _row(
+        Row.of_rounds(
             "echoed call, CPU over aiortc's echo",
             many,
             aiortc,
+            _share,
             must=1 / 30,
             want=1 / 60,
             notes=(
@@ -82,11 +82,18 @@ def _rows(rounds: _Rounds) -> list[Row]:
                 f"aiortc: {_describe(rounds.aiortc[-1])}",
             ),
         ),
-        _row(f"the same, ours with {_FEW} calls too", few, aiortc, notes=(f"ours: {_describe(rounds.ours_few[-1])}",)),
-        _row(
+        Row.of_rounds(
+            f"the same, ours with {_FEW} calls too",
+            few,
+            aiortc,
+            _share,
+            notes=(f"ours: {_describe(rounds.ours_few[-1])}",),
+        ),
+        Row.of_rounds(
             "echoed call, transceiver's CPU over a bare loop's",
             transceiver,
             bare,
+            _share,
             must=3,
             want=2,
             notes=(f"bare loop: {_describe(rounds.bare[-1])}",),
@@ -94,25 +101,8 @@ def _rows(rounds: _Rounds) -> list[Row]:
     ]
 
 
-def _row(
-    what: str,
-    ours: Sequence[float],
-    peer: Sequence[float],
-    *,
-    must: float | None = None,
-    want: float | None = None,
-    notes: tuple[str, ...] = (),
-) -> Row:
-    return Row(
-        what=what,
-        ours=f"{median(ours):.3%} of a core",
-        peer=f"{median(peer):.3%} of a core",
-        ratio=median(one / other for one, other in zip(ours, peer, strict=True)),
-        must=must,
-        want=want,
-        notes=notes,
-        details={"ours": ours, "peer": peer},
-    )
+def _share(cores: float) -> str:
+    return f"{cores:.3%} of a core"
 
 
 def _describe(stretch: Stretch) -> str:

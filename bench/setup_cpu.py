@@ -6,8 +6,6 @@ it hears itself, since aiortc's jitter buffer holds the first packets back. Each
 ours negotiates DTLS 1.3 with X25519MLKEM768, aiortc what it has.
 """
 
-from statistics import median
-
 import attrs
 import trio
 
@@ -95,27 +93,12 @@ async def measure(settings: Settings) -> list[Row]:
                 settings.say(f"set-up: round {number + 1} of {_SETUPS} calls each: {said}")
     notes = (mine.note(), theirs.note(), machine.describe())
     return [
-        _row("set-up, CPU over aiortc's", mine.alone, theirs.alone, must=1 / 5, want=1 / 10, notes=notes),
-        _row(f"the same, {_AT_ONCE} set-ups at a time", mine.together, theirs.together),
+        Row.of_rounds(
+            "set-up, CPU over aiortc's", mine.alone, theirs.alone, _milliseconds, must=1 / 5, want=1 / 10, notes=notes
+        ),
+        Row.of_rounds(f"the same, {_AT_ONCE} set-ups at a time", mine.together, theirs.together, _milliseconds),
     ]
 
 
-def _row(
-    what: str,
-    ours: list[float],
-    peer: list[float],
-    *,
-    must: float | None = None,
-    want: float | None = None,
-    notes: tuple[str, ...] = (),
-) -> Row:
-    return Row(
-        what=what,
-        ours=f"{median(ours) * 1000:.2f} ms",
-        peer=f"{median(peer) * 1000:.2f} ms",
-        ratio=median(one / other for one, other in zip(ours, peer, strict=True)),
-        must=must,
-        want=want,
-        notes=notes,
-        details={"ours": ours, "peer": peer},
-    )
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.2f} ms"

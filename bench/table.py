@@ -3,9 +3,10 @@
 import json
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import cpu_count
 from pathlib import Path
+from statistics import median
 
 import attrs
 
@@ -37,6 +38,40 @@ class Row:
     want: float | None = None
     notes: tuple[str, ...] = ()
     details: Mapping[str, object] = attrs.field(factory=dict)
+
+    @classmethod
+    def of_rounds(
+        cls,
+        what: str,
+        ours: Sequence[float],
+        peer: Sequence[float],
+        show: Callable[[float], str],
+        *,
+        must: float | None = None,
+        want: float | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> "Row":
+        """Make a line of rounds in which two sides took turns; the ratio is the median of the rounds' ratios.
+
+        Args:
+            what: what was measured.
+            ours: our side, round by round.
+            peer: the other side, in the same rounds.
+            show: a value with its unit.
+            must: see there.
+            want: see there.
+            notes: see there.
+        """
+        return cls(
+            what=what,
+            ours=show(median(ours)),
+            peer=show(median(peer)),
+            ratio=median(one / other for one, other in zip(ours, peer, strict=True)),
+            must=must,
+            want=want,
+            notes=notes,
+            details={"ours": ours, "peer": peer},
+        )
 
     @property
     def verdict(self) -> str:
