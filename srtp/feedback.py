@@ -84,6 +84,8 @@ class ArrivalRecorder:
         Args:
             now: in seconds, monotonic.
         """
+        if self._next > self._highest:
+            return None  # all that has arrived was told
         arrivals = self._arrivals
         self._forget(now - HISTORY_SECONDS)
         pending = sorted([number for number in arrivals if number >= self._next])
