@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dtls.versions import Version
+from wire.buffer import Reader
+from wire.errors import MalformedError
 
 __all__ = [
     "CIPHER_SUITES",
@@ -21,6 +23,7 @@ __all__ = [
     "Aead",
     "CipherSuite",
     "Mask",
+    "read_suite",
 ]
 
 Mask = Callable[[bytes], bytes]
@@ -107,3 +110,16 @@ _ALL = (TLS_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
 
 CIPHER_SUITES: Mapping[int, CipherSuite] = {suite.number: suite for suite in _ALL}
 """All that we know, preferred first."""
+
+
+def read_suite(reader: Reader, version: Version) -> CipherSuite:
+    """Read a suite's number from the snapshot of an association.
+
+    Raises:
+        MalformedError: it is not known, or not of that version.
+    """
+    at, number = reader.offset, reader.u16("cipher_suite")
+    suite = CIPHER_SUITES.get(number)
+    if suite is None or suite.version is not version:
+        raise MalformedError("cipher_suite", at, f"0x{number:04x} is not known in this version")
+    return suite

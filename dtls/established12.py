@@ -13,7 +13,7 @@ from typing import Self
 
 from dtls.alerts import Alert, AlertDescription, AlertLevel
 from dtls.channel import HandshakeChannel
-from dtls.cipher_suites import CIPHER_SUITES, CipherSuite
+from dtls.cipher_suites import CipherSuite, read_suite
 from dtls.drops import DropReason
 from dtls.events import SecurityParameters
 from dtls.fragmentation import ChangeCipherSpec
@@ -137,9 +137,8 @@ class Established12:
             writer.u64(records.outbound(epoch).next_sequence, "next_sequence")
         inbound = records.inbound(EPOCH_PROTECTED)
         assert isinstance(inbound, InboundProtection12)  # noqa: S101  (the handshake has installed it)
-        window = inbound.window
-        writer.u64(inbound.failures, "failures").u64(window.highest + 1, "highest")
-        writer.vector(1, window.seen.to_bytes(window.size // 8, "big"), "seen")
+        writer.u64(inbound.failures, "failures")
+        inbound.window.serialize(writer)
         writer.u8(self._last is not None, "has last")
         if self._last is not None:
             writer.u16(self._last.message_seq, "message_seq").vector(1, self._last.body, "verify_data")
@@ -168,7 +167,7 @@ class Established12:
         Raises:
             MalformedError: it is something else.
         """
-        suite = _read_suite(reader)
+        suite = read_suite(reader, Version.DTLS_1_2)
         secrets = Secrets12(
             hash_name=suite.hash_name,
             master_secret=reader.vector(1, "master_secret").rest(),
@@ -176,8 +175,7 @@ class Established12:
             server_random=reader.octets(32, "server_random"),
         )
         sequences = [reader.u64("next_sequence") + sequence_margin for _ in (0, EPOCH_PROTECTED)]
-        failures, highest = reader.u64("failures"), reader.u64("highest") - 1
-        seen = reader.vector(1, "seen").rest()
+        failures, window = reader.u64("failures"), ReplayWindow.parse(reader)
         last = None
         if reader.u8("has last"):
             message_seq, verify_data = reader.u16("message_seq"), reader.vector(1, "verify_data").rest()
@@ -189,7 +187,6 @@ class Established12:
         keys, records = secrets.record_keys(suite), channel.records
         records.outbound(0).next_sequence = sequences[0]
         records.install_outbound(OutboundProtection12(suite, keys[role], sequences[1]))
-        window = ReplayWindow(size=len(seen) * 8, highest=highest, seen=int.from_bytes(seen, "big"))
         inbound = InboundProtection12(suite, keys[peer], window)
         inbound.failures = failures
         records.install_inbound(inbound)
@@ -198,11 +195,3 @@ class Established12:
 
 def _types_of(fragments: Sequence[Fragment]) -> frozenset[int]:
     return frozenset(fragment.type for fragment in fragments)
-
-
-def _read_suite(reader: Reader) -> CipherSuite:
-    at, number = reader.offset, reader.u16("cipher_suite")
-    suite = CIPHER_SUITES.get(number)
-    if suite is None or suite.version is not Version.DTLS_1_2:
-        raise MalformedError("cipher_suite", at, f"0x{number:04x} is not known in this version")
-    return suite

@@ -12,7 +12,7 @@ What is left of the handshake here:
 from typing import Self
 
 from dtls.channel import HandshakeChannel
-from dtls.cipher_suites import CIPHER_SUITES, CipherSuite
+from dtls.cipher_suites import CipherSuite, read_suite
 from dtls.drops import DropReason
 from dtls.events import SecurityParameters
 from dtls.flight import Flight
@@ -22,6 +22,7 @@ from dtls.key_schedule import KeySchedule
 from dtls.protection13 import InboundProtection13, OutboundProtection13
 from dtls.records import ContentType, Record
 from dtls.stage import Stage
+from dtls.versions import Version
 from wire.buffer import Reader, Writer
 from wire.core import Drops
 from wire.errors import MalformedError
@@ -152,8 +153,7 @@ class Established13:
             writer.u8(inbound is not None)
             if isinstance(inbound, InboundProtection13):
                 writer.vector(1, inbound.secret, "secret").u64(inbound.failures, "failures")
-                window = inbound.window
-                writer.u64(window.highest + 1, "highest").vector(1, window.seen.to_bytes(window.size // 8, "big"))
+                inbound.window.serialize(writer)
         remaining = None if self._retention_ends is None else max(self._retention_ends - now, 0.0)
         writer.u8(remaining is not None)
         if remaining is not None:
@@ -189,7 +189,7 @@ class Established13:
         Raises:
             MalformedError: it is something else.
         """
-        suite = _read_suite(reader)
+        suite = read_suite(reader, Version.DTLS_1_3)
         exporter_secret = reader.vector(1, "exporter_secret").rest()
         records = channel.records
         for epoch in (EPOCH_HANDSHAKE, EPOCH_APPLICATION):
@@ -198,10 +198,7 @@ class Established13:
                 records.install_outbound(OutboundProtection13(suite, secret, epoch, sequence + sequence_margin))
             if reader.u8("has inbound"):
                 secret, failures = reader.vector(1, "secret").rest(), reader.u64("failures")
-                highest = reader.u64("highest") - 1
-                seen = reader.vector(1, "seen").rest()
-                window = ReplayWindow(size=len(seen) * 8, highest=highest, seen=int.from_bytes(seen, "big"))
-                protection = InboundProtection13(suite, secret, epoch, window)
+                protection = InboundProtection13(suite, secret, epoch, ReplayWindow.parse(reader))
                 protection.failures = failures
                 records.install_inbound(protection)
         retention_ends = now + reader.u32("retention_ms") / 1000 if reader.u8("has retention") else None
@@ -225,14 +222,6 @@ class Established13:
             exporter_secret=exporter_secret,
             retention_ends=retention_ends,
         )
-
-
-def _read_suite(reader: Reader) -> CipherSuite:
-    at, number = reader.offset, reader.u16("cipher_suite")
-    suite = CIPHER_SUITES.get(number)
-    if suite is None:
-        raise MalformedError("cipher_suite", at, f"0x{number:04x} is not known")
-    return suite
 
 
 def _is_ignorable(fragment: Fragment) -> bool:

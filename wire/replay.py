@@ -5,7 +5,11 @@ accepted number and a bit for each of the `size` numbers up to it. `check` comes
 authenticated, `commit` after: a forged packet must not move the window (RFC 3711 §3.3.2, RFC 9147 §4.5.1).
 """
 
+from typing import Self
+
 import attrs
+
+from wire.buffer import Reader, Writer
 
 __all__ = ["ReplayWindow"]
 
@@ -39,3 +43,18 @@ class ReplayWindow:
             self.highest = number
         elif -ahead < self.size:
             self.seen |= 1 << -ahead
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the window for a snapshot: one more than the highest number in 64 bits, then the bits behind a length."""
+        writer.u64(self.highest + 1, "highest").vector(1, self.seen.to_bytes(self.size // 8, "big"), "seen")
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read what `serialize` wrote.
+
+        Raises:
+            MalformedError: it is cut short.
+        """
+        highest = reader.u64("highest") - 1
+        seen = reader.vector(1, "seen").rest()
+        return cls(size=len(seen) * 8, highest=highest, seen=int.from_bytes(seen, "big"))

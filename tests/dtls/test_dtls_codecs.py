@@ -13,6 +13,7 @@ import dtls.handshake
 from dtls.acknowledgement import Ack
 from dtls.alerts import AbortError, Alert
 from dtls.certificate import Fingerprint
+from dtls.cipher_suites import read_suite
 from dtls.events import SecurityParameters
 from dtls.extensions.block import Extension, ExtensionBlock
 from dtls.extensions.groups import KeyShareEntry
@@ -242,3 +243,11 @@ def test_half_a_number_is_no_list():
 def test_a_snapshot_of_another_format_is_refused():
     with pytest.raises(MalformedError, match="format 2"):
         parse(Snapshot, b"\x02")
+
+
+@pytest.mark.parametrize(
+    ("number", "version"), [(0xC02B, Version.DTLS_1_3), (0x1301, Version.DTLS_1_2), (0x9999, Version.DTLS_1_3)]
+)
+def test_a_suite_of_another_version_is_refused(number: int, version: Version) -> None:
+    with pytest.raises(MalformedError, match="cipher_suite"):
+        read_suite(Reader(number.to_bytes(2, "big")), version)

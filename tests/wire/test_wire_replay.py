@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wire.buffer import Reader, Writer
+from wire.errors import MalformedError
 from wire.replay import ReplayWindow
 
 
@@ -75,3 +77,19 @@ def test_a_jump_leaves_no_bits_behind(jump):
     assert not window.check(9 + jump)
     assert window.check(9) is False  # seen, or too old
     assert window.seen.bit_length() <= 128
+
+
+@given(numbers=st.lists(st.integers(0, 400), max_size=40))
+def test_a_window_goes_on_elsewhere(numbers: list[int]) -> None:
+    window = ReplayWindow(size=64)
+    for number in numbers:
+        window.commit(number)
+    writer = Writer()
+    window.serialize(writer)
+    data = writer.finish()
+    reader = Reader(data)
+    assert ReplayWindow.parse(reader) == window
+    reader.finish("window")
+    for size in range(len(data)):
+        with pytest.raises(MalformedError):
+            ReplayWindow.parse(Reader(data[:size]))
