@@ -73,11 +73,6 @@ class Negotiated:
         """Whether we send audio."""
         return self.direction in ("sendrecv", "sendonly")
 
-    @property
-    def receives(self) -> bool:
-        """Whether the client sends audio."""
-        return self.direction in ("sendrecv", "recvonly")
-
 
 def negotiate(offer: Offer) -> Negotiated:
     """Choose codecs, extensions, direction and role.
