@@ -45,7 +45,7 @@ class ReplayWindow:
             self.seen |= 1 << -ahead
 
     def serialize(self, writer: Writer) -> None:
-        """Write the window for a snapshot: one more than the highest number in 64 bits, then the bits behind a length."""
+        """Write the window for a snapshot: the highest number plus one in 64 bits, then the bits behind a length."""
         writer.u64(self.highest + 1, "highest").vector(1, self.seen.to_bytes(self.size // 8, "big"), "seen")
 
     @classmethod
