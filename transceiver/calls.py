@@ -5,7 +5,21 @@ from typing import Protocol
 
 import attrs
 
-__all__ = ["AnswerIngress", "CallNotFound", "Calls", "CreatedCall", "NotOwner", "OfferRefused", "Overloaded"]
+__all__ = [
+    "NO_WISHES",
+    "AnswerIngress",
+    "CallNotFound",
+    "CallWishes",
+    "Calls",
+    "Conversations",
+    "CreatedCall",
+    "EventSocket",
+    "ModelNotAllowed",
+    "NotOwner",
+    "OfferRefused",
+    "Overloaded",
+    "SocketClosed",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +52,27 @@ class CreatedCall:
     answer: str
 
 
+@attrs.frozen(kw_only=True)
+class CallWishes:
+    """What a request says about its call beyond the offer.
+
+    Attributes:
+        model: the model asked for, which chooses the backend; None for the default.
+        session: session configuration in the GA shape, which the backend gets before the caller's own; empty for none.
+        max_call: the longest the call may last, in seconds; None for what the transceiver allows.
+        is_locked: whether the session configuration is kept from the caller and cannot be changed by it.
+    """
+
+    model: str | None = None
+    session: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    max_call: float | None = None
+    is_locked: bool = False
+
+
+NO_WISHES = CallWishes()
+"""Those of a request that says nothing beyond its offer."""
+
+
 class OfferRefused(Exception):  # noqa: N818 - named for what happened to the caller, like an HTTP reason
     """The offer cannot be answered; the text says why, in words for the developer of the client."""
 
@@ -53,6 +88,17 @@ class Overloaded(Exception):  # noqa: N818 - as above
     retry_after: float
 
 
+@attrs.frozen
+class ModelNotAllowed(Exception):  # noqa: N818 - as above
+    """No backend answers for this model.
+
+    Attributes:
+        model: the model asked for.
+    """
+
+    model: str
+
+
 class CallNotFound(Exception):  # noqa: N818 - as above
     """There is no such call here (any more)."""
 
@@ -61,20 +107,46 @@ class NotOwner(Exception):  # noqa: N818 - as above
     """The call was made with another key."""
 
 
+class SocketClosed(Exception):  # noqa: N818 - as above
+    """The other end of an `EventSocket` has closed it."""
+
+
+class EventSocket(Protocol):
+    """A connection that carries Realtime events as JSON texts: a WebSocket, or one in a test."""
+
+    async def receive(self) -> str:
+        """Wait for the next event.
+
+        Raises:
+            SocketClosed: there will be none.
+        """
+
+    async def send(self, text: str) -> None:
+        """Send an event; waits while the other end does not read.
+
+        Raises:
+            SocketClosed: nobody will read it.
+        """
+
+
 class Calls(Protocol):
     """The calls of one transceiver process."""
 
-    async def create_call(self, offer: str, ingresses: Sequence[AnswerIngress], owner: str) -> CreatedCall:
+    async def create_call(
+        self, offer: str, ingresses: Sequence[AnswerIngress], owner: str, wishes: CallWishes = NO_WISHES
+    ) -> CreatedCall:
         """Answer an offer and wait for the client.
 
         Args:
             offer: the client's SDP.
             ingresses: relay addresses for the answer, the preferred one first; at least one.
             owner: digest of the key that the caller showed; empty without keys.
+            wishes: what else the request says.
 
         Raises:
             OfferRefused: the offer cannot be answered.
             Overloaded: no further call is taken now.
+            ModelNotAllowed: no backend answers for the model asked for.
         """
 
     async def end_call(self, call_id: str, owner: str | None) -> None:
@@ -98,3 +170,28 @@ class Calls(Protocol):
 
     def status(self) -> Mapping[str, object]:
         """Tell the transceiver's state in JSON types: cluster, incarnation, workers, calls, ready, reason."""
+
+
+class Conversations(Protocol):
+    """The events of one transceiver process, for who connects by a socket."""
+
+    async def serve_sideband(self, call_id: str, owner: str | None, socket: EventSocket) -> None:
+        """Let a second control connection take part in a call until either ends (specs: sideband).
+
+        Args:
+            call_id: the call.
+            owner: digest of the key shown; None skips the check.
+            socket: gets every server event of the call, and may send any client event but audio.
+
+        Raises:
+            CallNotFound: no such call; raised before anything is sent.
+            NotOwner: the call was made with another key; raised before anything is sent.
+        """
+
+    async def serve_realtime(self, wishes: CallWishes, socket: EventSocket) -> None:
+        """Serve the plain Realtime protocol, audio inside events, without a call: pass it through to the backend.
+
+        Raises:
+            ModelNotAllowed: no backend answers for the model; raised before anything is sent.
+            Overloaded: no further connection is taken now; raised before anything is sent.
+        """

@@ -18,7 +18,16 @@ from relay.hop.links import TransceiverLink
 from relay.udp import Batch, address_of, open_udp, receive_batches, send_batch
 from stun.credentials import CredentialKeys
 from transceiver.call_ids import CallIdKeys
-from transceiver.calls import AnswerIngress, CallNotFound, CreatedCall, NotOwner, OfferRefused, Overloaded
+from transceiver.calls import (
+    NO_WISHES,
+    AnswerIngress,
+    CallNotFound,
+    CallWishes,
+    CreatedCall,
+    NotOwner,
+    OfferRefused,
+    Overloaded,
+)
 from transceiver.describing import describe_session
 from transceiver.dispatcher import Dispatcher, DropReason, Report
 from transceiver.intake import Intake
@@ -142,7 +151,13 @@ class Worker:
 
     # -- commands: what `Calls` promises
 
-    async def create_call(self, offer: str, ingresses: Sequence[AnswerIngress], owner: str) -> CreatedCall:
+    async def create_call(
+        self,
+        offer: str,
+        ingresses: Sequence[AnswerIngress],
+        owner: str,
+        wishes: CallWishes = NO_WISHES,  # noqa: ARG002 - the echo has no wishes to fulfil
+    ) -> CreatedCall:
         """Answer an offer and wait for the client; see `Calls.create_call`."""
         if self._is_draining or len(self._calls) >= self.options.max_calls:
             self.counts["refused-overloaded"] += 1

@@ -1,0 +1,1 @@
+"""SCTP over DTLS, DCEP and data channels."""

@@ -1,0 +1,1 @@
+"""From the caller's packets to PCM, and from PCM to the packets that the caller hears."""

@@ -1,0 +1,1 @@
+"""The Realtime protocol: its events, its dialects, and the bridge between a caller and a backend that speaks it."""
