@@ -78,11 +78,9 @@ class MediaDescription:
             ssrc=int.from_bytes(entropy(4), "big"),
             cname=entropy(12).hex(),
             msid=f"{entropy(8).hex()} {entropy(8).hex()}",
-            clock_rates={
-                codec.payload_type: codec.clock for codec in (*negotiated.codecs, *negotiated.telephone_events)
-            },
+            clock_rates={codec.payload_type: codec.clock for codec in negotiated.formats},
             sends=negotiated.sends,
-            opening=(negotiated.codecs[0].payload_type, SILENT_FRAMES[negotiated.codecs[0].name.lower()]),
+            opening=(negotiated.spoken.payload_type, SILENT_FRAMES[negotiated.spoken.name.lower()]),
             transport_cc_id=negotiated.extensions.get(TRANSPORT_WIDE_CC),
             is_reduced_size=negotiated.rtcp_rsize,
         )

@@ -1,10 +1,10 @@
 """The answer: one section for each of the offer's, in the same order, all on one transport.
 
-The call's audio is accepted; what else shares its transport is answered `inactive`, because a refused section
-stops the browser's transceiver for good; what we do not speak (data channels, until they exist) and what asks for a
-transport of its own is refused with port 0.
+The call's audio and its data channels are accepted; what else shares their transport is answered `inactive`, because
+a refused section stops the browser's transceiver for good; what we do not speak, and what asks for a transport of its
+own, is refused with port 0.
 
-Source: RFC 8829 §5.3.1, RFC 3264 §6, RFC 9143 §7.3, RFC 8839 §4.3.2, RFC 8842 §5.3.
+Source: RFC 8829 §5.3.1, RFC 3264 §6, RFC 9143 §7.3, RFC 8839 §4.3.2, RFC 8842 §5.3, RFC 8841 §5 and §6.
 """
 
 import ipaddress
@@ -18,7 +18,13 @@ from transceiver.sdp.description import Attribute, MediaDescription, SessionDesc
 from transceiver.sdp.negotiation import Negotiated, Setup
 from transceiver.sdp.offer import Section
 
-__all__ = ["answer"]
+__all__ = ["MAX_MESSAGE_SIZE", "SCTP_PORT", "answer"]
+
+SCTP_PORT = 5000
+"""Ours, inside of DTLS; every WebRTC implementation uses this one."""
+
+MAX_MESSAGE_SIZE = 262_144
+"""The longest message that we take, in bytes: what browsers take too."""
 
 _PTIME_MS = 20
 _NO_CONNECTION = "IN IP4 0.0.0.0"
@@ -59,15 +65,22 @@ def answer(
     """
     transport = _transport_attributes(negotiated, ice_ufrag, ice_pwd, fingerprint, setup, candidates)
     port, connection = _default_destination(candidates)
-    accepted = [section for section in negotiated.offer.sections if _is_accepted(section)]
+    offer = negotiated.offer
+    data_index = None if offer.data is None else offer.data.index
+    accepted = [section for index, section in enumerate(offer.sections) if index == data_index or _is_accepted(section)]
     sections = []
-    for index, section in enumerate(negotiated.offer.sections):
-        if not _is_accepted(section):
+    for index, section in enumerate(offer.sections):
+        body: Iterator[Attribute]
+        formats: tuple[str, ...]
+        if index == offer.audio.index:
+            body, formats = _call_attributes(negotiated, ssrc, cname, msid), _call_formats(negotiated)
+        elif index == data_index:
+            body, formats = _data_attributes(), section.formats
+        elif _is_accepted(section):
+            body, formats = _inactive_attributes(section), _format_of_inactive(section)
+        else:
             sections.append(_refused(section, transport))
             continue
-        is_call = index == negotiated.offer.audio.index
-        body = _call_attributes(negotiated, ssrc, cname, msid) if is_call else _inactive_attributes(section)
-        formats = _call_formats(negotiated) if is_call else _format_of_inactive(section)
         sections.append(
             MediaDescription(
                 kind=section.kind,
@@ -80,7 +93,7 @@ def answer(
         )
     # RFC 9143 §7.3.3: refused sections leave the group.
     mids = {section.mid for section in accepted}
-    group = [mid for mid in negotiated.offer.bundle if mid in mids]
+    group = [mid for mid in offer.bundle if mid in mids]
     return serialize_description(
         SessionDescription(
             # RFC 8829 §5.2.1: the address is not for use, and a loopback one gives nothing away.
@@ -136,8 +149,13 @@ def _inactive_attributes(section: Section) -> Iterator[Attribute]:
     yield from _codec_attributes(section.codecs[0])
 
 
+def _data_attributes() -> Iterator[Attribute]:
+    yield Attribute("sctp-port", str(SCTP_PORT))
+    yield Attribute("max-message-size", str(MAX_MESSAGE_SIZE))
+
+
 def _call_formats(negotiated: Negotiated) -> tuple[str, ...]:
-    return tuple(str(codec.payload_type) for codec in (*negotiated.codecs, *negotiated.telephone_events))
+    return tuple(str(codec.payload_type) for codec in negotiated.formats)
 
 
 def _call_attributes(negotiated: Negotiated, ssrc: int, cname: str, msid: str) -> Iterator[Attribute]:
@@ -145,7 +163,7 @@ def _call_attributes(negotiated: Negotiated, ssrc: int, cname: str, msid: str) -
     yield Attribute("rtcp-mux")
     if negotiated.rtcp_rsize:
         yield Attribute("rtcp-rsize")
-    for codec in (*negotiated.codecs, *negotiated.telephone_events):
+    for codec in negotiated.formats:
         yield from _codec_attributes(codec)
         if codec.payload_type in negotiated.transport_cc:
             yield Attribute("rtcp-fb", f"{codec.payload_type} transport-cc")

@@ -44,8 +44,10 @@ class Negotiated:
 
     Attributes:
         offer: what was offered.
-        codecs: audio codecs in our order of preference, never empty, with our parameters; the first one is
-            what we would send by ourselves, all may come in and go out.
+        codecs: audio codecs in our order of preference, never empty, with our parameters; all may come in and go out.
+        spoken: the codec that we use when we speak by ourselves.
+        redundancy: RED over the spoken codec (RFC 2198), which may come in; None when it was not offered.
+        redundancy_first: the client prefers RED, and is to send it.
         telephone_events: DTMF codecs (RFC 4733), one for each clock rate among `codecs` that the offer has one for.
         extensions: header extensions in use, URI to identifier.
         extension_directions: URI to direction, from our view, for those that are restricted to one.
@@ -59,6 +61,9 @@ class Negotiated:
 
     offer: Offer
     codecs: tuple[Codec, ...]
+    spoken: Codec
+    redundancy: Codec | None
+    redundancy_first: bool
     telephone_events: tuple[Codec, ...]
     extensions: Mapping[str, int]
     extension_directions: Mapping[str, str]
@@ -67,6 +72,14 @@ class Negotiated:
     transport_cc: frozenset[int]
     rtcp_rsize: bool
     srtp_profiles: tuple[int, ...]
+
+    @property
+    def formats(self) -> tuple[Codec, ...]:
+        """All payload types of the answer in its order: a client sends the first (RFC 3264 §6.1)."""
+        redundancy = () if self.redundancy is None else (self.redundancy,)
+        if self.redundancy_first:
+            return (*redundancy, *self.codecs, *self.telephone_events)
+        return (*self.codecs, *redundancy, *self.telephone_events)
 
     @property
     def sends(self) -> bool:
@@ -82,10 +95,13 @@ def negotiate(offer: Offer) -> Negotiated:
     """
     audio = offer.audio
     codecs = _choose_codecs(audio)
+    redundancy = _choose_redundancy(audio, codecs[0])
     # Feedback needs both: the packet numbers of the extension, and the client's wish to hear of them.
     has_packet_numbers = TRANSPORT_WIDE_CC in audio.extensions
     transport_cc = frozenset(
-        codec.payload_type for codec in codecs if has_packet_numbers and _wants_transport_cc(audio, codec)
+        codec.payload_type
+        for codec in (*codecs, *((redundancy,) if redundancy else ()))
+        if has_packet_numbers and _wants_transport_cc(audio, codec)
     )
     extensions = {
         uri: audio.extensions[uri]
@@ -95,6 +111,9 @@ def negotiate(offer: Offer) -> Negotiated:
     return Negotiated(
         offer=offer,
         codecs=codecs,
+        spoken=codecs[0],
+        redundancy=redundancy,
+        redundancy_first=redundancy is not None and audio.codecs.index(redundancy) < _place(audio, codecs[0]),
         telephone_events=_choose_telephone_events(audio, codecs),
         extensions=extensions,
         extension_directions={
@@ -123,6 +142,20 @@ def _choose_codecs(audio: AudioSection) -> tuple[Codec, ...]:
         offered = ", ".join(sorted({codec.name for codec in audio.codecs})) or "none that is known"
         raise SdpRefused(f"no audio codec in common: this server speaks opus, PCMU and PCMA; offered: {offered}")
     return tuple(chosen)
+
+
+def _choose_redundancy(audio: AudioSection, spoken: Codec) -> Codec | None:
+    # RFC 2198 §5: the parameters name the payload types of the generations, the primary one first.
+    for codec in audio.codecs:
+        if (codec.name.lower(), codec.clock, codec.channels) == ("red", spoken.clock, spoken.channels):
+            generations = codec.parameters.split("/")
+            if len(generations) > 1 and set(generations) == {str(spoken.payload_type)}:
+                return codec
+    return None
+
+
+def _place(audio: AudioSection, codec: Codec) -> int:
+    return next(place for place, each in enumerate(audio.codecs) if each.payload_type == codec.payload_type)
 
 
 def _opus_parameters(offered: Codec) -> str:

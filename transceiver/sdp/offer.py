@@ -4,7 +4,7 @@ A refusal is read by whoever writes the client, so each names what is missing an
 What we do not understand is ignored, as RFC 8866 §5.13 asks: unknown attributes, ICE options, codecs, extensions.
 
 Source: RFC 8829 §5.8 (what an offer must have), RFC 8839 §5 (ICE), RFC 8122 §5 and RFC 8842 §5.1 (DTLS),
-RFC 9143 §7 (BUNDLE), RFC 5761 §5.1.1 (RTP and RTCP on one port).
+RFC 9143 §7 (BUNDLE), RFC 5761 §5.1.1 (RTP and RTCP on one port), RFC 8841 §5 and §6 (data channels).
 """
 
 import re
@@ -25,7 +25,7 @@ from transceiver.sdp.description import (
 )
 from wire.errors import MalformedError
 
-__all__ = ["AudioSection", "Offer", "Section", "parse_offer"]
+__all__ = ["AudioSection", "DataSection", "Offer", "Section", "parse_offer"]
 
 # RFC 8839 §5.4: ufrag = 4*256ice-char, password = 22*256ice-char; ice-char = ALPHA / DIGIT / "+" / "/".
 # DEVIATES: "-", "_" and "=" are accepted as well, because some clients make them and they harm nothing here.
@@ -35,6 +35,9 @@ _MAX_FINGERPRINTS = 8
 
 # RFC 8829 §5.1.2: all of these mean DTLS-SRTP when there is a fingerprint.
 _RTP_PROTOCOL = re.compile(r"(?:UDP/TLS/|TCP/DTLS/)?RTP/S?AVPF?")
+_DATA_PROTOCOLS = ("UDP/DTLS/SCTP", "TCP/DTLS/SCTP")
+_DATA_FORMAT = "webrtc-datachannel"
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _MID = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]{1,64}")
 
 
@@ -93,6 +96,21 @@ class AudioSection:
 
 
 @attrs.frozen(kw_only=True)
+class DataSection:
+    """The section of the call's data channels.
+
+    Attributes:
+        index: its place among the sections.
+        sctp_port: the client's SCTP port.
+        max_message_size: the longest message that the client takes, in bytes; None for any.
+    """
+
+    index: int
+    sctp_port: int
+    max_message_size: int | None
+
+
+@attrs.frozen(kw_only=True)
 class Offer:
     """What a client offers.
 
@@ -103,6 +121,7 @@ class Offer:
         fingerprints: of the client's certificate; only of hash functions that count.
         setup: the client's DTLS role: "actpass" (either), "active" (client) or "passive" (server).
         audio: the section that the call uses.
+        data: the section of its data channels; None without one that can be answered.
         allows_mixed_extensions: `a=extmap-allow-mixed` is there (RFC 8285 §6), as browsers of today say.
         sections: all sections in order.
         bundle: mids of the group that the audio is in, the tagged one first; empty when nothing is bundled.
@@ -114,6 +133,7 @@ class Offer:
     fingerprints: tuple[Fingerprint, ...]
     setup: str
     audio: AudioSection
+    data: DataSection | None
     allows_mixed_extensions: bool
     sections: tuple[Section, ...]
     bundle: tuple[str, ...]
@@ -150,6 +170,7 @@ def parse_offer(text: str) -> Offer:
         fingerprints=_fingerprints(transport),
         setup=_setup(transport),
         audio=_audio_section(session, index, sections[index], transport),
+        data=_data_section(session, sections),
         allows_mixed_extensions=any(
             first(part, "extmap-allow-mixed") is not None for part in (session, session.media[index])
         ),
@@ -274,6 +295,25 @@ def _audio_section(session: SessionDescription, index: int, section: Section, tr
         rtcp_mux=transport.value("rtcp-mux") is not None,
         rtcp_rsize=transport.value("rtcp-rsize") is not None,
     )
+
+
+def _data_section(session: SessionDescription, sections: Sequence[Section]) -> DataSection | None:
+    """Find the first section of data channels on the call's transport; what cannot be read is refused by itself."""
+    for index, (media, section) in enumerate(zip(session.media, sections, strict=True)):
+        # RFC 8841 §4.4.2 and §5.1: the format names the use; the port is an attribute, which MUST be there.
+        is_data = section.kind == "application" and section.protocol in _DATA_PROTOCOLS
+        if not is_data or section.disabled or not section.bundled or _DATA_FORMAT not in section.formats:
+            continue
+        port = _number(first(media, "sctp-port") or "")
+        # RFC 8841 §6.1: 64 KB when nothing is said, and zero means any size.
+        size = _number(first(media, "max-message-size") or "65536")
+        if port is not None and 0 < port <= 65535 and size is not None:
+            return DataSection(index=index, sctp_port=port, max_message_size=size or None)
+    return None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def _section(media: MediaDescription, mid: str, *, bundled: bool) -> Section:

@@ -18,9 +18,9 @@ def test_chromium_answer_line_by_line(chromium: str, write_answer: Write) -> Non
         "o=- 9223372036854775807 1 IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
-        "a=group:BUNDLE 0",
+        "a=group:BUNDLE 0 1",
         "a=ice-lite",
-        "m=audio 3478 UDP/TLS/RTP/SAVPF 111 0 8 110 126",
+        "m=audio 3478 UDP/TLS/RTP/SAVPF 111 0 8 63 110 126",
         "c=IN IP4 192.0.2.1",
         "a=mid:0",
         "a=sendrecv",
@@ -31,6 +31,8 @@ def test_chromium_answer_line_by_line(chromium: str, write_answer: Write) -> Non
         "a=rtcp-fb:111 transport-cc",
         "a=rtpmap:0 PCMU/8000",
         "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:63 red/48000/2",
+        "a=fmtp:63 111/111",
         "a=rtpmap:110 telephone-event/48000",
         "a=rtpmap:126 telephone-event/8000",
         "a=ptime:20",
@@ -47,16 +49,64 @@ def test_chromium_answer_line_by_line(chromium: str, write_answer: Write) -> Non
         "a=candidate:1 1 udp 2130706431 192.0.2.1 3478 typ host",
         "a=candidate:2 1 udp 2130706175 2001:db8::7 3479 typ host",
         "a=end-of-candidates",
-        "m=application 0 UDP/DTLS/SCTP webrtc-datachannel",
-        "c=IN IP4 0.0.0.0",
+        "m=application 3478 UDP/DTLS/SCTP webrtc-datachannel",
+        "c=IN IP4 192.0.2.1",
         "a=mid:1",
-        "a=inactive",
+        "a=sctp-port:5000",
+        "a=max-message-size:262144",
         "a=ice-ufrag:serverUfrag+/0123456789",
         "a=ice-pwd:serverPassword0123456789abcdefgh",
+        "a=ice-options:trickle",
         "a=fingerprint:sha-256 " + ":".join(f"{byte:02X}" for byte in range(32)),
         "a=setup:active",
+        "a=candidate:1 1 udp 2130706431 192.0.2.1 3478 typ host",
+        "a=candidate:2 1 udp 2130706175 2001:db8::7 3479 typ host",
+        "a=end-of-candidates",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("a=sctp-port:5000\r\n", ""),
+        ("a=sctp-port:5000", "a=sctp-port:0"),
+        ("a=sctp-port:5000", "a=sctp-port:65536"),
+        ("a=max-message-size:262144", "a=max-message-size:much"),
+        ("webrtc-datachannel", "something-else"),
+        ("UDP/DTLS/SCTP", "SCTP"),
+    ],
+)
+def test_data_channels_that_cannot_be_read_are_refused_and_the_call_is_not(
+    chromium: str, write_answer: Write, change: tuple[str, str]
+) -> None:
+    negotiated = negotiate(parse_offer(chromium.replace(*change)))
+    assert negotiated.offer.data is None
+    answered = parse_description(write_answer(negotiated))
+    assert [media.port for media in answered.media] == [3478, 0]
+    assert first(answered, "group") == "BUNDLE 0"
+
+
+def test_the_longest_message_of_the_client(chromium: str) -> None:
+    def longest(line: str) -> int | None:
+        data = parse_offer(chromium.replace("a=max-message-size:262144\r\n", line)).data
+        assert data is not None
+        return data.max_message_size
+
+    assert longest("a=max-message-size:1000\r\n") == 1000
+    assert longest("a=max-message-size:0\r\n") is None  # RFC 8841 §6.1: any
+    assert longest("") == 65536
+
+
+def test_redundancy_goes_where_the_client_put_it(chromium: str) -> None:
+    later, first_of_all = "SAVPF 111 63 9 0 8 13 110 126", "SAVPF 63 111 0 126"
+    negotiated = negotiate(parse_offer(chromium))
+    assert [codec.payload_type for codec in negotiated.formats] == [111, 0, 8, 63, 110, 126]
+    negotiated = negotiate(parse_offer(chromium.replace(later, first_of_all)))
+    assert [codec.payload_type for codec in negotiated.formats] == [63, 111, 0, 126]
+    assert negotiated.spoken.payload_type == 111
+    for foreign in ("a=fmtp:63 0/0", "a=fmtp:63 111", "a=fmtp:63 111/0"):
+        assert negotiate(parse_offer(chromium.replace("a=fmtp:63 111/111", foreign))).redundancy is None
 
 
 def test_sections_keep_their_order_and_mids(offers: dict[str, str], write_answer: Write) -> None:
@@ -65,8 +115,8 @@ def test_sections_keep_their_order_and_mids(offers: dict[str, str], write_answer
     assert [media.kind for media in answered.media] == ["audio", "video", "audio", "application"]
     assert [first(media, "mid") for media in answered.media] == ["0", "1", "2", "3"]
     assert [media.protocol for media in answered.media] == [media.protocol for media in offered.media]
-    assert [media.port for media in answered.media] == [3478, 3478, 3478, 0]
-    assert first(answered, "group") == "BUNDLE 0 1 2"
+    assert [media.port for media in answered.media] == [3478, 3478, 3478, 3478]
+    assert first(answered, "group") == "BUNDLE 0 1 2 3"
     for extra in answered.media[1:3]:
         assert first(extra, "inactive") == ""
         assert len(extra.formats) == 1
