@@ -45,10 +45,12 @@ class CallRegistry:
 
     Attributes:
         by_header: call and flow by the bytes of the hop header: the look-up of the hot path.
+        by_owner: how many calls each owner has; only those that have any.
     """
 
     def __init__(self) -> None:
         self.by_header: dict[bytes, tuple[Call, Flow]] = {}
+        self.by_owner: Counter[str] = Counter()
         self._by_session: dict[int, Call] = {}
         self._by_call_id: dict[str, Call] = {}
         self._phases: tuple[dict[int, Call], ...] = tuple({} for _ in range(PHASES))
@@ -71,6 +73,7 @@ class CallRegistry:
         phase = min(range(PHASES), key=lambda number: len(self._phases[number]))
         call = Call(call_id, owner, session_id, session, phase)
         self._by_session[session_id] = self._by_call_id[call_id] = self._phases[phase][session_id] = call
+        self.by_owner[owner] += 1
         return call
 
     def remove(self, call: Call, drops: Mapping[str, int]) -> None:
@@ -83,6 +86,9 @@ class CallRegistry:
         del self._by_session[call.session_id]
         del self._by_call_id[call.call_id]
         del self._phases[call.phase][call.session_id]
+        self.by_owner[call.owner] -= 1
+        if not self.by_owner[call.owner]:
+            del self.by_owner[call.owner]
         for path in list(call.flows):
             self.remove_flow(call, path)
         self._drops_of_ended.update(drops)

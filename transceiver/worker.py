@@ -194,6 +194,7 @@ class Worker:
             "incarnation": self.incarnation,
             "workers": 1,
             "calls": len(self._calls),
+            "calls_by_owner": dict(self._calls.by_owner),
             "max_calls": self.options.max_calls,
             "relays": relays,
             "ready": not reason,

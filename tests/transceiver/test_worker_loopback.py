@@ -212,12 +212,15 @@ async def test_only_the_owner_ends_a_call(start, monkeypatch: pytest.MonkeyPatch
                 await running.worker.end_call(created.call_id, owner)
         assert (OWNER.encode(), b"0wne") in compared  # in constant time
         assert running.worker.status()["calls"] == 1
+        assert running.worker.status()["calls_by_owner"] == {OWNER: 1}
         await running.worker.end_call(created.call_id, OWNER)
         # Without keys everybody is the owner of everything; and an operator needs to be none.
         for owner in ("", None):
             created = await running.worker.create_call(caller.offer, [running.support.INGRESS], "")
+            assert running.worker.status()["calls_by_owner"] == {"": 1}
             await running.worker.end_call(created.call_id, owner)
         assert running.worker.status()["calls"] == 0
+        assert running.worker.status()["calls_by_owner"] == {}
 
 
 async def test_no_more_calls_than_it_takes(start) -> None:
