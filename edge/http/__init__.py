@@ -9,6 +9,7 @@ order:
 * `reasons`     why a request or a connection was refused, for counting
 * `refusals`    how each of these is worded
 * `streams`     TCP with few turns of the loop and few system calls
+* `websocket`   from a request to a WebSocket (`transceiver.websocket` is what follows)
 * `connection`  one connection from its first byte to its end
 * `server`      accepting, bounding and stopping connections
 * `tls`         certificates from files, replaced without a restart
@@ -17,6 +18,5 @@ order:
 * `bearer`      keys compared in constant time
 * `health`      `/healthz`, `/readyz`, `/metrics`
 
-A handler answers with a whole `Response`. WebSockets come later: a handler will then be able to answer with an upgrade
-instead, and `connection` will hand it the stream and the bytes that h11 has not consumed.
+A handler answers with a whole `Response`, or with an `Upgrade` that makes a WebSocket of the connection.
 """

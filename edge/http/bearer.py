@@ -48,3 +48,7 @@ class BearerKeys:
         for digest in self._digests:
             is_known |= hmac.compare_digest(digest, shown)
         return shown.hex() if is_known and scheme.lower() == "bearer" else None
+
+    def has_holder(self, holder: str) -> bool:
+        """Tell whether a digest that `holder` once returned is still that of a key."""
+        return any(hmac.compare_digest(digest.hex(), holder) for digest in self._digests)

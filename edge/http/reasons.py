@@ -5,7 +5,9 @@ from collections import Counter
 
 import attrs
 
-__all__ = ["DropReason", "HttpCounts"]
+from transceiver.websocket.closing import Fault
+
+__all__ = ["DropReason", "HttpCounts", "reason_of_fault"]
 
 
 class DropReason(enum.StrEnum):
@@ -25,6 +27,17 @@ class DropReason(enum.StrEnum):
     WRITE_TIMEOUT = "write-timeout"
     STOPPING = "stopping"
     PEER_VANISHED = "peer-vanished"
+    SOCKET_BINARY = "socket-binary"
+    SOCKET_TOO_LARGE = "socket-too-large"
+    SOCKET_MALFORMED = "socket-malformed"
+    SOCKET_SILENT = "socket-silent"
+    SOCKET_STALLED = "socket-stalled"
+    SOCKET_IDLE = "socket-idle"
+
+
+def reason_of_fault(fault: Fault) -> DropReason:
+    """Return how the end of a WebSocket is counted."""
+    return DropReason.PEER_VANISHED if fault is Fault.VANISHED else DropReason(f"socket-{fault}")
 
 
 @attrs.define
