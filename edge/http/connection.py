@@ -254,6 +254,7 @@ class HttpConnection:
         headers = (("Date", _http_date()), ("X-Request-Id", request.id))
         socket = new_socket(self._stream, request, upgrade, self._http.trailing_data[0], headers, self._socket_opened)
         code, reason = CloseCode.NORMAL, ""
+        self._socket_scope = trio.CancelScope()
         with self._socket_scope:
             try:
                 await upgrade.run(socket)
