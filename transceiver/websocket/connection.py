@@ -34,7 +34,7 @@ class WebSocket:
         limits: what the other end may take.
         opening: bytes that go out before all others, on the first use: a server's end can be made before anybody knows
             whether the request will be accepted.
-        on_open: called when these go out.
+        on_open: called when these are out.
 
     Attributes:
         closed: how the socket ended; None while it has not.
@@ -208,10 +208,10 @@ class WebSocket:
         try:
             if self._is_broken:
                 raise self._broken("the connection was lost", Fault.VANISHED)
-            if self._opening:
-                data, self._opening = self._opening + data, b""
+            opening, self._opening = self._opening, b""
+            await self._write_all(opening + data)
+            if opening:
                 self._on_open()
-            await self._write_all(data)
             while self._pong is not None and self._frames.state is ConnectionState.OPEN:
                 payload, self._pong = self._pong, None
                 await self._write_all(self._frames.send(Pong(payload=payload)))
