@@ -9,7 +9,7 @@ import click
 
 from edge.config.model import Role
 from edge.key_files import KeysError, bundle_path, load_bundle, load_root, role_of, write_all
-from edge.keys import KEY_IDS, Bundle, new_root, rotate, rotation_wait
+from edge.keys import KEY_IDS, LONGEST_SECRET, Bundle, new_root, rotate, rotation_wait
 
 __all__ = ["keys_group"]
 
@@ -42,7 +42,7 @@ def new(folder: Path) -> None:
     type=click.FloatRange(min=0),
     default=7200.0,
     show_default=True,
-    help="Longest call in seconds, as transceivers are configured.",
+    help="Longest call in seconds, as transceivers are configured. Client secrets may need a key for 2 hours anyway.",
 )
 @click.option("--early", is_flag=True, help="Do not wait for calls that still need the key that is dropped.")
 def rotate_keys(folder: Path, max_call: float, early: bool) -> None:
@@ -56,7 +56,8 @@ def rotate_keys(folder: Path, max_call: float, early: bool) -> None:
     wait = rotation_wait(root, now, max_call)
     if wait and not early:
         raise KeysError(
-            f"calls that began with key {root.serials[0] % KEY_IDS} may still go on: wait {_readable(wait)}, "
+            f"calls and client secrets that began with key {root.serials[0] % KEY_IDS} may still go on: "
+            f"wait {_readable(wait)}, "
             "or drop it now with --early"
         )
     rotated = rotate(root, now)
@@ -67,7 +68,19 @@ def rotate_keys(folder: Path, max_call: float, early: bool) -> None:
         click.echo("Distribute the bundles to every process and reload it, then run this command again.")
     else:
         click.echo(f"Key {newest} mints from now on. Distribute the bundles to every process and reload it.")
-        click.echo(f"The next rotation drops key {rotated.serials[0] % KEY_IDS}: not within {max_call:g} seconds.")
+        needed = max(max_call, LONGEST_SECRET)
+        click.echo(f"The next rotation drops key {rotated.serials[0] % KEY_IDS}: not within {needed:g} seconds.")
+
+
+@keys_group.command("update")
+@_folder
+def update(folder: Path) -> None:
+    """Write the bundles in FOLDER again, for a version of trio-voice that has keys for more purposes.
+
+    No key changes, so processes that have the new bundles and such that have the old ones go on together.
+    """
+    *bundles, _root = write_all(folder, load_root(folder), is_new=False)
+    click.echo(f"Wrote {', '.join(map(str, bundles))}. Distribute them and reload all processes (SIGHUP).")
 
 
 @keys_group.command("show")
@@ -89,7 +102,8 @@ def _describe(bundle: Bundle) -> str:
         f"key {key.id} made {key.created:%Y-%m-%d %H:%M} UTC{', mints' if key.id == bundle.minting else ''}"
         for key in bundle.keys
     )
-    return f"{bundle.role}: {'; '.join(keys)}"
+    lacks = "".join(f"; no {purpose} key" for purpose in bundle.lacks())
+    return f"{bundle.role}: {'; '.join(keys)}{lacks}"
 
 
 def _readable(wait: timedelta) -> str:

@@ -13,9 +13,18 @@ from datetime import datetime
 from pathlib import Path
 
 from edge.config.model import Role
-from edge.keys import KEY_IDS, PURPOSES, ROOT_SIZE, Bundle, KeySet, Root, derive_bundle, key_size
+from edge.keys import ADDED_LATER, KEY_IDS, PURPOSES, ROOT_SIZE, Bundle, KeySet, Root, derive_bundle, key_size
 
-__all__ = ["KeysError", "bundle_path", "load_bundle", "load_root", "mode_problem", "role_of", "write_all"]
+__all__ = [
+    "KeysError",
+    "age_problem",
+    "bundle_path",
+    "load_bundle",
+    "load_root",
+    "mode_problem",
+    "role_of",
+    "write_all",
+]
 
 _FORMAT = 1
 
@@ -128,6 +137,18 @@ def mode_problem(path: Path) -> str | None:
     )
 
 
+def age_problem(path: Path, bundle: Bundle) -> str | None:
+    """Tell what a bundle of an earlier version cannot do, and what to do about it; None when it lacks nothing."""
+    lacking = bundle.lacks()
+    if not lacking:
+        return None
+    names = " and no ".join(f"{purpose} key" for purpose in lacking)
+    return (
+        f"{path} was written by an earlier version and has no {names}: what needs it is refused; "
+        f"`trio-voice keys update {path.parent}`, where root.key is, writes the bundles again without changing a key"
+    )
+
+
 def _write(path: Path, fields: Mapping[str, object]) -> None:
     """Replace a file at once, so that no reader sees half of it."""
     temporary = path.with_name(path.name + ".new")
@@ -212,7 +233,11 @@ def _key_set(entry: Mapping[str, object], role: Role) -> KeySet:
     return KeySet(
         id=_integer(entry["id"]),
         created=_time(entry["created"]),
-        secrets={purpose: _decode(entry[purpose], key_size(purpose)) for purpose in PURPOSES[role]},
+        secrets={
+            purpose: _decode(entry[purpose], key_size(purpose))
+            for purpose in PURPOSES[role]
+            if purpose in entry or purpose not in ADDED_LATER
+        },
     )
 
 

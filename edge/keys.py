@@ -25,7 +25,9 @@ from edge.config.model import Role
 from wire.core import Entropy
 
 __all__ = [
+    "ADDED_LATER",
     "KEY_IDS",
+    "LONGEST_SECRET",
     "PURPOSES",
     "ROOT_SIZE",
     "Bundle",
@@ -42,6 +44,9 @@ __all__ = [
 
 ROOT_SIZE = 32
 KEY_IDS = 64  # a key id is one character of the ICE alphabet
+
+LONGEST_SECRET = 7200.0
+"""How long a client secret can be used at most, in seconds: a key lives as long, whatever the longest call is."""
 
 
 class Purpose(enum.StrEnum):
@@ -61,12 +66,15 @@ class Purpose(enum.StrEnum):
     """Derives the bearer that signal shows to transceivers."""
     SNAPSHOT = "snapshot"
     """Encrypts exported sessions."""
+    CLIENT_SECRET = "client-secret"  # noqa: S105 - a name
+    """Seals what signal has promised the holder of an `ek_…` key (AES-256-SIV)."""
 
 
-_SIZES = {Purpose.TOKEN: 64, Purpose.CALL_ID: 64}  # AES-256-SIV takes two keys of 32 bytes
+# AES-256-SIV takes two keys of 32 bytes.
+_SIZES = {Purpose.TOKEN: 64, Purpose.CALL_ID: 64, Purpose.CLIENT_SECRET: 64}
 
 PURPOSES: Mapping[Role, tuple[Purpose, ...]] = {
-    Role.SIGNAL: (Purpose.CALL_ID, Purpose.CONTROL),
+    Role.SIGNAL: (Purpose.CALL_ID, Purpose.CONTROL, Purpose.CLIENT_SECRET),
     Role.RELAY: (Purpose.TOKEN, Purpose.ICE_PWD, Purpose.HOP, Purpose.FLOW_TAG),
     Role.TRANSCEIVER: (
         Purpose.TOKEN,
@@ -77,6 +85,10 @@ PURPOSES: Mapping[Role, tuple[Purpose, ...]] = {
         Purpose.SNAPSHOT,
     ),
 }
+
+ADDED_LATER = frozenset({Purpose.CLIENT_SECRET})
+"""Purposes that the bundles of earlier versions do not have. They are derived of the same root, so writing the bundles
+again is all it takes; until then, whoever has the bundle does without."""
 
 
 def key_size(purpose: Purpose) -> int:
@@ -117,9 +129,13 @@ class Bundle:
         """Return the keys for one purpose by id.
 
         Raises:
-            KeyError: the role has none; our own mistake.
+            KeyError: the role has none, or the bundle is too old for it (`lacks`).
         """
         return {key.id: key.secrets[purpose] for key in self.keys}
+
+    def lacks(self) -> tuple[Purpose, ...]:
+        """Tell for which of its role's purposes the bundle is too old."""
+        return tuple(purpose for purpose in PURPOSES[self.role] if not all(purpose in key.secrets for key in self.keys))
 
 
 @attrs.frozen(kw_only=True)
@@ -157,7 +173,7 @@ def rotate(root: Root, unix_time: float) -> Root:
 
     The first step adds a generation that everybody can read, and drops the one that does not mint any more; the second,
     after the bundles have reached every process, lets the new one mint. Before the first step, calls made with the
-    generation it drops must have ended: wait for the longest call.
+    generation it drops must have ended: wait for the longest call, or client secret.
     """
     now = _at(unix_time)
     if root.is_rotating:
@@ -168,10 +184,19 @@ def rotate(root: Root, unix_time: float) -> Root:
 
 
 def rotation_wait(root: Root, unix_time: float, max_call: float) -> timedelta:
-    """Tell how long to wait until the next step drops no key that a call still needs; zero when it is safe now."""
+    """Tell how long to wait until the next step drops no key that a call, or a client secret, still needs.
+
+    Args:
+        root: before the step.
+        unix_time: now, in seconds of Unix time.
+        max_call: the longest call, in seconds.
+
+    Returns:
+        Zero when it is safe now.
+    """
     if root.is_rotating or len(root.serials) == 1:
         return timedelta()
-    return max(timedelta(), root.changed + timedelta(seconds=max_call) - _at(unix_time))
+    return max(timedelta(), root.changed + timedelta(seconds=max(max_call, LONGEST_SECRET)) - _at(unix_time))
 
 
 def derive_bundle(root: Root, role: Role) -> Bundle:

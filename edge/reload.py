@@ -26,6 +26,8 @@ RELOADABLE = frozenset(
         "signal.location",
         "signal.location_headers",
         "signal.trusted_proxies",
+        "signal.max_calls_per_key",
+        "signal.max_offers_per_minute",
         "relay.transceivers",
         "transceiver.max_calls",
         "transceiver.max_call",

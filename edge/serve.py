@@ -16,7 +16,7 @@ from edge.config.load import Loaded, load
 from edge.config.model import Config, Role
 from edge.config.problems import ConfigError
 from edge.config.sources import Tree
-from edge.key_files import KeysError, bundle_path, load_bundle, mode_problem
+from edge.key_files import KeysError, age_problem, bundle_path, load_bundle, mode_problem
 from edge.keys import derive_bundle, new_root
 from edge.logs import configure_logs, get_logger
 from edge.reload import what_can_change
@@ -73,8 +73,9 @@ def load_keys(config: Config) -> tuple[Keyring, tuple[str, ...]]:
     if len(roles) > 1 and path.exists() and not path.is_dir():
         raise KeysError(f"keys: {path} is one bundle; with {len(roles)} roles in one process name the folder of all")
     bundles = {role: load_bundle(path, role) for role in roles}
-    files = [bundle_path(path, role) if path.is_dir() else path for role in roles]
-    return bundles, tuple(problem for file in files if (problem := mode_problem(file)))
+    files = {role: bundle_path(path, role) if path.is_dir() else path for role in roles}
+    problems = [(mode_problem(file), age_problem(file, bundles[role])) for role, file in files.items()]
+    return bundles, tuple(problem for each in problems for problem in each if problem)
 
 
 async def serve(launch: Launch, loaded: Loaded) -> int:

@@ -82,6 +82,8 @@ def _check_signal(signal: SignalConfig, *, needs_transceivers: bool) -> Iterator
     yield from _check_tls(signal)
     yield from _check_access(signal)
     yield from _at_least("signal.ingress_count", signal.ingress_count, 1)
+    yield from _at_least("signal.max_calls_per_key", signal.max_calls_per_key, 0)
+    yield from _at_least("signal.max_offers_per_minute", signal.max_offers_per_minute, 0)
     if needs_transceivers and not signal.transceivers:
         right = 'List the control addresses of the transceivers, such as ["http://10.0.0.3:7080"].'
         yield Problem("signal.transceivers", "there is none", right)

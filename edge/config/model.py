@@ -115,6 +115,10 @@ class SignalConfig:
         location_headers: names of the two headers in which a trusted proxy gives the caller's latitude and longitude,
             such as ["CF-IPLatitude", "CF-IPLongitude"].
         trusted_proxies: networks ("10.0.0.0/8") of the proxies whose headers are believed.
+        max_calls_per_key: calls that one API key may have at a time, those of its client secrets included; one more
+            gets a 429 with a time to retry. 0 for no bound. Counted over the whole fleet, once a second.
+        max_offers_per_minute: offers that one IPv4 address, or one IPv6 /64, may send to this server within a minute;
+            one more gets a 429. 0 for no bound. Behind a proxy set `trusted_proxies`, or all callers are one address.
         limits: what HTTP clients may take.
     """
 
@@ -131,6 +135,8 @@ class SignalConfig:
     location: Place | None = None
     location_headers: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
+    max_calls_per_key: int = 0
+    max_offers_per_minute: int = 0
     limits: HttpLimits = attrs.field(factory=HttpLimits)
 
 

@@ -9,7 +9,7 @@ Read in this order:
 
 | request                                       | answer                                                              |
 |-----------------------------------------------|---------------------------------------------------------------------|
-| `POST /control/v1/calls`                      | 201 `{call_id, answer}`; 400 `invalid_offer`; 503 `overloaded`      |
+| `POST /control/v1/calls`                      | 201 `{call_id, answer}`; 400, 403 `model_not_allowed`, 503          |
 | `DELETE /control/v1/calls/{call_id}?owner=…`  | 200 `{}`; 404 `call_id_not_found`; 403 `not_owner`                  |
 | `GET /control/v1/calls/{call_id}?owner=…`     | 200 and the call's state; 404; 403                                  |
 | `GET /control/v1/status`                      | 200 and the transceiver's state                                     |

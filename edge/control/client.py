@@ -14,7 +14,17 @@ import trio
 from edge.control.connections import Connect, ConnectionFailed, Connections, Reply
 from edge.control.messages import BadMessage, CallRequest, TransceiverStatus, read_created_call, read_object
 from edge.http.streams import open_stream
-from transceiver.calls import AnswerIngress, CallNotFound, CreatedCall, NotOwner, OfferRefused, Overloaded
+from transceiver.calls import (
+    NO_WISHES,
+    AnswerIngress,
+    CallNotFound,
+    CallWishes,
+    CreatedCall,
+    ModelNotAllowed,
+    NotOwner,
+    OfferRefused,
+    Overloaded,
+)
 
 __all__ = ["ControlClient", "TransceiverUnreachable"]
 
@@ -64,7 +74,9 @@ class ControlClient:
         """Close the connections that are kept."""
         await self._connections.aclose()
 
-    async def create_call(self, offer: str, ingresses: Sequence[AnswerIngress], owner: str) -> CreatedCall:
+    async def create_call(
+        self, offer: str, ingresses: Sequence[AnswerIngress], owner: str, wishes: CallWishes = NO_WISHES
+    ) -> CreatedCall:
         """Ask for a call; see `Calls.create_call`.
 
         Cancelled, the call may have been made all the same; the transceiver gives it up when nobody connects.
@@ -72,9 +84,10 @@ class ControlClient:
         Raises:
             OfferRefused: the offer cannot be answered, here or anywhere.
             Overloaded: this transceiver takes no further call now.
+            ModelNotAllowed: it has no backend for the model asked for.
             TransceiverUnreachable: no answer, or one that makes no sense.
         """
-        wanted = CallRequest(offer=offer, owner=owner, ingresses=tuple(ingresses))
+        wanted = CallRequest(offer=offer, owner=owner, ingresses=tuple(ingresses), wishes=wishes)
         reply = await self._ask("POST", "/control/v1/calls", wanted.to_json())
         if reply.status == 201:
             try:
@@ -83,6 +96,8 @@ class ControlClient:
                 raise TransceiverUnreachable(f"{self.url} answered nonsense: {error}") from error
         if reply.code == "invalid_offer":
             raise OfferRefused(reply.message)
+        if reply.code == "model_not_allowed":
+            raise ModelNotAllowed(wishes.model or "")
         if reply.code == "overloaded":
             raise Overloaded(reply.retry_after)
         raise self._unexpected(reply)

@@ -10,11 +10,19 @@ from typing import TypeVar
 
 import attrs
 
-from transceiver.calls import AnswerIngress, CreatedCall
+from transceiver.calls import NO_WISHES, AnswerIngress, CallWishes, CreatedCall
 
-__all__ = ["BadMessage", "CallRequest", "TransceiverStatus", "read_created_call", "read_object"]
+__all__ = [
+    "BadMessage",
+    "CallRequest",
+    "TransceiverStatus",
+    "read_created_call",
+    "read_object",
+    "read_wishes",
+    "wishes_to_fields",
+]
 
-Field = TypeVar("Field", str, int, bool, list[object])
+Field = TypeVar("Field", str, int, bool, list[object], dict[str, object])
 
 
 class BadMessage(ValueError):  # noqa: N818 - named for what came, like an HTTP reason
@@ -29,18 +37,21 @@ class CallRequest:
         offer: the client's SDP.
         owner: digest of the key that the caller showed; empty without keys.
         ingresses: relay addresses for the answer, the preferred one first.
+        wishes: what else the caller asked for.
     """
 
     offer: str
     owner: str
     ingresses: tuple[AnswerIngress, ...]
+    wishes: CallWishes = NO_WISHES
 
     def to_json(self) -> bytes:
         """Write it."""
         ingresses = [
             {"id": each.id, "host": each.host, "port": each.port, "priority": each.priority} for each in self.ingresses
         ]
-        return json.dumps({"offer": self.offer, "owner": self.owner, "ingresses": ingresses}).encode()
+        fields = {"offer": self.offer, "owner": self.owner, "ingresses": ingresses}
+        return json.dumps(fields | {"wishes": wishes_to_fields(self.wishes)}).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "CallRequest":
@@ -53,7 +64,12 @@ class CallRequest:
         ingresses = tuple(_read_ingress(each) for each in _take(fields, "ingresses", list))
         if not ingresses:
             raise BadMessage("ingresses: at least one is needed")
-        return cls(offer=_take(fields, "offer", str), owner=_take(fields, "owner", str), ingresses=ingresses)
+        return cls(
+            offer=_take(fields, "offer", str),
+            owner=_take(fields, "owner", str),
+            ingresses=ingresses,
+            wishes=read_wishes(_take(fields, "wishes", dict)) if "wishes" in fields else NO_WISHES,
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +83,7 @@ class TransceiverStatus:
         max_calls: how many it takes; 0 when it does not say.
         is_ready: whether it takes calls.
         reason: why it does not.
+        calls_by_owner: how many calls each owner has; empty when it does not say.
     """
 
     cluster: int
@@ -75,6 +92,7 @@ class TransceiverStatus:
     max_calls: int = 0
     is_ready: bool = True
     reason: str = ""
+    calls_by_owner: Mapping[str, int] = attrs.field(factory=dict, repr=False)
 
     @property
     def load(self) -> float:
@@ -95,7 +113,39 @@ class TransceiverStatus:
             max_calls=_take(fields, "max_calls", int) if "max_calls" in fields else 0,
             is_ready=_take(fields, "ready", bool),
             reason=_take(fields, "reason", str),
+            calls_by_owner=_read_counts(_take(fields, "calls_by_owner", dict)) if "calls_by_owner" in fields else {},
         )
+
+
+def wishes_to_fields(wishes: CallWishes) -> dict[str, object]:
+    """Write what a caller asked for; what was not asked for is left out."""
+    fields: dict[str, object] = {}
+    if wishes.model is not None:
+        fields["model"] = wishes.model
+    if wishes.session:
+        fields["session"] = wishes.session
+    if wishes.max_call is not None:
+        fields["max_call"] = wishes.max_call
+    if wishes.is_locked:
+        fields["locked"] = True
+    return fields
+
+
+def read_wishes(fields: Mapping[str, object]) -> CallWishes:
+    """Read what `wishes_to_fields` wrote.
+
+    Raises:
+        BadMessage: a field is wrong.
+    """
+    max_call = fields.get("max_call")
+    if max_call is not None and (not isinstance(max_call, int | float) or isinstance(max_call, bool) or max_call <= 0):
+        raise BadMessage("max_call: no number of seconds")
+    return CallWishes(
+        model=_take(fields, "model", str) if "model" in fields else None,
+        session=_take(fields, "session", dict) if "session" in fields else {},
+        max_call=None if max_call is None else float(max_call),
+        is_locked=_take(fields, "locked", bool) if "locked" in fields else False,
+    )
 
 
 def read_created_call(data: bytes) -> CreatedCall:
@@ -132,6 +182,10 @@ def _read_ingress(value: object) -> AnswerIngress:
         port=_take(value, "port", int),
         priority=_take(value, "priority", int),
     )
+
+
+def _read_counts(fields: Mapping[str, object]) -> dict[str, int]:
+    return {owner: _take(fields, owner, int) for owner in fields}
 
 
 def _take(fields: Mapping[str, object], name: str, kind: type[Field]) -> Field:

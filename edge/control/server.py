@@ -11,7 +11,7 @@ from edge.http.health import HEALTH_PATHS, RenderMetrics, add_health_routes
 from edge.http.limits import HttpLimits
 from edge.http.messages import Request, Response, json_response
 from edge.http.routing import Router
-from transceiver.calls import CallNotFound, Calls, NotOwner, OfferRefused, Overloaded
+from transceiver.calls import CallNotFound, Calls, ModelNotAllowed, NotOwner, OfferRefused, Overloaded
 
 __all__ = ["CONTROL_LIMITS", "ControlHandler"]
 
@@ -72,9 +72,12 @@ class ControlHandler:
         except BadMessage as error:
             return error_response(400, "invalid_request", str(error))
         try:
-            created = await self._calls.create_call(wanted.offer, wanted.ingresses, wanted.owner)
+            created = await self._calls.create_call(wanted.offer, wanted.ingresses, wanted.owner, wanted.wishes)
         except OfferRefused as error:
             return error_response(400, "invalid_offer", str(error), param="offer")
+        except ModelNotAllowed as error:
+            message = f"No backend answers for the model {error.model!r}."
+            return error_response(403, "model_not_allowed", message, param="model")
         except Overloaded as error:
             headers = (
                 ("Retry-After", str(math.ceil(error.retry_after))),

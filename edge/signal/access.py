@@ -11,21 +11,46 @@ this machine, send requests. Three checks stand against that:
   same origin as we are in the browser's eyes, but the Host header still carries its own domain;
 * the Origin, where there is one, is ours or configured: a page of another origin cannot read the answer anyway, but
   must not be able to open calls either.
+
+An API key may do everything. A client secret (`edge.signal.client_secrets`) stands for the API key that minted it, but
+for calls only: it makes them, and acts on those of its owner whose id it knows. It mints nothing and reads no metrics.
+Ids of calls are sealed and never listed, so one user's secret does not lead to another user's call. A secret dies with
+its owner's key.
+
+On a server without keys everything may be shown, also the placeholders that some clients insist on; but a client secret
+that this server has minted keeps its meaning, so that what works here works the same with keys.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
+
+import attrs
 
 from edge.http.bearer import BearerKeys
 from edge.http.messages import Request
 from edge.signal import errors
+from edge.signal.client_secrets import PREFIX, ClientSecret, ClientSecretKeys
 from edge.signal.cors import CorsPolicy
 from wire.core import Address
 
-__all__ = ["Access", "host_of", "is_local"]
+__all__ = ["Access", "Caller", "host_of", "is_local"]
 
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them from addresses that can be a Host
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+@attrs.frozen(kw_only=True)
+class Caller:
+    """Who asks, as far as a key tells.
+
+    Attributes:
+        owner: digest of the API key that was shown, or that minted the client secret that was; empty without keys.
+        secret: the client secret that was shown; None when it was an API key, or nothing.
+    """
+
+    owner: str
+    secret: ClientSecret | None = None
 
 
 class Access:
@@ -36,13 +61,22 @@ class Access:
         cors: which pages may call.
         listen: the address listened on.
         allowed_hosts: further names of this server. Given together with keys, other names are refused as well.
+        client_secrets: opens client secrets; None when none are minted here.
+        unix_time: wall clock, for their expiry.
 
     Raises:
         ValueError: a key is empty.
     """
 
     def __init__(
-        self, *, api_keys: Iterable[str], cors: CorsPolicy, listen: Address, allowed_hosts: Iterable[str] = ()
+        self,
+        *,
+        api_keys: Iterable[str],
+        cors: CorsPolicy,
+        listen: Address,
+        allowed_hosts: Iterable[str] = (),
+        client_secrets: ClientSecretKeys | None = None,
+        unix_time: Callable[[], float] = time.time,
     ) -> None:
         self._cors = cors
         self._hosts = {host.lower().rstrip(".") for host in allowed_hosts}
@@ -50,6 +84,8 @@ class Access:
         if listen[0] not in _WILDCARDS:
             self._hosts.add(listen[0].lower())
         self._keys = BearerKeys(api_keys)
+        self._client_secrets = client_secrets
+        self._unix_time = unix_time
 
     @property
     def has_keys(self) -> bool:
@@ -72,18 +108,50 @@ class Access:
         if not self._cors.allows(request):
             raise errors.foreign_origin(request.headers["origin"])
 
-    def owner(self, request: Request) -> str:
-        """Tell who asks: the digest of the key shown, or "" on a server without keys.
+    def caller(self, request: Request, key: str | None = None) -> Caller:
+        """Tell who asks, by an API key or a client secret.
+
+        Args:
+            request: what was asked.
+            key: the key, where it was not shown in a header of its own, as browsers cannot with a WebSocket.
 
         Raises:
-            RequestRefused: a key is needed, and none of ours was shown.
+            RequestRefused: a key is needed and none that is good was shown, or a client secret has expired.
         """
-        if not self.has_keys:
-            return ""
-        holder = self._keys.holder(request.headers.get("authorization", ""))
-        if holder is None:
+        authorization = _authorization(request) if key is None else f"Bearer {key}"
+        owner = self._keys.holder(authorization)
+        if owner is not None:
+            return Caller(owner=owner)
+        secret = self._secret(authorization)
+        if self.has_keys and (secret is None or not self._keys.has_holder(secret.owner)):
             raise errors.invalid_api_key()
-        return holder
+        if secret is not None and secret.expires_at <= self._unix_time():
+            raise errors.token_expired()
+        return Caller(owner=secret.owner if secret is not None and self.has_keys else "", secret=secret)
+
+    def key_holder(self, request: Request) -> str:
+        """Tell whose API key was shown: its digest, or "" on a server without keys.
+
+        Raises:
+            RequestRefused: a key is needed and none of ours was shown, or only a client secret was.
+        """
+        caller = self.caller(request)
+        if caller.secret is not None:
+            raise errors.api_key_needed()
+        return caller.owner
+
+    def _secret(self, authorization: str) -> ClientSecret | None:
+        scheme, _, key = authorization.partition(" ")
+        key = key.strip()
+        if self._client_secrets is None or scheme.lower() != "bearer" or not key.startswith(PREFIX):
+            return None
+        return self._client_secrets.open(key)
+
+
+def _authorization(request: Request) -> str:
+    # Azure's clients have a header of their own for what is a bearer key everywhere else.
+    key = request.headers.get("api-key")
+    return request.headers.get("authorization") or ("" if key is None else f"Bearer {key}")
 
 
 def is_local(request: Request) -> bool:

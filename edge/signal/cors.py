@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from edge.http.messages import HeaderList, Request, Response
+from edge.signal.errors import OFFER_TYPES
 
 __all__ = ["CorsPolicy"]
 
@@ -19,7 +20,7 @@ _EXPOSED = (
     "Access-Control-Allow-Methods"
 )
 _METHODS = "GET, POST, PATCH, DELETE, OPTIONS"
-_USUAL_HEADERS = "authorization, content-type, x-openai-agents-sdk, openai-beta, if-match, etag"
+_USUAL_HEADERS = "authorization, api-key, content-type, x-openai-agents-sdk, openai-beta, if-match, etag"
 _PREFLIGHT_SECONDS = 7200  # the longest that Chrome believes; a reconnecting page saves a round trip
 
 
@@ -69,7 +70,7 @@ class CorsPolicy:
                     request.headers.get("access-control-request-headers") or _USUAL_HEADERS,
                 ),
                 ("Access-Control-Max-Age", str(_PREFLIGHT_SECONDS)),
-                ("Accept-Post", "application/sdp"),
+                ("Accept-Post", OFFER_TYPES),
             ),
         )
 

@@ -3,6 +3,7 @@
 Signal keeps nothing of its own: this view can be lost and is whole again after one round of questions.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -28,14 +29,14 @@ class Member:
         region: where it is.
         status: what it said last; None before it ever said anything.
         problem: why it cannot be reached; empty when it can.
-        placed: how many calls we placed on it since it said how many it has.
+        placed: how many calls we placed on it for each owner since it said how many it has.
     """
 
     client: ControlClient
     region: Region | None = None
     status: TransceiverStatus | None = None
     problem: str = "it has not been asked yet"
-    placed: int = 0
+    placed: Counter[str] = attrs.field(factory=Counter)
 
     @property
     def reason(self) -> str:
@@ -49,15 +50,20 @@ class Member:
         load = 0.0
         if self.status is not None and self.status.max_calls:
             # Its own number is up to a second old; without ours, every call of that second would go to the same one.
-            load = (self.status.calls + self.placed) / self.status.max_calls
+            load = (self.status.calls + self.placed.total()) / self.status.max_calls
         reason = self.reason
         return TransceiverCandidate(
             name=self.client.url, region=self.region, load=min(1.0, load), is_ready=not reason, reason=reason
         )
 
+    def calls_of(self, owner: str) -> int:
+        """Tell how many calls an owner has there."""
+        told = 0 if self.status is None else self.status.calls_by_owner.get(owner, 0)
+        return told + self.placed[owner]
+
     async def poll(self) -> None:
         """Ask for its status once; being unreachable is an answer too."""
-        placed_before = self.placed
+        placed_before = self.placed.copy()
         with trio.move_on_after(_POLL_TIMEOUT) as scope:
             try:
                 self.status = await self.client.status()
@@ -105,6 +111,10 @@ class FleetView:
             if status is not None and status.incarnation == incarnation and status.cluster == cluster:
                 return member
         return None
+
+    def calls_of(self, owner: str) -> int:
+        """Tell how many calls an owner has, on all of them; up to a second old, as far as others placed them."""
+        return sum(member.calls_of(owner) for member in self._members.values())
 
     @property
     def is_complete(self) -> bool:

@@ -1,5 +1,6 @@
 """What happens to every request: who may knock, CORS, the table of routes."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from edge.config.model import SignalConfig
@@ -7,17 +8,24 @@ from edge.http.health import HEALTH_PATHS, RenderMetrics, add_health_routes
 from edge.http.messages import Request, Response
 from edge.http.routing import Endpoint, Router
 from edge.http.static import StaticFile, add_static_files
-from edge.signal.access import Access, is_local
+from edge.signal.access import Access, Caller, is_local
 from edge.signal.calls import CallIdOpener, CallRoutes, Report
+from edge.signal.client_secrets import ClientSecretKeys
 from edge.signal.cors import CorsPolicy
 from edge.signal.errors import RequestRefused
 from edge.signal.fleet import FleetView
+from edge.signal.minting import MintingRoutes
 from edge.signal.placement import Placement
 
 __all__ = ["SignalHandler"]
 
-OwnedEndpoint = Callable[[Request, str], Awaitable[Response]]
-"""Answers a request of an owner."""
+CallEndpoint = Callable[[Request, Caller], Awaitable[Response]]
+"""Answers a request of whoever has shown an API key or a client secret."""
+
+KeyEndpoint = Callable[[Request, str], Awaitable[Response]]
+"""Answers a request of whoever has shown an API key; is told its digest."""
+
+_PREFIXES = ("/v1/realtime", "/openai/v1/realtime")  # the second is Azure's way to say the same
 
 
 def _silent(_name: str, _facts: Mapping[str, object]) -> None:
@@ -34,6 +42,8 @@ class SignalHandler:
         pages: the files of the page.
         render_metrics: the body of `/metrics`.
         report: takes a line for the log for whatever became of a call.
+        client_secrets: mints and opens client secrets; None for a node without their key.
+        unix_time: wall clock, for the expiry of client secrets.
 
     Raises:
         ValueError: an API key is empty.
@@ -48,23 +58,45 @@ class SignalHandler:
         pages: Mapping[str, StaticFile] | None = None,
         render_metrics: RenderMetrics = lambda: b"",
         report: Report = _silent,
+        client_secrets: ClientSecretKeys | None = None,
+        unix_time: Callable[[], float] = time.time,
     ) -> None:
         self._cors = CorsPolicy(config.allowed_origins)
         self._access = Access(
-            api_keys=config.api_keys, cors=self._cors, listen=config.listen, allowed_hosts=config.allowed_hosts
+            api_keys=config.api_keys,
+            cors=self._cors,
+            listen=config.listen,
+            allowed_hosts=config.allowed_hosts,
+            client_secrets=client_secrets,
+            unix_time=unix_time,
         )
         self._placement = Placement(config, fleet)
-        self._calls = CallRoutes(placement=self._placement, fleet=fleet, call_ids=call_ids, report=report)
+        self._calls = CallRoutes(config, placement=self._placement, fleet=fleet, call_ids=call_ids, report=report)
+        self._minting = MintingRoutes(keys=client_secrets, unix_time=unix_time, report=report)
         self._router = Router()
-        for method, path, endpoint in (
-            ("POST", "/v1/realtime/calls", self._calls.create),
-            ("GET", "/v1/realtime/calls/{call_id}", self._calls.describe),
-            ("DELETE", "/v1/realtime/calls/{call_id}", self._calls.end),
-            ("POST", "/v1/realtime/calls/{call_id}/hangup", self._calls.end),
-        ):
-            self._router.add(method, path, self._owned(endpoint))
+        for prefix in _PREFIXES:
+            self._add_realtime_routes(prefix)
         add_health_routes(self._router, self._placement.not_ready_reason, render_metrics)
         add_static_files(self._router, dict(pages or {}))
+
+    def _add_realtime_routes(self, prefix: str) -> None:
+        for method, path, call_endpoint in (
+            ("POST", "", self._calls.create),
+            ("POST", "/calls", self._calls.create),
+            ("GET", "/calls/{call_id}", self._calls.describe),
+            ("DELETE", "/calls/{call_id}", self._calls.end),
+            ("POST", "/calls/{call_id}/hangup", self._calls.end),
+            ("POST", "/calls/{call_id}/accept", self._calls.refuse_sip),
+            ("POST", "/calls/{call_id}/refer", self._calls.refuse_sip),
+            ("POST", "/calls/{call_id}/reject", self._calls.refuse_sip),
+        ):
+            self._router.add(method, prefix + path, self._for_callers(call_endpoint))
+        for path, key_endpoint in (
+            ("/client_secrets", self._minting.client_secret),
+            ("/sessions", self._minting.beta_session),
+            ("/transcription_sessions", self._minting.beta_transcription_session),
+        ):
+            self._router.add("POST", prefix + path, self._for_key_holders(key_endpoint))
 
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
@@ -85,14 +117,22 @@ class SignalHandler:
         if request.method == "OPTIONS" and (request.path == "*" or _is_api(request)):
             return self._cors.preflight(request)
         if request.path == "/metrics" and not is_local(request):
-            self._access.owner(request)
+            self._access.key_holder(request)
         return await self._router.handle(request)
 
-    def _owned(self, endpoint: OwnedEndpoint) -> Endpoint:
-        """Let nobody but owners reach an endpoint."""
+    def _for_callers(self, endpoint: CallEndpoint) -> Endpoint:
+        """Let nobody reach an endpoint without an API key or a client secret."""
 
         async def answer(request: Request) -> Response:
-            return await endpoint(request, self._access.owner(request))
+            return await endpoint(request, self._access.caller(request))
+
+        return answer
+
+    def _for_key_holders(self, endpoint: KeyEndpoint) -> Endpoint:
+        """Let nobody reach an endpoint without an API key."""
+
+        async def answer(request: Request) -> Response:
+            return await endpoint(request, self._access.key_holder(request))
 
         return answer
 
@@ -101,4 +141,4 @@ class SignalHandler:
 
 
 def _is_api(request: Request) -> bool:
-    return request.path.startswith("/v1/")
+    return request.path.startswith(("/v1/", "/openai/"))

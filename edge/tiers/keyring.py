@@ -1,13 +1,14 @@
 """A bundle's secrets, turned into what the tiers' libraries want."""
 
 from edge.keys import Bundle, Purpose, control_bearer
+from edge.signal.client_secrets import ClientSecretKeys
 from relay.hop.keys import HopKeys
 from relay.tags import FlowTags
 from relay.worker import RelayKeys
 from stun.credentials import CredentialKey, CredentialKeys
 from transceiver.call_ids import CallIdKey, CallIdKeys
 
-__all__ = ["call_id_keys", "control_bearers", "credential_keys", "hop_keys", "relay_keys"]
+__all__ = ["call_id_keys", "client_secret_keys", "control_bearers", "credential_keys", "hop_keys", "relay_keys"]
 
 
 def credential_keys(bundle: Bundle) -> CredentialKeys:
@@ -26,6 +27,13 @@ def call_id_keys(bundle: Bundle) -> CallIdKeys:
     """Keys of call ids; signal and transceivers have them."""
     keys = [CallIdKey(key_id=key_id, token=token) for key_id, token in bundle.secrets(Purpose.CALL_ID).items()]
     return CallIdKeys(keys, bundle.minting)
+
+
+def client_secret_keys(bundle: Bundle) -> ClientSecretKeys | None:
+    """Keys of client secrets; signal has them, unless its bundle is of an earlier version."""
+    if Purpose.CLIENT_SECRET in bundle.lacks():
+        return None
+    return ClientSecretKeys(bundle.secrets(Purpose.CLIENT_SECRET), bundle.minting)
 
 
 def hop_keys(bundle: Bundle) -> HopKeys:

@@ -23,7 +23,7 @@ from edge.signal.handler import SignalHandler
 from edge.signal.pages import read_pages
 from edge.signal.placement import fleet_of
 from edge.start import StartError
-from edge.tiers.keyring import call_id_keys, control_bearers
+from edge.tiers.keyring import call_id_keys, client_secret_keys, control_bearers
 from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook
 from wire.core import Address
 
@@ -144,6 +144,7 @@ class SignalTier:
             pages=self._pages,
             render_metrics=self._surroundings.metrics.render,
             report=self._surroundings.report,
+            client_secrets=client_secret_keys(keys),
         )
         return _View(handler, fleet)
 

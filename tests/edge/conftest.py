@@ -1,6 +1,7 @@
 """Stand-ins that several tiers' tests share: a transceiver's calls, and a network made of memory."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -10,7 +11,7 @@ import trio.testing
 
 from edge.http.messages import Handler, Response
 from edge.http.server import HttpServer
-from transceiver.calls import AnswerIngress, CallNotFound, CreatedCall, NotOwner
+from transceiver.calls import NO_WISHES, AnswerIngress, CallNotFound, CallWishes, CreatedCall, NotOwner
 
 ANSWER = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
 
@@ -21,6 +22,7 @@ class FakeCalls:
     def __init__(self, mint=lambda number: f"rtc_{number}") -> None:
         self.mint = mint
         self.calls: dict[str, tuple[str, str, tuple[AnswerIngress, ...]]] = {}
+        self.wishes: list[CallWishes] = []
         self.failure: Exception | None = None
         self.is_slow = False
         self.state: dict[str, object] = {
@@ -32,13 +34,16 @@ class FakeCalls:
             "reason": "",
         }
 
-    async def create_call(self, offer: str, ingresses: Sequence[AnswerIngress], owner: str) -> CreatedCall:
+    async def create_call(
+        self, offer: str, ingresses: Sequence[AnswerIngress], owner: str, wishes: CallWishes = NO_WISHES
+    ) -> CreatedCall:
         if self.is_slow:
             await trio.sleep_forever()
         if self.failure is not None:
             raise self.failure
         call_id = self.mint(len(self.calls) + 1)
         self.calls[call_id] = (offer, owner, tuple(ingresses))
+        self.wishes.append(wishes)
         return CreatedCall(call_id=call_id, answer=ANSWER)
 
     async def end_call(self, call_id: str, owner: str | None) -> None:
@@ -54,7 +59,8 @@ class FakeCalls:
         return {"call": call_id, "owner": self.calls[call_id][1], "state": "connecting"}
 
     def status(self) -> Mapping[str, object]:
-        return self.state | {"calls": len(self.calls)}
+        by_owner = Counter(owner for _, owner, _ in self.calls.values())
+        return self.state | {"calls": len(self.calls), "calls_by_owner": dict(by_owner)}
 
 
 class MemoryNetwork:

@@ -121,10 +121,11 @@ def test_keys_rotate_takes_two_steps_and_then_waits_for_calls(run, keys: Path) -
     assert "Key 2 mints from now on." in output
     assert load_bundle(keys, Role.RELAY).minting == 2
     output = run("keys", "rotate", keys, code=1).output
-    assert "calls that began with key 1 may still go on: wait 2 h 0 min, or drop it now with --early" in output
+    assert "calls and client secrets that began with key 1 may still go on: wait 2 h 0 min" in output
+    assert "or drop it now with --early" in output
     run("keys", "rotate", keys, "--early")
     run("keys", "rotate", keys)
-    run("keys", "rotate", keys, "--max-call", "0")
+    run("keys", "rotate", keys, "--early")
     assert load_root(keys).serials == (3, 4)
 
 
@@ -142,7 +143,7 @@ def test_keys_show_shows_ids_and_no_secret(run, keys: Path) -> None:
         for value in entry.values()
         if isinstance(value, str) and len(value) > 40
     ]
-    assert len(secrets) == 24
+    assert len(secrets) == 26
     assert not any(secret in output for secret in secrets)
     assert "is the root, which no process loads, and no bundle" in run("keys", "show", keys / "root.key", code=1).output
     assert "keys new" in run("keys", "show", keys.parent, code=1).output

@@ -41,7 +41,7 @@ def bundles(root: Root) -> dict[Role, Bundle]:
 def test_a_role_gets_the_purposes_of_the_design_and_no_others(root: Root) -> None:
     names = {role: {str(purpose) for purpose in bundle.keys[0].secrets} for role, bundle in bundles(root).items()}
     assert names == {
-        Role.SIGNAL: {"call-id", "control"},
+        Role.SIGNAL: {"call-id", "control", "client-secret"},
         Role.RELAY: {"token", "ice-pwd", "hop", "flow-tag"},
         Role.TRANSCEIVER: {"token", "ice-pwd", "call-id", "hop", "control", "snapshot"},
     }
@@ -70,7 +70,8 @@ def test_keys_are_hkdf_children_of_their_size_and_all_different(root: Root) -> N
 
 
 def test_the_stored_sizes_fit_aes_siv() -> None:
-    assert [key_size(purpose) for purpose in (Purpose.TOKEN, Purpose.CALL_ID, Purpose.HOP)] == [64, 64, 32]
+    assert [key_size(purpose) for purpose in (Purpose.TOKEN, Purpose.CALL_ID, Purpose.CLIENT_SECRET)] == [64] * 3
+    assert key_size(Purpose.HOP) == 32
 
 
 def test_readers_learn_a_key_before_writers_use_it(root: Root) -> None:
@@ -101,6 +102,8 @@ def test_a_key_is_dropped_only_when_no_call_can_need_it(root: Root) -> None:
     minting = rotate(taught, NOW + 60)
     assert rotation_wait(minting, NOW + 120, MAX_CALL) == timedelta(seconds=MAX_CALL - 60)
     assert rotation_wait(minting, NOW + 60 + MAX_CALL, MAX_CALL) == timedelta()
+    assert rotation_wait(minting, NOW + 120, 60) == timedelta(seconds=7140), "client secrets live 2 hours"
+    assert rotation_wait(minting, NOW + 120, 9000) == timedelta(seconds=8940)
 
 
 def test_no_secret_has_a_repr(root: Root) -> None:

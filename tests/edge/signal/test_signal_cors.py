@@ -9,12 +9,21 @@ APP = "https://app.example.com"
 OWN = "http://127.0.0.1:8080"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/realtime/calls",
+        "/v1/realtime",
+        "/v1/realtime/client_secrets",
+        "/openai/v1/realtime/calls/rtc_x/hangup",
+    ],
+)
 @pytest.mark.parametrize("keys", [(), ("key",)])
-async def test_a_preflight_needs_no_key_and_allows_what_was_asked_for(edge, headers_of, keys):
+async def test_a_preflight_needs_no_key_and_allows_what_was_asked_for(edge, headers_of, keys, path):
     await edge.start(api_keys=keys, allowed_origins=(APP,))
     response = await edge.ask(
         "OPTIONS",
-        "/v1/realtime/calls",
+        path,
         origin=APP,
         access_control_request_method="POST",
         access_control_request_headers="authorization,content-type,x-new-header",
@@ -25,7 +34,7 @@ async def test_a_preflight_needs_no_key_and_allows_what_was_asked_for(edge, head
     assert headers["access-control-allow-headers"] == "authorization,content-type,x-new-header"
     assert headers["access-control-allow-methods"] == "GET, POST, PATCH, DELETE, OPTIONS"
     assert headers["access-control-max-age"] == "7200"
-    assert headers["accept-post"] == "application/sdp"
+    assert headers["accept-post"] == "application/sdp, multipart/form-data, application/json"
     assert headers["vary"] == "Origin"
 
 
@@ -66,7 +75,14 @@ async def test_a_page_behind_a_proxy_that_ends_tls_is_our_own(edge):
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
     [
-        ("POST", "/v1/realtime/calls", {"content_type": "application/json"}, 415),
+        ("POST", "/v1/realtime/calls", {"content_type": "text/html"}, 415),
+        ("POST", "/v1/realtime/calls", {"content_type": "multipart/form-data"}, 400),
+        ("POST", "/openai/v1/realtime/calls", {"content_type": "application/json"}, 400),
+        ("POST", "/v1/realtime", {"content_type": "text/html"}, 415),
+        ("POST", "/v1/realtime/client_secrets", {"authorization": "Bearer ek_x"}, 401),
+        ("POST", "/v1/realtime/sessions", {}, 400),
+        ("POST", "/v1/realtime/calls/rtc_x/accept", {}, 404),
+        ("GET", "/openai/nothing", {}, 404),
         ("POST", "/v1/realtime/calls", {"authorization": "Bearer no"}, 401),
         ("GET", "/v1/realtime/calls", {}, 405),
         ("GET", "/v1/nothing", {}, 404),

@@ -62,7 +62,7 @@ async def test_when_all_are_full_the_shortest_wait_is_told(empty_edge, read_fail
         empty_edge.add_transceiver(f"t{number}", number).failure = Overloaded(wait)
     edge = await empty_edge.start()
     failure = read_failure(await edge.call())
-    assert (failure.status, failure.code) == (503, "server_overloaded")
+    assert (failure.status, failure.code) == (503, "session_limit_reached")
     assert (failure.headers["retry-after"], failure.headers["retry-after-ms"]) == ("3", "2500")
 
 

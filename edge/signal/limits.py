@@ -1,0 +1,83 @@
+"""How many offers one source may send.
+
+Signal keeps nothing that matters, and this is no exception: what is remembered here is a guard of this process against
+one source that sends too much. It may be lost at any moment, and each signal node counts for itself.
+
+How many calls an API key has at a time is not counted here, as calls go on when a signal node does not. The
+transceivers have the calls, and tell with their status how many each owner has (`FleetView.calls_of`). So the bound
+holds over all signal nodes; what several of them place within the same second may exceed it.
+"""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from edge.config.model import Network
+from edge.http.messages import Request
+from edge.http.server import source_of
+from geo.caller import is_trusted
+
+__all__ = ["OfferRate", "source_of_request"]
+
+_MINUTE = 60.0
+_MAX_SOURCES = 10_000
+
+
+class OfferRate:
+    """Bounds the offers of each source to so many a minute, all at once or spread.
+
+    This is the generic cell rate algorithm (ITU-T I.371): for each source one number, the time at which everything it
+    has sent would have been sent had it kept to the rate. It may be a minute ahead, but no more.
+
+    Args:
+        per_minute: offers; 0 for no bound.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._interval = _MINUTE / per_minute if per_minute else 0.0
+        self._times: dict[str, float] = {}
+
+    def admit(self, source: str, now: float) -> float:
+        """Count an offer.
+
+        Args:
+            source: whose it is.
+            now: monotonic time in seconds.
+
+        Returns:
+            0 when it is admitted; else the seconds after which another one would be. Refused offers do not count.
+        """
+        if not self._interval:
+            return 0.0
+        time = max(self._times.pop(source, now), now) + self._interval
+        excess = time - now - _MINUTE
+        # A little over is a rounding error, not an offer.
+        if excess > self._interval / 1000:
+            self._times[source] = time - self._interval
+            return excess
+        self._times[source] = time  # at the end: the dictionary's order is that of the last offer
+        if len(self._times) > _MAX_SOURCES:
+            self._forget(now)
+        return 0.0
+
+    def _forget(self, now: float) -> None:
+        """Drop the sources that have kept to the rate; if there are none, the one that was silent the longest."""
+        self._times = {source: time for source, time in self._times.items() if time > now}
+        while len(self._times) > _MAX_SOURCES:
+            del self._times[next(iter(self._times))]
+
+
+def source_of_request(request: Request, trusted_proxies: Sequence[Network]) -> str:
+    """Tell whose request it is: an IPv4 address or an IPv6 /64.
+
+    Behind proxies that are trusted it is the last address in X-Forwarded-For that is not one of theirs: each proxy adds
+    the address that it was asked from, so that what stands before is hearsay.
+    """
+    address = request.peer[0]
+    hops = request.headers.get("x-forwarded-for", "").split(",")
+    while is_trusted(address, trusted_proxies) and hops:
+        hop = hops.pop().strip()
+        try:
+            address = str(ip_address(hop))
+        except ValueError:  # left out, or "unknown"
+            break
+    return source_of(address)
