@@ -75,7 +75,8 @@ class WebSocket:
             WebSocketClosed: there will be none.
         """
         self._check()
-        await self._open()
+        if self._opening:
+            await self._write(b"")
         has_waited = False
         while True:
             for event in self._frames.events():
@@ -97,7 +98,7 @@ class WebSocket:
             WebSocketClosed: nobody will read it.
         """
         self._check()
-        await self._open()
+        await trio.lowlevel.checkpoint_if_cancelled()  # here nothing is lost by it
         self._last_message = trio.current_time()
         await self._write(self._frames.send(TextMessage(data=text)))
 
@@ -195,10 +196,6 @@ class WebSocket:
             await self._write(b"")
 
     # Sending
-
-    async def _open(self) -> None:
-        if self._opening:
-            await self._write(b"")
 
     async def _write(self, data: bytes) -> None:
         try:

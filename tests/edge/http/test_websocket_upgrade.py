@@ -278,6 +278,7 @@ async def test_a_socket_counts_as_a_connection(nursery):
     assert server.connection_count == 1
     second = await trio.open_tcp_stream(*address)
     assert (await second.receive_some(1000)).startswith(b"HTTP/1.1 503 ")
+    await trio.aclose_forcefully(second)
     await client.aclose()
     await server.stop(2)
     assert server.connection_count == 0
