@@ -1,0 +1,139 @@
+"""What stands in for audio that did not come: for a while something like what was heard, then silence.
+
+Opus makes up for losses itself. For G.711, which has no memory, the last period of the voice is repeated and faded out.
+"""
+
+import array
+from typing import Protocol
+
+__all__ = ["Concealment", "PitchRepetition", "VoiceDecoder"]
+
+_STEPS_PER_SECOND = 400
+"""Concealment comes in multiples of 2.5 ms."""
+
+_CHUNK = 8 * 60 // 20  # multiples of 2.5 ms at once: 60 ms
+
+# What is made up sounds like speech for about as long; beyond, it would be an invention.
+_LOSS_SECONDS = 0.120
+
+# A pause in which the sender says next to nothing (DTX) is filled with the codec's comfort noise; senders renew it
+# every 400 ms.
+_COMFORT_SECONDS = 1.0
+
+
+class VoiceDecoder(Protocol):
+    """Turns one codec's payloads into 16-bit little-endian mono samples, without a gap between calls."""
+
+    def decode(self, payload: bytes) -> bytes:
+        """Decode a packet.
+
+        Raises:
+            MalformedError: it is none.
+        """
+
+    def recover(self, payload_of_next: bytes, samples: int) -> bytes:
+        """Make up for what is missing before a packet by what that packet knows of it."""
+
+    def conceal(self, samples: int) -> bytes:
+        """Make up for what is missing by what was heard before; `samples` is a multiple of 2.5 ms."""
+
+
+class Concealment:
+    """Fills gaps, and knows for how long it has.
+
+    Args:
+        rate: samples per second.
+    """
+
+    __slots__ = ("_rate", "_run", "_step")
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._step = rate // _STEPS_PER_SECOND
+        self._run = 0
+
+    def heard(self) -> None:
+        """Note that real audio was handed on."""
+        self._run = 0
+
+    def fill(self, decoder: VoiceDecoder | None, samples: int, *, is_comfort: bool = False) -> bytes:
+        """Return something for a gap.
+
+        Args:
+            decoder: who knows what was heard before; None for silence.
+            samples: length of the gap.
+            is_comfort: whether the sender has said that there is nothing to hear.
+        """
+        limit = int((_COMFORT_SECONDS if is_comfort else _LOSS_SECONDS) * self._rate)
+        steps = min(samples, max(limit - self._run, 0)) // self._step
+        pieces = []
+        left = steps
+        while left and decoder is not None:
+            count = min(left, _CHUNK)
+            pieces.append(decoder.conceal(count * self._step))
+            left -= count
+        self._run += samples
+        pcm = b"".join(pieces)
+        return pcm + bytes(2 * samples - len(pcm))
+
+
+class PitchRepetition:
+    """Continues a voice at 8 kHz by repeating its last period, ever more quietly."""
+
+    RATE = 8000
+    _SHORTEST, _LONGEST = 20, 120  # periods, in samples: 400 Hz to 67 Hz
+    _COMPARED = 80  # samples
+    _FADE = 480  # samples until nothing is left: 60 ms
+
+    def __init__(self) -> None:
+        self._history = array.array("h")
+        self._period = array.array("h")
+        self._made = 0
+
+    def heard(self, pcm: bytes) -> None:
+        """Remember what was heard last.
+
+        Args:
+            pcm: 16-bit little-endian samples.
+        """
+        self._made = 0
+        kept = self._LONGEST + self._COMPARED
+        if len(pcm) >= 2 * kept:
+            self._history = array.array("h", pcm[-2 * kept :])
+        else:
+            self._history.frombytes(pcm)
+            del self._history[:-kept]
+
+    def conceal(self, samples: int) -> bytes:
+        """Return as many samples as are asked for, going on from the last call."""
+        if not self._made:
+            self._period = self._find_period()
+        period = self._period
+        faded = array.array("h")
+        for at in range(self._made, self._made + samples):
+            level = self._FADE - at
+            if level <= 0 or not period:
+                faded.extend([0] * (self._made + samples - at))
+                break
+            faded.append(period[at % len(period)] * level // self._FADE)
+        self._made += samples
+        return faded.tobytes()
+
+    def _find_period(self) -> "array.array[int]":
+        """Return the stretch at the end whose repetition is most like what was before it."""
+        history = self._history
+        size = len(history)
+        if size < self._LONGEST + self._COMPARED:
+            return history[-self._SHORTEST :] if size >= self._SHORTEST else array.array("h")
+        end = history[size - self._COMPARED :]
+        best, best_likeness = self._SHORTEST, 0.0
+        for lag in range(self._SHORTEST, self._LONGEST + 1):
+            before = history[size - self._COMPARED - lag : size - lag]
+            product = sum(map(int.__mul__, end, before))
+            if product <= 0:
+                continue
+            # The cross-correlation, squared, over the energy: comparable between lags.
+            likeness = product * product / (sum(map(int.__mul__, before, before)) or 1)
+            if likeness > best_likeness:
+                best, best_likeness = lag, likeness
+        return history[size - best :]

@@ -1,0 +1,89 @@
+"""How late packets come, relative to the quickest of late.
+
+A packet's transit is the time of its arrival less the time in its timestamp. Its absolute value means nothing, since
+the two clocks have nothing in common; what it exceeds the smallest transit of the last seconds by is the packet's
+lateness, the part of its delay that varies. The quantile of the lateness tells how long after its time a packet may
+still be on its way.
+
+The smallest transit is taken over two windows, the present one and the one before. So it follows a clock that drifts,
+and a path that has become longer, within seconds.
+
+Source: the "relative arrival delay" of libwebrtc's NetEq, which chooses the delay of a player by it.
+"""
+
+from transceiver.audio.histogram import Histogram
+from wire.serial import Unwrapper
+
+__all__ = ["DelayEstimate"]
+
+_WINDOW = 2.0
+_BUCKET = 0.005
+_BUCKETS = 101  # up to 0.5 s
+
+# A transit that changes by more than this, and than the time without packets explains, is a timestamp that jumped.
+_JUMP = 1.0
+
+
+class DelayEstimate:
+    """Measures the lateness of one source's packets.
+
+    Args:
+        memory: how many packets it remembers, roughly.
+        believed: the lateness in seconds that is believed in before any was measured.
+    """
+
+    __slots__ = ("_before", "_clock", "_floor", "_heard_at", "_histogram", "_timestamps", "_window_end", "base")
+
+    def __init__(self, *, memory: float, believed: float) -> None:
+        self._histogram = Histogram(bucket=_BUCKET, count=_BUCKETS, memory=memory)
+        self._histogram.add(believed)
+        self._clock = 0
+        self._start(0, 0, 0.0)
+
+    def _start(self, timestamp: int, clock: int, now: float) -> None:
+        self._clock = clock
+        self._timestamps = Unwrapper(32, last=timestamp)
+        self.base = self._floor = self._before = now - timestamp / clock if clock else 0.0
+        self._window_end = now + _WINDOW
+        self._heard_at = now
+
+    def add(self, timestamp: int, clock: int, now: float, *, is_newest: bool) -> float:
+        """Measure one packet.
+
+        Args:
+            timestamp: of its first sample, 32 bits.
+            clock: of the timestamp, in Hz; another one than before starts the estimate anew.
+            now: when it arrived, in seconds, monotonic.
+            is_newest: whether no packet with a higher sequence number has come. Only such a one can tell of a jump:
+                an old one may be as late as it likes.
+
+        Returns:
+            Its lateness in seconds, not negative. `base`, the smallest transit, has been brought up to date.
+        """
+        if clock != self._clock:
+            self._start(timestamp, clock, now)
+        transit = now - self._timestamps.unwrap(timestamp) / clock
+        lateness = transit - self.base
+        if is_newest:
+            if lateness < -_JUMP or lateness > now - self._heard_at + _JUMP:
+                self._start(timestamp, clock, now)
+                transit = self.base
+                lateness = 0.0
+            self._heard_at = now
+        if now >= self._window_end:
+            self._window_end = now + _WINDOW
+            self._before = self._floor
+            self._floor = transit
+            self.base = min(transit, self._before)
+        elif transit < self._floor:
+            self._floor = transit
+            if transit < self.base:
+                self.base = transit
+        if lateness < 0:
+            lateness = 0.0
+        self._histogram.add(lateness)
+        return lateness
+
+    def quantile(self, share: float) -> float:
+        """Return the lateness in seconds that `share` (0 to 1) of the packets lately did not exceed."""
+        return self._histogram.quantile(share)

@@ -1,0 +1,66 @@
+"""What a quantity has been like lately: a histogram that forgets.
+
+Every value counts a little more than the one before it, which is the same as letting all the old ones fade, and costs
+one addition instead of a pass over all buckets.
+"""
+
+import math
+
+__all__ = ["Histogram"]
+
+_LARGEST = 1e100
+
+
+class Histogram:
+    """Weights of non-negative values, in buckets of equal width; what is beyond the last bucket counts in it.
+
+    Args:
+        bucket: width of a bucket.
+        count: how many there are; bucket 0 holds the value 0 alone.
+        memory: how many values it takes for an old one's weight to fall to 1/e; at least 2.
+    """
+
+    __slots__ = ("_counts", "_growth", "_last", "_per_unit", "_total", "_weight", "bucket")
+
+    def __init__(self, *, bucket: float, count: int, memory: float) -> None:
+        self.bucket = bucket
+        self._per_unit = 1 / bucket
+        self._last = count - 1
+        self._counts = [0.0] * count
+        self._growth = 1 + 1 / memory
+        self._weight = 1.0
+        self._total = 0.0
+
+    def add(self, value: float, values: float = 1.0) -> None:
+        """Count a value.
+
+        Args:
+            value: the value; a negative one counts as 0.
+            values: how many such values to count; what is believed before anything is measured counts as many.
+        """
+        # Ceiling, so that the upper edge of a bucket is at least what is in it.
+        number = min(math.ceil(value * self._per_unit), self._last) if value > 0 else 0
+        weight = self._weight
+        self._counts[number] += weight * values
+        self._total += weight * values
+        self._weight = weight * self._growth
+        if weight > _LARGEST:
+            self._scale(1 / weight)
+
+    def quantile(self, share: float) -> float:
+        """Return the value that `share` (0 to 1) of all values do not exceed, up to the width of a bucket; 0 if empty.
+
+        It is looked for from above, where few are: shares of interest are near 1.
+        """
+        beyond = (1 - share) * self._total
+        tail = 0.0
+        for number in range(self._last, 0, -1):
+            tail += self._counts[number]
+            if tail > beyond:
+                return number * self.bucket
+        return 0.0
+
+    def _scale(self, factor: float) -> None:
+        self._counts = [count * factor for count in self._counts]
+        self._total *= factor
+        self._weight *= factor

@@ -1,0 +1,246 @@
+"""Puts packets in order, and decides when one that is missing has been waited for long enough.
+
+A player needs a delay before each packet, because it must never run dry. Who feeds a voice agent has no loudspeaker:
+a packet that is next in order is handed on at once, whether it was quick or slow, and only a gap makes us wait. So
+what is to be measured is not how late packets are, but how long a packet keeps coming after one that was sent behind
+it. On a path that keeps the order (most do) that is never: a gap is a loss as soon as it is seen, and no time passes
+over it. Where packets overtake each other, a gap is left open for the quantile of what was measured.
+
+Sequence numbers only; what timestamps mean is `media_time`'s business.
+"""
+
+import enum
+from collections import Counter
+
+import attrs
+
+from transceiver.audio.histogram import Histogram
+from transceiver.audio.listening_options import ListeningOptions
+from wire.core import Drops
+from wire.serial import Unwrapper
+
+__all__ = ["AudioPacket", "DropReason", "JitterBuffer"]
+
+_BUCKET = 0.005
+
+# What is believed of a new path: one packet in so many comes behind its successor, by as much. It outlives the first
+# half of the memory if nothing of the kind happens.
+_BELIEVED_LAG = 0.040
+
+# RFC 3550 A.1: as far behind, two packets in a row are not late, but of a sender that has started again.
+_MAX_MISORDER = 100
+
+# How many of those given up are remembered, to tell who comes late from who comes twice.
+_MAX_GIVEN_UP = 512
+
+
+class DropReason(enum.StrEnum):
+    """Why a packet of audio, or a part of one, was not used."""
+
+    LATE = "audio-late"
+    """It was given up before it came."""
+    DUPLICATE = "audio-duplicate"
+    OVERFLOW = "audio-overflow"
+    """More came at once than is held."""
+    PAYLOAD_TYPE = "audio-payload-type"
+    """Of a payload type that was not negotiated; also inside of redundant audio."""
+    EMPTY = "audio-empty"
+    UNDECODABLE = "audio-undecodable"
+    """The codec cannot make sense of it; its time is concealed."""
+    MALFORMED_RED = "red-malformed"
+    MALFORMED_EVENT = "telephone-event-malformed"
+    UNKNOWN_EVENT = "telephone-event-unknown"
+    """A telephone event that is no key."""
+    TOO_MANY_EVENTS = "telephone-event-overflow"
+
+
+@attrs.define
+class AudioPacket:
+    """One packet on its way to the decoder; made for each packet of each call, so it is no frozen record.
+
+    Attributes:
+        sequence: its sequence number, unwrapped by the buffer.
+        timestamp: of its first sample, 32 bits.
+        marker: whether a talkspurt begins with it.
+        codec: lower-case name of its codec; empty for a packet that holds no audio and only takes a number.
+        payload: what the codec made.
+        duration: how long it is, in ticks of 1/48000 s.
+        arrived_at: when it came, in seconds, monotonic.
+        lateness: by how much it was later than the quickest, in seconds.
+        is_copy: whether it came inside another packet (redundant audio).
+        missing: how many packets right before it were given up.
+    """
+
+    sequence: int
+    timestamp: int
+    marker: bool
+    codec: str
+    payload: bytes
+    duration: int
+    arrived_at: float
+    lateness: float
+    is_copy: bool = False
+    missing: int = 0
+
+
+class JitterBuffer:
+    """Orders the packets of one source.
+
+    Args:
+        options: bounds.
+
+    Attributes:
+        drops: what was dropped, by reason.
+        deadline: when the gap that is waited at will be given up, in seconds, monotonic; None while there is none.
+        waited: how long packets have stood behind gaps, in all, in seconds.
+        longest_wait: the longest of these waits.
+        lost: how many packets were given up.
+    """
+
+    def __init__(self, options: ListeningOptions) -> None:
+        self.drops: Drops = Counter()
+        self.deadline: float | None = None
+        self.waited = 0.0
+        self.longest_wait = 0.0
+        self.lost = 0
+        self._options = options
+        self._numbers = Unwrapper(16)
+        self._has_begun = False
+        self._first = self._next = 0
+        self._ready: list[AudioPacket] = []
+        self._held: dict[int, AudioPacket] = {}
+        self._given_up: dict[int, float] = {}  # when its gap was seen, by sequence number
+        self._after_jump: int | None = None
+        self._lags = Histogram(bucket=_BUCKET, count=int(options.max_wait / _BUCKET) + 2, memory=options.memory)
+        self._lags.add(0.0, options.memory / 2)
+        self._lags.add(_BELIEVED_LAG, options.memory * (1 - options.quantile))
+
+    def unwrap(self, sequence: int) -> int:
+        """Return the number of a packet that has just come, which never wraps."""
+        return self._numbers.unwrap(sequence)
+
+    def is_newest(self, sequence: int) -> bool:
+        """Whether no packet beyond an unwrapped number has come."""
+        return self._numbers.last == sequence
+
+    def is_missing(self, sequence: int) -> bool:
+        """Whether the packet of an unwrapped number is being waited for."""
+        return self._has_begun and sequence >= self._next and sequence not in self._held
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is held and nothing is ready."""
+        return not self._held and not self._ready
+
+    @property
+    def wait(self) -> float:
+        """How long a gap is left open now, in seconds."""
+        return min(self._lags.quantile(self._options.quantile), self._options.max_wait)
+
+    def insert(self, packet: AudioPacket, now: float) -> None:
+        """Take a packet that has come.
+
+        Args:
+            packet: the packet.
+            now: seconds, monotonic.
+        """
+        sequence = packet.sequence
+        if not self._has_begun:
+            self._has_begun = True
+            self._first = self._next = sequence
+        if sequence < self._next and not self._is_restart(packet):
+            self._count_behind(packet, now)
+        elif len(self._ready) + len(self._held) >= self._options.max_packets:
+            self.drops[DropReason.OVERFLOW] += 1
+        elif self._held:
+            self._insert_at_gap(packet, now)
+        elif sequence <= self._next:
+            # Nearly all packets; `<` after a restart.
+            self._next = sequence + 1
+            if not packet.is_copy:
+                self._lags.add(0.0)
+            self._ready.append(packet)
+        else:
+            self._insert_at_gap(packet, now)
+
+    def take(self, now: float) -> list[AudioPacket]:
+        """Return the packets whose turn it is, in order; the missing ones before each are counted in it.
+
+        Args:
+            now: seconds, monotonic.
+        """
+        if self.deadline is not None and now >= self.deadline:
+            self._settle(now)
+        ready, self._ready = self._ready, []
+        return ready
+
+    # -- gaps
+
+    def _insert_at_gap(self, packet: AudioPacket, now: float) -> None:
+        sequence = packet.sequence
+        present = self._held.get(sequence)
+        if present is not None and (packet.is_copy or not present.is_copy):
+            self.drops[DropReason.DUPLICATE] += 1
+            return
+        if not packet.is_copy:
+            overtaken_by = [held.arrived_at for number, held in self._held.items() if number > sequence]
+            self._lags.add(now - min(overtaken_by, default=now))
+        self._held[sequence] = packet
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """Move on what is next in order, and give up what has been waited for long enough."""
+        self._move_on(now)
+        self.deadline = None
+        while self._held:
+            seen_at = min(packet.arrived_at for packet in self._held.values())
+            deadline = seen_at + self.wait
+            if now < deadline:
+                self.deadline = deadline
+                return
+            self._give_up(min(self._held), seen_at)
+            self._move_on(now)
+
+    def _move_on(self, now: float) -> None:
+        while (packet := self._held.pop(self._next, None)) is not None:
+            waited = now - packet.arrived_at
+            self.waited += waited
+            self.longest_wait = max(self.longest_wait, waited)
+            self._ready.append(packet)
+            self._next += 1
+
+    def _give_up(self, following: int, seen_at: float) -> None:
+        """Stop waiting for all that is missing before a packet that is held."""
+        missing = following - self._next
+        self._held[following].missing = missing
+        self.lost += missing
+        for number in range(max(self._next, following - _MAX_GIVEN_UP), following):
+            self._given_up[number] = seen_at
+        while len(self._given_up) > _MAX_GIVEN_UP:
+            del self._given_up[next(iter(self._given_up))]
+        self._next = following
+
+    # -- packets from behind
+
+    def _count_behind(self, packet: AudioPacket, now: float) -> None:
+        if packet.is_copy:
+            return
+        seen_at = self._given_up.pop(packet.sequence, None)
+        if seen_at is not None:
+            # It is measured as well, or the wait would never learn that it is too short.
+            self._lags.add(now - seen_at)
+        is_late = seen_at is not None or packet.sequence < self._first
+        self.drops[DropReason.LATE if is_late else DropReason.DUPLICATE] += 1
+
+    def _is_restart(self, packet: AudioPacket) -> bool:
+        if packet.is_copy or packet.sequence >= self._next - _MAX_MISORDER or packet.sequence in self._given_up:
+            return False
+        if packet.sequence != self._after_jump:
+            self._after_jump = packet.sequence + 1
+            return False
+        self._after_jump = None
+        self._numbers.last = self._first = packet.sequence
+        self._held.clear()
+        self._given_up.clear()
+        self.deadline = None
+        return True
