@@ -1,0 +1,4 @@
+"""The receiving half: what has arrived, what is whole, what is in order, and when to say so.
+
+Read `data_tracker` and `sack_schedule` (acknowledging), `fragments` and `stream_order` (reassembly), then `receiver`.
+"""

@@ -1,0 +1,193 @@
+"""Which message is sent next, and cutting it into chunks.
+
+Without message interleaving (RFC 8260) the chunks of a message have consecutive TSNs (RFC 9260 §6.9), so a message
+that has begun is finished first. Between messages the stream goes next that has sent the fewest bytes: start-time
+fair queueing. Each stream has a virtual time that advances by what it sends; a stream that was idle starts at the
+present of the others, so that silence earns no credit.
+
+Chunks are cut when they are sent, as large as the packet has room for.
+"""
+
+import heapq
+
+import attrs
+
+from sctp.tx.message import OutgoingMessage
+from sctp.tx.stream_queue import StreamQueue
+
+__all__ = ["Fragment", "SendQueue"]
+
+
+@attrs.define(slots=True)
+class Fragment:
+    """A piece of a message that gets a TSN now."""
+
+    message: OutgoingMessage
+    payload: bytes
+    is_beginning: bool
+    is_end: bool
+
+
+class SendQueue:
+    """Messages of all streams that wait to be sent.
+
+    Attributes:
+        buffered: bytes that wait, over all streams.
+        may_expire: whether lifetimes and retransmission limits count; only if the peer knows FORWARD TSN.
+    """
+
+    __slots__ = ("_current", "_heap", "_streams", "_virtual_time", "buffered", "may_expire")
+
+    def __init__(self) -> None:
+        self.buffered = 0
+        self.may_expire = False
+        self._streams: dict[int, StreamQueue] = {}
+        self._heap: list[tuple[int, int]] = []  # (virtual time, stream id) of streams with something to send
+        self._virtual_time = 0
+        self._current: StreamQueue | None = None  # the stream whose first message is sent in part
+
+    # Filling ---------------------------------------------------------------------------------------------------------
+
+    def add(self, message: OutgoingMessage) -> None:
+        """Queue a message."""
+        stream = self._stream(message.stream_id)
+        stream.add(message)
+        self.buffered += len(message.data)
+        self._schedule(stream)
+
+    def buffered_amount(self, stream_id: int) -> int:
+        """Bytes of a stream that wait."""
+        stream = self._streams.get(stream_id)
+        return 0 if stream is None else stream.buffered
+
+    # Emptying --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is there that could be sent; what waits for a reset does not count."""
+        return self._current is None and not self._heap
+
+    def head_size(self, now: float) -> int:
+        """Bytes that are left of the message whose turn it is; 0 when there is none."""
+        stream = self._next_stream(now)
+        return 0 if stream is None else len(stream.messages[0].data) - stream.messages[0].position
+
+    def produce(self, max_size: int, now: float) -> Fragment | None:
+        """Cut off the next chunk's user data.
+
+        Args:
+            max_size: bytes that it may have at most, 1 or more.
+            now: the present, for lifetimes.
+
+        Returns:
+            The piece; None when nothing is there to send.
+        """
+        stream = self._next_stream(now)
+        if stream is None:
+            return None
+        message = stream.messages[0]
+        position, data = message.position, message.data
+        is_beginning = position == 0
+        if is_beginning and not message.is_unordered:
+            # RFC 9260 §6.6: unordered messages do not advance the sequence number.
+            message.stream_sequence_number = stream.next_ssn
+            stream.next_ssn += 1
+        end = position + max_size
+        is_end = end >= len(data)
+        payload = data if is_beginning and is_end else data[position:end]
+        size = len(payload)
+        message.position = position + size
+        stream.buffered -= size
+        stream.served += size
+        self.buffered -= size
+        if is_end:
+            stream.messages.popleft()
+            self._current = None
+            self._schedule(stream)
+        else:
+            self._current = stream
+        return Fragment(message, payload, is_beginning, is_end)
+
+    def abandon(self, message: OutgoingMessage) -> bool:
+        """Forget what is left of a message that has begun.
+
+        Returns:
+            Whether anything was left, so that the peer has not seen its end.
+        """
+        stream = self._current
+        if stream is None or stream.messages[0] is not message:
+            return False
+        self.buffered -= len(message.data) - message.position
+        stream.drop_head()
+        self._current = None
+        self._schedule(stream)
+        return True
+
+    # Stream resets ---------------------------------------------------------------------------------------------------
+
+    def pause(self, stream_id: int) -> None:
+        """Send what is queued on a stream, and hold back what comes later."""
+        self._stream(stream_id).is_paused = True
+
+    def is_drained(self, stream_id: int) -> bool:
+        """Whether all that was queued before `pause` has been cut into chunks."""
+        stream = self._streams.get(stream_id)
+        return stream is None or not stream.messages
+
+    def resume(self, stream_id: int, *, is_reset: bool) -> None:
+        """Go on with a stream, from sequence number 0 if it was reset."""
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.open_barrier(is_reset=is_reset)
+            self._schedule(stream)
+            if not stream.messages and not stream.next_ssn:
+                del self._streams[stream_id]
+
+    def restart(self) -> None:
+        """The peer has lost its state: begin anew with all that is still here."""
+        self._current = None
+        self._heap.clear()
+        for stream in self._streams.values():
+            stream.rewind()
+            stream.is_scheduled = False
+            self._schedule(stream)
+        self.buffered = sum(stream.buffered for stream in self._streams.values())
+
+    # The scheduler ---------------------------------------------------------------------------------------------------
+
+    def _stream(self, stream_id: int) -> StreamQueue:
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            stream = self._streams[stream_id] = StreamQueue(stream_id)
+        return stream
+
+    def _schedule(self, stream: StreamQueue) -> None:
+        if stream.messages and not stream.is_scheduled and stream is not self._current:
+            stream.is_scheduled = True
+            stream.served = max(stream.served, self._virtual_time)
+            heapq.heappush(self._heap, (stream.served, stream.stream_id))
+
+    def _next_stream(self, now: float) -> StreamQueue | None:
+        """Return the stream whose turn it is; it has a message."""
+        stream = self._current
+        if stream is not None:
+            head = stream.messages[0]
+            if head.position or not (self.may_expire and head.has_expired(now)):
+                return stream
+            # It was chosen, but the packet had no room for it, and now it is too late.
+            self._current = None
+            self._schedule(stream)
+        while self._heap:
+            served, stream_id = self._heap[0]
+            stream = self._streams[stream_id]
+            before = stream.buffered
+            message = stream.take_head(now, may_expire=self.may_expire)
+            self.buffered -= before - stream.buffered
+            heapq.heappop(self._heap)
+            stream.is_scheduled = False
+            if message is not None:
+                # It is its turn until its message has gone out.
+                self._virtual_time = served
+                self._current = stream
+                return stream
+        return None

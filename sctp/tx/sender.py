@@ -1,0 +1,348 @@
+"""Everything that leaves as DATA or FORWARD TSN: queue, windows, timer.
+
+Each packet asks `compose` for what fits into it: first what was lost, then what is new, as far as the peer's window
+and the path's window allow. What comes back is told to `acknowledge`.
+
+Source: RFC 9260 §6.1, §6.3, §7.2; RFC 3758 §3.5.
+"""
+
+from collections.abc import Sequence
+
+from sctp.options import SctpOptions
+from sctp.timers import Timer
+from sctp.tx.congestion import CongestionControl
+from sctp.tx.message import DATA_HEADER_SIZE, SentChunk, chunk_size
+from sctp.tx.outstanding import OutstandingData
+from sctp.tx.rto import RetransmissionTimeout
+from sctp.tx.send_queue import SendQueue
+
+__all__ = ["Sender"]
+
+COMMON_HEADER_SIZE = 12
+
+_MIN_FRAGMENT = 256
+"""Bytes below which the rest of a packet is not filled with the beginning of a message: 16 for each header add up."""
+
+_FORWARD_TSN_DELAY = 0.2
+"""RFC 3758 §3.5 F3: any delay applied SHOULD NOT exceed 200 ms."""
+
+
+class Sender:
+    """The sending half of an association; knows nothing of the receiving half.
+
+    Args:
+        options: windows and timers.
+        initial_tsn: of our first chunk.
+
+    Attributes:
+        queue: what has no TSN yet.
+        outstanding: what has one.
+        congestion: the path's window.
+        rto: the retransmission timeout.
+        timer: T3-rtx.
+        peer_window: the peer's window as it was last announced, `a_rwnd`.
+        last_sent: when DATA was last sent.
+        burst: packets of new data that may still be sent before the next input.
+    """
+
+    __slots__ = (
+        "_closed_since",
+        "_forward_tsn_due",
+        "_forward_tsn_sent",
+        "_has_heard",
+        "_ignores_window",
+        "_is_limited_to_one",
+        "_may_probe",
+        "_options",
+        "_probe",
+        "burst",
+        "congestion",
+        "last_sent",
+        "outstanding",
+        "peer_window",
+        "queue",
+        "rto",
+        "timer",
+    )
+
+    def __init__(self, options: SctpOptions, initial_tsn: int) -> None:
+        self._options = options
+        self.queue = SendQueue()
+        self.rto = RetransmissionTimeout(options)
+        self.start(initial_tsn)
+
+    def start(self, initial_tsn: int) -> None:
+        """Begin with nothing on the way; what waits in the queue stays."""
+        self.outstanding = OutstandingData(initial_tsn, self.queue.abandon)
+        self.congestion = CongestionControl(self._options, self._options.mtu - COMMON_HEADER_SIZE)
+        self.timer = Timer()
+        self.peer_window = 0
+        self.last_sent: float | None = None
+        self.burst = self._options.max_burst
+        self._probe = Timer()
+        self._may_probe = False
+        self._closed_since: float | None = None
+        self._has_heard = False  # a SACK came since the timer was started
+        self._ignores_window = False  # the next packet is a fast retransmission
+        self._is_limited_to_one = False  # a timeout has not been answered yet
+        self._forward_tsn_due = False
+        self._forward_tsn_sent: float | None = None
+
+    def set_peer(self, a_rwnd: int, *, has_forward_tsn: bool) -> None:
+        """Learn what the peer's INIT or INIT ACK says."""
+        # RFC 9260 §6.2.1 A.
+        self.peer_window = a_rwnd
+        # RFC 3758 §3.3.1: whoever does not announce it gets everything.
+        self.queue.may_expire = has_forward_tsn
+        self.outstanding.may_abandon = has_forward_tsn
+
+    # What is known ---------------------------------------------------------------------------------------------------
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that was queued has been sent and acknowledged."""
+        return self.queue.is_empty and self.outstanding.is_empty
+
+    @property
+    def window_left(self) -> int:
+        """Bytes that the peer still has room for (rwnd)."""
+        return self.peer_window - self.outstanding.flight_size
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` wants to be called."""
+        candidates = [when for when in (self.timer.deadline, self._probe.deadline) if when is not None]
+        if self._closed_since is not None:
+            candidates.append(self._closed_since + self._options.zero_window_limit)
+        return min(candidates, default=None)
+
+    def is_starved(self, now: float) -> bool:
+        """Whether the peer has kept its window closed for too long."""
+        return self._closed_since is not None and now >= self._closed_since + self._options.zero_window_limit
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def forward_tsn(self, now: float) -> tuple[int, tuple[tuple[int, int], ...]] | None:
+        """Return what a FORWARD TSN has to say now: the TSN, and the last message skipped of each ordered stream.
+
+        Returns:
+            Unwrapped numbers; None when there is nothing to say, or it was said a moment ago.
+        """
+        outstanding = self.outstanding
+        if not self._forward_tsn_due or not outstanding.needs_forward_tsn:
+            return None
+        self._forward_tsn_due = False
+        self._forward_tsn_sent = now
+        # RFC 3758 §3.5 C5.
+        self._start_timer(now)
+        room = (self._options.mtu - COMMON_HEADER_SIZE - 8) // 4
+        skipped: dict[int, int] = {}
+        for chunk in outstanding.skipped():
+            message = chunk.message
+            if not message.is_unordered:
+                if message.stream_id not in skipped and len(skipped) >= room:
+                    # C4: no more than fits a packet; the rest is told later.
+                    return chunk.tsn - 1, tuple(skipped.items())
+                skipped[message.stream_id] = message.stream_sequence_number
+        return outstanding.advanced_peer_ack_point, tuple(skipped.items())
+
+    def has_something(self, now: float) -> bool:
+        """Whether `compose` would return anything for an empty packet."""
+        if self._is_window_shut():
+            return False
+        outstanding = self.outstanding
+        if outstanding.next_retransmission() is not None:
+            return True
+        return self.burst > 0 and self._may_send_new(now)
+
+    def _is_window_shut(self) -> bool:
+        """Whether the path's window forbids even one packet more."""
+        if self._ignores_window:
+            return False
+        flight = self.outstanding.flight_size
+        # RFC 9260 §6.1 B: a packet may exceed cwnd, if the flight does not reach it yet. §7.2.3: after a timeout, one
+        # packet and no more until it is answered.
+        return flight >= self.congestion.window or (self._is_limited_to_one and flight > 0)
+
+    def _may_send_new(self, now: float) -> bool:
+        """Whether the peer's window lets a new chunk out; sets the timer for a probe when it does not."""
+        head = self.queue.head_size(now)
+        if not head:
+            return False
+        largest = self._options.mtu - COMMON_HEADER_SIZE
+        if self.window_left >= min(chunk_size(head), largest):
+            return True
+        if self.outstanding.is_empty:
+            if self._may_probe:
+                return True
+            if self._probe.deadline is None:
+                # §6.1 A: the first probe 1 RTO after the window is found closed.
+                self._probe.start(now + self.rto.seconds)
+        return False
+
+    def compose(self, room: int, now: float) -> list[SentChunk]:
+        """Choose the DATA chunks of one packet, in the order of their TSNs.
+
+        Args:
+            room: bytes that are left in the packet, a multiple of 4.
+            now: the present.
+        """
+        if self._is_window_shut():
+            return []
+        outstanding = self.outstanding
+        outstanding.abandon_expired(now)
+        chunks: list[SentChunk] = []
+        # §6.1 C: what is marked for retransmission goes first.
+        while (chunk := outstanding.next_retransmission()) is not None:
+            if chunk.size > room:
+                break
+            is_earliest = chunk.tsn == outstanding.cumulative_tsn_ack + 1
+            outstanding.retransmit(chunk, now)
+            if is_earliest:
+                # §6.1: the timer MUST be restarted if the earliest outstanding chunk is sent again.
+                self.timer.stop()
+            chunks.append(chunk)
+            room -= chunk.size
+        if chunks:
+            self._ignores_window = False
+        if chunk is None and self.burst > 0:
+            self._add_new(chunks, room, now)
+        if chunks:
+            self._start_timer(now)
+            self.last_sent = now
+        return chunks
+
+    def _add_new(self, chunks: list[SentChunk], room: int, now: float) -> None:
+        outstanding, queue = self.outstanding, self.queue
+        if outstanding.flight_size == 0 and self.last_sent is not None and not queue.is_empty:
+            # §7.2.1: cwnd shrinks once per RTO of silence.
+            self.congestion.idle(int((now - self.last_sent) / self.rto.seconds))
+        has_sent = False
+        while room > DATA_HEADER_SIZE and self._may_send_new(now):
+            head = queue.head_size(now)
+            limit = room - DATA_HEADER_SIZE
+            if head > limit and limit < _MIN_FRAGMENT:
+                break
+            fragment = queue.produce(limit, now)
+            if fragment is None:
+                break
+            chunk = outstanding.add(
+                fragment.message,
+                fragment.payload,
+                is_beginning=fragment.is_beginning,
+                is_end=fragment.is_end,
+                now=now,
+            )
+            chunks.append(chunk)
+            room -= chunk.size
+            has_sent = True
+            self._may_probe = False
+            self._probe.stop()
+        if has_sent:
+            self.burst -= 1
+
+    def _start_timer(self, now: float) -> None:
+        # §6.3.2 R1.
+        if self.timer.deadline is None:
+            self.timer.start(now + self.rto.seconds)
+            self._has_heard = False
+
+    # Hearing ---------------------------------------------------------------------------------------------------------
+
+    def acknowledge(self, cumulative_tsn_ack: int, a_rwnd: int, blocks: Sequence[tuple[int, int]], now: float) -> bool:
+        """Take in a SACK that `check_sack` let through.
+
+        Returns:
+            Whether it brought news: the peer is alive and takes what we send.
+        """
+        outstanding, congestion = self.outstanding, self.congestion
+        flight_before = outstanding.flight_size
+        result = outstanding.acknowledge(
+            cumulative_tsn_ack, blocks, now, is_recovering=congestion.recovery_exit is not None
+        )
+        self._has_heard = True
+        # §6.2.1 D ii, as `window_left` computes it.
+        self.peer_window = a_rwnd
+        if result.round_trip is not None:
+            self.rto.measure(result.round_trip)
+        if result.has_advanced:
+            congestion.cumulative_advanced(cumulative_tsn_ack)
+        if result.acked:
+            self._is_limited_to_one = False
+            congestion.acknowledged(
+                result.acked,
+                flight_before=flight_before,
+                flight_after=outstanding.flight_size,
+                has_advanced=result.has_advanced,
+            )
+        if result.has_lost and congestion.lost(outstanding.next_tsn - 1):
+            # §7.2.4 (3): the first packet of it ignores cwnd.
+            self._ignores_window = True
+        outstanding.abandon_expired(now)
+        self._advance(now)
+        self._watch_window(now, has_advanced=result.has_advanced)
+        # §6.3.2 R2, R3.
+        if outstanding.is_empty:
+            self.timer.stop()
+        elif result.has_advanced or self.timer.deadline is None:
+            self.timer.start(now + self.rto.seconds)
+            self._has_heard = False
+        return result.acked > 0 or result.has_advanced
+
+    def acknowledge_cumulatively(self, cumulative_tsn_ack: int, now: float) -> bool:
+        """Take in the cumulative TSN ack of a SHUTDOWN, which says nothing of gaps and windows."""
+        return self.acknowledge(cumulative_tsn_ack, self.peer_window, (), now)
+
+    def _advance(self, now: float) -> None:
+        outstanding = self.outstanding
+        before = outstanding.advanced_peer_ack_point
+        outstanding.advance()
+        if outstanding.needs_forward_tsn:
+            sent = self._forward_tsn_sent
+            delay = min(self.rto.smoothed or _FORWARD_TSN_DELAY, _FORWARD_TSN_DELAY)
+            # RFC 3758 §3.5 F2: not with every SACK of the same round trip.
+            if outstanding.advanced_peer_ack_point > before or sent is None or now - sent >= delay:
+                self._forward_tsn_due = True
+
+    def _watch_window(self, now: float, *, has_advanced: bool) -> None:
+        is_closed = self.peer_window < self.congestion.packet_size and not self.is_done
+        if not is_closed or has_advanced:
+            self._closed_since = None
+        if is_closed and self._closed_since is None:
+            self._closed_since = now
+        if not is_closed:
+            self._probe.stop()
+            self._may_probe = False
+
+    # Time ------------------------------------------------------------------------------------------------------------
+
+    def handle_timeout(self, now: float) -> bool:
+        """Do what is due.
+
+        Returns:
+            Whether the peer has left something unanswered, which counts towards giving it up.
+        """
+        if self._probe.is_due(now):
+            self._probe.stop()
+            self._may_probe = True
+        if not self.timer.is_due(now):
+            return False
+        self.timer.stop()
+        outstanding = self.outstanding
+        # §6.1 A: whoever keeps its window closed and goes on answering is not unreachable, and the path not congested.
+        is_probe_answered = self._closed_since is not None and self._has_heard
+        if not is_probe_answered:
+            # §6.3.3 E1.
+            self.congestion.timed_out()
+            self._is_limited_to_one = True
+        # E2.
+        self.rto.back_off()
+        # E3.
+        outstanding.lose_all(now)
+        # RFC 3758 §3.5 A5.
+        outstanding.advance()
+        if outstanding.needs_forward_tsn:
+            self._forward_tsn_due = True
+        if not outstanding.is_empty:
+            self.timer.start(now + self.rto.seconds)
+        self._has_heard = False
+        return not is_probe_answered
