@@ -128,7 +128,7 @@ class ClientSecretKeys:
         nonce = self._entropy(_NONCE_SIZE)
         packed = zlib.compress(record, 9, _RAW_DEFLATE)
         sealed = self._ciphers[self._minting].encrypt(packed, _associated(self._minting, nonce))
-        text = self._minting + base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
+        text = self._minting + _encode(nonce + sealed)
         if len(text) > MAX_LENGTH or len(record) > _MAX_RECORD_BYTES:
             raise SecretTooLong(len(text))
         return text
@@ -145,12 +145,18 @@ class ClientSecretKeys:
         body = text[_HEAD_LENGTH:]
         try:
             data = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+            if _encode(data) != body:
+                return None  # a secret has one spelling only; base64 would read others too
             packed = cipher.decrypt(data[_NONCE_SIZE:], _associated(head, data[:_NONCE_SIZE]))
         except (binascii.Error, ValueError, InvalidTag):
             return None
         # From here on it is known to be what a signal node of this fleet has written.
         record = zlib.decompressobj(_RAW_DEFLATE).decompress(packed, _MAX_RECORD_BYTES)
         return ClientSecret(**json.loads(record))
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _associated(head: str, nonce: bytes) -> list[bytes]:

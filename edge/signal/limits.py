@@ -8,6 +8,7 @@ transceivers have the calls, and tell with their status how many each owner has 
 holds over all signal nodes; what several of them place within the same second may exceed it.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from ipaddress import ip_address
 
@@ -34,7 +35,7 @@ class OfferRate:
 
     def __init__(self, per_minute: int) -> None:
         self._interval = _MINUTE / per_minute if per_minute else 0.0
-        self._times: dict[str, float] = {}
+        self._times: OrderedDict[str, float] = OrderedDict()  # the source that sent last is at the end
 
     def admit(self, source: str, now: float) -> float:
         """Count an offer.
@@ -48,22 +49,15 @@ class OfferRate:
         """
         if not self._interval:
             return 0.0
-        time = max(self._times.pop(source, now), now) + self._interval
+        time = max(self._times.get(source, now), now) + self._interval
         excess = time - now - _MINUTE
-        # A little over is a rounding error, not an offer.
-        if excess > self._interval / 1000:
-            self._times[source] = time - self._interval
+        if excess > self._interval / 1000:  # less is a rounding error, not an offer
             return excess
-        self._times[source] = time  # at the end: the dictionary's order is that of the last offer
+        self._times[source] = time
+        self._times.move_to_end(source)
         if len(self._times) > _MAX_SOURCES:
-            self._forget(now)
+            self._times.popitem(last=False)  # most likely it has kept to the rate meanwhile
         return 0.0
-
-    def _forget(self, now: float) -> None:
-        """Drop the sources that have kept to the rate; if there are none, the one that was silent the longest."""
-        self._times = {source: time for source, time in self._times.items() if time > now}
-        while len(self._times) > _MAX_SOURCES:
-            del self._times[next(iter(self._times))]
 
 
 def source_of_request(request: Request, trusted_proxies: Sequence[Network]) -> str:

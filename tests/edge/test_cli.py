@@ -129,6 +129,20 @@ def test_keys_rotate_takes_two_steps_and_then_waits_for_calls(run, keys: Path) -
     assert load_root(keys).serials == (3, 4)
 
 
+def test_keys_update_adds_what_an_earlier_version_did_not_have(run, keys: Path) -> None:
+    path = keys / "signal.keys"
+    before = path.read_bytes()
+    fields = json.loads(before)
+    del fields["keys"][0]["client-secret"]
+    path.write_text(json.dumps(fields))
+    assert "mints; no client-secret key" in run("keys", "show", path).output
+    output = run("keys", "update", keys).output
+    assert f"Wrote {keys}/signal.keys, " in output
+    assert "root.key" not in output
+    assert path.read_bytes() == before
+    assert "no client-secret" not in run("keys", "show", path).output
+
+
 def test_keys_show_shows_ids_and_no_secret(run, keys: Path) -> None:
     run("keys", "rotate", keys)
     output = run("keys", "show", keys).output

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge.config.model import Role
-from edge.key_files import KeysError, bundle_path, load_bundle, load_root, mode_problem, write_all
-from edge.keys import derive_bundle, new_root, rotate
+from edge.key_files import KeysError, age_problem, bundle_path, load_bundle, load_root, mode_problem, write_all
+from edge.keys import Purpose, derive_bundle, new_root, rotate
 
 NOW = 1_800_000_000.0
 
@@ -40,6 +40,35 @@ def test_files_are_private(folder: Path) -> None:
     assert mode_problem(path) is None
     path.chmod(0o640)
     assert mode_problem(path) == f"{path} can be read by others on this machine (mode 0640); it should be 0600"
+
+
+def test_a_bundle_of_an_earlier_version_is_read_and_says_what_it_lacks(folder: Path) -> None:
+    path = folder / "signal.keys"
+    assert age_problem(path, load_bundle(path, Role.SIGNAL)) is None
+    fields = json.loads(path.read_text())
+    del fields["keys"][0]["client-secret"]
+    path.write_text(json.dumps(fields))
+    bundle = load_bundle(folder, Role.SIGNAL)
+    assert bundle.lacks() == (Purpose.CLIENT_SECRET,)
+    assert set(bundle.secrets(Purpose.CONTROL)) == {1}
+    problem = age_problem(path, bundle)
+    assert problem is not None
+    assert "has no client-secret key" in problem
+    assert f"`trio-voice keys update {folder}`" in problem
+    # Writing the bundles again is all it takes, and changes no key.
+    write_all(folder, load_root(folder), is_new=False)
+    updated = load_bundle(folder, Role.SIGNAL)
+    assert updated.lacks() == ()
+    assert updated.secrets(Purpose.CONTROL) == bundle.secrets(Purpose.CONTROL)
+
+
+def test_a_client_secret_key_that_is_broken_is_not_taken_for_one_that_is_missing(folder: Path) -> None:
+    path = folder / "signal.keys"
+    fields = json.loads(path.read_text())
+    fields["keys"][0]["client-secret"] = ""
+    path.write_text(json.dumps(fields))
+    with pytest.raises(KeysError, match="a key is not 64 bytes"):
+        load_bundle(folder, Role.SIGNAL)
 
 
 def test_a_root_is_never_overwritten(folder: Path) -> None:

@@ -8,7 +8,15 @@ import trio
 from edge.control.client import ControlClient, TransceiverUnreachable
 from edge.control.server import ControlHandler
 from edge.http.messages import Request, Response
-from transceiver.calls import AnswerIngress, CallNotFound, NotOwner, OfferRefused, Overloaded
+from transceiver.calls import (
+    AnswerIngress,
+    CallNotFound,
+    CallWishes,
+    ModelNotAllowed,
+    NotOwner,
+    OfferRefused,
+    Overloaded,
+)
 
 KEY = "5f" * 32
 URL = "http://transceiver:7080"
@@ -17,6 +25,7 @@ INGRESSES = (
     AnswerIngress(id=2, host="2001:db8::1", port=3478, priority=100),
 )
 OFFER = 'v=0\r\ns="ü"\r\n'
+CALL = b'{"offer": "", "owner": "", "ingresses": [{"id":1,"host":"h","port":1,"priority":1}], "wishes": %s}'
 
 
 @pytest.fixture
@@ -36,6 +45,35 @@ async def test_a_call_is_made_as_it_was_asked_for(calls, client):
     created = await client.create_call(OFFER, INGRESSES, "me")
     assert calls.calls == {created.call_id: (OFFER, "me", INGRESSES)}
     assert created.answer.startswith("v=0\r\n")
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        CallWishes(),
+        CallWishes(model="m", session={"tools": [{"ü": [1, None, 0.5]}]}, max_call=60.5, is_locked=True),
+        CallWishes(max_call=7200),
+        CallWishes(model=""),
+    ],
+)
+async def test_wishes_arrive_as_they_were(calls, client, wishes):
+    await client.create_call(OFFER, INGRESSES, "me", wishes)
+    assert calls.wishes == [wishes]
+
+
+async def test_a_model_that_no_backend_has(calls, client):
+    calls.failure = ModelNotAllowed("m")
+    with pytest.raises(ModelNotAllowed) as caught:
+        await client.create_call(OFFER, INGRESSES, "", CallWishes(model="m"))
+    assert caught.value.model == "m"
+
+
+async def test_a_signal_node_of_an_earlier_version_has_no_wishes(make_calls):
+    calls = make_calls()
+    body = b'{"offer": "v=0", "owner": "", "ingresses": [{"id":1,"host":"h","port":1,"priority":1}]}'
+    request = Request(method="POST", path="/control/v1/calls", headers={"authorization": f"Bearer {KEY}"}, body=body)
+    assert (await ControlHandler(calls, [KEY]).handle(request)).status == 201
+    assert calls.wishes == [CallWishes()]
 
 
 async def test_commands_share_a_connection(client, network):
@@ -101,6 +139,17 @@ async def test_the_status_tells_identity_readiness_and_load(calls, client):
     status = await client.status()
     assert (status.cluster, status.incarnation, status.is_ready, status.reason) == (3, 77, False, "draining")
     assert status.load == 0.25
+    assert status.calls_by_owner == {"": 1}
+
+
+async def test_a_transceiver_of_an_earlier_version_counts_no_owners(calls, client, monkeypatch):
+    state = dict(calls.status())
+    del state["calls_by_owner"]
+    monkeypatch.setattr(calls, "status", lambda: state)
+    assert (await client.status()).calls_by_owner == {}
+    state["calls_by_owner"] = {"me": "1"}
+    with pytest.raises(TransceiverUnreachable, match="me: missing, or not of type int"):
+        await client.status()
 
 
 async def test_a_transceiver_that_tells_no_capacity_has_no_load(client):
@@ -177,6 +226,14 @@ async def test_a_server_that_is_no_transceiver_is_unreachable(network, status, b
         (b'{"owner": "", "ingresses": [{"id":1,"host":"h","port":1,"priority":1}]}', "offer"),
         (b'{"offer": "", "owner": null, "ingresses": [{"id":1,"host":"h","port":1,"priority":1}]}', "owner"),
         (b'{"offer": "", "owner": "", "ingresses": []}', "ingresses"),
+        (CALL % b"null", "wishes"),
+        (CALL % b"[]", "wishes"),
+        (CALL % b'{"model": 1}', "model"),
+        (CALL % b'{"session": []}', "session"),
+        (CALL % b'{"max_call": "60"}', "max_call"),
+        (CALL % b'{"max_call": 0}', "max_call"),
+        (CALL % b'{"max_call": true}', "max_call"),
+        (CALL % b'{"locked": 1}', "locked"),
         (b'{"offer": "", "owner": "", "ingresses": {}}', "ingresses"),
         (b'{"offer": "", "owner": "", "ingresses": [1]}', "ingresses"),
         (b'{"offer": "", "owner": "", "ingresses": [{"id":"1","host":"h","port":1,"priority":1}]}', "id"),

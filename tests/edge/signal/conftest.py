@@ -8,16 +8,19 @@ import pytest
 from edge.config.model import RegionConfig, SignalConfig, SignalIngress
 from edge.control.client import ControlClient
 from edge.control.server import ControlHandler
-from edge.http.messages import Request, Response
+from edge.http.messages import Request, Response, split_target
 from edge.http.static import StaticFile
+from edge.signal.client_secrets import ClientSecretKeys
 from edge.signal.fleet import FleetView, Member
 from edge.signal.handler import SignalHandler
 from geo.regions import Place, Region
 from stun.credentials import Route
 from transceiver.call_ids import CallIdKey, CallIdKeys
+from transceiver.calls import CallWishes
 
 OFFER = b"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 CONTROL_KEY = "5f" * 32
+CLIENT_SECRETS = ClientSecretKeys({1: bytes(range(64))}, 1)
 CALL_IDS = CallIdKeys([CallIdKey(key_id=1, token=bytes(range(64)))], 1)
 
 EUROPE = Place(latitude=50, longitude=8)
@@ -34,6 +37,8 @@ class Edge:
         self.transceivers = {}
         self.members = []
         self.reports = []
+        self.client_secrets = CLIENT_SECRETS
+        self.unix_time = 1_800_000_000.5
         self.config = SignalConfig(
             ingresses=(SignalIngress(id=1, advertise=("192.0.2.1", 3478)),), regions=REGIONS, listen=("127.0.0.1", 8080)
         )
@@ -73,6 +78,8 @@ class Edge:
             pages=pages,
             render_metrics=lambda: b"calls 1\n",
             report=lambda name, facts: self.reports.append((name, facts)),
+            client_secrets=self.client_secrets,
+            unix_time=lambda: self.unix_time,
         )
         return self
 
@@ -81,15 +88,33 @@ class Edge:
             await member.poll()
 
     async def ask(
-        self, method: str, path: str, body: bytes = b"", *, peer: str = "127.0.0.1", **headers: str
+        self, method: str, target: str, body: bytes = b"", *, peer: str = "127.0.0.1", **headers: str
     ) -> Response:
+        path, query, _ = split_target(target)
         fields = {"host": "127.0.0.1:8080"} | {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.handler.handle(
-            Request(method=method, path=path, headers=fields, body=body, peer=(peer, 50000), id="req_1")
+            Request(method=method, path=path, query=query, headers=fields, body=body, peer=(peer, 50000), id="req_1")
         )
 
-    async def call(self, body: bytes = OFFER, **headers: str) -> Response:
-        return await self.ask("POST", "/v1/realtime/calls", body, **({"content_type": "application/sdp"} | headers))
+    async def call(self, body: bytes = OFFER, *, query: str = "", **headers: str) -> Response:
+        target = "/v1/realtime/calls" + query
+        return await self.ask("POST", target, body, **({"content_type": "application/sdp"} | headers))
+
+    async def post_json(self, path: str, value: object, **headers: str) -> Response:
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return await self.ask("POST", path, body, **({"content_type": "application/json"} | headers))
+
+    async def mint(self, session: object = None, *, key: str = "", **fields: object) -> str:
+        """Mint a client secret, and return it as an Authorization header."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        response = await self.post_json("/v1/realtime/client_secrets", {"session": session, **fields}, **headers)
+        assert response.status == 200, response.body
+        return "Bearer " + json.loads(response.body)["value"]
+
+    @property
+    def wishes(self) -> CallWishes:
+        """What the last call was to be like."""
+        return next(iter(self.transceivers.values())).wishes[-1]
 
 
 @pytest.fixture
