@@ -101,12 +101,9 @@ async def open_socket(
         raise
     try:
         yield socket
-    except trio.Cancelled:
+    except BaseException:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _GOODBYE_SECONDS):
             await socket.close(CloseCode.GOING_AWAY)
-        raise
-    except BaseException:
-        await trio.aclose_forcefully(stream)
         raise
     await socket.close()
 
