@@ -3,22 +3,35 @@
 Read in this order:
 
 * `handler`    what happens to every request: who may knock, CORS, the table of routes
-* `access`     who may knock: API keys, or only this machine when there are none
+* `access`     who may knock: API keys and client secrets, or only this machine when there are none
 * `cors`       which web pages may read our answers
 * `errors`     how each refusal is worded
 * `calls`      making, looking at and ending calls
+* `offers`     what a request for a call says, in each of the shapes that clients send
+* `multipart`  one of these shapes: a form
+* `bodies`     another: JSON, bounded
+* `sessions`   session configurations: checked, brought into one shape, merged
+* `wishes`     what a call is to be like, of all that has a say in it
+* `limits`     how many offers one source may send
+* `minting`    an API key becomes a client secret
+* `client_secrets`  what that is: a token that carries all it stands for
 * `placement`  where the caller is, and which relay addresses and transceivers suit it
 * `fleet`      what the transceivers say about themselves, asked every second
 * `pages`      the page with the Talk button
 
-| request                                   | answer                                                  |
-|-------------------------------------------|---------------------------------------------------------|
-| `POST /v1/realtime/calls`                 | 201, `Location`, the SDP answer                         |
-| `GET /v1/realtime/calls/{call_id}`        | 200 and the call's state, for who made it               |
-| `DELETE /v1/realtime/calls/{call_id}`     | 200                                                     |
-| `POST /v1/realtime/calls/{call_id}/hangup`| 200                                                     |
-| `OPTIONS` of any of these                 | 204, without a key                                      |
-| `GET /healthz`, `/readyz`                 | 200, or 503 with the reason; from anywhere              |
-| `GET /metrics`                            | 200; on this machine, or with a key                     |
-| `GET /`, `/…`                             | the page                                                |
+| request                                           | answer                                                     |
+|---------------------------------------------------|------------------------------------------------------------|
+| `POST /v1/realtime/calls`, `POST /v1/realtime`    | 201, `Location`, the SDP answer                            |
+| `GET /v1/realtime/calls/{call_id}`                | 200 and the call's state, for who made it                  |
+| `DELETE /v1/realtime/calls/{call_id}`             | 200                                                        |
+| `POST /v1/realtime/calls/{call_id}/hangup`        | 200                                                        |
+| `POST …/accept`, `…/refer`, `…/reject`            | 404: there are no telephone trunks                         |
+| `POST /v1/realtime/client_secrets`                | 200 `{value, expires_at, session}`, for an API key         |
+| `POST /v1/realtime/sessions`                      | the same in the shape of the beta API                      |
+| `POST /v1/realtime/transcription_sessions`        | as before                                                  |
+| `OPTIONS` of any of these                         | 204, without a key                                         |
+| all of these below `/openai/v1/realtime`          | the same, as Azure's clients ask                           |
+| `GET /healthz`, `/readyz`                         | 200, or 503 with the reason; from anywhere                 |
+| `GET /metrics`                                    | 200; on this machine, or with an API key                   |
+| `GET /`, `/…`                                     | the page                                                   |
 """

@@ -93,7 +93,7 @@ class CallRoutes:
         bound = self._config.max_calls_per_key
         if bound and self._fleet.calls_of(owner) + self._under_way[owner] >= bound:
             # A call that has just ended is counted until its transceiver is asked again.
-            raise errors.too_many(f"The API key may have {bound} calls at a time, and has them.", _RETRY_SECONDS)
+            raise errors.too_many(f"One API key may have {bound} calls at a time.", _RETRY_SECONDS)
 
     async def _place(self, request: Request, sdp: str, owner: str, wishes: CallWishes) -> CreatedCall:
         proposal = self._placement.propose(request)

@@ -48,7 +48,7 @@ from wire.errors import LocalProtocolError
 __all__ = ["MAX_LENGTH", "PREFIX", "ClientSecret", "ClientSecretKeys", "SecretTooLong"]
 
 PREFIX = "ek_"
-MAX_LENGTH = 7168
+MAX_LENGTH = 8000
 """The longest secret in characters: "Authorization: Bearer " and this fit the 8 KB that proxies usually allow."""
 
 _VERSION = "1"  # of the record: another field needs another version, as it may be a limit that an older node would miss

@@ -48,6 +48,12 @@ def test_bundles_come_from_a_folder_or_a_file(tmp_path: Path) -> None:
     assert warnings == ()
     (tmp_path / "relay.keys").chmod(0o644)
     assert len(load_keys(all_roles(keys=str(tmp_path)))[1]) == 1
+    fields = json.loads((tmp_path / "signal.keys").read_text())
+    del fields["keys"][0]["client-secret"]
+    (tmp_path / "signal.keys").write_text(json.dumps(fields))
+    warnings = load_keys(all_roles(keys=str(tmp_path)))[1]
+    assert len(warnings) == 2
+    assert any("trio-voice keys update" in warning for warning in warnings)
     with pytest.raises(KeysError, match="name the folder of all"):
         load_keys(all_roles(keys=str(tmp_path / "relay.keys")))
     environ = {

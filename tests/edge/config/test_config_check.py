@@ -85,6 +85,8 @@ def test_a_good_configuration_has_no_problem() -> None:
         ({"relay": {"transceivers": ["0.0.0.0:1"]}}, "relay.transceivers[0]: found 0.0.0.0:1.", "its port."),
         ({"relay": {"max_flows": 0}}, "relay.max_flows: found 0.", "at least 1."),
         ({"relay": {"max_call": 60}}, "relay.max_call: found 60.", "transceiver.max_call, 7200."),
+        ({"signal": {"max_calls_per_key": -1}}, "signal.max_calls_per_key: found -1.", "should be at least 0."),
+        ({"signal": {"max_offers_per_minute": -1}}, "signal.max_offers_per_minute: found -1.", "should be at least 0."),
         ({"transceiver": {"cluster": 65536}}, "transceiver.cluster: found 65536.", "0 to 65535."),
         ({"transceiver": {"backend": "parrot"}}, 'transceiver.backend: found "parrot".', 'It should be "echo".'),
         ({"transceiver": {"max_call": -1, "connect_timeout": 1}}, "transceiver.max_call: found -1.", "0 seconds."),

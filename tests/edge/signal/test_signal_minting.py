@@ -131,7 +131,7 @@ async def test_a_session_that_does_not_fit_is_refused_with_the_bound(edge, read_
     noise = "".join(chr(33 + (number**3 + number // 7) * 2654435761 % 4294967296 % 90) for number in range(12_000))
     failure = read_failure(await edge.post_json(SECRETS, {"session": {"instructions": noise}}))
     assert (failure.status, failure.code) == (400, "session_too_large")
-    assert "7168" in failure.message
+    assert "8000" in failure.message
 
 
 async def test_the_terms_that_are_ours_are_repeated_and_kept(edge, json_of):
