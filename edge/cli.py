@@ -123,6 +123,12 @@ _config = click.option(
     show_default=True,
     help="UDP port of the relay when all three run together and no file says otherwise.",
 )
+@click.option(
+    "--backend",
+    metavar="USE",
+    help="What answers calls: parrot, echo, agent:MODULE:FUNCTION or realtime:wss://HOST/PATH; transceiver.backend in "
+    "a file. [parrot]",
+)
 @click.option("--keys", metavar="PATH", help="Key bundle of the role, or folder of all; keys in a file.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error; log.level in a file. [info]")
 @click.option("--log-format", metavar="FORMAT", help="auto, text or json; log.format in a file. [auto]")
@@ -133,6 +139,7 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
     path: Path | None,
     http: str | None,
     media_port: int,
+    backend: str | None,
     keys: str | None,
     log_level: str | None,
     log_format: str | None,
@@ -148,10 +155,13 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
 
     if http is not None and role not in {None, Role.SIGNAL.value}:
         raise click.UsageError("--http is where signal listens; a relay has relay.http, a transceiver its control.")
+    if backend is not None and role not in {None, Role.TRANSCEIVER.value}:
+        raise click.UsageError(f"--backend is what a transceiver's calls are answered by; a {role} has none.")
     options: Tree = {}
     listen = f"127.0.0.1:{http}" if http is not None and http.isdigit() else http
     given = {
         ("signal", "listen"): (listen, "--http"),
+        ("transceiver", "backend"): (backend, "--backend"),
         ("keys",): (keys, "--keys"),
         ("log", "level"): (log_level, "--log-level"),
         ("log", "format"): (log_format, "--log-format"),

@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from edge.config.backends import check_backends, warnings_about_backends
 from edge.config.model import Config, LogConfig, RelayConfig, Role, SignalConfig, TransceiverConfig
 from edge.config.problems import Problem, describe
 from edge.config.values import format_address, is_ip
 from edge.http.limits import HttpLimits
 from wire.core import Address
 
-__all__ = ["BACKENDS", "LOG_FORMATS", "LOG_LEVELS", "check", "is_loopback", "roles_of", "warnings_about"]
+__all__ = ["LOG_FORMATS", "LOG_LEVELS", "check", "is_loopback", "roles_of", "warnings_about"]
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "text", "json")
-BACKENDS = ("echo",)
 
 
 def roles_of(config: Config) -> tuple[Role, ...]:
@@ -41,6 +41,7 @@ def check(config: Config) -> Iterator[Problem]:
         yield from _check_relay(config.relay, needs_transceivers=not runs_all)
     if config.transceiver:
         yield from _check_transceiver(config.transceiver)
+        yield from check_backends(config.backend, config.transceiver.backend)
     if config.relay and config.transceiver and config.relay.max_call < config.transceiver.max_call:
         found = f"found {config.relay.max_call:g}"
         yield Problem(
@@ -69,6 +70,8 @@ def warnings_about(config: Config) -> Iterator[str]:
             f"transceiver.control is {format_address(config.transceiver.control)}: its HTTP is authenticated but not "
             "encrypted; keep it inside a private network"
         )
+    if config.transceiver:
+        yield from warnings_about_backends(config.backend)
 
 
 def _check_log(log: LogConfig) -> Iterator[Problem]:
@@ -191,7 +194,6 @@ def _check_transceiver(transceiver: TransceiverConfig) -> Iterator[Problem]:
     yield from _ip("transceiver.control", transceiver.control)
     if not 0 <= transceiver.cluster <= 65_535:
         yield Problem("transceiver.cluster", f"found {transceiver.cluster}", "It should be 0 to 65535.")
-    yield from _one_of("transceiver.backend", transceiver.backend, BACKENDS)
     yield from _at_least("transceiver.max_calls", transceiver.max_calls, 1)
     yield from _more_than_zero("transceiver.max_call", transceiver.max_call)
     yield from _more_than_zero("transceiver.connect_timeout", transceiver.connect_timeout)

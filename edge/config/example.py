@@ -13,6 +13,8 @@ __all__ = ["EXAMPLES", "example_file"]
 # A value for each key whose default shows nothing, as TOML.
 EXAMPLES = {
     "keys": '"keys"',
+    "backend": '["gpt-*=realtime:wss://api.openai.com/v1/realtime"]',
+    "transceiver.backend": '"parrot"',
     "signal.tls_certificate": '"fullchain.pem"',
     "signal.tls_key": '"privkey.pem"',
     "signal.api_keys": '["replace-with-a-long-random-key"]',

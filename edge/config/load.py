@@ -1,6 +1,7 @@
 """From trees of values to one `Config`, with everything that is wrong reported at once."""
 
 import difflib
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -18,9 +19,11 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn
 
 from edge.config import values
+from edge.config.backends import with_api_keys
 from edge.config.catalogue import all_keys, record_of
 from edge.config.check import check, warnings_about
 from edge.config.model import (
+    BackendConfig,
     Config,
     Network,
     RegionConfig,
@@ -36,9 +39,10 @@ from wire.core import Address
 
 __all__ = ["Loaded", "load", "structure"]
 
-_SECRET_KEYS = ("signal.api_keys",)
+_SECRET_KEY = re.compile(r"signal\.api_keys|backend\[\d+\]\.api_key")
 
 _SHORT_FORMS: dict[type, Callable[[object], object]] = {
+    BackendConfig: values.expand_backend,
     RegionConfig: values.expand_region,
     RelayIngress: values.expand_relay_ingress,
     SignalIngress: values.expand_signal_ingress,
@@ -91,7 +95,11 @@ def load(
         relay=config.relay if role in {None, Role.RELAY} else None,
         transceiver=config.transceiver if role in {None, Role.TRANSCEIVER} else None,
     )
-    problems = tuple(check(config))
+    unknown_variables: tuple[Problem, ...] = ()
+    if config.transceiver is not None:
+        backends, unknown_variables = with_api_keys(config.backend, environ)
+        config = attrs.evolve(config, backend=backends)
+    problems = (*check(config), *unknown_variables)
     if problems:
         raise ConfigError(problems)
     return Loaded(config=config, warnings=(*warnings, *warnings_about(config)))
@@ -122,6 +130,7 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     for type_, take in (
         (str, values.string),
+        (bool, values.boolean),
         (int, values.integer),
         (float, values.number),
         (Place, values.place),
@@ -170,7 +179,7 @@ def _problems_in(error: BaseException, key: str) -> Iterator[Problem]:
         for nested in error.exceptions:
             yield from _problems_in(nested, key + _step(nested, is_first=not key))
     elif isinstance(error, WrongValue):
-        found = "found " + describe(error.value, is_secret=key.startswith(_SECRET_KEYS))
+        found = "found " + describe(error.value, is_secret=bool(_SECRET_KEY.match(key)))
         yield Problem(key, found, f"It should be {error.wanted}.")
     elif isinstance(error, KeyError):
         yield Problem(key, "it is missing", "Every entry needs it.")

@@ -12,11 +12,13 @@ from ipaddress import IPv4Network, IPv6Network
 
 import attrs
 
+from edge.config.backends import BackendConfig
 from edge.http.limits import HttpLimits
 from geo.regions import Place
 from wire.core import Address
 
 __all__ = [
+    "BackendConfig",
     "Config",
     "LogConfig",
     "Network",
@@ -185,7 +187,9 @@ class TransceiverConfig:
         hop: IP address and UDP port to bind for the traffic with relays.
         control: IP address and TCP port of the control API, which signal calls, and of /healthz, /readyz, /metrics.
         cluster: number of the cluster, 0 to 65535; part of what a call's credentials say to relays.
-        backend: what answers the caller: "echo".
+        backend: what answers calls whose model no [[backend]] claims: "parrot", "echo", "agent:MODULE:FUNCTION",
+            "realtime:wss://HOST/PATH", or the name of a [[backend]]. Left out, calls that name no model go to the first
+            [[backend]] and models that none claims are refused; without any, the parrot answers.
         max_calls: calls at a time; further offers are refused with a time to retry.
         max_call: seconds after which a call is ended.
         connect_timeout: seconds a call may take to connect before it is given up.
@@ -194,7 +198,7 @@ class TransceiverConfig:
     hop: Address = ("0.0.0.0", 7001)  # noqa: S104 - as for a relay
     control: Address = ("127.0.0.1", 7080)
     cluster: int = 0
-    backend: str = "echo"
+    backend: str | None = None
     max_calls: int = 2000
     max_call: float = 7200.0
     connect_timeout: float = 30.0
@@ -207,6 +211,7 @@ class Config:
     Attributes:
         keys: path of the role's key bundle, or a folder that holds signal.keys, relay.keys and transceiver.keys, both
             as `trio-voice keys new` writes them. `trio-voice serve` without a role makes keys of its own when left out.
+        backend: backends by the models that they answer for; the first that matches wins.
         log: logging.
         signal: the signal tier; None when this process does not run it.
         relay: the relay tier; None when this process does not run it.
@@ -214,6 +219,7 @@ class Config:
     """
 
     keys: str | None = None
+    backend: tuple[BackendConfig, ...] = ()
     log: LogConfig = attrs.field(factory=LogConfig)
     signal: SignalConfig | None = None
     relay: RelayConfig | None = None

@@ -15,6 +15,8 @@ from wire.core import Address
 
 __all__ = [
     "address",
+    "boolean",
+    "expand_backend",
     "expand_region",
     "expand_relay_ingress",
     "expand_signal_ingress",
@@ -36,6 +38,15 @@ def string(value: object) -> str:
     if isinstance(value, str) and value:
         return str(value)
     raise WrongValue(value, "a string that is not empty" if isinstance(value, str) else "a string, in quotes")
+
+
+def boolean(value: object) -> bool:
+    """Take true or false."""
+    if isinstance(value, Text) and value in {"true", "false"}:
+        return value == "true"
+    if isinstance(value, bool):
+        return value
+    raise WrongValue(value, "true or false" + _without_quotes(value))
 
 
 def integer(value: object) -> int:
@@ -133,6 +144,16 @@ def network(value: object) -> Network:
             if "has host bits set" in str(error):
                 raise WrongValue(value, f'"{ip_network(value, strict=False)}"') from None
     raise WrongValue(value, 'an IP network, such as "10.0.0.0/8"')
+
+
+def expand_backend(value: object) -> object:
+    """Turn the short form "USE" or "MODEL=USE" into a table; what follows a colon belongs to `use`."""
+    if not isinstance(value, str):
+        return value
+    model, equals, use = value.partition("=")
+    if not equals or ":" in model:
+        return {"use": value}
+    return {"use": use, "models": [model]}
 
 
 def expand_relay_ingress(value: object) -> object:

@@ -73,6 +73,13 @@ def test_wrong_configuration_is_named_with_its_key_and_what_would_be_right(run, 
 
 def test_options_of_another_role_are_refused(run) -> None:
     assert "relay.http" in run("serve", "--role", "relay", "--http", "8080", code=2).output
+    assert "a relay has none" in run("serve", "--role", "relay", "--backend", "echo", code=2).output
+
+
+def test_a_wrong_backend_is_named_with_what_would_be_right(run) -> None:
+    output = run("serve", "--backend", "owl", code=2).output
+    assert 'transceiver.backend: found "owl" (from option --backend)' in output
+    assert "agent:MODULE:FUNCTION" in output
 
 
 def test_wrong_keys_are_named(run, keys: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_good_configuration_has_no_problem() -> None:
         ({"signal": {"max_calls_per_key": -1}}, "signal.max_calls_per_key: found -1.", "should be at least 0."),
         ({"signal": {"max_offers_per_minute": -1}}, "signal.max_offers_per_minute: found -1.", "should be at least 0."),
         ({"transceiver": {"cluster": 65536}}, "transceiver.cluster: found 65536.", "0 to 65535."),
-        ({"transceiver": {"backend": "parrot"}}, 'transceiver.backend: found "parrot".', 'It should be "echo".'),
+        ({"transceiver": {"backend": "owl"}}, 'transceiver.backend: found "owl".', "or the name of a [[backend]]."),
         ({"transceiver": {"max_call": -1, "connect_timeout": 1}}, "transceiver.max_call: found -1.", "0 seconds."),
     ],
 )
