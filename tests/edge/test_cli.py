@@ -78,7 +78,7 @@ def test_options_of_another_role_are_refused(run) -> None:
 
 def test_a_wrong_backend_is_named_with_what_would_be_right(run) -> None:
     output = run("serve", "--backend", "owl", code=2).output
-    assert 'transceiver.backend: found "owl" (from option --backend)' in output
+    assert 'transceiver.backend: found "owl". It should be "parrot"' in output
     assert "agent:MODULE:FUNCTION" in output
 
 
