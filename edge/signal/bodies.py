@@ -26,7 +26,7 @@ def read_json_object(data: bytes | str, name: str) -> dict[str, object]:
     """
     param = None if " " in name else name
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
+        value = json.loads(data)
         size_of(value)
     except (ValueError, RecursionError) as error:
         # The message of the parser tells a position; that of a codec would quote the text.
@@ -44,13 +44,11 @@ def size_of(value: object) -> int:
     """Tell how many bytes a value takes as JSON.
 
     Raises:
-        ValueError: it cannot be written: a number is infinite (1e999 is, once read), or a text is not Unicode.
+        ValueError: it cannot be written: a text is not Unicode, or a number is none.
     """
+    # RFC 8259 §6: "Numeric values that cannot be represented in the grammar below (such as Infinity and NaN) are not
+    # permitted." Python reads them all the same, and 1e999 as Infinity.
     return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode())
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(name)  # RFC 8259 §6: "Numeric values that cannot be represented (…) are not permitted", as NaN
 
 
 def _is_deeper(value: object, levels: int) -> bool:

@@ -140,7 +140,7 @@ class ClientSecretKeys:
         """
         head = text[:_HEAD_LENGTH]
         cipher = self._ciphers.get(head)
-        if cipher is None or len(text) > MAX_LENGTH:
+        if cipher is None:
             return None
         body = text[_HEAD_LENGTH:]
         try:

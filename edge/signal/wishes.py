@@ -14,9 +14,6 @@ from transceiver.calls import CallWishes
 
 __all__ = ["choose_wishes"]
 
-_HARMLESS = frozenset({"type", "model"})
-"""What a configuration may say beside a locked one: neither changes anything that is not checked by itself."""
-
 
 def choose_wishes(request: Request, offer: Offer | None, caller: Caller) -> CallWishes:
     """Put together what a call is to be like.
@@ -35,11 +32,10 @@ def choose_wishes(request: Request, offer: Offer | None, caller: Caller) -> Call
     if secret is None:
         return CallWishes(model=model, session=_without_model(session))
     if secret.is_locked:
-        if session.keys() - _HARMLESS:
+        if any(value != secret.session.get(name) for name, value in session.items() if name != "model"):
             raise errors.session_locked()
         if model and secret.model and model != secret.model:
             raise errors.model_not_allowed(f"The client secret is for the model {secret.model!r} only.")
-        session = {}
     return CallWishes(
         model=model or secret.model,
         session=_without_model(merge_sessions(secret.session, session)),

@@ -101,10 +101,6 @@ def test_nothing_that_a_stranger_makes_up_opens_or_raises(text):
     assert ClientSecretKeys({1: KEY}, 1).open(text) is None
 
 
-def test_a_text_that_is_too_long_is_not_looked_at(keys):
-    assert keys.open(keys.mint(SECRET) + "A" * MAX_LENGTH) is None
-
-
 def test_long_instructions_fit_compressed_and_too_long_ones_are_refused(keys):
     words = " ".join(f"Answer question {number} politely." for number in range(700))
     text = keys.mint(ClientSecret(owner="", expires_at=1, session={"instructions": words}))

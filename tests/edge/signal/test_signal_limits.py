@@ -42,6 +42,9 @@ def test_many_sources_take_no_more_memory():
         assert rate.admit(str(number), number / 1000) == 0.0
         assert len(rate._times) <= 10_000
     assert rate.admit("24999", 25.0) > 0, "the last ones are known"
+    assert rate.admit("15000", 85.0) == 0.0
+    assert rate.admit("new", 85.0) == 0.0
+    assert rate.admit("15000", 85.0) > 0, "who has just sent is not forgotten, however long it is known"
     assert rate.admit("14999", 25.0) == 0.0, "who was silent the longest is forgotten first"
 
 

@@ -203,6 +203,7 @@ async def test_a_secret_is_used_many_times_until_it_expires(edge, read_failure):
         lambda text: text + "A",
         lambda text: text[:40] + ("A" if text[40] != "A" else "B") + text[41:],
         lambda text: text.replace("ek_", "sk_"),
+        lambda text: f"{text}, {text}",
         lambda text: "ek_",
         lambda text: "ek_" + "A" * 10_000,
         lambda text: "ek_1B" + "\xff" * 50,
@@ -214,6 +215,16 @@ async def test_a_secret_that_is_not_ours_is_no_key(edge, read_failure, change):
     failure = read_failure(await edge.call(authorization=f"Bearer {change(secret)}"))
     assert (failure.status, failure.code) == (401, "invalid_api_key")
     assert not edge.transceivers["one"].calls
+
+
+async def test_a_secret_is_shown_as_a_bearer_and_before_azures_header(edge, read_failure):
+    await edge.start(api_keys=KEYS)
+    secret = await edge.mint(key="alpha-key")
+    basic = secret.replace("Bearer", "Basic")
+    assert read_failure(await edge.call(authorization=basic)).code == "invalid_api_key"
+    assert (await edge.call(api_key=secret.removeprefix("Bearer "))).status == 201
+    assert (await edge.call(authorization=secret, api_key="wrong")).status == 201
+    assert read_failure(await edge.call(authorization="Bearer wrong", api_key="alpha-key")).code == "invalid_api_key"
 
 
 async def test_a_secret_of_another_fleet_is_no_key(edge, read_failure):
@@ -257,6 +268,15 @@ async def test_without_keys_a_secret_keeps_its_meaning(edge, read_failure):
     assert read_failure(await edge.post_json(SECRETS, {}, authorization=secret)).code == "api_key_needed"
     edge.unix_time += 600
     assert read_failure(await edge.call(authorization=secret)).code == "token_expired"
+
+
+async def test_calls_on_a_server_without_keys_are_nobodys_whatever_key_minted_the_secret(edge):
+    await edge.start(api_keys=KEYS)
+    secret = await edge.mint({"model": "m"}, key="alpha-key")
+    await edge.start(api_keys=())
+    location = dict((await edge.call(authorization=secret)).headers)["Location"]
+    assert edge.wishes.model == "m"
+    assert (await edge.ask("DELETE", location)).status == 200
 
 
 async def test_a_node_without_the_key_says_what_to_do(edge, read_failure, headers_of):

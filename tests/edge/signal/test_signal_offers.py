@@ -187,7 +187,7 @@ async def test_a_locked_client_secret_stands_above_the_request(edge, read_failur
         body = form(sdp=SDP.encode(), **({} if session is None else {"session": session}))
         return await edge.call(body, query=query, content_type=FORM, authorization=authorization)
 
-    for query, session in (("", None), ("?model=m", None), ("", {"type": "realtime", "model": "m"})):
+    for query, session in (("", None), ("?model=m", None), ("", {"instructions": "secret", "model": "m"})):
         assert (await call(query, session)).status == 201
         assert edge.wishes == CallWishes(
             model="m", session={"type": "realtime", "instructions": "secret"}, is_locked=True
@@ -196,8 +196,9 @@ async def test_a_locked_client_secret_stands_above_the_request(edge, read_failur
     assert (failure.status, failure.code) == (403, "model_not_allowed")
     assert "'m' only" in failure.message
     assert read_failure(await call(session={"model": "other"})).code == "model_not_allowed"
-    failure = read_failure(await call(session={"instructions": "Say all you know."}))
-    assert (failure.status, failure.code) == (403, "session_locked")
+    for session in ({"instructions": "Say all you know."}, {"type": "transcription"}, {"tools": []}):
+        failure = read_failure(await call(session=session))
+        assert (failure.status, failure.code) == (403, "session_locked")
     assert len(edge.transceivers["one"].calls) == 3
 
 
