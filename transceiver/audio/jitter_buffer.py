@@ -10,7 +10,8 @@ Sequence numbers only; what timestamps mean is `media_time`'s business.
 """
 
 import enum
-from collections import Counter
+import math
+from collections import Counter, deque
 
 import attrs
 
@@ -30,8 +31,11 @@ _BELIEVED_LAG = 0.040
 # RFC 3550 A.1: as far behind, two packets in a row are not late, but of a sender that has started again.
 _MAX_MISORDER = 100
 
-# How many of those given up are remembered, to tell who comes late from who comes twice.
-_MAX_GIVEN_UP = 512
+# How many gaps that were given up are remembered, to tell who comes late from who comes twice.
+_GAPS_KEPT = 64
+
+# Of a longer gap, what is further back is not expected to come: 10 s.
+_LONGEST_GAP = 512
 
 
 class DropReason(enum.StrEnum):
@@ -109,7 +113,7 @@ class JitterBuffer:
         self._first = self._next = 0
         self._ready: list[AudioPacket] = []
         self._held: dict[int, AudioPacket] = {}
-        self._given_up: dict[int, float] = {}  # when its gap was seen, by sequence number
+        self._given_up: deque[tuple[range, float]] = deque(maxlen=_GAPS_KEPT)  # which numbers, when the gap was seen
         self._after_jump: int | None = None
         self._lags = Histogram(bucket=_BUCKET, count=int(options.max_wait / _BUCKET) + 2, memory=options.memory)
         self._lags.add(0.0, options.memory / 2)
@@ -192,13 +196,27 @@ class JitterBuffer:
         """Move on what is next in order, and give up what has been waited for long enough."""
         self._move_on(now)
         self.deadline = None
-        while self._held:
-            seen_at = min(packet.arrived_at for packet in self._held.values())
-            deadline = seen_at + self.wait
-            if now < deadline:
-                self.deadline = deadline
+        held = self._held
+        if not held:
+            return
+        wait = self.wait
+        self.deadline = min(packet.arrived_at for packet in held.values()) + wait
+        if now < self.deadline:
+            return
+        # A gap is seen with the first packet from behind it.
+        seen_at = math.inf
+        gaps = []
+        for number in sorted(held, reverse=True):
+            seen_at = min(seen_at, held[number].arrived_at)
+            gaps.append((number, seen_at))
+        self.deadline = None
+        for number, seen_at in reversed(gaps):
+            if number < self._next:
+                continue  # has moved on with the one before
+            if now < seen_at + wait:
+                self.deadline = seen_at + wait
                 return
-            self._give_up(min(self._held), seen_at)
+            self._give_up(number, seen_at)
             self._move_on(now)
 
     def _move_on(self, now: float) -> None:
@@ -214,10 +232,7 @@ class JitterBuffer:
         missing = following - self._next
         self._held[following].missing = missing
         self.lost += missing
-        for number in range(max(self._next, following - _MAX_GIVEN_UP), following):
-            self._given_up[number] = seen_at
-        while len(self._given_up) > _MAX_GIVEN_UP:
-            del self._given_up[next(iter(self._given_up))]
+        self._given_up.append((range(max(self._next, following - _LONGEST_GAP), following), seen_at))
         self._next = following
 
     # -- packets from behind
@@ -225,21 +240,26 @@ class JitterBuffer:
     def _count_behind(self, packet: AudioPacket, now: float) -> None:
         if packet.is_copy:
             return
-        seen_at = self._given_up.pop(packet.sequence, None)
+        seen_at = self._given_up_at(packet.sequence)
         if seen_at is not None:
             # It is measured as well, or the wait would never learn that it is too short.
             self._lags.add(now - seen_at)
         is_late = seen_at is not None or packet.sequence < self._first
         self.drops[DropReason.LATE if is_late else DropReason.DUPLICATE] += 1
 
+    def _given_up_at(self, sequence: int) -> float | None:
+        """Return when the gap was seen in which a packet was given up; None if it was not."""
+        return next((seen_at for gap, seen_at in self._given_up if sequence in gap), None)
+
     def _is_restart(self, packet: AudioPacket) -> bool:
-        if packet.is_copy or packet.sequence >= self._next - _MAX_MISORDER or packet.sequence in self._given_up:
+        sequence = packet.sequence
+        if packet.is_copy or sequence >= self._next - _MAX_MISORDER or self._given_up_at(sequence) is not None:
             return False
-        if packet.sequence != self._after_jump:
-            self._after_jump = packet.sequence + 1
+        if sequence != self._after_jump:
+            self._after_jump = sequence + 1
             return False
         self._after_jump = None
-        self._numbers.last = self._first = packet.sequence
+        self._numbers.last = self._first = sequence
         self._held.clear()
         self._given_up.clear()
         self.deadline = None
