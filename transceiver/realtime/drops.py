@@ -1,0 +1,48 @@
+"""Why something was not passed on."""
+
+import enum
+
+__all__ = ["DropReason"]
+
+
+class DropReason(enum.StrEnum):
+    """Keys of a bridge's `drops`."""
+
+    CLIENT_NOT_OPEN = "client not open"
+    """A text of a client whose channel is not open, or of a sideband that is not attached."""
+    CLIENT_REFUSED = "client event refused"
+    """A client's event that was answered with an error."""
+    ERROR_UNTOLD = "error not told"
+    """An error that its cause was not told, because it causes too many."""
+    LOCKED_FIELD = "locked field"
+    """A field of a client's that it may not set; the rest of its event counts."""
+    CLIENT_GONE = "client gone"
+    """A server event for a client whose channel has closed."""
+    NOT_ALLOWED = "server event not allowed"
+    """A server event that is not for this client."""
+    BACKLOG_FULL = "backlog full"
+    """A server event from before the client's channel opened, when there were too many."""
+    UNSENDABLE = "unsendable"
+    """A server event that is longer than the client takes and could not be trimmed, or that is no JSON."""
+    TRIMMED_FOR_CLIENT = "trimmed for client"
+    """Parts of such an event; the rest was sent."""
+    AUDIO_BEFORE_CONFIGURATION = "audio before configuration"
+    """What the caller said before the session was configured."""
+    AUDIO_WITHOUT_BACKEND = "audio without backend"
+    """What the caller said while there was no backend."""
+    BACKEND_NOT_OPEN = "backend not open"
+    """An event or audio of a backend that is not connected."""
+    BACKEND_MALFORMED = "backend event malformed"
+    """An event of the backend's without a type, or with names longer than names are."""
+    BACKEND_AUDIO_EVENT = "backend audio event"
+    """Audio inside an event, which is never for a client, or an event about our own audio buffer."""
+    BACKEND_ERROR_OURS = "backend error about our event"
+    """The backend refused an event that the bridge had made."""
+    SPEECH_CANCELLED = "speech of a cancelled response"
+    """Speech or words of a response that is cancelled."""
+    SPEECH_AFTER_DONE = "speech after response.done"
+    """Speech of a response that is finished."""
+    SPEECH_OVERFLOW = "speech overflow"
+    """Speech that did not fit the queue."""
+    REPLAY_ECHO = "replay echo"
+    """The backend's echo of an item that the client has known all along."""

@@ -1,0 +1,67 @@
+"""What a bridge wants done, in this order."""
+
+import attrs
+
+from transceiver.realtime.fields import Event
+
+__all__ = ["AudioToBackend", "CloseSideband", "Output", "ToBackend", "ToClient", "ToSideband"]
+
+
+@attrs.frozen
+class ToClient:
+    """Send a message on the client's data channel.
+
+    Attributes:
+        text: one server event as JSON.
+    """
+
+    text: str
+
+
+@attrs.frozen
+class ToSideband:
+    """Send a message on a sideband's socket.
+
+    Attributes:
+        number: which sideband.
+        text: one server event as JSON.
+    """
+
+    number: int
+    text: str
+
+
+@attrs.frozen
+class ToBackend:
+    """Send an event to the backend.
+
+    Attributes:
+        event: a client event in the GA shape.
+    """
+
+    event: Event
+
+
+@attrs.frozen
+class AudioToBackend:
+    """Send what the caller said to the backend.
+
+    Attributes:
+        pcm: 16-bit little-endian mono PCM at the backend's input rate.
+    """
+
+    pcm: bytes
+
+
+@attrs.frozen
+class CloseSideband:
+    """Close a sideband's socket.
+
+    Attributes:
+        number: which sideband.
+    """
+
+    number: int
+
+
+Output = ToClient | ToSideband | ToBackend | AudioToBackend | CloseSideband
