@@ -19,6 +19,7 @@ __all__ = ["ClientEvents"]
 
 _ROLES = ("user", "assistant", "system")
 _PARTS = ("input_text", "input_audio", "input_image", "output_text", "output_audio", "text", "audio")
+_DIGITS = tuple("0123456789*#ABCD")
 _MAX_ID = 64
 _MAX_AUDIO_BYTES = 15 << 20  # the protocol's bound on one `append`
 
@@ -45,6 +46,7 @@ class ClientEvents:
             "conversation.item.retrieve": lambda event: dialogue.retrieve_item(_item_id(event)),
             "conversation.item.delete": lambda event: dialogue.delete_item(_item_id(event)),
             "conversation.item.truncate": self._item_truncate,
+            "input_audio_buffer.dtmf_event_received": self._digit,
             "response.create": self._response_create,
             "response.cancel": self._response_cancel,
         }
@@ -72,6 +74,12 @@ class ClientEvents:
 
     def _append(self, event: Mapping[str, object]) -> None:
         self._receive_audio(_pcm(field(event, "audio", str, "audio"), "audio"))
+
+    def _digit(self, event: Mapping[str, object]) -> None:
+        # Not a client event of the protocol: servers tell clients of digits. Here the media is with the client's side,
+        # which tells us, in the same words.
+        digit = text_in({"event": field(event, "event", str, "event")}, "event", _DIGITS, "event")
+        self._dialogue.receive_digit(str(digit))
 
     def _item_create(self, event: Mapping[str, object]) -> None:
         item, audio = self._read_item(field(event, "item", dict, "item"), "item")

@@ -32,6 +32,7 @@ __all__ = [
     "Agent",
     "Audio",
     "Conversation",
+    "Digit",
     "Happening",
     "Interrupted",
     "Reply",
@@ -175,11 +176,24 @@ class Truncated:
 
 
 @attrs.frozen(kw_only=True)
+class Digit:
+    """The caller has pressed a key.
+
+    Attributes:
+        digit: "0" to "9", "*", "#" or "A" to "D".
+    """
+
+    digit: str
+
+
+@attrs.frozen(kw_only=True)
 class SessionChanged:
     """A client has changed `Conversation.session`."""
 
 
-Happening = Audio | SpeechStarted | SpeechStopped | Text | ToolResult | Turn | Interrupted | Truncated | SessionChanged
+Happening = (
+    Audio | SpeechStarted | SpeechStopped | Text | ToolResult | Turn | Interrupted | Truncated | Digit | SessionChanged
+)
 
 
 class Reply(Protocol):

@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from transceiver.agents.answers import Answers, Listener
-from transceiver.agents.contract import Audio, SessionChanged, SpeechStarted, SpeechStopped, Text, ToolResult, Truncated
+from transceiver.agents.contract import (
+    Audio,
+    Digit,
+    SessionChanged,
+    SpeechStarted,
+    SpeechStopped,
+    Text,
+    ToolResult,
+    Truncated,
+)
 from transceiver.agents.history import Entry, History, text_of
 from transceiver.agents.input_audio import InputAudio
 from transceiver.agents.options import AgentOptions
@@ -106,6 +115,10 @@ class Dialogue:
         self._listener.tell(SpeechStopped(item_id=item_id, at_ms=self._milliseconds(sample)))
         if self.settings.creates_response:
             self.answers.ask_when_free()
+
+    def receive_digit(self, digit: str) -> None:
+        """Take a key that the caller pressed."""
+        self._listener.tell(Digit(digit=digit))
 
     def commit(self) -> None:
         """Make an item of what was heard: push to talk.

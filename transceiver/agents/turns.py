@@ -141,7 +141,7 @@ class TurnDetector:
     def _receive_frame(self, pcm: bytes, offset: int) -> SpeechBegan | SpeechEnded | None:
         level = sum(map(abs, self._struct.unpack_from(pcm, offset))) / self._samples
         self._position += self._frame_samples
-        if 0 < level < self._lowest:  # zero is a muted microphone, and tells nothing of the room
+        if level < self._lowest:
             self._lowest = level
             if level < self._floor:
                 self._set_floor(level)
@@ -171,11 +171,9 @@ class TurnDetector:
         return SpeechBegan(sample=max(start, self._first))
 
     def _turn_window(self) -> None:
-        self._window_frames = 0
-        if self._lowest < math.inf:
-            self._minima = [*self._minima[1:], self._lowest]
-            self._lowest = math.inf
-            self._set_floor(min(self._minima))
+        self._minima = [*self._minima[1:], self._lowest]
+        self._lowest, self._window_frames = math.inf, 0
+        self._set_floor(min(self._minima))
 
     def _set_floor(self, floor: float) -> None:
         self._floor = floor
