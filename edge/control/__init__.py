@@ -3,7 +3,9 @@
 Read in this order:
 
 * `messages`     the JSON of both directions, read and written
+* `refusals`     how the transceiver says no
 * `server`       the transceiver's end: a handler over its `Calls`
+* `sockets`      the same for its `Conversations`, over WebSockets
 * `client`       signal's end: the same commands, and the same exceptions
 * `connections`  below the client: HTTP connections that stay open
 
@@ -12,6 +14,8 @@ Read in this order:
 | `POST /control/v1/calls`                      | 201 `{call_id, answer}`; 400, 403 `model_not_allowed`, 503          |
 | `DELETE /control/v1/calls/{call_id}?owner=…`  | 200 `{}`; 404 `call_id_not_found`; 403 `not_owner`                  |
 | `GET /control/v1/calls/{call_id}?owner=…`     | 200 and the call's state; 404; 403                                  |
+| `GET /control/v1/calls/{call_id}/sideband?…`  | 101: the events of a call; 404; 403; 503                            |
+| `GET /control/v1/realtime`                    | 101: a backend's events and audio, for `Trio-Voice-Wishes`; 403; 503|
 | `GET /control/v1/status`                      | 200 and the transceiver's state                                     |
 
 Without `owner` the ownership is not checked: that is for an operator who holds the control key.

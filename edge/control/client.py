@@ -3,7 +3,8 @@
 Connections stay open, so a command costs one round trip. Whether to ask another transceiver is signal's decision.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlencode
@@ -12,7 +13,15 @@ import attrs
 import trio
 
 from edge.control.connections import Connect, ConnectionFailed, Connections, Reply
-from edge.control.messages import BadMessage, CallRequest, TransceiverStatus, read_created_call, read_object
+from edge.control.messages import (
+    WISHES_HEADER,
+    BadMessage,
+    CallRequest,
+    TransceiverStatus,
+    encode_wishes,
+    read_created_call,
+    read_object,
+)
 from edge.http.streams import open_stream
 from transceiver.calls import (
     NO_WISHES,
@@ -25,10 +34,14 @@ from transceiver.calls import (
     OfferRefused,
     Overloaded,
 )
+from transceiver.websocket.connecting import SocketRefused, SocketUnreachable, open_socket
+from transceiver.websocket.connection import WebSocket
+from transceiver.websocket.limits import SocketLimits
 
 __all__ = ["ControlClient", "TransceiverUnreachable"]
 
 _DEFAULT_RETRY_SECONDS = 2.0
+_SOCKET_LIMITS = SocketLimits(message_size=33_554_432)  # more than a transceiver takes from a backend in one event
 
 
 class TransceiverUnreachable(Exception):  # noqa: N818 - named like the others that a command may raise
@@ -59,7 +72,9 @@ class ControlClient:
     def __init__(self, url: str, key: str, *, timeout: float = 5.0, connect: Connect = open_stream) -> None:
         self.url = url.rstrip("/")
         self._timeout = timeout
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+        self._connect = connect
+        self._authorization = {"Authorization": f"Bearer {key}"}
+        headers = {"Content-Type": "application/json", **self._authorization}
         self._connections = Connections(self.url, headers, connect=connect)
 
     async def __aenter__(self) -> Self:
@@ -94,13 +109,7 @@ class ControlClient:
                 return read_created_call(reply.body)
             except BadMessage as error:
                 raise TransceiverUnreachable(f"{self.url} answered nonsense: {error}") from error
-        if reply.code == "invalid_offer":
-            raise OfferRefused(reply.message)
-        if reply.code == "model_not_allowed":
-            raise ModelNotAllowed(wishes.model or "")
-        if reply.code == "overloaded":
-            raise Overloaded(reply.retry_after)
-        raise self._unexpected(reply)
+        raise self._refusal_of(reply, model=wishes.model)
 
     async def end_call(self, call_id: str, owner: str | None) -> None:
         """End a call; see `Calls.end_call`.
@@ -117,6 +126,56 @@ class ControlClient:
         reply = await self._ask_about(call_id, owner, "GET")
         return self._object_of(reply)
 
+    @asynccontextmanager
+    async def open_sideband(self, call_id: str, owner: str | None) -> AsyncIterator[WebSocket]:
+        """Take part in a call until the end of the block; see `Conversations.serve_sideband`.
+
+        Raises:
+            CallNotFound: no such call.
+            NotOwner: the call was made with another key.
+            Overloaded: no further connection is taken now.
+            TransceiverUnreachable: no answer, or one that makes no sense.
+        """
+        async with AsyncExitStack() as stack:
+            yield await self._open_socket(stack, _path_of(call_id, owner, "/sideband"), {}, call_id=call_id)
+
+    @asynccontextmanager
+    async def open_realtime(self, wishes: CallWishes) -> AsyncIterator[WebSocket]:
+        """Reach a backend without a call until the end of the block; see `Conversations.serve_realtime`.
+
+        Raises:
+            ModelNotAllowed: it has no backend for the model asked for.
+            Overloaded: no further connection is taken now.
+            TransceiverUnreachable: no answer, or one that makes no sense.
+        """
+        headers = {WISHES_HEADER: encode_wishes(wishes)}
+        async with AsyncExitStack() as stack:
+            yield await self._open_socket(stack, "/control/v1/realtime", headers, model=wishes.model)
+
+    async def _open_socket(
+        self,
+        stack: AsyncExitStack,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        call_id: str = "",
+        model: str | None = None,
+    ) -> WebSocket:
+        socket = open_socket(
+            self.url + path,
+            headers={**self._authorization, **headers},
+            limits=_SOCKET_LIMITS,
+            timeout=self._timeout,
+            connect=self._connect,
+        )
+        try:
+            return await stack.enter_async_context(socket)
+        except SocketRefused as refusal:
+            reply = Reply(status=refusal.status, headers=refusal.headers, body=refusal.body)
+            raise self._refusal_of(_read_refusal(reply), call_id=call_id, model=model) from refusal
+        except SocketUnreachable as error:
+            raise TransceiverUnreachable(f"{self.url}: {error}") from error
+
     async def status(self) -> TransceiverStatus:
         """Tell the transceiver's state.
 
@@ -132,15 +191,10 @@ class ControlClient:
             raise TransceiverUnreachable(f"{self.url} answered nonsense: {error}") from error
 
     async def _ask_about(self, call_id: str, owner: str | None, method: str) -> _Answer:
-        query = "" if owner is None else "?" + urlencode({"owner": owner})
-        reply = await self._ask(method, f"/control/v1/calls/{quote(call_id, safe='')}{query}")
+        reply = await self._ask(method, _path_of(call_id, owner))
         if reply.status == 200:
             return reply
-        if reply.code == "call_id_not_found":
-            raise CallNotFound(call_id)
-        if reply.code == "not_owner":
-            raise NotOwner(call_id)
-        raise self._unexpected(reply)
+        raise self._refusal_of(reply, call_id=call_id)
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> _Answer:
         try:
@@ -162,6 +216,26 @@ class ControlClient:
 
     def _unexpected(self, reply: _Answer) -> TransceiverUnreachable:
         return TransceiverUnreachable(f"{self.url} answered {reply.status} {reply.code}: {reply.message}")
+
+    def _refusal_of(self, reply: _Answer, *, call_id: str = "", model: str | None = None) -> Exception:
+        match reply.code:
+            case "invalid_offer":
+                return OfferRefused(reply.message)
+            case "overloaded":
+                return Overloaded(reply.retry_after)
+            case "model_not_allowed":
+                return ModelNotAllowed(model or "")
+            case "call_id_not_found":
+                return CallNotFound(call_id)
+            case "not_owner":
+                return NotOwner(call_id)
+            case _:
+                return self._unexpected(reply)
+
+
+def _path_of(call_id: str, owner: str | None, below: str = "") -> str:
+    query = "" if owner is None else "?" + urlencode({"owner": owner})
+    return f"/control/v1/calls/{quote(call_id, safe='')}{below}{query}"
 
 
 def _read_refusal(reply: Reply) -> _Answer:

@@ -4,6 +4,8 @@ Reading is strict: a field that is missing or of another type is an error that n
 so that either end may be updated first.
 """
 
+import base64
+import binascii
 import json
 from collections.abc import Mapping
 from typing import TypeVar
@@ -13,9 +15,12 @@ import attrs
 from transceiver.calls import NO_WISHES, AnswerIngress, CallWishes, CreatedCall
 
 __all__ = [
+    "WISHES_HEADER",
     "BadMessage",
     "CallRequest",
     "TransceiverStatus",
+    "decode_wishes",
+    "encode_wishes",
     "read_created_call",
     "read_object",
     "read_wishes",
@@ -23,6 +28,10 @@ __all__ = [
 ]
 
 Field = TypeVar("Field", str, int, bool, list[object], dict[str, object])
+
+
+WISHES_HEADER = "Trio-Voice-Wishes"
+"""Carries wishes with the request for a socket, which has no content of its own."""
 
 
 class BadMessage(ValueError):  # noqa: N818 - named for what came, like an HTTP reason
@@ -146,6 +155,26 @@ def read_wishes(fields: Mapping[str, object]) -> CallWishes:
         max_call=None if max_call is None else float(max_call),
         is_locked=_take(fields, "locked", bool) if "locked" in fields else False,
     )
+
+
+def encode_wishes(wishes: CallWishes) -> str:
+    """Write wishes into the line of a header."""
+    return base64.urlsafe_b64encode(json.dumps(wishes_to_fields(wishes)).encode()).decode()
+
+
+def decode_wishes(header: str) -> CallWishes:
+    """Read what `encode_wishes` wrote; nothing stands for no wishes.
+
+    Raises:
+        BadMessage: it is something else.
+    """
+    if not header:
+        return NO_WISHES
+    try:
+        data = base64.b64decode(header, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadMessage(f"{WISHES_HEADER}: not base64: {error}") from error
+    return read_wishes(read_object(data))
 
 
 def read_created_call(data: bytes) -> CreatedCall:

@@ -1,22 +1,24 @@
 """The transceiver's end of the control API: a handler over its `Calls`."""
 
 import hmac
-import math
 from collections.abc import Iterable
 
+from edge.control import refusals
 from edge.control.messages import BadMessage, CallRequest
+from edge.control.sockets import ConversationRoutes
 from edge.http.bearer import BearerKeys
 from edge.http.errors import error_response
 from edge.http.health import HEALTH_PATHS, RenderMetrics, add_health_routes
 from edge.http.limits import HttpLimits
 from edge.http.messages import Request, Response, json_response
 from edge.http.routing import Router
-from transceiver.calls import CallNotFound, Calls, ModelNotAllowed, NotOwner, OfferRefused, Overloaded
+from transceiver.calls import CallNotFound, Calls, Conversations, ModelNotAllowed, NotOwner, OfferRefused, Overloaded
 
 __all__ = ["CONTROL_LIMITS", "ControlHandler"]
 
-CONTROL_LIMITS = HttpLimits(body_bytes=1_048_576, connections_per_source=1024)
-"""An offer grows when it is written as JSON, and one signal node may hold many connections."""
+CONTROL_LIMITS = HttpLimits(body_bytes=1_048_576, header_bytes=131_072, connections=8192, connections_per_source=4096)
+"""An offer grows when it is written as JSON, a socket's request carries a session configuration in a header, and one
+signal node may hold many connections: each sideband is one."""
 
 
 class ControlHandler:
@@ -28,12 +30,19 @@ class ControlHandler:
         calls: what is controlled.
         keys: bearer keys, derived from the control keys that are valid now; at least one.
         render_metrics: the body of `/metrics`.
+        conversations: what sockets take part in; None for no sockets.
 
     Raises:
         ValueError: there is no key, or an empty one.
     """
 
-    def __init__(self, calls: Calls, keys: Iterable[str], render_metrics: RenderMetrics = lambda: b"") -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        keys: Iterable[str],
+        render_metrics: RenderMetrics = lambda: b"",
+        conversations: Conversations | None = None,
+    ) -> None:
         self._calls = calls
         self.replace_keys(keys)
         self._router = Router()
@@ -41,6 +50,8 @@ class ControlHandler:
         self._router.add("GET", "/control/v1/calls/{call_id}", self._describe)
         self._router.add("DELETE", "/control/v1/calls/{call_id}", self._end)
         self._router.add("GET", "/control/v1/status", self._status)
+        if conversations is not None:
+            ConversationRoutes(conversations).add_to(self._router)
         add_health_routes(self._router, self._not_ready_reason, render_metrics)
 
     def replace_keys(self, keys: Iterable[str]) -> None:
@@ -76,33 +87,28 @@ class ControlHandler:
         except OfferRefused as error:
             return error_response(400, "invalid_offer", str(error), param="offer")
         except ModelNotAllowed as error:
-            message = f"No backend answers for the model {error.model!r}."
-            return error_response(403, "model_not_allowed", message, param="model")
+            return refusals.model_not_allowed(error)
         except Overloaded as error:
-            headers = (
-                ("Retry-After", str(math.ceil(error.retry_after))),
-                ("Retry-After-Ms", str(math.ceil(error.retry_after * 1000))),
-            )
-            return error_response(503, "overloaded", "No further call is taken now.", headers=headers)
+            return refusals.overloaded(error)
         return json_response(201, {"call_id": created.call_id, "answer": created.answer})
 
     async def _describe(self, request: Request) -> Response:
         try:
             state = self._calls.describe_call(request.parameters["call_id"])
         except CallNotFound:
-            return _call_not_found()
+            return refusals.call_not_found()
         owner = request.query.get("owner")
         if owner is not None and not hmac.compare_digest(str(state["owner"]).encode(), owner.encode()):
-            return _not_owner()
+            return refusals.not_owner()
         return json_response(200, state)
 
     async def _end(self, request: Request) -> Response:
         try:
             await self._calls.end_call(request.parameters["call_id"], request.query.get("owner"))
         except CallNotFound:
-            return _call_not_found()
+            return refusals.call_not_found()
         except NotOwner:
-            return _not_owner()
+            return refusals.not_owner()
         return json_response(200, {})
 
     async def _status(self, _request: Request) -> Response:
@@ -111,11 +117,3 @@ class ControlHandler:
     def _not_ready_reason(self) -> str:
         status = self._calls.status()
         return "" if status.get("ready") else str(status.get("reason") or "not ready")
-
-
-def _call_not_found() -> Response:
-    return error_response(404, "call_id_not_found", "There is no such call.", param="call_id")
-
-
-def _not_owner() -> Response:
-    return error_response(403, "not_owner", "The call was made with another key.", param="owner")
