@@ -16,6 +16,9 @@ _CHUNK = 8 * 60 // 20  # multiples of 2.5 ms at once: 60 ms
 # What is made up sounds like speech for about as long; beyond, it would be an invention.
 _LOSS_SECONDS = 0.120
 
+# And ends without a click. libopus would go on with noise as loud as the last it heard.
+_FADE_SECONDS = 0.040
+
 # A pause in which the sender says next to nothing (DTX) is filled with the codec's comfort noise; senders renew it
 # every 400 ms.
 _COMFORT_SECONDS = 1.0
@@ -65,16 +68,25 @@ class Concealment:
             is_comfort: whether the sender has said that there is nothing to hear.
         """
         limit = int((_COMFORT_SECONDS if is_comfort else _LOSS_SECONDS) * self._rate)
-        steps = min(samples, max(limit - self._run, 0)) // self._step
+        left = steps = min(samples, max(limit - self._run, 0)) // self._step
         pieces = []
-        left = steps
         while left and decoder is not None:
             count = min(left, _CHUNK)
             pieces.append(decoder.conceal(count * self._step))
             left -= count
-        self._run += samples
         pcm = b"".join(pieces)
+        fade = int(_FADE_SECONDS * self._rate)
+        if self._run + steps * self._step > limit - fade:
+            pcm = self._fade(pcm, limit, fade)
+        self._run += samples
         return pcm + bytes(2 * samples - len(pcm))
+
+    def _fade(self, pcm: bytes, end: int, size: int) -> bytes:
+        """Let what begins at the present position end in silence at another, over so many samples."""
+        samples = array.array("h", pcm)
+        for n in range(max(end - size - self._run, 0), len(samples)):
+            samples[n] = samples[n] * (end - self._run - n) // size
+        return samples.tobytes()
 
 
 class PitchRepetition:

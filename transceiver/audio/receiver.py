@@ -27,6 +27,10 @@ TELEPHONE_EVENT = "telephone-event"
 
 _BELIEVED_LATENESS = 0.040
 _TARGET_EVERY = 32  # packets
+
+# Less than this is how the smallest transit varies anyway, and less than anybody's patience.
+_STOOD_STILL = 0.050
+
 _MASK = 0xFFFF_FFFF
 _DTX_PAYLOAD = 2  # bytes: an Opus packet that says nothing
 _FEC_STEP = 120  # ticks: 2.5 ms
@@ -120,7 +124,7 @@ class AudioReceiver:
         delay = self._delay
         base = delay.base
         lateness = delay.add(timestamp, CLOCKS[codec], now, is_newest=self._buffer.is_newest(number))
-        if delay.base > base:
+        if delay.base > base + _STOOD_STILL:
             self._time.forgive(delay.base - base)
         self._received = received = self._received + 1
         if not received % _TARGET_EVERY:

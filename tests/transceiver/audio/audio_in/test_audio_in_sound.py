@@ -79,7 +79,7 @@ def test_speech_behind_loss_keeps_level_and_timing(caller, network, listen, meas
     # All losses are made good, and not a sample more.
     assert len(heard.samples) == len(expected)
     assert heard.facts["concealed_ms"] + heard.facts["silence_ms"] == sum(lost) * ms
-    if ms * max(len(run) for run in "".join("x" if gone else " " for gone in lost).split()) <= 120:
+    if ms * max(len(run) for run in "".join("x" if gone else " " for gone in lost).split()) <= 80:
         assert heard.pcm == decode_with_losses(packets, came, RATE * ms // 1000)
     # Timing, at the beginning and at the end.
     for at in (RATE // 2, len(expected) - RATE * 3 // 2):

@@ -1,0 +1,125 @@
+"""What an authentic but broken or hostile caller sends: nothing raises, nothing grows, every drop has a reason."""
+
+import random
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transceiver.audio.jitter_buffer import DropReason
+from transceiver.audio.receiver import AudioReceiver
+
+RATE = 16000
+CODECS = {111: "opus", 63: "red", 0: "pcmu", 8: "pcma", 110: "telephone-event"}
+
+
+@pytest.fixture(scope="module")
+def packets(caller, speech_frames):
+    return caller.packets(speech_frames[:100])
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", DropReason.EMPTY),
+        (b"\x4b", DropReason.UNDECODABLE),  # RFC 6716 §3.4, R6: no frame count
+        (b"\x4b\x00", DropReason.UNDECODABLE),  # no frames
+        (b"\x4b\x3f" + bytes(100), DropReason.UNDECODABLE),  # 63 frames of 20 ms
+        (b"\x49" + bytes(100 + 1 - 0), DropReason.UNDECODABLE),  # R3: two frames of one size in an odd length
+        (b"\x4a\xff", DropReason.UNDECODABLE),  # R4
+        (b"\x48" + bytes(1276), DropReason.UNDECODABLE),  # R2
+    ],
+)
+def test_a_payload_that_is_none_costs_its_own_time(caller, network, listen, packets, payload, reason):
+    broken = list(packets)
+    broken[50] = attrs.evolve(broken[50], payload=payload)
+    heard = listen(network.carry(broken), rate=RATE)
+    assert heard.drops == {reason: 1}
+    assert heard.facts["concealed_ms"] == 20
+    assert len(heard.samples) == 2 * RATE
+
+
+def test_a_payload_that_looks_right_and_is_not(caller, network, listen, packets):
+    """libopus decodes any bytes of a frame; what it makes of them is at most noise for as long as they claim."""
+    chance = random.Random(4)
+    broken = [
+        attrs.evolve(packet, payload=packet.payload[:1] + chance.randbytes(40)) if n % 10 == 5 else packet
+        for n, packet in enumerate(packets)
+    ]
+    heard = listen(network.carry(broken), rate=RATE)
+    assert len(heard.samples) == 2 * RATE
+
+
+def test_payload_types_that_were_not_negotiated(caller, network, listen, packets):
+    broken = list(packets)
+    broken[50] = attrs.evolve(broken[50], payload_type=caller.OTHER)
+    heard = listen(network.carry(broken), rate=RATE)
+    assert heard.drops == {DropReason.PAYLOAD_TYPE: 1}
+    # Nobody waits for it, and its time passes.
+    assert heard.facts["lost"] == 0
+    assert heard.facts["delay_added_ms"] == 0
+    assert len(heard.samples) == 2 * RATE
+
+
+def test_empty_and_odd_g711(caller, network, listen):
+    sent = [
+        caller.Sent(1000 + n * 0.02, n, n * 160, bytes([0xFF]) * size, caller.PCMU)
+        for n, size in enumerate([160, 0, 160, 7, 160, 1400, 160])
+    ]
+    heard = listen(network.carry(sent), rate=24000)
+    assert heard.drops == {DropReason.EMPTY: 1}
+    assert heard.samples
+
+
+def test_more_at_once_than_is_held(caller, network, listen, packets):
+    receiver = AudioReceiver(codecs=CODECS, rate=RATE)
+    for n in range(2000):
+        receiver.receive(111, n, n * 960, False, packets[5].payload, 1000.0)
+    assert receiver.drops == {DropReason.OVERFLOW: 1500}
+    assert len(receiver.take(1000.0)) == 500 * 640
+
+
+FIELDS = st.tuples(
+    st.sampled_from([111, 111, 111, 63, 0, 8, 110, 99]),
+    st.one_of(st.integers(0, 30), st.integers(0, 65535)),
+    st.one_of(st.integers(0, 30).map(lambda n: n * 960), st.integers(0, 2**32 - 1)),
+    st.booleans(),
+    st.one_of(st.binary(max_size=60), st.binary(max_size=12).map(lambda rest: b"\x48" + rest)),
+    st.floats(0, 0.5),
+)
+
+
+@given(st.lists(FIELDS, max_size=60))
+def test_any_packets_give_sound_in_bounded_time_and_memory(sent):
+    receiver = AudioReceiver(codecs=CODECS, rate=8000)
+    now = 1000.0
+    samples = 0
+    for payload_type, sequence, timestamp, marker, payload, later in sent:
+        now += later
+        receiver.receive(payload_type, sequence, timestamp, marker, payload, now)
+        pcm = receiver.take(now)
+        assert len(pcm) % 2 == 0
+        samples += len(pcm) // 2
+        due = receiver.next_timeout()
+        assert due is None or due == due  # a number
+    receiver.take_events()
+    receiver.describe()
+    # What was sent, what passed, and for each packet at most a second of loss beside what its timestamp claims.
+    assert samples / 8000 <= (now - 1000.0) + len(sent) * (0.175 + 2.2)
+
+
+def test_wild_timestamps_give_no_more_than_seconds(caller, network, listen, packets):
+    chance = random.Random(8)
+    wild = [attrs.evolve(packet, timestamp=chance.randrange(2**32)) for packet in packets]
+    heard = listen(network.carry(wild, is_lost=network.random_loss(0.3)), rate=RATE)
+    assert len(heard.samples) / RATE < 4
+
+
+def test_statistics_are_json(caller, network, listen, packets):
+    import json
+
+    heard = listen(network.carry(packets, is_lost=network.random_loss(0.2)), rate=RATE)
+    facts = json.loads(json.dumps(heard.facts))
+    assert facts["lost"] > 0
+    assert facts["jitter_target_ms"] >= 0
