@@ -67,18 +67,17 @@ class CookieJar:
     Args:
         key: 32 random bytes.
         epoch: the time from which ages count, so that they survive a move to another process.
+
+    Attributes:
+        key: as given.
+        epoch: as given.
     """
 
-    __slots__ = ("_key", "epoch")
+    __slots__ = ("epoch", "key")
 
     def __init__(self, key: bytes, epoch: float) -> None:
-        self._key = key
+        self.key = key
         self.epoch = epoch
-
-    @property
-    def key(self) -> bytes:
-        """The key, for a snapshot."""
-        return self._key
 
     def seal(self, cookie: Cookie) -> bytes:
         """Write a cookie."""
@@ -110,4 +109,4 @@ class CookieJar:
         return cookie
 
     def _mac(self, contents: bytes) -> bytes:
-        return hmac.digest(self._key, contents, hashlib.sha256)
+        return hmac.digest(self.key, contents, hashlib.sha256)

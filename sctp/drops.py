@@ -14,6 +14,7 @@ class DropReason(enum.StrEnum):
     PORT = "port"
     VERIFICATION_TAG = "verification-tag"
     OUT_OF_THE_BLUE = "out-of-the-blue"
+    INVALID_INIT = "invalid-init"
     BUNDLED = "bundled"
     UNKNOWN_CHUNK = "unknown-chunk"
     UNEXPECTED_CHUNK = "unexpected-chunk"

@@ -28,7 +28,9 @@ class Connected(Event):
 
 @attrs.frozen
 class MessageReceived(Event):
-    """The peer sent a message. (Positional fields: one is made per message.)
+    """The peer sent a message.
+
+    Its fields are positional, because one is made for every message.
 
     Attributes:
         stream_id: the stream it came on.

@@ -65,6 +65,8 @@ class Receiver:
         sacks: when a SACK is due.
         causes: errors that the peer is to be told.
         held_bytes: what is kept and not delivered.
+        held_chunks: in how many pieces.
+        announced: the window that the last SACK has told.
         was_touched: whether the packet that is being read has DATA or FORWARD TSN.
         runs: fragments of messages that are not whole.
         order: whole messages that wait for their turn.
@@ -72,18 +74,18 @@ class Receiver:
     """
 
     __slots__ = (
-        "_announced",
         "_drops",
         "_events",
-        "_held_chunks",
         "_inbound_streams",
         "_is_urgent",
         "_max_tsn_distance",
         "_slack",
         "_window",
+        "announced",
         "causes",
         "deferred",
         "held_bytes",
+        "held_chunks",
         "order",
         "runs",
         "sacks",
@@ -107,9 +109,9 @@ class Receiver:
         self.deferred: DeferredReset | None = None
         self.causes: list[Cause] = []
         self.held_bytes = 0
-        self._held_chunks = 0
+        self.held_chunks = 0
         self._is_urgent = False
-        self._announced = self._window
+        self.announced = self._window
         self.was_touched = False
 
     @property
@@ -188,7 +190,7 @@ class Receiver:
 
     @property
     def _is_full(self) -> bool:
-        return self.held_bytes >= self._window or self._held_chunks >= self._max_tsn_distance
+        return self.held_bytes >= self._window or self.held_chunks >= self._max_tsn_distance
 
     def _refuse(self, reason: DropReason) -> None:
         # §6.2: whenever a chunk is dropped, a SACK MUST be sent immediately.
@@ -247,7 +249,7 @@ class Receiver:
                 self._release(messages[1:])
 
     def _hold(self, chunks: int, size: int) -> None:
-        self._held_chunks += chunks
+        self.held_chunks += chunks
         self.held_bytes += size
 
     def _release(self, messages: Iterable[MessageReceived]) -> None:
@@ -328,7 +330,7 @@ class Receiver:
         """A packet has been read to its end."""
         if self.was_touched:
             # RFC 9260 §6.2: tell of a window that has opened by a quarter.
-            has_opened = self.window_left - self._announced >= self._window // 4
+            has_opened = self.window_left - self.announced >= self._window // 4
             self.sacks.packet_received(now, is_urgent=self._is_urgent or self.tracker.has_gap or has_opened)
         self.was_touched = False
         self._is_urgent = False
@@ -344,10 +346,10 @@ class Receiver:
         duplicates = tuple(tsn & 0xFFFF_FFFF for tsn in tracker.duplicates[:words])
         tracker.duplicates.clear()
         self.sacks.sent()
-        self._announced = self.window_left
+        self.announced = self.window_left
         return Sack(
             cumulative_tsn_ack=tracker.cumulative_tsn & 0xFFFF_FFFF,
-            a_rwnd=self._announced,
+            a_rwnd=self.announced,
             # RFC 9260 §6.7: as many as fit, from the lowest on.
             gap_ack_blocks=tracker.gap_blocks(words - len(duplicates)) if tracker.has_gap else (),
             duplicate_tsns=duplicates,

@@ -8,7 +8,7 @@ Source: RFC 9260 §6.2.1, §6.7, §7.2.4; RFC 3758 §3.5.
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import attrs
@@ -57,6 +57,7 @@ class OutstandingData:
         flight_size: bytes of chunks in flight.
         chunks: in the order of their TSNs.
         may_abandon: whether the peer knows FORWARD TSN.
+        timed_tsn: whose acknowledgement gives the next round trip; None while nothing is measured.
     """
 
     __slots__ = (
@@ -64,13 +65,13 @@ class OutstandingData:
         "_forget",
         "_limited",
         "_retransmissions",
-        "_timed_tsn",
         "advanced_peer_ack_point",
         "chunks",
         "cumulative_tsn_ack",
         "flight_size",
         "may_abandon",
         "next_tsn",
+        "timed_tsn",
     )
 
     def __init__(self, initial_tsn: int, forget: Callable[[OutgoingMessage], bool]) -> None:
@@ -85,7 +86,7 @@ class OutstandingData:
         self._retransmissions: list[int] = []  # a heap of TSNs; those in another state by now are skipped
         self._acked_by_gap = 0
         self._limited = 0  # chunks of messages that may be abandoned
-        self._timed_tsn: int | None = None  # whose acknowledgement gives the next round trip
+        self.timed_tsn: int | None = None
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
@@ -99,9 +100,9 @@ class OutstandingData:
         self.flight_size += chunk.size
         if message.is_limited:
             self._limited += 1
-        if self._timed_tsn is None:
+        if self.timed_tsn is None:
             # RFC 9260 §6.3.1 C4: one measurement a round trip.
-            self._timed_tsn = chunk.tsn
+            self.timed_tsn = chunk.tsn
         return chunk
 
     def next_retransmission(self) -> SentChunk | None:
@@ -123,7 +124,7 @@ class OutstandingData:
         chunk.sent_at = now
         self.flight_size += chunk.size
         # RFC 9260 §6.3.1 C5: nothing is measured with a chunk that was sent twice, nor with those behind it.
-        self._timed_tsn = None
+        self.timed_tsn = None
 
     # SACKs -----------------------------------------------------------------------------------------------------------
 
@@ -178,8 +179,8 @@ class OutstandingData:
         self.flight_size -= size
         result.acked += size
         result.highest_newly_acked = chunk.tsn
-        if chunk.tsn == self._timed_tsn:
-            self._timed_tsn = None
+        if chunk.tsn == self.timed_tsn:
+            self.timed_tsn = None
             result.round_trip = now - chunk.sent_at
 
     def _acknowledge_blocks(
@@ -240,7 +241,7 @@ class OutstandingData:
         for chunk in list(self.chunks):
             if chunk.state is _IN_FLIGHT:
                 self._lose(chunk, now)
-        self._timed_tsn = None
+        self.timed_tsn = None
 
     def _lose(self, chunk: SentChunk, now: float) -> None:
         if self.may_abandon and self._is_spent(chunk, now):
@@ -288,8 +289,8 @@ class OutstandingData:
             stand_in = self.add(message, b"", is_beginning=False, is_end=True, now=0.0)
             stand_in.state = _ABANDONED
             self.flight_size -= stand_in.size
-            if self._timed_tsn == stand_in.tsn:
-                self._timed_tsn = None
+            if self.timed_tsn == stand_in.tsn:
+                self.timed_tsn = None
 
     def advance(self) -> None:
         """Move the advanced peer ack point over what is abandoned (RFC 3758 §3.5 C2)."""
@@ -301,6 +302,15 @@ class OutstandingData:
     def skipped(self) -> Iterator[SentChunk]:
         """The chunks that a FORWARD TSN has to tell of."""
         return islice(self.chunks, self.advanced_peer_ack_point - self.cumulative_tsn_ack)
+
+    def restore(self, chunks: Iterable[SentChunk]) -> None:
+        """Put back the chunks of a snapshot; the numbers are set by whoever reads it."""
+        self.chunks.extend(chunks)
+        states = [chunk.state for chunk in self.chunks]
+        self.flight_size = sum(chunk.size for chunk in self.chunks if chunk.state is _IN_FLIGHT)
+        self._acked_by_gap = states.count(_ACKED)
+        self._limited = sum(chunk.message.is_limited for chunk in self.chunks)
+        self._retransmissions = [chunk.tsn for chunk in self.chunks if chunk.state is _TO_RETRANSMIT]
 
     @property
     def needs_forward_tsn(self) -> bool:

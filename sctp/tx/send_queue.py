@@ -9,6 +9,7 @@ Chunks are cut when they are sent, as large as the packet has room for.
 """
 
 import heapq
+from collections.abc import Iterable
 
 import attrs
 
@@ -34,16 +35,17 @@ class SendQueue:
     Attributes:
         buffered: bytes that wait, over all streams.
         may_expire: whether lifetimes and retransmission limits count; only if the peer knows FORWARD TSN.
+        virtual_time: that of the stream whose turn it is or was.
     """
 
-    __slots__ = ("_current", "_heap", "_streams", "_virtual_time", "buffered", "may_expire")
+    __slots__ = ("_current", "_heap", "_streams", "buffered", "may_expire", "virtual_time")
 
     def __init__(self) -> None:
         self.buffered = 0
         self.may_expire = False
         self._streams: dict[int, StreamQueue] = {}
         self._heap: list[tuple[int, int]] = []  # (virtual time, stream id) of streams with something to send
-        self._virtual_time = 0
+        self.virtual_time = 0
         self._current: StreamQueue | None = None  # the stream whose first message is sent in part
 
     # Filling ---------------------------------------------------------------------------------------------------------
@@ -143,6 +145,10 @@ class SendQueue:
             if not stream.messages and not stream.next_ssn:
                 del self._streams[stream_id]
 
+    def used_streams(self) -> list[int]:
+        """Streams whose sequence numbers are not at 0, or will not be."""
+        return [stream_id for stream_id, stream in self._streams.items() if stream.next_ssn or stream.buffered]
+
     def restart(self) -> None:
         """The peer has lost its state: begin anew with all that is still here."""
         self._current = None
@@ -151,6 +157,33 @@ class SendQueue:
             stream.rewind()
             stream.is_scheduled = False
             self._schedule(stream)
+        self.buffered = sum(stream.buffered for stream in self._streams.values())
+
+    def drop_beyond(self, stream_count: int) -> None:
+        """The peer accepts so many streams only: forget what was queued on others before that was known."""
+        for stream_id in [stream_id for stream_id in self._streams if stream_id >= stream_count]:
+            stream = self._streams.pop(stream_id)
+            self.buffered -= stream.buffered
+            self._heap = [item for item in self._heap if item[1] != stream_id]
+        heapq.heapify(self._heap)
+
+    # For snapshots ---------------------------------------------------------------------------------------------------
+
+    @property
+    def current_stream_id(self) -> int | None:
+        """The stream whose turn it is."""
+        return None if self._current is None else self._current.stream_id
+
+    def streams(self) -> Iterable[StreamQueue]:
+        """All streams that were used."""
+        return self._streams.values()
+
+    def restore(self, streams: Iterable[StreamQueue], current_stream_id: int | None) -> None:
+        """Put back the streams."""
+        self._streams = {stream.stream_id: stream for stream in streams}
+        self._heap = [(stream.served, stream.stream_id) for stream in self._streams.values() if stream.is_scheduled]
+        heapq.heapify(self._heap)
+        self._current = None if current_stream_id is None else self._streams[current_stream_id]
         self.buffered = sum(stream.buffered for stream in self._streams.values())
 
     # The scheduler ---------------------------------------------------------------------------------------------------
@@ -164,7 +197,7 @@ class SendQueue:
     def _schedule(self, stream: StreamQueue) -> None:
         if stream.messages and not stream.is_scheduled and stream is not self._current:
             stream.is_scheduled = True
-            stream.served = max(stream.served, self._virtual_time)
+            stream.served = max(stream.served, self.virtual_time)
             heapq.heappush(self._heap, (stream.served, stream.stream_id))
 
     def _next_stream(self, now: float) -> StreamQueue | None:
@@ -187,7 +220,7 @@ class SendQueue:
             stream.is_scheduled = False
             if message is not None:
                 # It is its turn until its message has gone out.
-                self._virtual_time = served
+                self.virtual_time = served
                 self._current = stream
                 return stream
         return None

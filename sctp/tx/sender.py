@@ -43,23 +43,31 @@ class Sender:
         peer_window: the peer's window as it was last announced, `a_rwnd`.
         last_sent: when DATA was last sent.
         burst: packets of new data that may still be sent before the next input.
+        probe: until a closed window is probed for the first time.
+        may_probe: whether one chunk may go out although the window is closed.
+        closed_since: since when the peer's window has been closed while we have something to send.
+        has_heard: whether a SACK has come since the timer was started.
+        ignores_window: whether the next packet is a fast retransmission, which cwnd does not hold back.
+        is_limited_to_one: whether a timeout has not been answered yet, so that only one packet may be in flight.
+        forward_tsn_due: whether a FORWARD TSN has to be sent.
+        forward_tsn_sent: when the last one was.
     """
 
     __slots__ = (
-        "_closed_since",
-        "_forward_tsn_due",
-        "_forward_tsn_sent",
-        "_has_heard",
-        "_ignores_window",
-        "_is_limited_to_one",
-        "_may_probe",
         "_options",
-        "_probe",
         "burst",
+        "closed_since",
         "congestion",
+        "forward_tsn_due",
+        "forward_tsn_sent",
+        "has_heard",
+        "ignores_window",
+        "is_limited_to_one",
         "last_sent",
+        "may_probe",
         "outstanding",
         "peer_window",
+        "probe",
         "queue",
         "rto",
         "timer",
@@ -79,14 +87,14 @@ class Sender:
         self.peer_window = 0
         self.last_sent: float | None = None
         self.burst = self._options.max_burst
-        self._probe = Timer()
-        self._may_probe = False
-        self._closed_since: float | None = None
-        self._has_heard = False  # a SACK came since the timer was started
-        self._ignores_window = False  # the next packet is a fast retransmission
-        self._is_limited_to_one = False  # a timeout has not been answered yet
-        self._forward_tsn_due = False
-        self._forward_tsn_sent: float | None = None
+        self.probe = Timer()
+        self.may_probe = False
+        self.closed_since: float | None = None
+        self.has_heard = False
+        self.ignores_window = False
+        self.is_limited_to_one = False
+        self.forward_tsn_due = False
+        self.forward_tsn_sent: float | None = None
 
     def set_peer(self, a_rwnd: int, *, has_forward_tsn: bool) -> None:
         """Learn what the peer's INIT or INIT ACK says."""
@@ -110,14 +118,14 @@ class Sender:
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
-        candidates = [when for when in (self.timer.deadline, self._probe.deadline) if when is not None]
-        if self._closed_since is not None:
-            candidates.append(self._closed_since + self._options.zero_window_limit)
+        candidates = [when for when in (self.timer.deadline, self.probe.deadline) if when is not None]
+        if self.closed_since is not None:
+            candidates.append(self.closed_since + self._options.zero_window_limit)
         return min(candidates, default=None)
 
     def is_starved(self, now: float) -> bool:
         """Whether the peer has kept its window closed for too long."""
-        return self._closed_since is not None and now >= self._closed_since + self._options.zero_window_limit
+        return self.closed_since is not None and now >= self.closed_since + self._options.zero_window_limit
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
@@ -128,10 +136,10 @@ class Sender:
             Unwrapped numbers; None when there is nothing to say, or it was said a moment ago.
         """
         outstanding = self.outstanding
-        if not self._forward_tsn_due or not outstanding.needs_forward_tsn:
+        if not self.forward_tsn_due or not outstanding.needs_forward_tsn:
             return None
-        self._forward_tsn_due = False
-        self._forward_tsn_sent = now
+        self.forward_tsn_due = False
+        self.forward_tsn_sent = now
         # RFC 3758 §3.5 C5.
         self._start_timer(now)
         room = (self._options.mtu - COMMON_HEADER_SIZE - 8) // 4
@@ -145,6 +153,10 @@ class Sender:
                 skipped[message.stream_id] = message.stream_sequence_number
         return outstanding.advanced_peer_ack_point, tuple(skipped.items())
 
+    def refill_burst(self) -> None:
+        """Something came from outside: as many packets of new data may follow (RFC 9260 §6.1 D)."""
+        self.burst = self._options.max_burst
+
     def has_something(self, now: float) -> bool:
         """Whether `compose` would return anything for an empty packet."""
         if self._is_window_shut():
@@ -156,12 +168,12 @@ class Sender:
 
     def _is_window_shut(self) -> bool:
         """Whether the path's window forbids even one packet more."""
-        if self._ignores_window:
+        if self.ignores_window:
             return False
         flight = self.outstanding.flight_size
         # RFC 9260 §6.1 B: a packet may exceed cwnd, if the flight does not reach it yet. §7.2.3: after a timeout, one
         # packet and no more until it is answered.
-        return flight >= self.congestion.window or (self._is_limited_to_one and flight > 0)
+        return flight >= self.congestion.window or (self.is_limited_to_one and flight > 0)
 
     def _may_send_new(self, now: float) -> bool:
         """Whether the peer's window lets a new chunk out; sets the timer for a probe when it does not."""
@@ -172,11 +184,11 @@ class Sender:
         if self.window_left >= min(chunk_size(head), largest):
             return True
         if self.outstanding.is_empty:
-            if self._may_probe:
+            if self.may_probe:
                 return True
-            if self._probe.deadline is None:
+            if self.probe.deadline is None:
                 # §6.1 A: the first probe 1 RTO after the window is found closed.
-                self._probe.start(now + self.rto.seconds)
+                self.probe.start(now + self.rto.seconds)
         return False
 
     def compose(self, room: int, now: float) -> list[SentChunk]:
@@ -203,7 +215,7 @@ class Sender:
             chunks.append(chunk)
             room -= chunk.size
         if chunks:
-            self._ignores_window = False
+            self.ignores_window = False
         if chunk is None and self.burst > 0:
             self._add_new(chunks, room, now)
         if chunks:
@@ -235,8 +247,8 @@ class Sender:
             chunks.append(chunk)
             room -= chunk.size
             has_sent = True
-            self._may_probe = False
-            self._probe.stop()
+            self.may_probe = False
+            self.probe.stop()
         if has_sent:
             self.burst -= 1
 
@@ -244,7 +256,7 @@ class Sender:
         # §6.3.2 R1.
         if self.timer.deadline is None:
             self.timer.start(now + self.rto.seconds)
-            self._has_heard = False
+            self.has_heard = False
 
     # Hearing ---------------------------------------------------------------------------------------------------------
 
@@ -259,7 +271,7 @@ class Sender:
         result = outstanding.acknowledge(
             cumulative_tsn_ack, blocks, now, is_recovering=congestion.recovery_exit is not None
         )
-        self._has_heard = True
+        self.has_heard = True
         # §6.2.1 D ii, as `window_left` computes it.
         self.peer_window = a_rwnd
         if result.round_trip is not None:
@@ -267,7 +279,7 @@ class Sender:
         if result.has_advanced:
             congestion.cumulative_advanced(cumulative_tsn_ack)
         if result.acked:
-            self._is_limited_to_one = False
+            self.is_limited_to_one = False
             congestion.acknowledged(
                 result.acked,
                 flight_before=flight_before,
@@ -276,7 +288,7 @@ class Sender:
             )
         if result.has_lost and congestion.lost(outstanding.next_tsn - 1):
             # §7.2.4 (3): the first packet of it ignores cwnd.
-            self._ignores_window = True
+            self.ignores_window = True
         outstanding.abandon_expired(now)
         self._advance(now)
         self._watch_window(now, has_advanced=result.has_advanced)
@@ -285,7 +297,7 @@ class Sender:
             self.timer.stop()
         elif result.has_advanced or self.timer.deadline is None:
             self.timer.start(now + self.rto.seconds)
-            self._has_heard = False
+            self.has_heard = False
         return result.acked > 0 or result.has_advanced
 
     def acknowledge_cumulatively(self, cumulative_tsn_ack: int, now: float) -> bool:
@@ -297,21 +309,21 @@ class Sender:
         before = outstanding.advanced_peer_ack_point
         outstanding.advance()
         if outstanding.needs_forward_tsn:
-            sent = self._forward_tsn_sent
+            sent = self.forward_tsn_sent
             delay = min(self.rto.smoothed or _FORWARD_TSN_DELAY, _FORWARD_TSN_DELAY)
             # RFC 3758 §3.5 F2: not with every SACK of the same round trip.
             if outstanding.advanced_peer_ack_point > before or sent is None or now - sent >= delay:
-                self._forward_tsn_due = True
+                self.forward_tsn_due = True
 
     def _watch_window(self, now: float, *, has_advanced: bool) -> None:
         is_closed = self.peer_window < self.congestion.packet_size and not self.is_done
         if not is_closed or has_advanced:
-            self._closed_since = None
-        if is_closed and self._closed_since is None:
-            self._closed_since = now
+            self.closed_since = None
+        if is_closed and self.closed_since is None:
+            self.closed_since = now
         if not is_closed:
-            self._probe.stop()
-            self._may_probe = False
+            self.probe.stop()
+            self.may_probe = False
 
     # Time ------------------------------------------------------------------------------------------------------------
 
@@ -321,19 +333,19 @@ class Sender:
         Returns:
             Whether the peer has left something unanswered, which counts towards giving it up.
         """
-        if self._probe.is_due(now):
-            self._probe.stop()
-            self._may_probe = True
+        if self.probe.is_due(now):
+            self.probe.stop()
+            self.may_probe = True
         if not self.timer.is_due(now):
             return False
         self.timer.stop()
         outstanding = self.outstanding
         # §6.1 A: whoever keeps its window closed and goes on answering is not unreachable, and the path not congested.
-        is_probe_answered = self._closed_since is not None and self._has_heard
+        is_probe_answered = self.closed_since is not None and self.has_heard
         if not is_probe_answered:
             # §6.3.3 E1.
             self.congestion.timed_out()
-            self._is_limited_to_one = True
+            self.is_limited_to_one = True
         # E2.
         self.rto.back_off()
         # E3.
@@ -341,8 +353,8 @@ class Sender:
         # RFC 3758 §3.5 A5.
         outstanding.advance()
         if outstanding.needs_forward_tsn:
-            self._forward_tsn_due = True
+            self.forward_tsn_due = True
         if not outstanding.is_empty:
             self.timer.start(now + self.rto.seconds)
-        self._has_heard = False
+        self.has_heard = False
         return not is_probe_answered

@@ -1,0 +1,45 @@
+"""Whether a SACK may be believed, before anything is changed by it.
+
+A peer could acknowledge what was never sent, to make us send faster or to confuse us; or say the same ten thousand
+times. What comes out of here is within what is outstanding, sorted, and without overlaps: reading it costs no more
+than the flight is long.
+"""
+
+from collections.abc import Iterable
+
+from sctp.drops import DropReason
+from sctp.tx.outstanding import OutstandingData
+from wire.serial import Unwrapper
+
+__all__ = ["check_sack"]
+
+
+def check_sack(
+    outstanding: OutstandingData, cumulative_tsn_ack: int, gap_ack_blocks: Iterable[tuple[int, int]]
+) -> tuple[int, list[tuple[int, int]]] | DropReason:
+    """Unwrap a SACK.
+
+    Args:
+        outstanding: what may be acknowledged.
+        cumulative_tsn_ack: wrapped.
+        gap_ack_blocks: first and last of each, as offsets from the cumulative TSN ack.
+
+    Returns:
+        The cumulative TSN ack and the blocks, unwrapped; or why the SACK is dropped.
+    """
+    cumulative = Unwrapper(32, outstanding.cumulative_tsn_ack).peek(cumulative_tsn_ack)
+    if cumulative < outstanding.cumulative_tsn_ack:
+        # RFC 9260 §6.2.1 D i: it was overtaken.
+        return DropReason.OLD_SACK
+    if cumulative >= outstanding.next_tsn:
+        return DropReason.SACK_OF_UNSENT
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(gap_ack_blocks):
+        first, last = cumulative + start, cumulative + end
+        if start == 0 or first > last or last >= outstanding.next_tsn:
+            return DropReason.SACK_OF_UNSENT
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return cumulative, merged
