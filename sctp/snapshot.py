@@ -7,17 +7,13 @@ messages: whoever stores it encrypts it. The first byte is the version of the fo
 Only one process may go on. The reader has to be given the same options as the writer had.
 """
 
-import attrs
-
 from sctp.control_block import ControlBlock
-from sctp.cookie import CookieJar
-from sctp.handshake import Handshake
 from sctp.heartbeats import Heartbeats, Question
 from sctp.outbox import Outbox
 from sctp.parameters.outgoing_ssn_reset_request import OutgoingSsnResetRequest
 from sctp.parameters.reconfiguration_response import ReconfigurationResult
+from sctp.parts import Parts
 from sctp.rx.snapshot import read_receiver, write_receiver
-from sctp.shutdown import GracefulShutdown
 from sctp.snapshot_fields import (
     read_flag,
     read_optional_number,
@@ -35,22 +31,10 @@ from sctp.tx.snapshot import read_sender, write_sender
 from wire.buffer import Reader, Writer
 from wire.errors import MalformedError
 
-__all__ = ["Parts", "read_snapshot", "write_snapshot"]
+__all__ = ["read_snapshot", "write_snapshot"]
 
 _FORMAT = 1
 _STATES = tuple(State)
-
-
-@attrs.frozen(kw_only=True)
-class Parts:
-    """All that has a state."""
-
-    block: ControlBlock
-    jar: CookieJar
-    handshake: Handshake
-    shutdown: GracefulShutdown
-    resets: StreamResets
-    heartbeats: Heartbeats
 
 
 def write_snapshot(parts: Parts, now: float) -> bytes:
