@@ -15,6 +15,8 @@ Read in this order:
 * `limits`     how many offers one source may send
 * `minting`    an API key becomes a client secret
 * `client_secrets`  what that is: a token that carries all it stands for
+* `sideband`   WebSockets: the sideband of a call, and the plain Realtime protocol
+* `relaying`   texts carried between two sockets
 * `placement`  where the caller is, and which relay addresses and transceivers suit it
 * `fleet`      what the transceivers say about themselves, asked every second
 * `pages`      the page with the Talk button
@@ -26,6 +28,8 @@ Read in this order:
 | `DELETE /v1/realtime/calls/{call_id}`             | 200                                                        |
 | `POST /v1/realtime/calls/{call_id}/hangup`        | 200                                                        |
 | `POST …/accept`, `…/refer`, `…/reject`            | 404: there are no telephone trunks                         |
+| `GET /v1/realtime?call_id=…` as a WebSocket       | 101: a second control connection to a call                 |
+| `GET /v1/realtime?model=…` as a WebSocket         | 101: a backend without a call, audio inside events         |
 | `POST /v1/realtime/client_secrets`                | 200 `{value, expires_at, session}`, for an API key         |
 | `POST /v1/realtime/sessions`                      | the same in the shape of the beta API                      |
 | `POST /v1/realtime/transcription_sessions`        | as before                                                  |

@@ -69,7 +69,7 @@ class CallRoutes:
 
     async def create(self, request: Request, caller: Caller) -> Response:
         """`POST /v1/realtime/calls`, and `POST /v1/realtime` of the beta API: an offer becomes an answer."""
-        self._check_rate(request)
+        self.check_rate(request)
         offer = read_offer(request)
         wishes = choose_wishes(request, offer, caller)
         self._check_count(caller.owner)
@@ -82,7 +82,12 @@ class CallRoutes:
                 del self._under_way[caller.owner]
         return _created(request, created, as_json=offer.wants_json)
 
-    def _check_rate(self, request: Request) -> None:
+    def check_rate(self, request: Request) -> None:
+        """Bound how often an address may ask for something that costs.
+
+        Raises:
+            RequestRefused: it asks too often.
+        """
         source = source_of_request(request, self._config.trusted_proxies)
         wait = self._offers.admit(source, trio.current_time())
         if wait:
@@ -129,13 +134,13 @@ class CallRoutes:
     async def describe(self, request: Request, caller: Caller) -> Response:
         """`GET /v1/realtime/calls/{call_id}`: the state of a call, for who made it."""
         call_id = request.parameters["call_id"]
-        state = await _translating(self._member_of(call_id).client.describe_call(call_id, caller.owner))
+        state = await _translating(self.member_of(call_id).client.describe_call(call_id, caller.owner))
         return json_response(200, {name: value for name, value in state.items() if name != "owner"})
 
     async def end(self, request: Request, caller: Caller) -> Response:
         """`DELETE /v1/realtime/calls/{call_id}` and `POST …/hangup`: end a call."""
         call_id = request.parameters["call_id"]
-        await _translating(self._member_of(call_id).client.end_call(call_id, caller.owner))
+        await _translating(self.member_of(call_id).client.end_call(call_id, caller.owner))
         self._report("call-hung-up", {"request": request.id, "call": call_id})
         return Response(status=200, headers=(("Cache-Control", "no-store"),))
 
@@ -143,7 +148,12 @@ class CallRoutes:
         """`POST …/accept`, `…/refer`, `…/reject`: for calls of telephone trunks, of which there are none."""
         raise errors.no_sip_call()
 
-    def _member_of(self, call_id: str) -> Member:
+    def member_of(self, call_id: str) -> Member:
+        """Find the transceiver that has a call.
+
+        Raises:
+            RequestRefused: there is no such call, or only time can tell.
+        """
         route = self._call_ids.open(call_id)
         if route is None:
             raise errors.call_id_not_found()

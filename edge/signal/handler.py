@@ -16,6 +16,7 @@ from edge.signal.errors import RequestRefused
 from edge.signal.fleet import FleetView
 from edge.signal.minting import MintingRoutes
 from edge.signal.placement import Placement
+from edge.signal.sideband import SocketRoutes, key_in_subprotocols
 
 __all__ = ["SignalHandler"]
 
@@ -72,6 +73,7 @@ class SignalHandler:
         )
         self._placement = Placement(config, fleet)
         self._calls = CallRoutes(config, placement=self._placement, fleet=fleet, call_ids=call_ids, report=report)
+        self._sockets = SocketRoutes(config, placement=self._placement, fleet=fleet, calls=self._calls, report=report)
         self._minting = MintingRoutes(keys=client_secrets, unix_time=unix_time, report=report)
         self._router = Router()
         for prefix in _PREFIXES:
@@ -82,6 +84,7 @@ class SignalHandler:
     def _add_realtime_routes(self, prefix: str) -> None:
         for method, path, call_endpoint in (
             ("POST", "", self._calls.create),
+            ("GET", "", self._sockets.open),
             ("POST", "/calls", self._calls.create),
             ("GET", "/calls/{call_id}", self._calls.describe),
             ("DELETE", "/calls/{call_id}", self._calls.end),
@@ -124,7 +127,7 @@ class SignalHandler:
         """Let nobody reach an endpoint without an API key or a client secret."""
 
         async def answer(request: Request) -> Response:
-            return await endpoint(request, self._access.caller(request))
+            return await endpoint(request, self._access.caller(request, key_in_subprotocols(request)))
 
         return answer
 

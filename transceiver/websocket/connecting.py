@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import h11
 import trio
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, RejectConnection, RejectData, Request
@@ -110,7 +111,11 @@ async def open_socket(
 
 async def _shake_hands(stream: trio.abc.Stream, request: Request, limits: SocketLimits) -> WebSocket:
     protocol = WSConnection(ConnectionType.CLIENT)
-    await stream.send_all(protocol.send(request))
+    try:
+        written = protocol.send(request)
+    except (h11.LocalProtocolError, UnicodeError):  # with the header inside, which may be a key
+        raise SocketUnreachable("the URL or a header has characters that no request can have") from None
+    await stream.send_all(written)
     refusal: RejectConnection | None = None
     body = bytearray()
     while True:

@@ -289,6 +289,13 @@ async def test_what_is_no_websocket_is_lost_at_once(nursery, answer):
     nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("options", [{"api_key": "se\ncret"}, {"api_key": "sécret"}, {"api_key": "secret "}])
+async def test_a_key_that_no_header_can_carry_is_told_without_the_key(server, options):
+    error = await run(await server.start(_never), **options)
+    assert isinstance(error, BackendUnavailable)
+    assert "cret" not in str(error)
+
+
 # Servers that hang
 
 
