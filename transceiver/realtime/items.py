@@ -24,6 +24,7 @@ class _Record:
     words: dict[int, str] = attrs.field(factory=dict)  # by content index
     response_id: str = ""
     is_added: bool = False
+    is_made: bool = False  # response.output_item.done came
     is_done: bool = False
     is_truncated: bool = False
 
@@ -78,6 +79,8 @@ class ConversationItems:
             record.is_added = True
         if name == "conversation.item.done":
             record.is_done = True
+        if name == "response.output_item.done":
+            record.is_made = True
         record.response_id = record.response_id or text_at(event, "response_id")[:_MAX_ID]
         if not record.item or name in _FINAL:
             record.item = self._brief(item)
@@ -140,10 +143,10 @@ class ConversationItems:
         return text_at(record.item, "role") if record else ""
 
     def take_undone(self, response_id: str) -> list[Event]:
-        """Return the items of a finished response that were added and never said to be done; now they are."""
+        """Return the items of a finished response that were added and made, but never said to be done; now they are."""
         undone = []
         for item_id, record in self._records.items():
-            if record.response_id == response_id and record.is_added and not record.is_done:
+            if record.response_id == response_id and record.is_added and record.is_made and not record.is_done:
                 record.is_done = True
                 undone.append(self.get(item_id) or record.item)
         return undone

@@ -34,7 +34,7 @@ _REQUIRED: dict[str, dict[str, object]] = {
     "response.output_audio_transcript.delta": _PLACE | {"delta": ""},
     "response.output_audio_transcript.done": _PLACE | {"transcript": ""},
     "response.function_call_arguments.delta": _CALL | {"delta": ""},
-    "response.function_call_arguments.done": _CALL | {"arguments": ""},
+    "response.function_call_arguments.done": _CALL | {"name": "", "arguments": ""},
     "rate_limits.updated": {"rate_limits": []},
 }
 """Fields by event, each with what stands for "not said". A field of another JSON type counts as missing."""
