@@ -26,16 +26,17 @@ class Mailbox:
 
     Attributes:
         wants_audio: whether the agent looks at audio.
+        waiting: what waits, the oldest first.
         dropped: how much was dropped.
         was_cut: whether speech was cut off since somebody last set this to false.
     """
 
     def __init__(self, limit: int) -> None:
+        self.waiting: deque[Happening] = deque()
         self.was_cut = False
         self.wants_audio = False
         self.dropped = 0
         self._limit = limit
-        self._waiting: deque[Happening] = deque()
         self._changed = trio.Event()
         self._is_closed = False
 
@@ -43,7 +44,7 @@ class Mailbox:
         """See `Listener.tell`."""
         if isinstance(happening, Interrupted | Truncated):
             self.was_cut = True
-        waiting = self._waiting
+        waiting = self.waiting
         waiting.append(happening)
         if len(waiting) > self._limit:
             # There is one turn at most that waits, as only one response is open.
@@ -56,9 +57,9 @@ class Mailbox:
 
     def withdraw(self, response_id: str) -> bool:
         """See `Listener.withdraw`."""
-        for happening in self._waiting:
+        for happening in self.waiting:
             if isinstance(happening, Turn) and happening.response_id == response_id:
-                self._waiting.remove(happening)
+                self.waiting.remove(happening)
                 return True
         return False
 
@@ -74,12 +75,12 @@ class Mailbox:
             StopAsyncIteration: there will be none.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        while not self._waiting:
+        while not self.waiting:
             if self._is_closed:
                 raise StopAsyncIteration
             self._changed = trio.Event()
             await self._changed.wait()
-        return self._waiting.popleft()
+        return self.waiting.popleft()
 
 
 class LiveReply:

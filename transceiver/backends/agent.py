@@ -101,6 +101,10 @@ class AgentLink(BackendLink):
         if self._server is not None:
             self._server.close()
 
+    def describe(self) -> Mapping[str, object]:
+        """Tell the conversation's state in JSON types; empty before it runs."""
+        return self._server.describe() if self._server is not None else {}
+
     def _wait(self, item: Mapping[str, object] | bytes) -> None:
         if len(self._waiting) < _MAX_WAITING:
             self._waiting.append(item)
