@@ -51,6 +51,14 @@ class SctpAssociation:
         self._block, self._handshake, self._shutdown = parts.block, parts.handshake, parts.shutdown
         self._resets, self._heartbeats, self._bundler = parts.resets, parts.heartbeats, parts.bundler
         self._dispatch = Dispatch(parts)
+        # Of those that never are replaced.
+        self._timers = (
+            parts.handshake.timer,
+            parts.shutdown.timer,
+            parts.shutdown.guard,
+            parts.heartbeats.timer,
+            parts.resets.timer,
+        )
 
     # Input -----------------------------------------------------------------------------------------------------------
 
@@ -90,16 +98,16 @@ class SctpAssociation:
             return self._now
         if block.state is State.ENDED:
             return None
-        deadlines = [
-            self._handshake.timer.deadline,
-            self._shutdown.timer.deadline,
-            self._shutdown.guard.deadline,
-            self._heartbeats.timer.deadline,
-            self._resets.timer.deadline,
-            block.sender.next_timeout(),
-            None if block.receiver is None else block.receiver.sacks.timer.deadline,
-        ]
-        return min([when for when in deadlines if when is not None], default=None)
+        when = block.sender.next_timeout()
+        for timer in self._timers:
+            deadline = timer.deadline
+            if deadline is not None and (when is None or deadline < when):
+                when = deadline
+        if block.receiver is not None:
+            deadline = block.receiver.sacks.timer.deadline
+            if deadline is not None and (when is None or deadline < when):
+                when = deadline
+        return when
 
     # Commands --------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ Source: RFC 9260 §6.1, §6.10; RFC 3758 §3.5 F2.
 from sctp.chunks.chunk import serialize_chunk
 from sctp.chunks.forward_tsn import ForwardTsn
 from sctp.control_block import ControlBlock
-from sctp.data_path import pack_data, pack_packet
+from sctp.data_path import PacketHeader, pack_data, pack_sack
 from sctp.handshake import Handshake
 from sctp.states import RECEIVES_DATA, SENDS_DATA, State
 from sctp.tx.sender import COMMON_HEADER_SIZE
@@ -26,31 +26,40 @@ class Bundler:
         handshake: for the COOKIE ECHO.
     """
 
-    __slots__ = ("_block", "_handshake", "_room")
+    __slots__ = ("_block", "_handshake", "_header", "_room")
 
     def __init__(self, block: ControlBlock, handshake: Handshake) -> None:
         self._block = block
         self._handshake = handshake
         self._room = block.options.mtu - COMMON_HEADER_SIZE
+        self._header = PacketHeader(0)
 
     def take_packets(self, now: float) -> list[bytes]:
         """Take all that may be sent now."""
         block = self._block
-        outbox = block.outbox
+        outbox, state = block.outbox, block.state
         packets, outbox.packets = outbox.packets, []
-        if block.state is State.COOKIE_ECHOED:
+        if block.receiver is None:
+            return packets
+        if block.peer_tag != self._header.verification_tag:
+            self._header = PacketHeader(block.peer_tag)
+        if state is State.COOKIE_ECHOED:
             # §5.1 C: until the COOKIE ACK comes, nothing else MUST be sent.
             if self._handshake.is_echo_due:
                 self._handshake.is_echo_due = False
                 packets.append(self._pack([self._handshake.cookie_echo], now, sends_data=True))
-        elif block.receiver is not None:
-            while (chunks := self._control_chunks(now)) or self._has_data(now):
-                packet = self._pack(chunks, now, sends_data=block.state in SENDS_DATA)
-                packets.append(packet)
-                if len(packet) == COMMON_HEADER_SIZE:
-                    # Nothing fitted: impossible, but no reason to loop for ever.
-                    packets.pop()
-                    break
+            return packets
+        sends_data = state is State.ESTABLISHED or state in SENDS_DATA
+        while chunks := self._control_chunks(now, sends_data=sends_data):
+            packets.append(self._pack(chunks, now, sends_data=sends_data))
+        if sends_data:
+            sender = block.sender
+            if sender.forward_tsn_due:
+                packets.append(self._pack([], now, sends_data=True))
+            # §6.1, RFC 7053: the last DATA before a shutdown asks for its SACK at once.
+            is_immediate = state is not State.ESTABLISHED
+            while data := sender.compose(self._room, now):
+                packets.append(self._header.pack([pack_data(chunk, is_immediate) for chunk in data]))
         return packets
 
     def take_sack(self) -> None:
@@ -59,14 +68,11 @@ class Bundler:
         if block.receiver is not None and block.receiver.sacks.is_due and block.state in RECEIVES_DATA:
             block.outbox.add_packet(block.peer_tag, block.receiver.take_sack(self._room))
 
-    def _has_data(self, now: float) -> bool:
-        return self._block.state in SENDS_DATA and self._block.sender.has_something(now)
-
-    def _control_chunks(self, now: float) -> list[bytes]:
+    def _control_chunks(self, now: float, *, sends_data: bool) -> list[bytes]:
         block = self._block
         outbox, receiver = block.outbox, block.receiver
         room = self._room
-        chunks = []
+        chunks: list[bytes] = []
         if outbox.first:
             chunks.append(outbox.first)
             room -= len(outbox.first)
@@ -75,10 +81,10 @@ class Bundler:
         if (
             receiver is not None
             and receiver.sacks.is_owed
-            and (receiver.sacks.is_due or self._has_data(now))
-            and block.state in RECEIVES_DATA
+            and (receiver.sacks.is_due or (sends_data and block.sender.has_something(now)))
+            and (block.state is State.ESTABLISHED or block.state in RECEIVES_DATA)
         ):
-            sack = serialize_chunk(receiver.take_sack(room))
+            sack = pack_sack(receiver.take_sack(room))
             chunks.append(sack)
             room -= len(sack)
         if outbox.control:
@@ -90,14 +96,13 @@ class Bundler:
         sender = block.sender
         if sends_data:
             room = self._room - sum([len(chunk) for chunk in chunks])
-            forward = sender.forward_tsn(now) if room >= self._room // 2 else None
+            forward = sender.forward_tsn(now) if sender.forward_tsn_due and room >= self._room // 2 else None
             if forward is not None:
                 tsn, skipped = forward
                 numbers = tuple((stream_id, ssn & 0xFFFF) for stream_id, ssn in skipped)
                 data = serialize_chunk(ForwardTsn(new_cumulative_tsn=tsn & _NUMBERS, skipped=numbers))
                 chunks.append(data)
                 room -= len(data)
-            # §6.1, RFC 7053: the last DATA before a shutdown asks for its SACK at once.
             is_immediate = block.state is not State.ESTABLISHED
-            chunks += [pack_data(chunk, is_immediate=is_immediate) for chunk in sender.compose(room, now)]
-        return pack_packet(block.peer_tag, chunks)
+            chunks += [pack_data(chunk, is_immediate) for chunk in sender.compose(room, now)]
+        return self._header.pack(chunks)

@@ -5,7 +5,7 @@ Most packets are nothing but DATA and SACK of an established association, and ta
 Source: RFC 9260 §3.2, §6.10, and the sections named at each chunk.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from sctp.causes.no_user_data import NoUserData
 from sctp.causes.protocol_violation import ProtocolViolation
@@ -29,7 +29,7 @@ from sctp.chunks.shutdown import Shutdown
 from sctp.chunks.shutdown_ack import ShutdownAck
 from sctp.chunks.shutdown_complete import ShutdownComplete
 from sctp.chunks.unknown import UnknownChunk
-from sctp.data_path import DATA_VALUE, read_chunks, unpack_sack, verify_header
+from sctp.data_path import DATA_CHUNK, PacketHeader, read_chunks, unpack_sack
 from sctp.drops import DropReason
 from sctp.inbound import admit
 from sctp.options import PORT
@@ -67,6 +67,7 @@ class Dispatch:
         "_bundler",
         "_handlers",
         "_handshake",
+        "_header",
         "_heartbeats",
         "_resets",
         "_shutdown",
@@ -80,6 +81,7 @@ class Dispatch:
         self._resets = parts.resets
         self._shutdown = parts.shutdown
         self._adoptions = parts.block.adoptions
+        self._header = PacketHeader(parts.block.local_tag)
         self._handlers = self._chunk_handlers()
 
     def receive(self, data: bytes, now: float) -> None:
@@ -99,16 +101,19 @@ class Dispatch:
     def _receive_transfer(self, data: bytes, now: float) -> bool:
         """Take the short way (`data_path`) if the packet is nothing but DATA and SACK of this association."""
         block = self._block
-        header = verify_header(data)
-        if header is None or header != (block.local_tag, True) or block.state is not State.ESTABLISHED:
+        if block.state is not State.ESTABLISHED:
+            return False
+        if self._header.verification_tag != block.local_tag:
+            self._header = PacketHeader(block.local_tag)
+        if not self._header.is_of(data):
             return False
         chunks = read_chunks(data)
         if chunks is None:
             return False
         for chunk_type, flags, start, end in chunks:
             if chunk_type == Data.TYPE:
-                tsn, stream_id, number, ppid = DATA_VALUE.unpack_from(data, start)
-                self._receive_data(tsn, stream_id, number, ppid, flags, data[start + DATA_VALUE.size : end])
+                _, _, _, tsn, stream_id, number, ppid = DATA_CHUNK.unpack_from(data, start)
+                self._receive_data(tsn, stream_id, number, ppid, flags, data[start + DATA_CHUNK.size : end])
             else:
                 cumulative, a_rwnd, blocks = unpack_sack(data, start)
                 self._receive_sack(cumulative, a_rwnd, blocks, now)
@@ -172,21 +177,20 @@ class Dispatch:
         """Take the steps that what has just happened makes possible."""
         block = self._block
         receiver, sender = block.receiver, block.sender
-        if receiver is not None:
-            if receiver.was_touched:
-                receiver.packet_received(now)
-                self._shutdown.data_received(now)
+        if receiver is not None and receiver.was_touched:
+            receiver.packet_received(now)
+            if self._resets.is_answer_deferred:
                 self._resets.answer_deferred()
             if receiver.causes:
                 block.report_error(*receiver.causes)
                 receiver.causes.clear()
-        if block.state is State.ENDED:
-            return
+            if block.state is State.SHUTDOWN_SENT:
+                self._shutdown.data_received(now)
         if self._resets.pending:
             self._resets.advance(now)
         if block.state is not State.ESTABLISHED:
             self._shutdown.advance(now)
-        if sender.is_starved(now):
+        if sender.closed_since is not None and sender.is_starved(now):
             block.abort("zero-window", "the peer takes nothing any more", UserInitiatedAbort())
         sender.refill_burst()
 
@@ -248,7 +252,7 @@ class Dispatch:
         else:
             self._block.drop(DropReason.UNEXPECTED_CHUNK)
 
-    def _receive_sack(self, cumulative: int, a_rwnd: int, blocks: Iterable[tuple[int, int]], now: float) -> None:
+    def _receive_sack(self, cumulative: int, a_rwnd: int, blocks: Sequence[tuple[int, int]], now: float) -> None:
         block = self._block
         checked = check_sack(block.sender.outstanding, cumulative, blocks)
         if isinstance(checked, DropReason):

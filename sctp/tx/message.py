@@ -25,6 +25,7 @@ class OutgoingMessage:
         expires_at: when it is abandoned; None for never.
 
     Attributes:
+        is_limited: whether it may be abandoned at all.
         stream_sequence_number: given when its first chunk is made; does not wrap.
         position: bytes that were cut off so far.
         is_abandoned: nothing of it is sent any more.
@@ -34,6 +35,7 @@ class OutgoingMessage:
         "data",
         "expires_at",
         "is_abandoned",
+        "is_limited",
         "is_unordered",
         "max_retransmits",
         "position",
@@ -58,14 +60,10 @@ class OutgoingMessage:
         self.is_unordered = is_unordered
         self.max_retransmits = max_retransmits
         self.expires_at = expires_at
+        self.is_limited = max_retransmits is not None or expires_at is not None
         self.stream_sequence_number = 0
         self.position = 0
         self.is_abandoned = False
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether it may be abandoned at all."""
-        return self.max_retransmits is not None or self.expires_at is not None
 
     def has_expired(self, now: float) -> bool:
         """Whether its lifetime is over."""
@@ -91,6 +89,7 @@ class SentChunk:
         payload: its user data; empty for the stand-in that closes an abandoned message.
         is_beginning: whether the message begins with it.
         is_end: whether the message ends with it.
+        sent_at: when.
 
     Attributes:
         size: bytes of the chunk, header and padding included.
@@ -116,7 +115,13 @@ class SentChunk:
     )
 
     def __init__(
-        self, tsn: int, message: OutgoingMessage, payload: bytes, *, is_beginning: bool, is_end: bool, sent_at: float
+        self,
+        tsn: int,
+        message: OutgoingMessage,
+        payload: bytes,
+        is_beginning: bool,
+        is_end: bool,
+        sent_at: float,
     ) -> None:
         self.tsn = tsn
         self.message = message
@@ -124,7 +129,7 @@ class SentChunk:
         self.is_beginning = is_beginning
         self.is_end = is_end
         self.sent_at = sent_at
-        self.size = chunk_size(len(payload))
+        self.size = DATA_HEADER_SIZE + (len(payload) + 3 & ~3)
         self.state = ChunkState.IN_FLIGHT
         self.misses = 0
         self.transmissions = 1

@@ -90,20 +90,21 @@ class OutstandingData:
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def add(
-        self, message: OutgoingMessage, payload: bytes, *, is_beginning: bool, is_end: bool, now: float
-    ) -> SentChunk:
-        """Give a new chunk its TSN."""
-        chunk = SentChunk(self.next_tsn, message, payload, is_beginning=is_beginning, is_end=is_end, sent_at=now)
+    @property
+    def has_limited(self) -> bool:
+        """Whether there is a chunk of a message that may be abandoned."""
+        return self._limited > 0
+
+    def add(self, chunk: SentChunk) -> None:
+        """A new chunk is sent; its TSN is `next_tsn`."""
         self.next_tsn += 1
         self.chunks.append(chunk)
         self.flight_size += chunk.size
-        if message.is_limited:
+        if chunk.message.is_limited:
             self._limited += 1
         if self.timed_tsn is None:
             # RFC 9260 §6.3.1 C4: one measurement a round trip.
             self.timed_tsn = chunk.tsn
-        return chunk
 
     def next_retransmission(self) -> SentChunk | None:
         """Return the chunk with the lowest TSN that is marked for retransmission."""
@@ -286,11 +287,12 @@ class OutstandingData:
         if self._forget(message):
             # The peer may hold all that was sent and wait for the rest: a TSN more, that it never sees, lets the
             # FORWARD TSN reach beyond what it holds.
-            stand_in = self.add(message, b"", is_beginning=False, is_end=True, now=0.0)
+            timed_tsn = self.timed_tsn
+            stand_in = SentChunk(self.next_tsn, message, b"", False, True, 0.0)
+            self.add(stand_in)
             stand_in.state = _ABANDONED
             self.flight_size -= stand_in.size
-            if self.timed_tsn == stand_in.tsn:
-                self.timed_tsn = None
+            self.timed_tsn = timed_tsn
 
     def advance(self) -> None:
         """Move the advanced peer ack point over what is abandoned (RFC 3758 §3.5 C2)."""

@@ -11,22 +11,11 @@ Chunks are cut when they are sent, as large as the packet has room for.
 import heapq
 from collections.abc import Iterable
 
-import attrs
-
 from sctp.tx.message import OutgoingMessage
 from sctp.tx.stream_queue import StreamQueue
+from wire.errors import LocalProtocolError
 
-__all__ = ["Fragment", "SendQueue"]
-
-
-@attrs.define(slots=True)
-class Fragment:
-    """A piece of a message that gets a TSN now."""
-
-    message: OutgoingMessage
-    payload: bytes
-    is_beginning: bool
-    is_end: bool
+__all__ = ["SendQueue"]
 
 
 class SendQueue:
@@ -69,46 +58,49 @@ class SendQueue:
         """Whether nothing is there that could be sent; what waits for a reset does not count."""
         return self._current is None and not self._heap
 
-    def head_size(self, now: float) -> int:
-        """Bytes that are left of the message whose turn it is; 0 when there is none."""
+    def next_message(self, now: float) -> OutgoingMessage | None:
+        """Return the message whose turn it is; None when there is none."""
+        stream = self._current
+        if stream is not None:
+            message = stream.messages[0]
+            if message.position or not (self.may_expire and message.has_expired(now)):
+                return message
+            # It was chosen, but the packet had no room for it, and now it is too late.
+            self._current = None
+            self._schedule(stream)
         stream = self._next_stream(now)
-        return 0 if stream is None else len(stream.messages[0].data) - stream.messages[0].position
+        return None if stream is None else stream.messages[0]
 
-    def produce(self, max_size: int, now: float) -> Fragment | None:
-        """Cut off the next chunk's user data.
+    def cut(self, max_size: int) -> bytes:
+        """Cut off the next chunk's user data of the message that `next_message` has returned.
 
         Args:
             max_size: bytes that it may have at most, 1 or more.
-            now: the present, for lifetimes.
-
-        Returns:
-            The piece; None when nothing is there to send.
         """
-        stream = self._next_stream(now)
+        stream = self._current
         if stream is None:
-            return None
+            raise LocalProtocolError("no message was chosen")
         message = stream.messages[0]
         position, data = message.position, message.data
-        is_beginning = position == 0
-        if is_beginning and not message.is_unordered:
+        if not position and not message.is_unordered:
             # RFC 9260 §6.6: unordered messages do not advance the sequence number.
             message.stream_sequence_number = stream.next_ssn
             stream.next_ssn += 1
         end = position + max_size
-        is_end = end >= len(data)
-        payload = data if is_beginning and is_end else data[position:end]
-        size = len(payload)
+        length = len(data)
+        if end < length:
+            payload, size = data[position:end], max_size
+        else:
+            payload, size = data[position:] if position else data, length - position
         message.position = position + size
         stream.buffered -= size
         stream.served += size
         self.buffered -= size
-        if is_end:
+        if end >= length:
             stream.messages.popleft()
             self._current = None
             self._schedule(stream)
-        else:
-            self._current = stream
-        return Fragment(message, payload, is_beginning, is_end)
+        return payload
 
     def abandon(self, message: OutgoingMessage) -> bool:
         """Forget what is left of a message that has begun.
@@ -202,14 +194,6 @@ class SendQueue:
 
     def _next_stream(self, now: float) -> StreamQueue | None:
         """Return the stream whose turn it is; it has a message."""
-        stream = self._current
-        if stream is not None:
-            head = stream.messages[0]
-            if head.position or not (self.may_expire and head.has_expired(now)):
-                return stream
-            # It was chosen, but the packet had no room for it, and now it is too late.
-            self._current = None
-            self._schedule(stream)
         while self._heap:
             served, stream_id = self._heap[0]
             stream = self._streams[stream_id]

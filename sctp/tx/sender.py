@@ -111,17 +111,16 @@ class Sender:
         """Whether all that was queued has been sent and acknowledged."""
         return self.queue.is_empty and self.outstanding.is_empty
 
-    @property
-    def window_left(self) -> int:
-        """Bytes that the peer still has room for (rwnd)."""
-        return self.peer_window - self.outstanding.flight_size
-
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
-        candidates = [when for when in (self.timer.deadline, self.probe.deadline) if when is not None]
+        when = self.timer.deadline
+        probe = self.probe.deadline
+        if probe is not None and (when is None or probe < when):
+            when = probe
         if self.closed_since is not None:
-            candidates.append(self.closed_since + self._options.zero_window_limit)
-        return min(candidates, default=None)
+            end = self.closed_since + self._options.zero_window_limit
+            when = end if when is None else min(when, end)
+        return when
 
     def is_starved(self, now: float) -> bool:
         """Whether the peer has kept its window closed for too long."""
@@ -159,12 +158,15 @@ class Sender:
 
     def has_something(self, now: float) -> bool:
         """Whether `compose` would return anything for an empty packet."""
+        outstanding = self.outstanding
+        if outstanding.is_empty and self.queue.is_empty:
+            return False
         if self._is_window_shut():
             return False
-        outstanding = self.outstanding
         if outstanding.next_retransmission() is not None:
             return True
-        return self.burst > 0 and self._may_send_new(now)
+        message = self.queue.next_message(now) if self.burst > 0 else None
+        return message is not None and self._may_send(len(message.data) - message.position, now)
 
     def _is_window_shut(self) -> bool:
         """Whether the path's window forbids even one packet more."""
@@ -175,15 +177,18 @@ class Sender:
         # packet and no more until it is answered.
         return flight >= self.congestion.window or (self.is_limited_to_one and flight > 0)
 
-    def _may_send_new(self, now: float) -> bool:
-        """Whether the peer's window lets a new chunk out; sets the timer for a probe when it does not."""
-        head = self.queue.head_size(now)
-        if not head:
-            return False
-        largest = self._options.mtu - COMMON_HEADER_SIZE
-        if self.window_left >= min(chunk_size(head), largest):
+    def _may_send(self, left: int, now: float) -> bool:
+        """Whether the peer's window lets a new chunk out; sets the timer for a probe when it does not.
+
+        Args:
+            left: bytes that are left of the message whose turn it is.
+            now: the present.
+        """
+        outstanding = self.outstanding
+        window_left = self.peer_window - outstanding.flight_size
+        if window_left >= self.congestion.packet_size or window_left >= chunk_size(left):
             return True
-        if self.outstanding.is_empty:
+        if outstanding.is_empty:
             if self.may_probe:
                 return True
             if self.probe.deadline is None:
@@ -198,11 +203,12 @@ class Sender:
             room: bytes that are left in the packet, a multiple of 4.
             now: the present.
         """
-        if self._is_window_shut():
-            return []
         outstanding = self.outstanding
-        outstanding.abandon_expired(now)
         chunks: list[SentChunk] = []
+        if self._is_window_shut():
+            return chunks
+        if outstanding.has_limited:
+            outstanding.abandon_expired(now)
         # §6.1 C: what is marked for retransmission goes first.
         while (chunk := outstanding.next_retransmission()) is not None:
             if chunk.size > room:
@@ -225,31 +231,23 @@ class Sender:
 
     def _add_new(self, chunks: list[SentChunk], room: int, now: float) -> None:
         outstanding, queue = self.outstanding, self.queue
-        if outstanding.flight_size == 0 and self.last_sent is not None and not queue.is_empty:
-            # §7.2.1: cwnd shrinks once per RTO of silence.
-            self.congestion.idle(int((now - self.last_sent) / self.rto.seconds))
-        has_sent = False
-        while room > DATA_HEADER_SIZE and self._may_send_new(now):
-            head = queue.head_size(now)
+        count = len(chunks)
+        while room > DATA_HEADER_SIZE and (message := queue.next_message(now)) is not None:
+            if not outstanding.flight_size and self.last_sent is not None:
+                # §7.2.1: cwnd shrinks once per RTO of silence.
+                self.congestion.idle(int((now - self.last_sent) / self.rto.seconds))
+            position = message.position
+            left = len(message.data) - position
             limit = room - DATA_HEADER_SIZE
-            if head > limit and limit < _MIN_FRAGMENT:
+            if (left > limit and limit < _MIN_FRAGMENT) or not self._may_send(left, now):
                 break
-            fragment = queue.produce(limit, now)
-            if fragment is None:
-                break
-            chunk = outstanding.add(
-                fragment.message,
-                fragment.payload,
-                is_beginning=fragment.is_beginning,
-                is_end=fragment.is_end,
-                now=now,
-            )
+            chunk = SentChunk(outstanding.next_tsn, message, queue.cut(limit), not position, left <= limit, now)
+            outstanding.add(chunk)
             chunks.append(chunk)
             room -= chunk.size
-            has_sent = True
             self.may_probe = False
-            self.probe.stop()
-        if has_sent:
+            self.probe.deadline = None
+        if len(chunks) > count:
             self.burst -= 1
 
     def _start_timer(self, now: float) -> None:
@@ -272,7 +270,7 @@ class Sender:
             cumulative_tsn_ack, blocks, now, is_recovering=congestion.recovery_exit is not None
         )
         self.has_heard = True
-        # §6.2.1 D ii, as `window_left` computes it.
+        # §6.2.1 D ii: what is in flight is subtracted wherever the window is asked for.
         self.peer_window = a_rwnd
         if result.round_trip is not None:
             self.rto.measure(result.round_trip)

@@ -112,12 +112,18 @@ def _write_message(writer: Writer, message: OutgoingMessage, data: bytes, now: f
 
 
 def _read_message(reader: Reader, now: float) -> OutgoingMessage:
-    message = OutgoingMessage(reader.u16("stream_id"), reader.u32("ppid"), reader.octets(reader.u32("length"), "data"))
-    flags = reader.u8("flags")
-    message.is_unordered, message.is_abandoned = bool(flags & 1), bool(flags & 2)
-    message.stream_sequence_number, message.position = reader.u64("ssn"), reader.u32("position")
-    message.max_retransmits = read_optional_number(reader, "max_retransmits")
-    message.expires_at = read_optional_time(reader, now, "expires_at")
+    stream_id, ppid, data = reader.u16("stream_id"), reader.u32("ppid"), reader.octets(reader.u32("length"), "data")
+    flags, stream_sequence_number, position = reader.u8("flags"), reader.u64("ssn"), reader.u32("position")
+    message = OutgoingMessage(
+        stream_id,
+        ppid,
+        data,
+        is_unordered=bool(flags & 1),
+        max_retransmits=read_optional_number(reader, "max_retransmits"),
+        expires_at=read_optional_time(reader, now, "expires_at"),
+    )
+    message.is_abandoned = bool(flags & 2)
+    message.stream_sequence_number, message.position = stream_sequence_number, position
     return message
 
 
@@ -191,9 +197,9 @@ def _read_outstanding(
             cumulative + 1 + number,
             message,
             reader.vector(2, "payload").rest(),
-            is_beginning=bool(flags & 1),
-            is_end=bool(flags & 2),
-            sent_at=sent_at,
+            bool(flags & 1),
+            bool(flags & 2),
+            sent_at,
         )
         chunk.state, chunk.misses, chunk.transmissions = state, misses, transmissions
         chunk.is_fast_retransmitted = bool(flags & 4)
