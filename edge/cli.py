@@ -1,4 +1,4 @@
-"""The command line: `trio-voice serve`, `call`, `keys` and `config`.
+"""The command line: `trio-voice serve`, `call`, `backend`, `keys` and `config`.
 
 What a user can mend is told in words, with what would be right, and never as a traceback. Exit codes: 0 done, 1 it
 could not be done, 2 the command or the configuration is wrong, 128 and more ended by a signal.
@@ -25,7 +25,7 @@ from edge.start import StartError
 __all__ = ["main"]
 
 # Commands whose code is loaded when they are used, so that the others start fast.
-_LAZY = {"call": "edge.caller.command:call"}
+_LAZY = {"backend": "edge.backend_command:backend", "call": "edge.caller.command:call"}
 
 
 class _Failure(click.ClickException):

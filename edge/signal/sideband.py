@@ -40,7 +40,7 @@ from transceiver.realtime.passthrough import MAX_APPEND_CHARACTERS
 from transceiver.websocket.connection import WebSocket
 from transceiver.websocket.limits import SocketLimits
 
-__all__ = ["SocketRoutes", "key_in_subprotocols"]
+__all__ = ["SocketRoutes", "in_dialect", "key_in_subprotocols", "selected_subprotocol"]
 
 _SUBPROTOCOL = "realtime"
 _KEY_PREFIX = "openai-insecure-api-key."
@@ -102,7 +102,7 @@ class SocketRoutes:
         try:
             async with member.client.open_sideband(call_id, caller.owner) as transceiver:
                 self._report("sideband-attached", facts)
-                await relay(socket, transceiver, _in_dialect(request, socket))
+                await relay(socket, transceiver, in_dialect(request, socket))
         except CallNotFound:
             raise errors.call_id_not_found() from None
         except NotOwner:
@@ -135,7 +135,7 @@ class SocketRoutes:
             try:
                 async with member.client.open_realtime(wishes) as transceiver:
                     self._report("realtime-opened", facts)
-                    await relay(socket, transceiver, _in_dialect(request, socket))
+                    await relay(socket, transceiver, in_dialect(request, socket))
             except ModelNotAllowed as refused:
                 refusal = errors.model_not_allowed(f"No backend answers for the model {refused.model!r}.")
             except Overloaded as refused:
@@ -162,11 +162,18 @@ def _upgrade(request: Request, serve: Serve, limits: SocketLimits) -> Upgrade:
         except errors.RequestRefused as refusal:
             raise UpgradeRefused(refusal.response) from refusal
 
-    # Of what clients offer, only this one is a protocol; the others carry a key, a version, a dialect.
-    subprotocol = _SUBPROTOCOL if _SUBPROTOCOL in offered_subprotocols(request) else None
-    return Upgrade(run=run, subprotocol=subprotocol, limits=limits)
+    return Upgrade(run=run, subprotocol=selected_subprotocol(request), limits=limits)
 
 
-def _in_dialect(request: Request, socket: WebSocket) -> EventSocket:
+def selected_subprotocol(request: Request) -> str | None:
+    """Return the subprotocol to answer with: of what clients offer, only one is a protocol.
+
+    The others carry a key, a version, a dialect.
+    """
+    return _SUBPROTOCOL if _SUBPROTOCOL in offered_subprotocols(request) else None
+
+
+def in_dialect(request: Request, socket: WebSocket) -> EventSocket:
+    """Return a client's socket in the GA shape, whichever of the two it asked for."""
     asks_for_beta = _BETA_HEADER in request.headers.get("openai-beta", "")
     return BetaSocket(socket) if asks_for_beta or _BETA_SUBPROTOCOL in offered_subprotocols(request) else socket

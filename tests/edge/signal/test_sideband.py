@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from edge.control.server import CONTROL_LIMITS, ControlHandler
-from edge.http.server import HttpServer
+from edge.http.server import HttpServer, open_listener
 from transceiver.backends.contract import BackendUnavailable
 from transceiver.calls import CallNotFound, CallWishes, ModelNotAllowed, NotOwner, Overloaded, SocketClosed
 from transceiver.realtime.passthrough import ClientTooSlow
@@ -449,3 +449,28 @@ async def test_a_pass_through_without_a_word_ends(autojump_clock, bench):
         begin = trio.current_time()
         assert await closing_of(socket) == (1001, "idle")
         assert trio.current_time() - begin == pytest.approx(600, abs=2)
+
+
+async def test_the_official_client_attaches_to_a_call(bench, nursery):
+    pytest.importorskip("websockets", reason="openai[realtime] is not installed")
+    import openai
+
+    await bench.start(api_keys=KEYS)
+    call_id = await bench.call("key-one")
+    server = HttpServer(bench.edge.handler)
+    (address,) = await nursery.start(server.serve, [await open_listener(("127.0.0.1", 0))])
+
+    def attach() -> list[str]:
+        where = f"127.0.0.1:{address[1]}/v1"
+        client = openai.OpenAI(api_key="key-one", base_url=f"http://{where}", websocket_base_url=f"ws://{where}")
+        with client.realtime.connect(call_id=call_id) as realtime:
+            seen = [realtime.recv().type]
+            realtime.response.create()
+            seen.append(realtime.recv().type)
+            trio.from_thread.run_sync(bench.first.hang_up.set)
+            seen += [event.type for event in realtime]  # ends without an exception, as the call did
+        return seen
+
+    with trio.fail_after(10):
+        assert await trio.to_thread.run_sync(attach) == ["session.created", "response.create"]
+    await server.stop(1)
