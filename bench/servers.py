@@ -40,6 +40,7 @@ bind = "127.0.0.1:{media}"
 """,
     TRANSCEIVER: """
 [transceiver]
+backend = "echo"
 hop = "127.0.0.1:{transceiver_hop}"
 control = "127.0.0.1:{control}"
 """,

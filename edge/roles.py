@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 import attrs
 import trio
 
+from edge.config.backends import backends_of
 from edge.config.model import Config, Role, TransceiverEndpoint
 from edge.config.values import format_address
 from edge.keys import Bundle
@@ -128,7 +129,8 @@ async def run_roles(
 
         if config.transceiver is not None:
             bundle, around = keys[Role.TRANSCEIVER], surroundings(Role.TRANSCEIVER)
-            await start(Role.TRANSCEIVER, TransceiverTier(config.transceiver, bundle, around))
+            backends = backends_of(config.backend, config.transceiver.backend)
+            await start(Role.TRANSCEIVER, TransceiverTier(config.transceiver, backends, bundle, around))
         running.config = config = running.complete(config)
         if config.relay is not None:
             await start(Role.RELAY, RelayTier(config.relay, keys[Role.RELAY], surroundings(Role.RELAY)))

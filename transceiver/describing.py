@@ -23,6 +23,7 @@ def describe_session(session: Session) -> dict[str, object]:
         "ice_round_trip_ms": None if round_trip_time is None else round(round_trip_time * 1000, 1),
         "dtls": _describe_dtls(session.dtls) if session.dtls else None,
         "media": session.media.describe() if session.media else None,
+        "channels": [channel.label for channel in session.data.channels.channels.values()] if session.data else [],
         "drops": drops_of(session),
     }
 
@@ -45,6 +46,10 @@ def _layers(session: Session) -> Iterator[tuple[str, Mapping[str, int]]]:
     if session.media is not None:
         yield "media", session.media.drops
         yield "srtp", session.media.srtp_drops
+        if session.media.voice is not None:
+            yield "audio", session.media.voice.drops
+    if session.data is not None:
+        yield "sctp", session.data.channels.drops
 
 
 def _describe_dtls(dtls: DtlsTransport) -> Mapping[str, object] | None:

@@ -18,10 +18,11 @@ import attrs
 from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, UP, parse_header
 from relay.hop.links import TransceiverLink
 from stun.events import PathExpired, PathValidated
+from transceiver.backend_leg import BackendLeg
 from transceiver.describing import describe_session, drops_of
 from transceiver.flows import Flow
 from transceiver.registry import Call, CallRegistry
-from transceiver.session import Established
+from transceiver.session_events import Established
 from wire.core import Address, Closed, Drops, Event, Path
 
 __all__ = ["Dispatcher", "DropReason", "Report", "SendBatch"]
@@ -105,6 +106,8 @@ class Dispatcher:
         for call in touched:
             call.is_touched = False
             try:
+                if call.leg is not None:
+                    self._advance_leg(call, call.leg, now)
                 self._collect(call, outgoing, now)
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error, now)
@@ -117,12 +120,35 @@ class Dispatcher:
         for call in due:
             try:
                 self._follow(call, call.session.handle_timeout(now), now)
+                if call.leg is not None:
+                    self._advance_leg(call, call.leg, now)
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error, now)
             self._flush_call(call, now)
         when = self._link.next_timeout()
         if when is not None and when <= now:
             self._follow_link(self._link.handle_timeout(now), now)
+
+    # -- the backend's leg
+
+    def leg_advanced(self, call: Call, now: float) -> None:
+        """Something came to a call's leg that was not a datagram: carry it on, and send what it led to."""
+        if call.leg is None or call not in self._calls:
+            return
+        try:
+            self._advance_leg(call, call.leg, now)
+        except Exception as error:  # noqa: BLE001 - see _fail
+            self._fail(call, error, now)
+        self._flush_call(call, now)
+
+    def leg_failed(self, call: Call, error: Exception, now: float) -> None:
+        """The task of a call's leg has raised what it should not have."""
+        self._fail(call, error, now)
+
+    def _advance_leg(self, call: Call, leg: BackendLeg, now: float) -> None:
+        leg.advance(now)
+        if leg.ended is not None:
+            self.end(call, leg.ended, now)
 
     # -- commands
 
@@ -165,7 +191,10 @@ class Dispatcher:
             self._fail(call, error, now)
 
     def _follow(self, call: Call, events: Iterable[Event], now: float) -> None:
+        leg = call.leg
         for event in events:
+            if leg is not None:
+                leg.follow(event, now)
             match event:
                 case PathValidated():
                     flow = call.flows.get(event.path)
@@ -247,5 +276,7 @@ class Dispatcher:
             self._report_failure(call, error)
             drops, state = {}, {}
         self._calls.remove(call, drops)
+        if call.leg is not None:
+            call.leg.close()
         self.counts[f"ended-{closed.reason}"] += 1
         self._report("call-ended", {"call": call.call_id, **state, "closed": closed.reason, "detail": closed.detail})

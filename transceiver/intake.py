@@ -11,12 +11,14 @@ import attrs
 from dtls.certificate import Certificate
 from dtls.options import DtlsOptions, Role
 from stun.credentials import CredentialKeys, Route
+from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.call_ids import CallIdKeys
 from transceiver.calls import AnswerIngress, OfferRefused
-from transceiver.media import MediaDescription
+from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
-from transceiver.sdp import Negotiated, SdpRefused, answer, negotiate, parse_offer
-from transceiver.session import RemoteDescription, Session
+from transceiver.sdp import MAX_MESSAGE_SIZE, Negotiated, SdpRefused, answer, negotiate, parse_offer
+from transceiver.session import Session
+from transceiver.session_events import DataDescription, RemoteDescription
 from wire.core import Entropy
 
 __all__ = ["Accepted", "Intake"]
@@ -76,7 +78,16 @@ class Intake:
         self._unix_time = unix_time
         self._renew_certificate(unix_time())
 
-    def accept(self, offer: str, ingresses: Sequence[AnswerIngress], options: SessionOptions, now: float) -> Accepted:
+    def accept(
+        self,
+        offer: str,
+        ingresses: Sequence[AnswerIngress],
+        options: SessionOptions,
+        now: float,
+        *,
+        speech: SpeechQueue | None = None,
+        hears_at: int = 24000,
+    ) -> Accepted:
         """Answer an offer.
 
         Args:
@@ -84,6 +95,8 @@ class Intake:
             ingresses: relay addresses for the answer, the preferred one first.
             options: bounds and times of the call.
             now: monotonic seconds.
+            speech: what is to be said to the caller, for a call with a voice; None for one with an echo.
+            hears_at: sample rate in Hz of the PCM that is made of the caller's audio.
 
         Raises:
             OfferRefused: the offer cannot be answered.
@@ -112,6 +125,7 @@ class Intake:
                 fingerprints=negotiated.offer.fingerprints,
             ),
             media=media,
+            data=_data_description(negotiated),
             dtls_role=Role.CLIENT if negotiated.setup == "active" else Role.SERVER,
             certificate=self._certificate,
             entropy=self._entropy,
@@ -119,6 +133,8 @@ class Intake:
             unix_time=unix_time,
             options=options,
             dtls_options=_dtls_options(negotiated),
+            speech=speech,
+            hears_at=hears_at,
         )
         text = answer(
             negotiated,
@@ -138,6 +154,14 @@ class Intake:
         self._certificate = Certificate.generate(unix_time=unix_time)
         self._fingerprint = str(self._certificate.fingerprint())
         self._certificate_ends = unix_time + _CERTIFICATE_DAY
+
+
+def _data_description(negotiated: Negotiated) -> DataDescription | None:
+    data = negotiated.offer.data
+    if data is None:
+        return None
+    # We send no message that is longer than what we take.
+    return DataDescription(max_message_size=min(data.max_message_size or MAX_MESSAGE_SIZE, MAX_MESSAGE_SIZE))
 
 
 def _dtls_options(negotiated: Negotiated) -> DtlsOptions:

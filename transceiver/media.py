@@ -1,4 +1,7 @@
-"""RTP and RTCP of an established session: unprotect, count, hand to the backend, protect, report.
+"""RTP and RTCP of an established session: unprotect, count, hand on, protect, report.
+
+Audio is handed to one of two: a packet backend, which answers a packet with a packet, or the call's voice, which turns
+packets into PCM and PCM into packets.
 
 `receive_rtp` is the hottest code of a transceiver: it runs for each packet of each call, so it works on offsets and
 plain numbers where the rest of the project has records.
@@ -7,8 +10,6 @@ plain numbers where the rest of the project has records.
 import enum
 from collections import Counter
 from collections.abc import Iterator, Mapping
-
-import attrs
 
 from srtp.extensions import read_extension
 from srtp.feedback import ArrivalRecorder
@@ -19,20 +20,22 @@ from srtp.rtcp.receiver_report import ReceiverReport
 from srtp.rtcp.report_block import ReportBlock
 from srtp.rtcp.sender_report import SenderReport
 from srtp.rtcp.source_description import SourceDescription
+from srtp.rtcp.transport_feedback import TransportFeedback
 from srtp.rtp import read_header
 from srtp.sending import RtpSource
 from srtp.session import MAX_PACKET, SrtpSession
+from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backends.contract import PacketBackend
 from transceiver.backends.echo import PACKET_SECONDS, Echo
-from transceiver.backends.silence import SILENT_FRAMES, Silence
+from transceiver.backends.silence import Silence
+from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
-from transceiver.sdp import Negotiated
-from transceiver.sdp.attributes import TRANSPORT_WIDE_CC
 from transceiver.timeline import Step, Timeline
+from transceiver.voice import Voice
 from wire.core import Drops, Entropy
 from wire.errors import LocalProtocolError, MalformedError
 
-__all__ = ["DropReason", "Media", "MediaDescription"]
+__all__ = ["DropReason", "Media"]
 
 
 class DropReason(enum.StrEnum):
@@ -47,45 +50,6 @@ class DropReason(enum.StrEnum):
     """Its echo would not fit a datagram once it is protected."""
 
 
-@attrs.frozen(kw_only=True)
-class MediaDescription:
-    """What offer and answer settled about the audio.
-
-    Attributes:
-        ssrc: our source.
-        cname: our canonical name in SDES and SDP (RFC 7022 §4.2: random per call).
-        msid: stream and track id of the answer's `a=msid`.
-        clock_rates: RTP clock in Hz by negotiated payload type.
-        sends: whether the client wants to hear us (the answer is not `recvonly` or `inactive`).
-        opening: payload type and payload of the packet that opens our audio.
-        transport_cc_id: header extension id of the transport-wide sequence number; None when not negotiated.
-        is_reduced_size: whether RTCP packets need not be compound (RFC 5506).
-    """
-
-    ssrc: int
-    cname: str
-    msid: str
-    clock_rates: Mapping[int, int]
-    sends: bool
-    opening: tuple[int, bytes]
-    transport_cc_id: int | None
-    is_reduced_size: bool
-
-    @classmethod
-    def create(cls, negotiated: Negotiated, entropy: Entropy) -> "MediaDescription":
-        """Take from a negotiation what media needs, and draw our own identifiers."""
-        return cls(
-            ssrc=int.from_bytes(entropy(4), "big"),
-            cname=entropy(12).hex(),
-            msid=f"{entropy(8).hex()} {entropy(8).hex()}",
-            clock_rates={codec.payload_type: codec.clock for codec in negotiated.formats},
-            sends=negotiated.sends,
-            opening=(negotiated.spoken.payload_type, SILENT_FRAMES[negotiated.spoken.name.lower()]),
-            transport_cc_id=negotiated.extensions.get(TRANSPORT_WIDE_CC),
-            is_reduced_size=negotiated.rtcp_rsize,
-        )
-
-
 class Media:
     """The media of one established session.
 
@@ -97,6 +61,13 @@ class Media:
         now: monotonic seconds.
         unix_time: wall clock at `now`, for the NTP time of sender reports.
         options: report intervals.
+        speech: what is to be said to the caller; with it the call has a voice, without it an echo.
+        hears_at: sample rate in Hz of the PCM that is made of the caller's audio.
+
+    Attributes:
+        drops: authentic packets that were not used, by `DropReason`.
+        packets_in: audio packets of the client's.
+        voice: PCM both ways; None when the call has an echo.
     """
 
     def __init__(
@@ -109,6 +80,8 @@ class Media:
         now: float,
         unix_time: float,
         options: SessionOptions,
+        speech: SpeechQueue | None = None,
+        hears_at: int = 24000,
     ) -> None:
         self.drops: Drops = Counter()
         self.packets_in = 0
@@ -123,6 +96,18 @@ class Media:
         self._sources: dict[int, ReceptionStatistics] = {}
         self._outbound = RtpSource.start(entropy, ssrc=description.ssrc)
         self._backend: PacketBackend = Echo(self._outbound) if description.sends else Silence()
+        self.voice = (
+            None
+            if speech is None
+            else Voice(
+                description=description,
+                source=self._outbound,
+                speech=speech,
+                hears_at=hears_at,
+                options=options.voice,
+                now=now,
+            )
+        )
         self._arrivals: ArrivalRecorder | None = None
         self._report_at = now + self._random_interval()
         self._feedback_at = now + options.feedback_interval
@@ -174,6 +159,9 @@ class Media:
             value = read_extension(packet, self._transport_cc_id)
             if value is not None and len(value) == 2:
                 self._arrivals.arrived(value[0] << 8 | value[1], now)
+        if self.voice is not None:
+            self.voice.receive(ssrc, marker_and_type, sequence, timestamp, packet[start:end], now)
+            return b""
         reply = self._backend.reply(packet, start, end, marker_and_type, sequence, timestamp, ssrc)
         if reply is None:
             return b""
@@ -232,18 +220,26 @@ class Media:
                 self._handle_report_blocks(packet.report_blocks, now)
             case ReceiverReport():
                 self._handle_report_blocks(packet.report_blocks, now)
+            case TransportFeedback():
+                if self.voice is not None:
+                    self.voice.transport_reported(packet, now)
             case _:
                 pass  # SDES and BYE tell nothing that DTLS and ICE do not tell more surely
 
     def _handle_report_blocks(self, blocks: tuple[ReportBlock, ...], now: float) -> None:
+        outbound = self._outbound
         for block in blocks:
-            self._outbound.peer_reported(block, now + self._unix_offset)
+            outbound.peer_reported(block, now + self._unix_offset)
+            if self.voice is not None and block.ssrc == outbound.ssrc:
+                self.voice.peer_reported(outbound.fraction_lost, outbound.round_trip_time, now)
 
     # -- reports
 
     def handle_timeout(self, now: float) -> list[bytes]:
-        """Return the SRTCP packets that are due."""
+        """Return the SRTP and SRTCP packets that are due."""
         packets = []
+        if self.voice is not None and (packet := self.voice.tick(now)) is not None:
+            packets.append(self._srtp.protect_rtp(packet))
         if now >= self._report_at:
             self._report_at = now + self._random_interval()
             packets.append(self._srtp.protect_rtcp(serialize_compound(self._report(now))))
@@ -253,8 +249,9 @@ class Media:
         return packets
 
     def next_timeout(self) -> float:
-        """When the next report is due."""
-        return min(self._report_at, self._feedback_at)
+        """When the next report is due, or the next piece of audio."""
+        reports = min(self._report_at, self._feedback_at)
+        return reports if self.voice is None else min(reports, self.voice.next_timeout())
 
     def goodbye(self, now: float) -> list[bytes]:
         """Return the SRTCP packets that end our source (RFC 3550 §6.6)."""
@@ -281,12 +278,30 @@ class Media:
         # RFC 3550 §6.2: between half and one and a half of the mean, so that many calls do not report together.
         return self._options.report_interval * (0.5 + self._entropy(1)[0] / 255)
 
+    # -- the end
+
+    def close(self) -> None:
+        """Free what the garbage collector does not: codecs."""
+        if self.voice is not None:
+            self.voice.close()
+
     # -- state for others
+
+    @property
+    def round_trip_time(self) -> float | None:
+        """In seconds, by the client's reports; None before the first."""
+        return self._outbound.round_trip_time
+
+    @property
+    def peer_jitter(self) -> float:
+        """Of our packets at the client, in seconds."""
+        return self._outbound.peer_jitter
 
     def describe(self) -> Mapping[str, object]:
         """Tell how the media flows, in JSON types."""
         outbound = self._outbound
         return {
+            **({} if self.voice is None else {"voice": self.voice.describe()}),
             "packets_in": self.packets_in,
             "packets_out": outbound.packet_count,
             "round_trip_ms": None if outbound.round_trip_time is None else round(outbound.round_trip_time * 1000, 1),

@@ -2,9 +2,25 @@
 
 import attrs
 
+from transceiver.audio.adaptation import SendingOptions
+from transceiver.audio.listening_options import ListeningOptions
+from transceiver.backends.choice import Backends
 from wire.core import Address
 
-__all__ = ["SessionOptions", "WorkerOptions"]
+__all__ = ["SessionOptions", "VoiceOptions", "WorkerOptions"]
+
+
+@attrs.frozen(kw_only=True)
+class VoiceOptions:
+    """How callers are heard and spoken to.
+
+    Attributes:
+        listening: how long to wait for what the network delays.
+        sending: bitrate and protection of what we say.
+    """
+
+    listening: ListeningOptions = attrs.field(factory=ListeningOptions)
+    sending: SendingOptions = attrs.field(factory=SendingOptions)
 
 
 @attrs.frozen(kw_only=True)
@@ -18,12 +34,14 @@ class SessionOptions:
         report_interval: seconds between RTCP reports, on average (RFC 3550 §6.2: ours stay far below 5 % of the rate).
         feedback_interval: seconds between transport-wide feedback packets. Senders estimate bandwidth from it; 250 ms
             is the upper end of what libwebrtc uses, and plenty for one voice stream.
+        voice: how callers are heard and spoken to.
     """
 
     connect_timeout: float = 30.0
     max_call: float = 7200.0
     report_interval: float = 1.0
     feedback_interval: float = 0.25
+    voice: VoiceOptions = VoiceOptions()
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +54,7 @@ class WorkerOptions:
         worker: number of this worker within its process.
         max_calls: calls at a time; further offers are refused with a time to retry.
         session: bounds and times of each call.
+        backends: what answers.
     """
 
     hop: Address
@@ -43,3 +62,4 @@ class WorkerOptions:
     worker: int = 0
     max_calls: int = 2000
     session: SessionOptions = SessionOptions()
+    backends: Backends = attrs.field(factory=Backends)

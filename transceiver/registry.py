@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import attrs
 
+from transceiver.backend_leg import BackendLeg
 from transceiver.describing import drops_of
 from transceiver.flows import Flow
 from transceiver.session import Session
@@ -26,6 +27,7 @@ class Call:
         owner: digest of the key that made it.
         session_id: what tokens and hop headers call it.
         session: the session.
+        leg: the backend's; None for an echo.
         phase: which of the ticks is its own.
         flows: how each of its paths is reached.
         is_touched: it has heard something since the last flush.
@@ -36,6 +38,7 @@ class Call:
     session_id: int
     session: Session
     phase: int
+    leg: BackendLeg | None = None
     flows: dict[Path, Flow] = attrs.field(factory=dict)
     is_touched: bool = False
 

@@ -1,11 +1,11 @@
-"""One call: ICE-lite, DTLS and SRTP of one client, composed into a core of its own.
+"""One call: ICE-lite, DTLS, SRTP and SCTP of one client, composed into a core of its own.
 
 A session has no socket and no clock. Datagrams come in with the path they took, and go out with the path they are to
 take; what a layer reports moves the next one on:
 
     first authenticated check   PathAppeared   ->  the DTLS association is made; one flight may leave
     our own check was answered  PathValidated  ->  DTLS may repeat itself, media may flow
-    DTLS completes              Connected      ->  its exporter keys SRTP; the path is proven
+    DTLS completes              Connected      ->  its exporter keys SRTP, SCTP begins inside of it; the path is proven
     consent runs out, close_notify, a fatal alert, the end of the call   ->  Closed
 
 Goal: nobody but the client of the offer is heard, and nobody is flooded through us.
@@ -20,71 +20,34 @@ Rules (DESIGN: the path rule):
   DTLS reports `Connected`.
 """
 
-import enum
+import math
 from collections import Counter, deque
 from collections.abc import Iterable
 
-import attrs
-
 from dtls.association import DtlsAssociation
-from dtls.certificate import Certificate, Fingerprint
+from dtls.certificate import Certificate
 from dtls.events import ApplicationData, Connected
 from dtls.options import DtlsOptions, Role
+from sctp.channels import DataChannels
 from srtp.keying import EXPORTER_LABEL, split_keying_material
 from srtp.profile import ProtectionProfile
 from srtp.session import SrtpSession
 from stun.events import PathAppeared, PathExpired, PathSelected, PathValidated
 from stun.lite import IceLite
+from transceiver.audio.speech_queue import SpeechQueue
+from transceiver.data_transport import DataTransport
 from transceiver.dtls_transport import DtlsTransport
-from transceiver.media import Media, MediaDescription
+from transceiver.media import Media
+from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
+from transceiver.session_events import DataClosed, DataDescription, DropReason, Established, RemoteDescription
 from transceiver.states import TRANSITIONS, State, Trigger
 from transceiver.timeline import Step, Timeline
 from wire.core import Closed, Drops, Entropy, Event, Path
 from wire.demux import Kind, kind_of
+from wire.errors import LocalProtocolError
 
-__all__ = ["TRANSITIONS", "DropReason", "Established", "RemoteDescription", "Session", "State", "Trigger"]
-
-
-class DropReason(enum.StrEnum):
-    """Why a session dropped a datagram."""
-
-    UNKNOWN_PROTOCOL = "unknown-protocol"
-    """Its first bytes name no protocol that we speak (RFC 7983)."""
-    UNKNOWN_PATH = "unknown-path"
-    """DTLS or media on a path on which no authenticated check has come."""
-    EARLY_MEDIA = "early-media"
-    """RTP or RTCP before there are keys for it."""
-    NO_VALIDATED_PATH = "no-validated-path"
-    """Media of ours: the address of none of the client's paths is proven to be real."""
-    CLOSED = "session-closed"
-    """It came after the end."""
-
-
-@attrs.frozen(kw_only=True)
-class Established(Event):
-    """The client is authenticated and media may flow.
-
-    Attributes:
-        path: the path over which DTLS completed.
-    """
-
-    path: Path
-
-
-@attrs.frozen(kw_only=True)
-class RemoteDescription:
-    """What the offer said of the client, as far as the session needs it.
-
-    Attributes:
-        ufrag: the client's ICE username fragment.
-        password: the client's ICE password.
-        fingerprints: of the client's certificate; one that matches is enough.
-    """
-
-    ufrag: str
-    password: str = attrs.field(repr=False)
-    fingerprints: tuple[Fingerprint, ...]
+__all__ = ["TRANSITIONS", "Session", "State", "Trigger"]
 
 
 class Session:
@@ -95,6 +58,7 @@ class Session:
         password: our ICE password.
         remote: what the offer said of the client.
         media: what was negotiated about the audio.
+        data: what was negotiated about data channels; None for none.
         dtls_role: CLIENT when the answer said `a=setup:active`.
         certificate: ours; its fingerprint is in the answer.
         entropy: source of unpredictable bytes.
@@ -102,6 +66,8 @@ class Session:
         unix_time: wall clock at `now`, for the reports of RTCP.
         options: bounds and times.
         dtls_options: versions, groups, profiles.
+        speech: what is to be said to the caller, for a call with a voice; None for one with an echo.
+        hears_at: sample rate in Hz of the PCM that is made of the caller's audio.
 
     Attributes:
         drops: what was dropped here; each layer counts its own (`describing.drops_of`).
@@ -113,6 +79,8 @@ class Session:
         ice: the agent that finds and validates the client's paths.
         dtls: the handshake and where it talks to; None before the first check.
         media: RTP and RTCP; None before the client is authenticated.
+        data_description: what was negotiated about data channels.
+        data: the data channels; None before the client is authenticated, and when none were negotiated.
     """
 
     def __init__(
@@ -122,6 +90,7 @@ class Session:
         password: str,
         remote: RemoteDescription,
         media: MediaDescription,
+        data: DataDescription | None,
         dtls_role: Role,
         certificate: Certificate,
         entropy: Entropy,
@@ -129,6 +98,8 @@ class Session:
         unix_time: float,
         options: SessionOptions,
         dtls_options: DtlsOptions,
+        speech: SpeechQueue | None = None,
+        hears_at: int = 24000,
     ) -> None:
         self.drops: Drops = Counter()
         self.timeline = Timeline()
@@ -145,10 +116,14 @@ class Session:
         )
         self.dtls: DtlsTransport | None = None
         self.media: Media | None = None
+        self.data: DataTransport | None = None
         self._is_reachable = False  # some path was validated
         self._has_opened = False  # our first audio has left
         self._fingerprints = remote.fingerprints
         self._description = media
+        self.data_description = data
+        self._speech = speech
+        self._hears_at = hears_at
         self._dtls_role = dtls_role
         self._dtls_options = dtls_options
         self._certificate = certificate
@@ -158,7 +133,9 @@ class Session:
         self._give_up_at = now + options.connect_timeout
         self._end_at = now + options.max_call
         self._outgoing: deque[tuple[bytes, Path]] = deque()
-        self.due = min(self._give_up_at, self._end_at)
+        self._others_due = min(self._give_up_at, self._end_at)  # when anything but media is due
+        self._media_due = math.inf
+        self.due = self._others_due
 
     # -- inputs
 
@@ -190,6 +167,11 @@ class Session:
         """Do what is due: repetitions, reports, consent, the end of the call."""
         if self.closed is not None or now < self.due:
             return ()
+        if now < self._others_due:
+            # The hot path: a call with a voice says something fifty times a second.
+            self._collect_media(now)
+            self.due = min(self._others_due, self._media_due)
+            return ()
         events: list[Event] = []
         if now >= self._give_up_at and not self._is_connected:
             self._close("never-connected", f"no media within {self._options.connect_timeout:g} s", now)
@@ -198,7 +180,8 @@ class Session:
         else:
             events += self._follow_ice(self.ice.handle_timeout(now), now)
             events += self._handle_dtls_timeout(now)
-            self._collect_reports(now)
+            events += self._handle_data_timeout(now)
+            self._collect_media(now)
         self._schedule()
         return self._with_closed(events)
 
@@ -208,6 +191,19 @@ class Session:
         """End the call: say goodbye to the client where it can be reached. What leaves is due at once."""
         if self.closed is None:
             self._close(reason, detail, now)
+
+    def send_message(self, channel_id: int, message: str | bytes, now: float) -> None:
+        """Send a message to the client over a data channel.
+
+        Raises:
+            LocalProtocolError: the channel is not open, the client takes no message so long, or too much waits already.
+        """
+        if self.data is None or self.closed is not None:
+            raise LocalProtocolError("there are no data channels")
+        self.data.send_message(channel_id, message, now)
+        self.data.flush(now)
+        self._collect_dtls(now)
+        self._schedule()
 
     # -- output
 
@@ -318,8 +314,11 @@ class Session:
                 case Connected():
                     events += self._dtls_connected(dtls, event, source, now)
                 case ApplicationData():
-                    # What it says is for data channels, which do not exist yet; that it is authentic counts.
                     events += self._follow_ice(self.ice.authentic_traffic(source, now), now)
+                    if self.data is not None:
+                        events += self._follow_data(self.data, self.data.receive_packet(event.data, now), now)
+                    else:
+                        self.drops[DropReason.NO_DATA_CHANNELS] += 1
                 case Closed():
                     self._collect_dtls(now)  # the alert that says why
                     self._close(event.reason, event.detail, now)
@@ -344,10 +343,38 @@ class Session:
             now=now,
             unix_time=now + self._unix_offset,
             options=self._options,
+            speech=self._speech,
+            hears_at=self._hears_at,
         )
+        if self.data_description is not None:
+            channels = DataChannels(
+                is_dtls_client=self._dtls_role is Role.CLIENT,
+                max_message_size=self.data_description.max_message_size,
+                entropy=self._entropy,
+                now=now,
+            )
+            self.data = DataTransport(dtls.association, channels)
+            self.data.flush(now)
         self._move(Trigger.AUTHENTICATED)
         self.timeline.mark(Step.DTLS_CONNECTED, now)
         return [*events, Established(path=source)]
+
+    # -- data channels
+
+    def _handle_data_timeout(self, now: float) -> list[Event]:
+        data = self.data
+        if data is None or self.closed is not None:
+            return []
+        return self._follow_data(data, data.handle_timeout(now), now)
+
+    def _follow_data(self, data: DataTransport, data_events: Iterable[Event], now: float) -> list[Event]:
+        data.flush(now)
+        self._collect_dtls(now)
+        # The call may go on without channels; whoever listens to them decides.
+        return [
+            DataClosed(reason=event.reason, detail=event.detail) if isinstance(event, Closed) else event
+            for event in data_events
+        ]
 
     def _collect_dtls(self, now: float) -> None:
         if self.dtls is not None:
@@ -392,13 +419,14 @@ class Session:
             return []
         return self._follow_ice(self.ice.authentic_traffic(source, now), now)
 
-    def _collect_reports(self, now: float) -> None:
+    def _collect_media(self, now: float) -> None:
         if self.media is None or self.closed is not None:
             return
         path = self.ice.selected
         for packet in self.media.handle_timeout(now):
             if path is not None:
                 self._outgoing.append((packet, path))
+        self._media_due = self.media.next_timeout()
 
     # -- the end
 
@@ -413,8 +441,12 @@ class Session:
             if self.media is not None:
                 self._outgoing.extend((packet, path) for packet in self.media.goodbye(now))
             if self.dtls is not None:
+                if self.data is not None:
+                    self.data.close(now)
                 self.dtls.association.close()
                 self._collect_dtls(now)
+        if self.media is not None:
+            self.media.close()
         self.closed = Closed(reason=reason, detail=detail)
         self._move(Trigger.ENDED)
 
@@ -432,6 +464,9 @@ class Session:
             times.append(when)
         if self.dtls is not None and (when := self.dtls.next_timeout()) is not None:
             times.append(when)
+        if self.data is not None and (when := self.data.next_timeout()) is not None:
+            times.append(when)
+        self._others_due = self.due = min(times)
         if self.media is not None:
-            times.append(self.media.next_timeout())
-        self.due = min(times)
+            self._media_due = self.media.next_timeout()
+            self.due = min(self._others_due, self._media_due)

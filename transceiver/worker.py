@@ -1,22 +1,31 @@
 """A worker: one UDP socket towards the relays, many calls, and the commands that make and end them.
 
 One loop takes what has arrived in batches, hands each datagram to the `Dispatcher`, and flushes once a batch. One
-ticker looks at every call fifty times a second. Nothing else runs here.
+ticker looks at every call fifty times a second. Beside these two, each call whose backend is more than an echo has a
+task that waits for what that says, and each socket of a call's owner has its own.
 """
 
 import hmac
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from os import urandom
 from socket import socket
 
+import attrs
 import trio
 
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
 from relay.udp import Batch, address_of, open_udp, receive_batches, send_batch
 from stun.credentials import CredentialKeys
+from transceiver.audio.speech_queue import SpeechQueue
+from transceiver.backend_leg import BackendLeg
+from transceiver.backends.choice import choose_backend
+from transceiver.backends.links import bridge_options, make_link, profile_of
+from transceiver.backends.reconnecting import ReconnectPolicy
+from transceiver.backends.settings import BackendKind, BackendSettings
 from transceiver.call_ids import CallIdKeys
 from transceiver.calls import (
     NO_WISHES,
@@ -24,6 +33,8 @@ from transceiver.calls import (
     CallNotFound,
     CallWishes,
     CreatedCall,
+    EventSocket,
+    ModelNotAllowed,
     NotOwner,
     OfferRefused,
     Overloaded,
@@ -32,7 +43,10 @@ from transceiver.describing import describe_session
 from transceiver.dispatcher import Dispatcher, DropReason, Report
 from transceiver.intake import Intake
 from transceiver.options import WorkerOptions
+from transceiver.realtime.bridge import Bridge
+from transceiver.realtime.passthrough import PassThroughOptions, pass_through
 from transceiver.registry import Call, CallRegistry
+from transceiver.sdp import MAX_MESSAGE_SIZE
 from transceiver.ticker import Lateness, run_ticker
 from wire.core import Address, Drops, Entropy
 
@@ -86,6 +100,8 @@ class Worker:
         self.address: Address | None = None
         self._report = report
         self._calls = CallRegistry()
+        self._entropy = entropy
+        self._unix_time = unix_time
         self._intake = Intake(
             cluster=options.cluster,
             incarnation=incarnation,
@@ -109,6 +125,8 @@ class Worker:
         self._socket: socket | None = None
         self._is_draining = False
         self._has_call = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._pass_throughs = 0
 
     # -- the loop
 
@@ -121,6 +139,7 @@ class Worker:
             self.address = address_of(sock)
             try:
                 async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
                     nursery.start_soon(
                         run_ticker, self._dispatcher.tick, self.lateness, self._rest, self._calls.is_empty_phase
                     )
@@ -129,7 +148,7 @@ class Worker:
             finally:
                 for call in self._calls:
                     self._dispatcher.end(call, "shutdown", trio.current_time())
-                self._socket = None
+                self._socket = self._nursery = None
 
     async def _rest(self) -> bool:
         """Wait while there is no call; not for long, since links have timers too."""
@@ -156,18 +175,27 @@ class Worker:
         offer: str,
         ingresses: Sequence[AnswerIngress],
         owner: str,
-        wishes: CallWishes = NO_WISHES,  # noqa: ARG002 - the echo has no wishes to fulfil
+        wishes: CallWishes = NO_WISHES,
     ) -> CreatedCall:
         """Answer an offer and wait for the client; see `Calls.create_call`."""
-        if self._is_draining or len(self._calls) >= self.options.max_calls:
-            self.counts["refused-overloaded"] += 1
-            raise Overloaded(_RETRY_SECONDS)
+        self._check_load()
+        backend = self._choose_backend(wishes)
+        options = self.options.session
+        if wishes.max_call is not None:
+            options = attrs.evolve(options, max_call=min(options.max_call, wishes.max_call))
+        speech = None if backend.kind is BackendKind.ECHO else SpeechQueue(rate=backend.output_rate)
         try:
-            accepted = self._intake.accept(offer, ingresses, self.options.session, trio.current_time())
+            accepted = self._intake.accept(
+                offer, ingresses, options, trio.current_time(), speech=speech, hears_at=backend.input_rate
+            )
         except OfferRefused:
             self.counts["refused-offer"] += 1
             raise
-        self._calls.add(call_id=accepted.call_id, owner=owner, session_id=accepted.session_id, session=accepted.session)
+        call = self._calls.add(
+            call_id=accepted.call_id, owner=owner, session_id=accepted.session_id, session=accepted.session
+        )
+        if speech is not None:
+            self._add_leg(call, backend, wishes, speech)
         self._has_call.set()
         self.counts["created"] += 1
         self._report("call-created", {"call": accepted.call_id})
@@ -176,14 +204,81 @@ class Worker:
     async def end_call(self, call_id: str, owner: str | None) -> None:
         """End a call; see `Calls.end_call`."""
         call = self._find(call_id)
-        if owner is not None and not hmac.compare_digest(call.owner.encode(), owner.encode()):
-            raise NotOwner(call_id)
+        _check_owner(call, owner)
         self._dispatcher.end(call, "hang-up", trio.current_time())
+
+    def _check_load(self) -> None:
+        if self._is_draining or len(self._calls) + self._pass_throughs >= self.options.max_calls:
+            self.counts["refused-overloaded"] += 1
+            raise Overloaded(_RETRY_SECONDS)
+
+    def _choose_backend(self, wishes: CallWishes) -> BackendSettings:
+        backend = choose_backend(self.options.backends, wishes.model)
+        if backend is None:
+            self.counts["refused-model"] += 1
+            raise ModelNotAllowed(wishes.model or "")
+        return backend
+
+    def _add_leg(self, call: Call, backend: BackendSettings, wishes: CallWishes, speech: SpeechQueue) -> None:
+        """Give a call a backend; connecting to it begins at once, beside the client's way through ICE and DTLS."""
+        assert self._nursery is not None  # noqa: S101 - calls are made while the worker runs
+        data, now = call.session.data_description, trio.current_time()
+        bridge = Bridge(
+            options=bridge_options(backend, MAX_MESSAGE_SIZE if data is None else data.max_message_size),
+            wishes=wishes,
+            speech=speech,
+            entropy=self._entropy,
+            now=now,
+            is_channel_expected=data is not None,
+        )
+        call.leg = BackendLeg(
+            session=call.session,
+            bridge=bridge,
+            speech=speech,
+            make_link=partial(make_link, backend, wishes.model, self._entropy),
+            reconnect=ReconnectPolicy(max_attempts=backend.reconnect),
+            entropy=self._entropy,
+            unix_time=self._unix_time,
+            flush=partial(self._dispatcher.leg_advanced, call),
+            report=lambda name, facts: self._report(name, {"call": call.call_id, **facts}),
+        )
+        self._nursery.start_soon(self._run_leg, call, call.leg)
+
+    async def _run_leg(self, call: Call, leg: BackendLeg) -> None:
+        try:
+            await leg.run()
+        except Exception as error:  # noqa: BLE001 - a bug of ours in one call's backend ends that call
+            self._dispatcher.leg_failed(call, error, trio.current_time())
+
+    # -- commands: what `Conversations` promises
+
+    async def serve_sideband(self, call_id: str, owner: str | None, socket: EventSocket) -> None:
+        """Let a control connection take part in a call; see `Conversations.serve_sideband`."""
+        call = self._find(call_id)
+        _check_owner(call, owner)
+        if call.leg is None:
+            raise CallNotFound(call_id)  # an echo has no events
+        await call.leg.serve_sideband(socket)
+
+    async def serve_realtime(self, wishes: CallWishes, socket: EventSocket) -> None:
+        """Pass the plain Realtime protocol through to a backend; see `Conversations.serve_realtime`."""
+        self._check_load()
+        backend = self._choose_backend(wishes)
+        if backend.kind is BackendKind.ECHO:
+            raise ModelNotAllowed(wishes.model or "")
+        self._pass_throughs += 1
+        try:
+            link = make_link(backend, wishes.model, self._entropy)
+            options = PassThroughOptions(profile=profile_of(backend))
+            await pass_through(socket, link, wishes, entropy=self._entropy, options=options)
+        finally:
+            self._pass_throughs -= 1
 
     def describe_call(self, call_id: str) -> Mapping[str, object]:
         """Tell a call's state; see `Calls.describe_call`."""
         call = self._find(call_id)
-        return {"call": call_id, "owner": call.owner, **describe_session(call.session)}
+        leg = {} if call.leg is None else {"backend": call.leg.describe()}
+        return {"call": call_id, "owner": call.owner, **describe_session(call.session), **leg}
 
     def status(self) -> Mapping[str, object]:
         """Tell the worker's state; see `Calls.status`. Cheap, because every signal node asks each second."""
@@ -227,3 +322,8 @@ class Worker:
         total.update({f"worker.{reason}": count for reason, count in self.drops.items()})
         total.update({f"hop.{reason}": count for reason, count in self._link.drops.items()})
         return total
+
+
+def _check_owner(call: Call, owner: str | None) -> None:
+    if owner is not None and not hmac.compare_digest(call.owner.encode(), owner.encode()):
+        raise NotOwner(call.call_id)

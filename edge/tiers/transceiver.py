@@ -5,7 +5,9 @@ import os
 import attrs
 import trio
 
+from edge.config.backends import backends_of
 from edge.config.model import Config, TransceiverConfig
+from edge.config.problems import Problem
 from edge.config.values import format_address
 from edge.control.server import CONTROL_LIMITS, ControlHandler
 from edge.http.server import HttpServer
@@ -14,6 +16,9 @@ from edge.metrics import Histogram, Metrics
 from edge.start import StartError
 from edge.tiers.keyring import call_id_keys, control_bearers, credential_keys, hop_keys
 from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_http
+from transceiver.agents.loading import AgentNotFound
+from transceiver.backends.choice import Backends
+from transceiver.backends.links import check_agents
 from transceiver.options import SessionOptions, WorkerOptions
 from transceiver.worker import Worker
 from wire.core import Address
@@ -28,20 +33,25 @@ class TransceiverTier:
 
     Args:
         config: its section.
+        backends: what answers calls.
         keys: its bundle.
         surroundings: metrics and log of the process.
 
     Attributes:
         hop_address: where relays reach it; known once `run` has started.
         control_address: where signal reaches it; known once `run` has started.
+
+    Raises:
+        StartError: a backend is an agent that is not there.
     """
 
-    def __init__(self, config: TransceiverConfig, keys: Bundle, surroundings: Surroundings) -> None:
+    def __init__(self, config: TransceiverConfig, backends: Backends, keys: Bundle, surroundings: Surroundings) -> None:
+        _check_agents(backends)
         self.hop_address: Address = config.hop
         self.control_address: Address = config.control
         self._config = config
         self._worker = Worker(
-            options=_worker_options(config),
+            options=_worker_options(config, backends),
             credential_keys=credential_keys(keys),
             call_id_keys=call_id_keys(keys),
             hop_keys=hop_keys(keys),
@@ -76,7 +86,11 @@ class TransceiverTier:
     async def reload(self, config: Config, keys: Bundle) -> None:
         """Use another configuration and keys; see `Tier.reload`. Calls go on as they began."""
         if config.transceiver is not None:
-            self._worker.options = attrs.evolve(_worker_options(config.transceiver), hop=self._worker.options.hop)
+            backends = backends_of(config.backend, config.transceiver.backend)
+            _check_agents(backends)
+            self._worker.options = attrs.evolve(
+                _worker_options(config.transceiver, backends), hop=self._worker.options.hop
+            )
         self._worker.replace_keys(
             credential_keys=credential_keys(keys), call_id_keys=call_id_keys(keys), hop_keys=hop_keys(keys)
         )
@@ -100,11 +114,20 @@ class TransceiverTier:
         return f"transceiver: control http://{control}, relays send to {hop}"
 
 
-def _worker_options(config: TransceiverConfig) -> WorkerOptions:
+def _check_agents(backends: Backends) -> None:
+    try:
+        check_agents(backends)
+    except AgentNotFound as error:
+        right = "Name an async function that takes a Conversation: agent:MODULE:FUNCTION."
+        raise StartError([Problem("backend", str(error), right)]) from None
+
+
+def _worker_options(config: TransceiverConfig, backends: Backends) -> WorkerOptions:
     return WorkerOptions(
         hop=config.hop,
         cluster=config.cluster,
         max_calls=config.max_calls,
+        backends=backends,
         session=SessionOptions(connect_timeout=config.connect_timeout, max_call=config.max_call),
     )
 

@@ -125,6 +125,7 @@ bind = "127.0.0.1:{media}"
 """,
         "transceiver": f"""
 [transceiver]
+backend = "echo"
 hop = "127.0.0.1:{transceiver_hop}"
 control = "127.0.0.1:{control}"
 """,

@@ -31,6 +31,7 @@ ingresses = ["1=10.77.0.2:3478/10.77.0.2:3478"]
 """,
     "transceiver": """
 [transceiver]
+backend = "echo"
 hop = "10.77.0.3:7001"
 control = "10.77.0.3:7080"
 """,

@@ -9,9 +9,10 @@ from srtp.rtp import pack_packet, read_header
 from srtp.sending import RtpSource
 from srtp.session import SrtpSession
 from transceiver.backends.echo import Echo
-from transceiver.backends.silence import SILENT_FRAMES, Silence
+from transceiver.backends.silence import Silence
 from transceiver.media import DropReason, Media, MediaDescription
 from transceiver.options import SessionOptions
+from transceiver.sdp.attributes import Codec
 from transceiver.timeline import Timeline
 
 OURS = 0x0E5
@@ -120,8 +121,9 @@ def make_media(start: int = 1000) -> tuple[Media, SrtpSession]:
         cname="c",
         msid="s t",
         clock_rates={OPUS: 48000},
+        codecs={OPUS: "opus"},
+        spoken=Codec(payload_type=OPUS, name="opus", clock=48000, channels=2),
         sends=True,
-        opening=(OPUS, SILENT_FRAMES["opus"]),
         transport_cc_id=None,
         is_reduced_size=True,
     )

@@ -23,9 +23,11 @@ from srtp.secure_rtp import RtpSender
 from srtp.sending import RtpSource
 from srtp.session import MAX_PACKET, SrtpSession
 from transceiver.backends.silence import SILENT_FRAMES
-from transceiver.media import DropReason, Media, MediaDescription
+from transceiver.media import DropReason, Media
+from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
 from transceiver.sdp import negotiate, parse_offer
+from transceiver.sdp.attributes import Codec
 from transceiver.timeline import Step, Timeline
 from wire.buffer import Reader, Writer
 
@@ -39,8 +41,9 @@ DESCRIPTION = MediaDescription(
     cname="c0ffee",
     msid="stream track",
     clock_rates={OPUS: 48000, EVENTS: 48000, PCMU: 8000},
+    codecs={OPUS: "opus", EVENTS: "telephone-event", PCMU: "pcmu"},
+    spoken=Codec(payload_type=OPUS, name="opus", clock=48000, channels=2),
     sends=True,
-    opening=(OPUS, SILENT_FRAMES["opus"]),
     transport_cc_id=3,
     is_reduced_size=True,
 )

@@ -14,7 +14,8 @@ from stun.events import DropReason as IceDropReason
 from transceiver.describing import drops_of
 from transceiver.dtls_transport import DropReason as TransportDropReason
 from transceiver.media import DropReason as MediaDropReason
-from transceiver.session import DropReason, Established, State
+from transceiver.session import State
+from transceiver.session_events import DropReason, Established
 from wire.core import Closed, Path
 from wire.demux import Kind, kind_of
 
@@ -122,6 +123,14 @@ def test_media_under_other_keys_is_counted_and_moves_nothing(call_network, talk)
     assert drops_of(network.server) == {"srtp.authentication": 2}
 
 
+def test_data_that_was_not_negotiated_is_dropped(call_network, talk) -> None:
+    network = talk()
+    network.caller._dtls.send(bytes(16))
+    network.run(0.1)
+    assert network.server.drops == {DropReason.NO_DATA_CHANNELS: 1}
+    assert network.server.state is State.ESTABLISHED
+
+
 def test_nobody_can_end_a_call_from_outside(call_network, talk) -> None:
     network = talk()
     alert = b"\x15\xfe\xfd" + bytes(8) + b"\x00\x02\x02\x28"
@@ -167,6 +176,7 @@ def test_every_reason_has_a_test() -> None:
         DropReason.EARLY_MEDIA,  # above
         DropReason.NO_VALIDATED_PATH,  # test_session_paths
         DropReason.CLOSED,  # test_session_life
+        DropReason.NO_DATA_CHANNELS,  # above
     }
     assert set(TransportDropReason) == {TransportDropReason.UNVALIDATED_PATH}  # test_dtls_transport
     assert set(MediaDropReason) == {  # test_media, test_echo

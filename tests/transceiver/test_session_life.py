@@ -12,7 +12,8 @@ from srtp.rtcp.goodbye import Goodbye
 from stun.events import PathAppeared, PathSelected, PathValidated
 from transceiver.describing import describe_session, drops_of
 from transceiver.options import SessionOptions
-from transceiver.session import DropReason, Established, State
+from transceiver.session import State
+from transceiver.session_events import DropReason, Established
 from transceiver.states import TRANSITIONS, Trigger
 from transceiver.timeline import Step
 from wire.core import Closed

@@ -8,7 +8,8 @@ from edge.caller.progress import Stage
 from edge.caller.results import MediaStatistics
 from stun.events import PathExpired, PathSelected
 from transceiver.describing import drops_of
-from transceiver.session import DropReason, State
+from transceiver.session import State
+from transceiver.session_events import DropReason
 from wire.core import Path
 from wire.demux import Kind, kind_of
 

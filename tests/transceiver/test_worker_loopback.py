@@ -21,6 +21,8 @@ from relay.hop.links import FlowGone, RelayLinks
 from relay.udp import address_of, drain, open_udp
 from stun.credentials import CredentialKey, CredentialKeys, Route
 from transceiver import worker as worker_module
+from transceiver.backends.choice import Backends
+from transceiver.backends.settings import BackendKind, BackendSettings
 from transceiver.call_ids import CallIdKey, CallIdKeys
 from transceiver.calls import CallNotFound, Calls, CreatedCall, NotOwner, OfferRefused, Overloaded
 from transceiver.options import WorkerOptions
@@ -29,6 +31,7 @@ from wire.core import Address, Path
 
 HOP_KEYS = HopKeys.derive({1: b"h" * 32}, 1)
 OWNER = "0wner"
+ECHO = Backends(default=BackendSettings(kind=BackendKind.ECHO))
 
 
 def keys_of(number: int) -> dict[str, object]:
@@ -137,7 +140,7 @@ def start(call_network, certificate, clip) -> Callable[..., object]:
     async def running(host: str = "127.0.0.1", **options: object) -> AsyncIterator[Running]:
         reports: list[tuple[str, dict[str, object]]] = []
         worker = Worker(
-            options=WorkerOptions(hop=(host, 0), cluster=3, worker=1, **options),
+            options=WorkerOptions(hop=(host, 0), cluster=3, worker=1, backends=ECHO, **options),
             incarnation=4711,
             report=lambda name, facts: reports.append((name, dict(facts))),
             **keys_of(1),
@@ -358,7 +361,7 @@ async def test_an_address_that_is_taken_is_said(start) -> None:
 
 
 async def test_before_and_after_it_runs_nothing_is_sent(call_network, certificate, clip) -> None:
-    worker = Worker(options=WorkerOptions(hop=("127.0.0.1", 0)), incarnation=1, **keys_of(1))
+    worker = Worker(options=WorkerOptions(hop=("127.0.0.1", 0), backends=ECHO), incarnation=1, **keys_of(1))
     caller = call_network.make_caller(certificate, CallerOptions(clip=clip), trio.current_time())
     created = await worker.create_call(caller.offer, [call_network.INGRESS], "")
     route = keys_of(1)["call_id_keys"].open(created.call_id)

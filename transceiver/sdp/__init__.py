@@ -11,9 +11,9 @@ Read in this order:
 Nothing here opens a socket, mints a credential or starts a session: a refused offer has cost only its parsing.
 """
 
-from transceiver.sdp.answering import answer
+from transceiver.sdp.answering import MAX_MESSAGE_SIZE, answer
 from transceiver.sdp.description import SdpRefused
 from transceiver.sdp.negotiation import Negotiated, negotiate
 from transceiver.sdp.offer import Offer, parse_offer
 
-__all__ = ["Negotiated", "Offer", "SdpRefused", "answer", "negotiate", "parse_offer"]
+__all__ = ["MAX_MESSAGE_SIZE", "Negotiated", "Offer", "SdpRefused", "answer", "negotiate", "parse_offer"]

@@ -34,7 +34,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("serve") / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [PROGRAM, "serve", "--http", str(http), "--media-port", str(media)], stdout=output, stderr=output
+            [PROGRAM, "serve", "--http", str(http), "--media-port", str(media), "--backend", "echo"],
+            stdout=output,
+            stderr=output,
         )
         try:
             deadline = time.monotonic() + 20
