@@ -5,7 +5,6 @@ gets it, whether the agent answers, moves on, fails or is interrupted. A turn th
 looked at it is taken back, and goes on in the next one: "I want …" "… a pizza".
 """
 
-from collections import deque
 from typing import Protocol
 
 from transceiver.agents.contract import Happening, Interrupted, ToolResult, Turn
@@ -51,26 +50,38 @@ class Unanswered:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self.audio: deque[bytes] = deque(maxlen=_MAX_PIECES)
-        self.item_ids: deque[str] = deque(maxlen=_MAX_PIECES)
-        self.texts: deque[str] = deque(maxlen=_MAX_PIECES)
-        self.results: deque[ToolResult] = deque(maxlen=_MAX_PIECES)
+        # Lists, as most calls hold nothing here for most of the time: an empty deque takes 760 bytes, a list 56.
+        self.audio: list[bytes] = []
+        self.item_ids: list[str] = []
+        self.texts: list[str] = []
+        self.results: list[ToolResult] = []
         self._max_bytes = max_bytes
 
     def add_audio(self, pcm: bytes, item_id: str) -> None:
         """Take speech, the part of an item."""
         self.audio.append(pcm)
         self.item_ids.append(item_id)
-        while len(self.audio) > 1 and sum(map(len, self.audio)) > self._max_bytes:
-            self.audio.popleft()
-            self.item_ids.popleft()
+        while len(self.audio) > _MAX_PIECES or (len(self.audio) > 1 and sum(map(len, self.audio)) > self._max_bytes):
+            del self.audio[0], self.item_ids[0]
+
+    def add_text(self, text: str) -> None:
+        """Take what was written."""
+        self.texts.append(text)
+        del self.texts[:-_MAX_PIECES]
+
+    def add_result(self, result: ToolResult) -> None:
+        """Take what came of a tool."""
+        self.results.append(result)
+        del self.results[:-_MAX_PIECES]
 
     def extend(self, later: "Unanswered") -> None:
         """Take all of another, which came later."""
         for pcm, item_id in zip(later.audio, later.item_ids, strict=True):
             self.add_audio(pcm, item_id)
-        self.texts.extend(later.texts)
-        self.results.extend(later.results)
+        for text in later.texts:
+            self.add_text(text)
+        for result in later.results:
+            self.add_result(result)
 
     def turn(self, response_id: str, wishes: Wishes) -> Turn:
         """Make a turn of it."""

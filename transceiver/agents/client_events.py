@@ -121,7 +121,7 @@ class ClientEvents:
             else:
                 item, audio = self._read_item(given, path)
             if item["type"] == "message" and item["role"] == "user":
-                content.texts.append(text_of(item))
+                content.add_text(text_of(item))
                 if audio:
                     content.add_audio(audio, cast("str", item["id"]))
         return content

@@ -202,7 +202,7 @@ class Dialogue:
         self._add(Entry(item=item), after)
         if name:
             result = ToolResult(call_id=cast("str", item["call_id"]), name=name, output=cast("str", item["output"]))
-            self.answers.unanswered.results.append(result)
+            self.answers.unanswered.add_result(result)
             self._listener.tell(result)
         elif item["type"] == "message":
             self._add_message(item, audio)
@@ -214,7 +214,7 @@ class Dialogue:
             self.answers.unanswered.add_audio(audio, item_id)
         if text:
             if role == "user":
-                self.answers.unanswered.texts.append(text)
+                self.answers.unanswered.add_text(text)
             self._listener.tell(Text(item_id=item_id, text=text, role=role))
 
     def _add(self, entry: Entry, after: str | None = None) -> None:

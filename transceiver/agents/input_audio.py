@@ -10,7 +10,7 @@ from transceiver.agents.turns import SpeechBegan, SpeechEnded, TurnDetector, Tur
 
 __all__ = ["InputAudio"]
 
-_MARGIN_MS = 200
+_MARGIN_MS = 80
 """Kept before what might become the padding of a turn: a turn is noticed some frames after it began."""
 
 

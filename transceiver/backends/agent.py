@@ -4,7 +4,6 @@ Everything is a call: what a client sends is looked at by the agent's server ins
 what the server says goes to the sink inside of them too. Only the agent itself is a task.
 """
 
-from collections import deque
 from collections.abc import Mapping
 
 from transceiver.agents.contract import Agent
@@ -49,7 +48,7 @@ class AgentLink(BackendLink):
         self._entropy = entropy
         self._options = options
         self._server: AgentServer | None = None
-        self._waiting: deque[Mapping[str, object] | bytes] = deque()
+        self._waiting: list[Mapping[str, object] | bytes] = []
         self._is_closed = False
         self._has_overflowed = False
 
@@ -74,8 +73,9 @@ class AgentLink(BackendLink):
         sink.backend_opened()
         server.greet()
         self._server = server
-        while self._waiting:
-            self._hand_over(server, self._waiting.popleft())
+        for item in self._waiting:
+            self._hand_over(server, item)
+        self._waiting.clear()
         try:
             await server.run()
         except AgentFailed as failure:
