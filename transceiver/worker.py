@@ -23,6 +23,7 @@ from stun.credentials import CredentialKeys
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backend_leg import BackendLeg
 from transceiver.backends.choice import choose_backend
+from transceiver.backends.contract import BackendUnavailable
 from transceiver.backends.links import bridge_options, make_link, profile_of
 from transceiver.backends.reconnecting import ReconnectPolicy
 from transceiver.backends.settings import BackendKind, BackendSettings
@@ -44,7 +45,7 @@ from transceiver.dispatcher import Dispatcher, DropReason, Report
 from transceiver.intake import Intake
 from transceiver.options import WorkerOptions
 from transceiver.realtime.bridge import Bridge
-from transceiver.realtime.passthrough import PassThroughOptions, pass_through
+from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
 from transceiver.registry import Call, CallRegistry
 from transceiver.sdp import MAX_MESSAGE_SIZE
 from transceiver.ticker import Lateness, run_ticker
@@ -263,6 +264,8 @@ class Worker:
     async def serve_realtime(self, wishes: CallWishes, socket: EventSocket) -> None:
         """Pass the plain Realtime protocol through to a backend; see `Conversations.serve_realtime`."""
         self._check_load()
+        longest = self.options.session.max_call
+        wishes = attrs.evolve(wishes, max_call=min(longest, wishes.max_call or longest))
         backend = self._choose_backend(wishes)
         if backend.kind is BackendKind.ECHO:
             raise ModelNotAllowed(wishes.model or "")
@@ -271,6 +274,8 @@ class Worker:
             link = make_link(backend, wishes.model, self._entropy)
             options = PassThroughOptions(profile=profile_of(backend))
             await pass_through(socket, link, wishes, entropy=self._entropy, options=options)
+        except (BackendUnavailable, ClientTooSlow) as error:
+            self._report("pass-through-ended", {"reason": str(error)})  # the client knows
         finally:
             self._pass_throughs -= 1
 

@@ -59,7 +59,9 @@ class TransceiverTier:
             incarnation=int.from_bytes(os.urandom(4), "big"),
             report=surroundings.report,
         )
-        self._handler = ControlHandler(self._worker, control_bearers(keys), surroundings.metrics.render)
+        self._handler = ControlHandler(
+            self._worker, control_bearers(keys), surroundings.metrics.render, conversations=self._worker
+        )
         self._server = HttpServer(self._handler, limits=CONTROL_LIMITS, on_failure=failure_hook(surroundings.report))
         self._worker_scope = trio.CancelScope()
         self._worker_finished = trio.Event()
