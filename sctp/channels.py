@@ -107,7 +107,7 @@ class DataChannels:
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
-        when = None if self._table.is_closed else self._association.next_timeout()
+        when = self._association.next_timeout()
         if self._events_since is None:
             return when
         return self._events_since if when is None else min(when, self._events_since)

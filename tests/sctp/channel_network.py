@@ -1,12 +1,15 @@
 """Two cores in a network that loses, repeats, delays and reorders, on a clock of its own."""
 
+import contextlib
 import heapq
 import itertools
 import random
 from collections.abc import Callable
 
 from sctp.channels import DataChannels
+from sctp.checksum import checksum_of
 from wire.core import Core, Event
+from wire.errors import LocalProtocolError
 
 
 class Network:
@@ -28,6 +31,8 @@ class Network:
         self.largest = 0
         self._random = random.Random(seed)
         self._loss, self._duplication, self._jitter = loss, duplication, jitter
+        self.rewrite: Callable[[int, bytes], bytes | None] = lambda _sender, packet: packet
+        """May change a packet on its way, or stop it (None)."""
         self._way: list[tuple[float, int, int, bytes]] = []
         self._order = itertools.count()
 
@@ -36,6 +41,9 @@ class Network:
             for packet in end.datagrams_to_send(self.now):
                 self.packets += 1
                 self.largest = max(self.largest, len(packet))
+                packet = self.rewrite(index, packet)
+                if packet is None:
+                    continue
                 copies = 0 if self._random.random() < self._loss else 1
                 if self._random.random() < self._duplication:
                     copies += 1
@@ -103,3 +111,22 @@ def server(**rest: object) -> DataChannels:
     """The DTLS server, whose identifiers are odd."""
     given = {"entropy": entropy(2), "now": 0.0, "max_message_size": 262144} | rest
     return DataChannels(is_dtls_client=False, **given)
+
+
+def sealed(data: bytes) -> bytes:
+    """Give a packet the checksum that belongs to it."""
+    return data[:8] + checksum_of(data) + data[12:]
+
+
+def do_something(source: random.Random, end: DataChannels, now: float) -> None:
+    """Open, say or close anything; what our own rules forbid is not done."""
+    with contextlib.suppress(LocalProtocolError):
+        channels = list(end.channels)
+        match source.randrange(4) if channels else 0:
+            case 0:
+                end.open("label", ordered=source.random() < 0.5, max_retransmits=source.choice([None, 0, 2]), now=now)
+            case 1 | 2:
+                message = source.choice(["text", "", b"", source.randbytes(source.choice([1, 2000, 9000]))])
+                end.send(source.choice(channels), message, now=now)
+            case 3:
+                end.close_channel(source.choice(channels), now=now)
