@@ -17,19 +17,14 @@ import h11
 import trio
 
 from edge.http import refusals
-from edge.http.errors import error_response
 from edge.http.limits import HttpLimits
-from edge.http.messages import Handler, Request, Response, split_target, write_head
-from edge.http.reasons import DropReason, HttpCounts, reason_of_fault
-from edge.http.websocket import Upgrade, UpgradeRefused, new_socket
-from transceiver.websocket.closing import CloseCode, WebSocketClosed
-from transceiver.websocket.connection import WebSocket
+from edge.http.messages import FailureHook, Handler, Request, Response, split_target, write_head
+from edge.http.reasons import DropReason, HttpCounts
+from edge.http.socket_service import SocketService
+from edge.http.websocket import Upgrade
 from wire.core import Address
 
-__all__ = ["FailureHook", "HttpConnection"]
-
-FailureHook = Callable[[Request | None, Exception], None]
-"""Told of every exception that a handler, or the server itself, should not have raised."""
+__all__ = ["HttpConnection"]
 
 _READ_SIZE = 16_384
 _CONTINUE = h11.InformationalResponse(status_code=100, headers=[])
@@ -91,7 +86,7 @@ class HttpConnection:
         self._request: Request | None = None  # the one under way, once its head is read
         self._served = 0
         self._stopping = False
-        self._socket_scope = trio.CancelScope()  # around the use of a WebSocket
+        self._socket: SocketService | None = None
 
     async def serve(self) -> None:
         """Serve until either side has had enough; cancellation cuts the connection."""
@@ -119,8 +114,8 @@ class HttpConnection:
         self._stopping = True
         if self._phase is Phase.IDLE:
             self._scope.cancel()
-        elif self._phase is Phase.SOCKET:
-            self._socket_scope.cancel()
+        elif self._phase is Phase.SOCKET and self._socket is not None:
+            self._socket.stop()
 
     # A request and its response, in order
 
@@ -134,7 +129,10 @@ class HttpConnection:
         self._keep_time()
         response = await self._answer(request)
         if isinstance(response, Upgrade):
-            instead = await self._serve_socket(request, response)
+            headers = (("Date", _http_date()), ("X-Request-Id", request.id))
+            received = self._http.trailing_data[0]
+            self._socket = SocketService(self._stream, self._handler, self._counts, self._on_failure, self._opened)
+            instead = await self._socket.serve(request, response, received, headers)
             if instead is None:
                 return False
             response = instead
@@ -214,13 +212,16 @@ class HttpConnection:
         try:
             return await self._handler.handle(request)
         except Exception as error:  # noqa: BLE001 - whatever a handler did wrong, nobody else suffers
-            return self._answer_failure(request, error)
+            self._counts.drops[DropReason.HANDLER_FAILED] += 1
+            self._on_failure(request, error)
+            return self._handler.refuse(request, refusals.internal_error(request.id))
 
-    def _answer_failure(self, request: Request, error: Exception) -> Response:
-        self._counts.drops[DropReason.HANDLER_FAILED] += 1
-        self._on_failure(request, error)
-        message = f"Something went wrong on our side. Please quote request {request.id}."
-        return self._handler.refuse(request, error_response(500, "internal_error", message))
+    def _opened(self) -> None:
+        """The request has become a WebSocket, which has no deadline but its own."""
+        self._phase = Phase.SOCKET
+        self._deadline = self._scope.deadline = float("inf")
+        if self._stopping and self._socket is not None:
+            self._socket.stop()
 
     async def _send(self, response: Response, method: str, request_id: str) -> None:
         self._counts.responses[response.status] += 1
@@ -240,51 +241,6 @@ class HttpConnection:
             output += response.body
         self._keep_time()
         await self._stream.send_all(output)
-
-    # WebSockets
-
-    async def _serve_socket(self, request: Request, upgrade: Upgrade) -> Response | None:
-        """Let the handler use a socket until it is through; the connection is closed then.
-
-        The handler's time runs until the socket opens.
-
-        Returns:
-            What the request gets instead, if the handler refused it after all; None when there was a socket.
-        """
-        headers = (("Date", _http_date()), ("X-Request-Id", request.id))
-        socket = new_socket(self._stream, request, upgrade, self._http.trailing_data[0], headers, self._socket_opened)
-        code, reason = CloseCode.NORMAL, ""
-        self._socket_scope = trio.CancelScope()
-        with self._socket_scope:
-            try:
-                await upgrade.run(socket)
-            except WebSocketClosed:
-                pass  # the handler had nothing to do about it
-            except UpgradeRefused as refusal:
-                if not socket.is_open:
-                    return self._handler.refuse(request, refusal.response)
-                code, reason = CloseCode.POLICY_VIOLATION, "refused"
-            except Exception as error:  # noqa: BLE001 - as for a request
-                response = self._answer_failure(request, error)
-                if not socket.is_open:
-                    return response
-                code, reason = CloseCode.INTERNAL_ERROR, f"internal error; quote request {request.id}"
-        if self._socket_scope.cancelled_caught:
-            code, reason = CloseCode.GOING_AWAY, "the server is stopping"
-        await self._end_socket(socket, code, reason)
-        return None
-
-    def _socket_opened(self) -> None:
-        self._counts.responses[101] += 1
-        self._phase = Phase.SOCKET
-        self._deadline = self._scope.deadline = float("inf")
-        if self._stopping:
-            self._socket_scope.cancel()
-
-    async def _end_socket(self, socket: WebSocket, code: int, reason: str) -> None:
-        await socket.close(code, reason)
-        if socket.closed is not None and socket.closed.fault is not None:
-            self._counts.drops[reason_of_fault(socket.closed.fault)] += 1
 
     # Refusals
 

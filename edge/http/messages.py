@@ -1,7 +1,7 @@
 """What a handler gets and what it returns."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -10,7 +10,7 @@ import attrs
 
 from wire.core import Address
 
-__all__ = ["Handler", "HeaderList", "Request", "Response", "json_response", "split_target", "write_head"]
+__all__ = ["FailureHook", "Handler", "HeaderList", "Request", "Response", "json_response", "split_target", "write_head"]
 
 HeaderList = tuple[tuple[str, str], ...]
 """Headers of a response, in the order in which they are sent."""
@@ -86,6 +86,10 @@ class Handler(Protocol):
 
         A browser only shows an error to its page when the error carries CORS headers, and only the handler knows them.
         """
+
+
+FailureHook = Callable[[Request | None, Exception], None]
+"""Told of every exception that a handler, or the server itself, should not have raised."""
 
 
 def json_response(status: int, value: object, headers: HeaderList = ()) -> Response:

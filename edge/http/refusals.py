@@ -13,6 +13,7 @@ __all__ = [
     "handler_late",
     "header_late",
     "header_too_large",
+    "internal_error",
     "malformed",
     "stopping",
 ]
@@ -74,6 +75,12 @@ def handler_late() -> Refused:
     """We took too long."""
     message = "The answer took too long. Try again."
     return Refused(DropReason.HANDLER_TIMEOUT, error_response(503, "handler_timeout", message, headers=_RETRY_SOON))
+
+
+def internal_error(request_id: str) -> Response:
+    """What went wrong is for our log; the client can name the request."""
+    message = f"Something went wrong on our side. Please quote request {request_id}."
+    return error_response(500, "internal_error", message)
 
 
 def stopping() -> Refused:

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import trio
 
-from edge.http.connection import FailureHook, HttpConnection, linger
+from edge.http.connection import HttpConnection, linger
 from edge.http.errors import error_response
 from edge.http.limits import HttpLimits
-from edge.http.messages import Handler, write_head
+from edge.http.messages import FailureHook, Handler, write_head
 from edge.http.reasons import DropReason, HttpCounts
 from edge.http.streams import DirectStream
 from wire.core import Address

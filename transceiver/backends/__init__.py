@@ -6,6 +6,6 @@
 * `agent`    a Python function in this process
 * `echo`     gives the caller their own voice back, without transcoding
 * `silence`  says nothing, to a client that does not want to hear
-* `realtime` any server that speaks the Realtime protocol over WebSocket; `realtime_options` says which and how patient to
-  be with it, `realtime_reading` what it sends, `reconnecting` how often a lost one is tried again
+* `realtime` any server that speaks the Realtime protocol over WebSocket: `realtime_options` says which, and how patient
+  to be with it, `realtime_reading` what it sends, `reconnecting` how often a lost one is tried again
 """

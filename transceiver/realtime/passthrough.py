@@ -10,9 +10,7 @@ queue that is bounded by its bytes.
 Source: the Realtime API reference, client events: at most 15 MiB of audio in one `input_audio_buffer.append`.
 """
 
-import binascii
 import json
-from collections import deque
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
@@ -24,12 +22,11 @@ from transceiver.calls import NO_WISHES, CallWishes, EventSocket, SocketClosed
 from transceiver.realtime.base64_audio import AudioNotBase64, decoded_slices
 from transceiver.realtime.client_events import AUDIO_REFUSED as APPEND
 from transceiver.realtime.client_events import Refusal, parse_client_event
+from transceiver.realtime.client_queue import ClientQueue
 from transceiver.realtime.dialect import to_ga
 from transceiver.realtime.fields import Event, integer_at, mapping_at, text_at
 from transceiver.realtime.identifiers import Identifiers
 from transceiver.realtime.options import BackendProfile, EventLimits
-from transceiver.realtime.required_keys import complete
-from transceiver.realtime.serialization import serialize_event
 from transceiver.realtime.server_events import backend_disconnected, refused
 from transceiver.realtime.session_config import (
     HIDDEN_FIELDS,
@@ -45,10 +42,8 @@ __all__ = ["MAX_APPEND_CHARACTERS", "ClientTooSlow", "PassThroughOptions", "pass
 MAX_APPEND_CHARACTERS = 15 * 1_048_576 * 4 // 3 + 1024
 """The longest event: 15 MiB of audio as base64, and what stands around it. For whoever makes the socket."""
 
-_SLICE_BYTES = 49_152  # a second at 24 kHz, as 64 KiB of base64
 _BYTES_PER_SAMPLE = 2
 _FAREWELL_SECONDS = 2.0
-_MAX_KNOWN_ITEMS = 256
 _SIDES = (("input", "input_rate"), ("output", "output_rate"))
 
 
@@ -119,14 +114,9 @@ class _Passage:
         self._options = options
         # What the backend is told of its formats is what the link carries.
         self._profile = attrs.evolve(options.profile, input_rate=link.input_rate, output_rate=link.output_rate)
-        self._identifiers = Identifiers(entropy)
-        self._queue: deque[str | tuple[Speech, bytes]] = deque()  # for the client
-        self._queued = 0
-        self._has_more = trio.Event()
-        self._is_over = False  # nothing will be added to the queue
+        self._to_client = ClientQueue(socket, Identifiers(entropy), options.queue_bytes)
         self._talk = trio.CancelScope()
         self._failure: BackendUnavailable | ClientTooSlow | None = None
-        self._output_indexes: dict[str, int] = {}  # by item; speech does not carry it
 
     async def run(self) -> None:
         wanted = told_session(self._wishes.session, self._profile)
@@ -139,7 +129,7 @@ class _Passage:
             with self._talk:
                 async with trio.open_nursery() as talk:
                     talk.start_soon(self._receive)
-                    await self._send_queued()
+                    await self._to_client.send_all()
                     talk.cancel_scope.cancel()
             if trio.current_time() >= self._talk.deadline:
                 await self._say_that_time_is_over()
@@ -154,8 +144,15 @@ class _Passage:
             if self._failure is None:
                 self._failure = error
             self._enqueue(backend_disconnected())
-        self._is_over = True
-        self._has_more.set()
+        self._to_client.finish()
+
+    def _enqueue(self, event: Event) -> None:
+        if not self._to_client.add_event(event):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._failure = self._failure or ClientTooSlow("what the backend says does not fit the client's queue any more")
+        self._talk.cancel()
 
     # From the client
 
@@ -233,80 +230,22 @@ class _Passage:
     def backend_event(self, event: Mapping[str, object]) -> None:
         """Pass an event on."""
         name = text_at(event, "type")
-        if name == "response.output_item.added":
-            self._remember_place(event)
         if self._wishes.is_locked and name in ("session.created", "session.updated"):
             event = {**event, "session": without_fields(mapping_at(event, "session"), HIDDEN_FIELDS)}
         self._enqueue(event)
 
     def backend_audio(self, speech: Speech, pcm: bytes) -> None:
         """Pass speech on; it becomes events when they are sent."""
-        self._queue_up((speech, pcm), len(pcm))
-
-    def _remember_place(self, event: Event) -> None:
-        if len(self._output_indexes) >= _MAX_KNOWN_ITEMS:
-            self._output_indexes.clear()
-        self._output_indexes[text_at(mapping_at(event, "item"), "id")] = integer_at(event, "output_index") or 0
-
-    # To the client
-
-    def _enqueue(self, event: Event) -> None:
-        text = serialize_event(complete(event, self._identifiers.fresh, 0))
-        if text is not None:
-            self._queue_up(text, len(text))
-
-    def _queue_up(self, entry: str | tuple[Speech, bytes], size: int) -> None:
-        if self._talk.cancel_called:
-            return
-        self._queue.append(entry)
-        self._queued += size
-        self._has_more.set()
-        if self._queued > self._options.queue_bytes:
-            self._failure = ClientTooSlow(f"{self._queued} bytes wait for the client")
-            self._talk.cancel()
-
-    async def _send_queued(self) -> None:
-        """Send until the backend's last word is out."""
-        try:
-            while True:
-                while self._queue:
-                    entry = self._queue.popleft()
-                    if isinstance(entry, str):
-                        await self._socket.send(entry)
-                        self._queued -= len(entry)
-                    else:
-                        await self._send_speech(*entry)
-                        self._queued -= len(entry[1])
-                if self._is_over:
-                    return
-                self._has_more = trio.Event()
-                await self._has_more.wait()
-        except SocketClosed:
-            return
-
-    async def _send_speech(self, speech: Speech, pcm: bytes) -> None:
-        head = {
-            "type": "response.output_audio.delta",
-            "response_id": speech.response_id,
-            "item_id": speech.item_id,
-            "output_index": self._output_indexes.get(speech.item_id, 0),
-            "content_index": speech.content_index,
-        }
-        for begin in range(0, len(pcm), _SLICE_BYTES):
-            if begin:
-                await trio.lowlevel.checkpoint()
-            named = json.dumps({**head, "event_id": self._identifiers.fresh("event")}, separators=(",", ":"))
-            audio = binascii.b2a_base64(pcm[begin : begin + _SLICE_BYTES], newline=False).decode()
-            await self._socket.send(f'{named[:-1]},"delta":"{audio}"}}')  # base64 needs none of JSON's escapes
+        if not self._to_client.add_speech(speech, pcm):
+            self._give_up()
 
     async def _say_that_time_is_over(self) -> None:
         refusal = Refusal("session_expired", "The session has reached its longest duration.")
-        text = serialize_event(complete(refused(refusal), self._identifiers.fresh, 0))
+        self._to_client.clear()
+        self._to_client.add_event(refused(refusal))
+        self._to_client.finish()
         with trio.move_on_after(_FAREWELL_SECONDS):
-            try:
-                await self._socket.send(text or "")
-            except SocketClosed:
-                return
+            await self._to_client.send_all()
 
 
 def _append_in(text: str) -> Event | None:
