@@ -3,7 +3,9 @@
 It runs on the same protocol cores as the server, from the other side: controlling ICE, DTLS in either role, SRTP.
 Read in this order:
 
+* `recording`         what came back, put in order for a file
 * `ogg`, `opus_file`  what to say, out of an Ogg Opus file, and what came back, into one; `voice.opus` is built in
+* `wav_file`          the same with WAV, encoded and decoded
 * `description`       the SDP offer like a browser's, and what matters of the answer
 * `audio`             the media path: packets of a clip out, packets and their statistics in
 * `reports`           RTCP: sender reports out, what the server reports about us in

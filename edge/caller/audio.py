@@ -4,7 +4,8 @@ Both ends of this run for every packet of every call of a load test, so they kee
 report can do later.
 """
 
-from edge.caller.opus_file import SAMPLE_RATE, Clip, OpusRecording
+from edge.caller.opus_file import SAMPLE_RATE, Clip
+from edge.caller.recording import Recording
 from srtp.extensions import pack_audio_level, pack_extensions, pack_sequence_number
 from srtp.reception import ReceptionStatistics
 from srtp.rtp import read_header
@@ -18,7 +19,7 @@ _SPEECH_LEVEL = pack_audio_level(True, 30)
 
 
 class OutboundAudio:
-    """Makes RTP packets of a clip, over and over again.
+    """Makes RTP packets of a clip, without an end.
 
     Args:
         clip: what to say.
@@ -65,7 +66,7 @@ class OutboundAudio:
         position = self._position
         self.payload = payload = self._clip.packets[position]
         self.samples = samples = self._clip.samples[position]
-        self._position = position + 1 if position + 1 < len(self._clip.packets) else 0
+        self._position = position + 1 if position + 1 < len(self._clip.packets) else self._clip.restart
         extension = self._extension
         if self._extension_head:
             number = self._transport_sequence_number
@@ -136,7 +137,7 @@ class InboundAudio:
 
     __slots__ = ("_payload_type", "_recording", "_ssrc", "foreign_count", "probe", "statistics")
 
-    def __init__(self, payload_type: int, recording: OpusRecording | None) -> None:
+    def __init__(self, payload_type: int, recording: Recording | None) -> None:
         self._payload_type = payload_type
         self._recording = recording
         self._ssrc = -1

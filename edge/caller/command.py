@@ -17,12 +17,15 @@ from edge.caller.description import OfferedSetup
 from edge.caller.exchange import Exchange
 from edge.caller.load import Window, ramp
 from edge.caller.ogg import OggError
-from edge.caller.opus_file import OpusRecording, read_clip
+from edge.caller.opus_file import Clip, OpusRecording, read_clip
 from edge.caller.placing import Caller
 from edge.caller.printing import describe_load, describe_media, describe_progress, describe_setup
 from edge.caller.progress import CallerOptions
+from edge.caller.recording import Recording
 from edge.caller.results import MediaStatistics
 from edge.caller.signalling import CallFailed, SignalClient
+from edge.caller.wav_file import WavError, WavRecording, read_wav
+from transceiver.audio.library import OpusUnavailable
 
 __all__ = ["call"]
 
@@ -36,10 +39,19 @@ _Work = Callable[[Caller, Exchange], Awaitable[None]]
 @click.command("call", short_help="Call a server, without a browser.")
 @click.argument("url")
 @click.option(
-    "--packets", type=click.Path(exists=True, dir_okay=False, path_type=FilePath), help="Ogg Opus file to say."
+    "--wav",
+    type=click.Path(exists=True, dir_okay=False, path_type=FilePath),
+    help="WAV file to say, of any rate and width: once, then silence; over and over with --count.",
 )
 @click.option(
-    "--record", type=click.Path(dir_okay=False, path_type=FilePath), help="Ogg Opus file for what comes back."
+    "--packets",
+    type=click.Path(exists=True, dir_okay=False, path_type=FilePath),
+    help="Ogg Opus file whose packets are sent as they are, over and over.",
+)
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=FilePath),
+    help="File for what comes back: .wav to decode it, .opus to keep the packets as they are.",
 )
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long to talk.")
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Calls at the same time.")
@@ -48,6 +60,7 @@ _Work = Callable[[Caller, Exchange], Awaitable[None]]
 @click.option("--dtls", "version", type=click.Choice(sorted(_VERSIONS)), help="DTLS version to insist on.")
 def call(
     url: str,
+    wav: FilePath | None,
     packets: FilePath | None,
     record: FilePath | None,
     seconds: float,
@@ -58,20 +71,22 @@ def call(
 ) -> None:
     """Call the server at URL, such as http://127.0.0.1:8080, and say how it went.
 
-    A spoken clip is sent, and whatever comes back is measured. With --count, calls are added until all are there, or
-    until the first packet is lost or the first tick is late; then it says whether this caller or the server was at its
-    limit.
+    A spoken clip is sent unless --wav or --packets names another sound, and whatever comes back is measured. With
+    --count, calls are added until all are there, or until the first packet is lost or the first tick is late; then it
+    says whether this caller or the server was at its limit.
     """
     if count > 1 and record is not None:
         raise click.UsageError("--record is for a single call; leave --count away")
+    if wav is not None and packets is not None:
+        raise click.UsageError("--wav and --packets both say what to say; leave one away")
     with ExitStack() as stack:
-        recording = None
         try:
-            clip = read_clip(_clip_data(packets))
-            if record is not None:
-                recording = OpusRecording(stack.enter_context(record.open("wb")), int.from_bytes(os.urandom(4), "big"))
-        except OggError as problem:
-            raise click.ClickException(f"{packets}: {problem}") from problem
+            clip = _read_clip(wav, packets, seconds, repeats=count > 1)
+            recording = None if record is None else _open_recording(record, stack)
+        except (OggError, WavError) as problem:
+            raise click.ClickException(f"{wav or packets}: {problem}") from problem
+        except OpusUnavailable as problem:
+            raise click.ClickException(str(problem)) from problem
         except OSError as problem:
             raise click.ClickException(f"{problem.filename}: {problem.strerror}") from problem
         dtls = DtlsOptions(versions=_VERSIONS[version]) if version is not None else DtlsOptions()
@@ -85,10 +100,20 @@ def call(
         raise click.ClickException(failure)
 
 
-def _clip_data(packets: FilePath | None) -> bytes:
+def _read_clip(wav: FilePath | None, packets: FilePath | None, seconds: float, *, repeats: bool) -> Clip:
+    if wav is not None:
+        return read_wav(wav, seconds=seconds, repeats=repeats)
     if packets is not None:
-        return packets.read_bytes()
-    return resources.files("edge.caller").joinpath("voice.opus").read_bytes()
+        return read_clip(packets.read_bytes())
+    return read_clip(resources.files("edge.caller").joinpath("voice.opus").read_bytes())
+
+
+def _open_recording(path: FilePath, stack: ExitStack) -> Recording:
+    kind = path.suffix.lower()
+    if kind not in (".wav", ".opus", ".ogg"):
+        raise click.UsageError(f"--record {path}: the name must end in .wav or .opus, to say what to write")
+    file = stack.enter_context(path.open("wb"))
+    return WavRecording(file) if kind == ".wav" else OpusRecording(file, int.from_bytes(os.urandom(4), "big"))
 
 
 async def _until_interrupted(url: str, key: str | None, work: _Work) -> str | None:

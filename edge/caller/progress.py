@@ -6,7 +6,8 @@ import attrs
 
 from dtls.options import DtlsOptions
 from edge.caller.description import OfferedSetup
-from edge.caller.opus_file import Clip, OpusRecording
+from edge.caller.opus_file import Clip
+from edge.caller.recording import Recording
 from srtp.profile import ProtectionProfile
 from wire.core import Event
 
@@ -70,4 +71,4 @@ class CallerOptions:
     clip: Clip
     setup: OfferedSetup = "actpass"
     dtls: DtlsOptions = attrs.field(factory=DtlsOptions)
-    recording: OpusRecording | None = None
+    recording: Recording | None = None
