@@ -66,7 +66,7 @@ def _pcm(path: Path) -> Iterator[bytes]:
     import av
 
     try:
-        with path.open("rb") as file, av.open(file, format="wav") as container:
+        with path.open("rb") as file, av.open(file, "r", format="wav") as container:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
             for frame in itertools.chain(container.decode(audio=0), (None,)):  # None: what the resampler holds
                 for out in resampler.resample(frame):
