@@ -50,10 +50,13 @@ class Bundler:
                 packets.append(self._pack([self._handshake.cookie_echo], now, sends_data=True))
             return packets
         sends_data = state is State.ESTABLISHED or state in SENDS_DATA
-        while chunks := self._control_chunks(now, sends_data=sends_data):
-            packets.append(self._pack(chunks, now, sends_data=sends_data))
+        if outbox.control or outbox.first or block.receiver.sacks.is_owed:
+            while chunks := self._control_chunks(now, sends_data=sends_data):
+                packets.append(self._pack(chunks, now, sends_data=sends_data))
         if sends_data:
             sender = block.sender
+            if sender.is_idle:
+                return packets
             if sender.forward_tsn_due:
                 packets.append(self._pack([], now, sends_data=True))
             # §6.1, RFC 7053: the last DATA before a shutdown asks for its SACK at once.
@@ -94,7 +97,7 @@ class Bundler:
     def _pack(self, chunks: list[bytes], now: float, *, sends_data: bool) -> bytes:
         block = self._block
         sender = block.sender
-        if sends_data:
+        if sends_data and not sender.is_idle:
             room = self._room - sum([len(chunk) for chunk in chunks])
             forward = sender.forward_tsn(now) if sender.forward_tsn_due and room >= self._room // 2 else None
             if forward is not None:

@@ -15,7 +15,16 @@ from sctp.chunks.sack import Sack
 from sctp.options import PORT
 from sctp.tx.message import DATA_HEADER_SIZE, SentChunk
 
-__all__ = ["DATA_CHUNK", "PacketHeader", "pack_data", "pack_packet", "pack_sack", "read_chunks", "unpack_sack"]
+__all__ = [
+    "COMMON_HEADER_SIZE",
+    "DATA_CHUNK",
+    "PacketHeader",
+    "pack_data",
+    "pack_packet",
+    "pack_sack",
+    "read_chunks",
+    "unpack_sack",
+]
 
 DATA_CHUNK = struct.Struct(">BBHIHHI")
 """Type, flags, length, TSN, stream, stream sequence number and PPID: a DATA chunk up to its user data."""
@@ -53,7 +62,7 @@ class PacketHeader:
 
     def is_of(self, data: bytes) -> bool:
         """Whether a packet has this header, and the right checksum."""
-        if data[:8] != self.start:
+        if data[:8] != self.start or len(data) < COMMON_HEADER_SIZE + _CHUNK_HEADER.size:
             return False
         checksum: int = _extend_crc32c(self._crc, data[COMMON_HEADER_SIZE:])
         return checksum.to_bytes(4, "little") == data[8:COMMON_HEADER_SIZE]

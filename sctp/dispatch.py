@@ -29,7 +29,7 @@ from sctp.chunks.shutdown import Shutdown
 from sctp.chunks.shutdown_ack import ShutdownAck
 from sctp.chunks.shutdown_complete import ShutdownComplete
 from sctp.chunks.unknown import UnknownChunk
-from sctp.data_path import DATA_CHUNK, PacketHeader, read_chunks, unpack_sack
+from sctp.data_path import COMMON_HEADER_SIZE, DATA_CHUNK, PacketHeader, read_chunks, unpack_sack
 from sctp.drops import DropReason
 from sctp.inbound import admit
 from sctp.options import PORT
@@ -107,6 +107,15 @@ class Dispatch:
             self._header = PacketHeader(block.local_tag)
         if not self._header.is_of(data):
             return False
+        if not data[COMMON_HEADER_SIZE] and len(data) >= COMMON_HEADER_SIZE + DATA_CHUNK.size:
+            _, flags, length, tsn, stream_id, number, ppid = DATA_CHUNK.unpack_from(data, COMMON_HEADER_SIZE)
+            end = COMMON_HEADER_SIZE + length
+            if length > DATA_CHUNK.size and (end + 3) & ~3 == len(data):
+                # One DATA chunk and nothing else, as in the middle of a large message.
+                self._receive_data(
+                    tsn, stream_id, number, ppid, flags, data[COMMON_HEADER_SIZE + DATA_CHUNK.size : end]
+                )
+                return True
         chunks = read_chunks(data)
         if chunks is None:
             return False
@@ -176,18 +185,18 @@ class Dispatch:
     def follow_up(self, now: float) -> None:
         """Take the steps that what has just happened makes possible."""
         block = self._block
-        receiver, sender = block.receiver, block.sender
+        receiver, sender, resets = block.receiver, block.sender, self._resets
         if receiver is not None and receiver.was_touched:
             receiver.packet_received(now)
-            if self._resets.is_answer_deferred:
-                self._resets.answer_deferred()
             if receiver.causes:
                 block.report_error(*receiver.causes)
                 receiver.causes.clear()
             if block.state is State.SHUTDOWN_SENT:
                 self._shutdown.data_received(now)
-        if self._resets.pending:
-            self._resets.advance(now)
+        if resets.is_answer_deferred:
+            resets.answer_deferred()
+        if resets.pending:
+            resets.advance(now)
         if block.state is not State.ESTABLISHED:
             self._shutdown.advance(now)
         if sender.closed_since is not None and sender.is_starved(now):

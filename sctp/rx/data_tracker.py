@@ -25,24 +25,21 @@ class DataTracker:
     Attributes:
         cumulative_tsn: all TSNs up to it have arrived, or were given up by the peer.
         duplicates: TSNs that arrived again since the last SACK.
+        has_gap: whether something is missing before what has arrived.
     """
 
-    __slots__ = ("_firsts", "_lasts", "cumulative_tsn", "duplicates")
+    __slots__ = ("_firsts", "_lasts", "cumulative_tsn", "duplicates", "has_gap")
 
     def __init__(self, initial_tsn: int) -> None:
         self.cumulative_tsn = initial_tsn - 1
         self.duplicates: list[int] = []
+        self.has_gap = False
         self._firsts: list[int] = []
         self._lasts: list[int] = []
 
     def unwrap(self, wrapped: int) -> int:
         """Return the TSN nearest to the cumulative TSN."""
         return Unwrapper(32, self.cumulative_tsn).peek(wrapped)
-
-    @property
-    def has_gap(self) -> bool:
-        """Whether something is missing before what has arrived."""
-        return bool(self._firsts)
 
     @property
     def highest(self) -> int:
@@ -69,6 +66,7 @@ class DataTracker:
             if firsts:
                 self._swallow()
             return
+        self.has_gap = True
         index = bisect_right(firsts, tsn)  # the island behind it
         joins_left = index > 0 and lasts[index - 1] == tsn - 1
         joins_right = index < len(firsts) and firsts[index] == tsn + 1
@@ -97,6 +95,7 @@ class DataTracker:
             self.cumulative_tsn = max(self.cumulative_tsn, last)
             count += 1
         del self._firsts[:count], self._lasts[:count]
+        self.has_gap = bool(self._firsts)
 
     def gap_blocks(self, limit: int) -> tuple[tuple[int, int], ...]:
         """Return the islands as offsets from the cumulative TSN, lowest first (RFC 9260 §6.7), at most `limit`."""
@@ -112,3 +111,4 @@ class DataTracker:
         """Put back what `islands` returned."""
         self._firsts = [first for first, _ in islands]
         self._lasts = [last for _, last in islands]
+        self.has_gap = bool(islands)

@@ -18,7 +18,7 @@ from sctp.drops import DropReason
 from sctp.events import MessageReceived, StreamsReset
 from sctp.options import SctpOptions
 from sctp.rx.data_tracker import DataTracker
-from sctp.rx.fragments import Fragment, FragmentRuns
+from sctp.rx.fragments import BEGINNING, END, UNORDERED, Fragment, FragmentRuns
 from sctp.rx.sack_schedule import SackSchedule
 from sctp.rx.stream_order import StreamOrder
 from wire.core import Drops, Event
@@ -26,6 +26,8 @@ from wire.core import Drops, Event
 __all__ = ["DeferredReset", "Receiver"]
 
 _SACK_HEADER_SIZE = 16
+
+WHOLE = BEGINNING | END
 
 _MAX_CAUSES = 4
 """Invalid streams reported per packet."""
@@ -142,7 +144,7 @@ class Receiver:
             stream_id: stream identifier.
             stream_sequence_number: wrapped.
             ppid: payload protocol identifier.
-            flags: those of the chunk: 8 is I, 4 is U, 2 is B, 1 is E.
+            flags: those of the chunk; 8 is I.
             payload: user data, not empty.
 
         Raises:
@@ -150,41 +152,33 @@ class Receiver:
         """
         tracker = self.tracker
         self.was_touched = True
-        cumulative = tracker.cumulative_tsn
-        if tsn == (cumulative + 1) & 0xFFFF_FFFF:
-            tsn = cumulative + 1
-            if tracker.has_gap:
-                # RFC 9260 §6.7, RFC 5681 §4.2: what fills a gap is acknowledged at once.
-                self._is_urgent = True
-            elif self._is_full:
-                self._refuse(DropReason.WINDOW_FULL)
-                return
-        else:
-            tsn = tracker.unwrap(tsn)
-            if not self._accepts_out_of_order(tsn):
-                return
-        tracker.add(tsn)
+        following = tracker.cumulative_tsn + 1
         if flags & 8:
             # §6.2: the I bit asks for a SACK without delay.
             self._is_urgent = True
+        if tsn == following & 0xFFFF_FFFF and not tracker.has_gap:
+            if self.held_bytes >= self._window or self.held_chunks >= self._max_tsn_distance:
+                self._refuse(DropReason.WINDOW_FULL)
+                return
+            tsn = following
+            tracker.cumulative_tsn = tsn
+        else:
+            tsn = tracker.unwrap(tsn)
+            # RFC 9260 §6.7: a gap is reported at once, RFC 5681 §4.2: what fills one and §6.2: a duplicate, too.
+            self._is_urgent = True
+            if tsn != following and not self._accepts_out_of_order(tsn):
+                return
+            tracker.add(tsn)
         if stream_id >= self._inbound_streams:
             # §6.5: acknowledged, reported and discarded.
             self._drops[DropReason.UNKNOWN_STREAM] += 1
             if len(self.causes) < _MAX_CAUSES:
                 self.causes.append(InvalidStreamIdentifier(stream_id=stream_id))
+        elif self.deferred is None and self.runs.append(tsn, stream_id, stream_sequence_number, flags, payload):
+            self.held_chunks += 1
+            self.held_bytes += len(payload)
         else:
-            self._sort(
-                Fragment(
-                    tsn,
-                    stream_id,
-                    stream_sequence_number,
-                    ppid,
-                    flags & 4 != 0,
-                    flags & 2 != 0,
-                    flags & 1 != 0,
-                    payload,
-                )
-            )
+            self._sort(Fragment(tsn, stream_id, stream_sequence_number, ppid, flags, payload))
         if self.deferred is not None:
             self._perform_deferred()
 
@@ -199,8 +193,6 @@ class Receiver:
 
     def _accepts_out_of_order(self, tsn: int) -> bool:
         tracker = self.tracker
-        # §6.7: a gap is reported at once, §6.2: a duplicate, too.
-        self._is_urgent = True
         if tsn - tracker.cumulative_tsn > self._max_tsn_distance:
             self._refuse(DropReason.TSN_TOO_FAR)
         elif tracker.has(tsn):
@@ -220,29 +212,30 @@ class Receiver:
             deferred.fragments.append(fragment)
             self._hold(1, len(fragment.payload))
             return
-        if fragment.is_beginning and fragment.is_end:
-            self._deliver(fragment, fragment.payload)
+        tsn, stream_id, number, ppid, flags, payload = fragment
+        if flags & WHOLE == WHOLE:
+            message = MessageReceived(stream_id, ppid, payload)
+            self._deliver(message, number, is_unordered=flags & UNORDERED != 0)
             return
-        if self.runs.is_orphan(fragment):
+        if self.runs.is_orphan(tsn, flags):
             self._drops[DropReason.SKIPPED_FRAGMENT] += 1
             return
-        self._hold(1, len(fragment.payload))
-        fragments = self.runs.add(fragment)
-        if fragments is not None:
-            data = b"".join([piece.payload for piece in fragments])
-            self._hold(-len(fragments), -len(data))
-            self._deliver(fragments[0], data)
+        self._hold(1, len(payload))
+        run = self.runs.add(fragment)
+        if run is not None:
+            self._hold(-len(run.payloads), -run.size)
+            message = MessageReceived(stream_id, run.ppid, b"".join(run.payloads))
+            self._deliver(message, number, is_unordered=run.is_unordered)
 
-    def _deliver(self, first: Fragment, data: bytes) -> None:
-        message = MessageReceived(first.stream_id, first.ppid, data)
-        if first.is_unordered:
+    def _deliver(self, message: MessageReceived, stream_sequence_number: int, *, is_unordered: bool) -> None:
+        if is_unordered:
             self._events.append(message)
             return
-        messages = self.order.add(first.stream_sequence_number, message)
+        messages = self.order.add(stream_sequence_number, message)
         if messages is None:
             self._drops[DropReason.OLD_STREAM_SEQUENCE_NUMBER] += 1
         elif not messages:
-            self._hold(1, len(data))
+            self._hold(1, len(message.data))
         else:
             self._events += messages
             if len(messages) > 1:
@@ -272,8 +265,8 @@ class Receiver:
             self._drops[DropReason.TSN_TOO_FAR] += 1
             return
         tracker.forward(tsn)
-        for fragment in self.runs.skip(tsn):
-            self._hold(-1, -len(fragment.payload))
+        for run in self.runs.skip(tsn):
+            self._hold(-len(run.payloads), -run.size)
         for stream_id, stream_sequence_number in skipped:
             if self.deferred is not None and self.deferred.holds(tsn, stream_id):
                 # What it skips may lie behind the reset, where numbers begin anew.
@@ -328,12 +321,12 @@ class Receiver:
 
     def packet_received(self, now: float) -> None:
         """A packet has been read to its end."""
-        if self.was_touched:
+        is_urgent = self._is_urgent or self.tracker.has_gap
+        if self.announced < self._window // 4 * 3 and self.window_left - self.announced >= self._window // 4:
             # RFC 9260 §6.2: tell of a window that has opened by a quarter.
-            has_opened = self.window_left - self.announced >= self._window // 4
-            self.sacks.packet_received(now, is_urgent=self._is_urgent or self.tracker.has_gap or has_opened)
-        self.was_touched = False
-        self._is_urgent = False
+            is_urgent = True
+        self.sacks.packet_received(now, is_urgent)
+        self.was_touched = self._is_urgent = False
 
     def take_sack(self, room: int) -> Sack:
         """Write a SACK with what has arrived, as of now.

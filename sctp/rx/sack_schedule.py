@@ -30,7 +30,7 @@ class SackSchedule:
         self.timer = Timer()
         self.has_acknowledged = False
 
-    def packet_received(self, now: float, *, is_urgent: bool) -> None:
+    def packet_received(self, now: float, is_urgent: bool) -> None:
         """A packet with DATA or FORWARD TSN has arrived.
 
         Args:

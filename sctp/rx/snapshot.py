@@ -97,7 +97,7 @@ def _write_fragments(writer: Writer, fragments: list[Fragment]) -> None:
     for fragment in fragments:
         writer.u64(fragment.tsn, "tsn").u16(fragment.stream_id, "stream_id")
         writer.u16(fragment.stream_sequence_number, "stream_sequence_number").u32(fragment.ppid, "ppid")
-        writer.u8(fragment.is_unordered << 2 | fragment.is_beginning << 1 | fragment.is_end)
+        writer.u8(fragment.flags, "flags")
         writer.vector(2, fragment.payload, "payload")
 
 
@@ -106,10 +106,7 @@ def _read_fragments(reader: Reader) -> list[Fragment]:
     for _ in range(_count(reader, "fragments")):
         tsn, stream_id = reader.u64("tsn"), reader.u16("stream_id")
         number, ppid, flags = reader.u16("stream_sequence_number"), reader.u32("ppid"), reader.u8("flags")
-        payload = reader.vector(2, "payload").rest()
-        fragments.append(
-            Fragment(tsn, stream_id, number, ppid, bool(flags & 4), bool(flags & 2), bool(flags & 1), payload)
-        )
+        fragments.append(Fragment(tsn, stream_id, number, ppid, flags, reader.vector(2, "payload").rest()))
     return fragments
 
 

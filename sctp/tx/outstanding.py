@@ -57,20 +57,22 @@ class OutstandingData:
         flight_size: bytes of chunks in flight.
         chunks: in the order of their TSNs.
         may_abandon: whether the peer knows FORWARD TSN.
+        limited: how many chunks are of messages that may be abandoned.
+        retransmissions: a heap of TSNs marked for retransmission; those in another state by now are skipped.
         timed_tsn: whose acknowledgement gives the next round trip; None while nothing is measured.
     """
 
     __slots__ = (
         "_acked_by_gap",
         "_forget",
-        "_limited",
-        "_retransmissions",
         "advanced_peer_ack_point",
         "chunks",
         "cumulative_tsn_ack",
         "flight_size",
+        "limited",
         "may_abandon",
         "next_tsn",
+        "retransmissions",
         "timed_tsn",
     )
 
@@ -83,17 +85,12 @@ class OutstandingData:
         self.chunks: deque[SentChunk] = deque()
         self.may_abandon = False
         self._forget = forget
-        self._retransmissions: list[int] = []  # a heap of TSNs; those in another state by now are skipped
+        self.retransmissions: list[int] = []
         self._acked_by_gap = 0
-        self._limited = 0  # chunks of messages that may be abandoned
+        self.limited = 0
         self.timed_tsn: int | None = None
 
     # Sending ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def has_limited(self) -> bool:
-        """Whether there is a chunk of a message that may be abandoned."""
-        return self._limited > 0
 
     def add(self, chunk: SentChunk) -> None:
         """A new chunk is sent; its TSN is `next_tsn`."""
@@ -101,14 +98,14 @@ class OutstandingData:
         self.chunks.append(chunk)
         self.flight_size += chunk.size
         if chunk.message.is_limited:
-            self._limited += 1
+            self.limited += 1
         if self.timed_tsn is None:
             # RFC 9260 §6.3.1 C4: one measurement a round trip.
             self.timed_tsn = chunk.tsn
 
     def next_retransmission(self) -> SentChunk | None:
         """Return the chunk with the lowest TSN that is marked for retransmission."""
-        heap = self._retransmissions
+        heap = self.retransmissions
         while heap:
             index = heap[0] - self.cumulative_tsn_ack - 1
             if index >= 0 and self.chunks[index].state is _TO_RETRANSMIT:
@@ -118,7 +115,7 @@ class OutstandingData:
 
     def retransmit(self, chunk: SentChunk, now: float) -> None:
         """The chunk that `next_retransmission` returned is sent again."""
-        heapq.heappop(self._retransmissions)
+        heapq.heappop(self.retransmissions)
         chunk.state = _IN_FLIGHT
         chunk.misses = 0
         chunk.transmissions += 1
@@ -172,7 +169,7 @@ class OutstandingData:
                 result.acked += chunk.size
                 result.highest_newly_acked = chunk.tsn
             if chunk.message.is_limited:
-                self._limited -= 1
+                self.limited -= 1
         self.cumulative_tsn_ack = cumulative_tsn_ack
 
     def _newly_acked(self, chunk: SentChunk, now: float, result: Acknowledgement) -> None:
@@ -251,7 +248,7 @@ class OutstandingData:
         chunk.state = _TO_RETRANSMIT
         chunk.misses = 0
         self.flight_size -= chunk.size
-        heapq.heappush(self._retransmissions, chunk.tsn)
+        heapq.heappush(self.retransmissions, chunk.tsn)
 
     @staticmethod
     def _is_spent(chunk: SentChunk, now: float) -> bool:
@@ -263,7 +260,7 @@ class OutstandingData:
 
     def abandon_expired(self, now: float) -> None:
         """Abandon messages whose lifetime is over (RFC 3758 §4.1)."""
-        if not self._limited or not self.may_abandon:
+        if not self.limited or not self.may_abandon:
             return
         for chunk in list(self.chunks):
             if chunk.state is not _ABANDONED and chunk.state is not _ACKED and chunk.message.has_expired(now):
@@ -311,8 +308,8 @@ class OutstandingData:
         states = [chunk.state for chunk in self.chunks]
         self.flight_size = sum(chunk.size for chunk in self.chunks if chunk.state is _IN_FLIGHT)
         self._acked_by_gap = states.count(_ACKED)
-        self._limited = sum(chunk.message.is_limited for chunk in self.chunks)
-        self._retransmissions = [chunk.tsn for chunk in self.chunks if chunk.state is _TO_RETRANSMIT]
+        self.limited = sum(chunk.message.is_limited for chunk in self.chunks)
+        self.retransmissions = [chunk.tsn for chunk in self.chunks if chunk.state is _TO_RETRANSMIT]
 
     @property
     def needs_forward_tsn(self) -> bool:

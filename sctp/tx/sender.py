@@ -111,6 +111,11 @@ class Sender:
         """Whether all that was queued has been sent and acknowledged."""
         return self.queue.is_empty and self.outstanding.is_empty
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to be sent, now or later."""
+        return self.queue.is_empty and not self.outstanding.chunks
+
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
         when = self.timer.deadline
@@ -170,12 +175,11 @@ class Sender:
 
     def _is_window_shut(self) -> bool:
         """Whether the path's window forbids even one packet more."""
-        if self.ignores_window:
-            return False
         flight = self.outstanding.flight_size
         # RFC 9260 §6.1 B: a packet may exceed cwnd, if the flight does not reach it yet. §7.2.3: after a timeout, one
         # packet and no more until it is answered.
-        return flight >= self.congestion.window or (self.is_limited_to_one and flight > 0)
+        is_shut = flight >= self.congestion.window or (self.is_limited_to_one and flight > 0)
+        return is_shut and not self.ignores_window
 
     def _may_send(self, left: int, now: float) -> bool:
         """Whether the peer's window lets a new chunk out; sets the timer for a probe when it does not.
@@ -185,8 +189,7 @@ class Sender:
             now: the present.
         """
         outstanding = self.outstanding
-        window_left = self.peer_window - outstanding.flight_size
-        if window_left >= self.congestion.packet_size or window_left >= chunk_size(left):
+        if self.peer_window - outstanding.flight_size >= min(chunk_size(left), self.congestion.packet_size):
             return True
         if outstanding.is_empty:
             if self.may_probe:
@@ -205,41 +208,55 @@ class Sender:
         """
         outstanding = self.outstanding
         chunks: list[SentChunk] = []
+        if outstanding.limited:
+            outstanding.abandon_expired(now)
+        is_burst_over = self.burst <= 0
+        if not outstanding.retransmissions and (is_burst_over or self.queue.is_empty):
+            return chunks
         if self._is_window_shut():
             return chunks
-        if outstanding.has_limited:
-            outstanding.abandon_expired(now)
         # §6.1 C: what is marked for retransmission goes first.
-        while (chunk := outstanding.next_retransmission()) is not None:
-            if chunk.size > room:
-                break
-            is_earliest = chunk.tsn == outstanding.cumulative_tsn_ack + 1
-            outstanding.retransmit(chunk, now)
-            if is_earliest:
-                # §6.1: the timer MUST be restarted if the earliest outstanding chunk is sent again.
-                self.timer.stop()
-            chunks.append(chunk)
-            room -= chunk.size
+        if outstanding.retransmissions:
+            room = self._add_lost(chunks, room, now)
+        if not is_burst_over and self._add_new(chunks, room, now):
+            self.burst -= 1
         if chunks:
-            self.ignores_window = False
-        if chunk is None and self.burst > 0:
-            self._add_new(chunks, room, now)
-        if chunks:
-            self._start_timer(now)
+            if self.timer.deadline is None:
+                self._start_timer(now)
             self.last_sent = now
         return chunks
 
-    def _add_new(self, chunks: list[SentChunk], room: int, now: float) -> None:
+    def _add_lost(self, chunks: list[SentChunk], room: int, now: float) -> int:
+        """Add what is marked for retransmission; return the room that is left for what is new."""
+        outstanding = self.outstanding
+        while (chunk := outstanding.next_retransmission()) is not None:
+            if chunk.size > room:
+                return 0
+            if chunk.tsn == outstanding.cumulative_tsn_ack + 1:
+                # §6.1: the timer MUST be restarted if the earliest outstanding chunk is sent again.
+                self.timer.stop()
+            outstanding.retransmit(chunk, now)
+            chunks.append(chunk)
+            room -= chunk.size
+            self.ignores_window = False
+        return room
+
+    def _add_new(self, chunks: list[SentChunk], room: int, now: float) -> bool:
+        """Add new chunks as far as they fit; return whether there are any."""
         outstanding, queue = self.outstanding, self.queue
-        count = len(chunks)
+        if not outstanding.flight_size and self.last_sent is not None and not queue.is_empty:
+            # §7.2.1: cwnd shrinks once per RTO of silence.
+            self.congestion.idle(int((now - self.last_sent) / self.rto.seconds))
+        has_added = False
         while room > DATA_HEADER_SIZE and (message := queue.next_message(now)) is not None:
-            if not outstanding.flight_size and self.last_sent is not None:
-                # §7.2.1: cwnd shrinks once per RTO of silence.
-                self.congestion.idle(int((now - self.last_sent) / self.rto.seconds))
             position = message.position
             left = len(message.data) - position
             limit = room - DATA_HEADER_SIZE
-            if (left > limit and limit < _MIN_FRAGMENT) or not self._may_send(left, now):
+            if left > limit and limit < _MIN_FRAGMENT:
+                break
+            if self.peer_window - outstanding.flight_size < self.congestion.packet_size and not self._may_send(
+                left, now
+            ):
                 break
             chunk = SentChunk(outstanding.next_tsn, message, queue.cut(limit), not position, left <= limit, now)
             outstanding.add(chunk)
@@ -247,8 +264,8 @@ class Sender:
             room -= chunk.size
             self.may_probe = False
             self.probe.deadline = None
-        if len(chunks) > count:
-            self.burst -= 1
+            has_added = True
+        return has_added
 
     def _start_timer(self, now: float) -> None:
         # §6.3.2 R1.
