@@ -126,3 +126,56 @@ def test_a_thousand_at_once(channel_network: ModuleType) -> None:
         client.close_channel(channel_id, now=network.now)
     network.run_until(lambda: count(network, 0, ChannelClosed) == 1000)
     assert not server.channels
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_anything_in_any_order(channel_network: ModuleType, seed: int) -> None:
+    """Both sides open, talk and close at random; in the end they agree, and nothing was lost before its channel."""
+    source = random.Random(seed)
+    weather = {"loss": source.choice([0, 0.1, 0.3]), "duplication": 0.1, "jitter": source.choice([0, 0.1, 0.5])}
+    network = channel_network.Network(channel_network.client(), channel_network.server(), seed=seed, **weather)
+    number = 0
+    sent: list[dict[str, list[str]]] = [{}, {}]  # by label, of each side
+    for _ in range(source.randint(20, 120)):
+        index = source.randrange(2)
+        end = network.ends[index]
+        channels = list(end.channels.values())
+        match source.randrange(5) if channels else 0:
+            case 0:
+                number += 1
+                end.open(f"{index} {number}", ordered=source.random() < 0.5, now=network.now)
+            case 1 | 2 | 3:
+                channel = source.choice(channels)
+                number += 1
+                message = f"{channel.label}: {number} " + "x" * source.choice([0, 100, 5000])
+                sent[index].setdefault(channel.label, []).append(message)
+                end.send(channel.id, message, now=network.now)
+            case 4:
+                end.close_channel(source.choice(channels).id, now=network.now)
+        network.run(source.choice([0, 0, 0.01, 0.1, 1]))
+    network.run(300)
+    client, server = network.ends
+    assert client.channels == server.channels
+    for index in (0, 1):
+        labels: dict[int, str] = {}
+        heard: dict[str, list[str]] = {}
+        for event in network.events[index]:
+            match event:
+                case ChannelOpened(channel=channel):
+                    assert channel.id not in labels
+                    labels[channel.id] = channel.label
+                case MessageReceived(channel_id=channel_id, message=message):
+                    heard.setdefault(labels[channel_id], []).append(str(message))
+                case ChannelClosed(channel_id=channel_id):
+                    # Also for one that was closed before it had opened.
+                    labels.pop(channel_id, None)
+        still_open = {channel.label: channel.ordered for channel in client.channels.values()}
+        assert set(labels.values()) == set(still_open)
+        for label, messages in heard.items():
+            said = sent[1 - index][label]
+            # Each went to the channel that it was meant for, once; what the receiver closed it did not want.
+            assert len(messages) == len(set(messages))
+            assert set(messages) <= set(said)
+            if label in still_open:
+                assert sorted(messages) == sorted(said)
+                assert messages == said or not still_open[label]
