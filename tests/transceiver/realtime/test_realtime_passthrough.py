@@ -329,6 +329,26 @@ async def test_a_client_is_held_back_while_the_backend_has_no_room(passage):
     assert passage.link.audio == b"abcd"
 
 
+async def test_a_client_that_reads_at_once_does_not_hold_up_others(passage, nursery):
+    async def keep(text: str) -> None:  # as a socket that finds room in the kernel: no other task has a turn
+        passage.client.received.append(json.loads(text))
+
+    passage.client.send = keep
+    await passage.start()
+    turns = []
+
+    async def count() -> None:
+        while len(passage.client.received) < 200:
+            turns.append(len(passage.client.received))
+            await trio.lowlevel.checkpoint()
+
+    nursery.start_soon(count)
+    for _ in range(200):
+        passage.link.sink.backend_event({"type": "response.done", "response": {}})
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(set(turns)) > 50
+
+
 async def test_the_longest_duration_ends_it(autojump_clock, passage):
     await passage.start(CallWishes(max_call=60))
     begin = trio.current_time()
