@@ -33,20 +33,22 @@ class G711Decoder:
         rate: samples per second of what comes out.
     """
 
-    __slots__ = ("_concealment", "_law", "_left", "_resampler", "rate")
+    __slots__ = ("_concealment", "_fraction", "_law", "_left", "_resampler", "rate")
 
     def __init__(self, law: Law, rate: int) -> None:
         self.rate = rate
         self._law = law
         self._concealment = PitchRepetition()
         self._resampler = Resampler(CLOCK_RATE, rate)
+        self._fraction = 0  # of a sample, in parts of `CLOCK_RATE`, that is due beyond what was returned
         self._left = b""  # came out of the resampler, and is not due yet
 
     def decode(self, payload: bytes) -> bytes:
         """Decode a packet of any length."""
         pcm = self._law.decode(payload)
         self._concealment.heard(pcm)
-        return self._resample(pcm, len(payload) * self.rate // CLOCK_RATE)
+        samples, self._fraction = divmod(len(payload) * self.rate + self._fraction, CLOCK_RATE)
+        return self._resample(pcm, samples)
 
     def recover(self, payload_of_next: bytes, samples: int) -> bytes:  # noqa: ARG002 - G.711 packets know only themselves
         """Make up for what is missing before a packet."""

@@ -31,9 +31,6 @@ _FRAME = TICKS // 50
 _JUMP = TICKS
 _JUMP_BACK = TICKS // 4
 
-# A network may stall for as long and then bring everything. What stood still for longer was the sender's clock.
-_MAX_AHEAD = 10 * TICKS
-
 
 class MediaTime:
     """The position of what is handed on, on the sender's clock.
@@ -91,8 +88,6 @@ class MediaTime:
         owed = gap - self.ahead
         fill = max(owed, at_least)
         self.ahead = fill - owed
-        if self.ahead > _MAX_AHEAD:
-            self.ahead = 0
         self._next = (packet.timestamp + packet.duration * self._clock // TICKS) & 0xFFFF_FFFF
         self._last_duration = packet.duration
         # A packet later than usual says that the network stalled or the sender's clock stood still, not that the next

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transceiver.audio.jitter_buffer import DropReason
+from transceiver.audio.receiver import AudioReceiver
 from transceiver.audio.telephone_event import DIGITS, MAX_UNTAKEN, DtmfReceived, TelephoneEvents
 
 
@@ -227,6 +228,24 @@ def test_keys_survive_loss(caller, network, listen, typed):
     for seed in range(10):
         heard = listen(network.carry(typed, is_lost=network.random_loss(0.25, seed)), rate=16000)
         assert [digit.digit for digit in heard.digits] == ["#"]
+
+
+def test_a_loss_before_a_key_is_a_loss_of_audio(caller, network, listen, typed):
+    arrivals = network.carry(typed)
+    del arrivals[48:50]
+    heard = listen(arrivals, rate=16000)
+    assert heard.facts["lost"] == 2
+    assert heard.facts["concealed_ms"] > 0
+    assert len(heard.pcm) == 100 * 640
+
+
+@pytest.mark.parametrize(("clock_rates", "duration_ms"), [({110: 8000}, 600), ({}, 100), ({110: 48000}, 100)])
+def test_the_clock_of_keys_is_negotiated_or_that_of_the_audio(clock_rates, duration_ms):
+    receiver = AudioReceiver(codecs={111: "opus", 110: "telephone-event"}, rate=16000, clock_rates=clock_rates)
+    receiver.receive(111, 1, 0, True, b"\x48", 0.0)
+    receiver.take(0.0)
+    receiver.receive(110, 2, 960, True, report(1, 4800, end=True), 0.02)
+    assert receiver.take_events() == [dtmf("1", duration_ms)]
 
 
 def test_keys_in_redundant_audio(caller, network, listen, speech_frames):

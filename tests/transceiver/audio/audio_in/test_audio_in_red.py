@@ -98,6 +98,16 @@ def test_two_copies_bridge_two_losses(caller, network, listen, packets):
     assert not heard.drops
 
 
+def test_two_losses_and_one_copy(caller, network, listen, packets):
+    """The gap stays open, and the copies of what is held behind it are nobody's duplicates."""
+    arrivals = network.carry(caller.redundant(packets))
+    del arrivals[20:22]
+    heard = listen(arrivals, rate=16000)
+    assert heard.facts["recovered_red"] == 1
+    assert heard.facts["concealed_ms"] == 20
+    assert not heard.drops
+
+
 def test_copies_of_what_has_come_are_not_used(caller, network, listen, packets):
     plain = listen(network.carry(packets), rate=16000)
     heard = listen(network.carry(caller.redundant(packets, 3)), rate=16000)

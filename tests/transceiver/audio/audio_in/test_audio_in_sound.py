@@ -175,6 +175,15 @@ def test_a_path_on_which_packets_overtake_each_other_loses_little(caller, networ
     assert errors[Preference.BALANCED] < 0.06
 
 
+@pytest.mark.parametrize(("mean", "lowest", "highest"), [(0.0, 0, 5), (0.005, 10, 40), (0.03, 60, 200)])
+def test_the_target_is_that_of_the_path(caller, network, listen, speech_frames, mean, lowest, highest):
+    """After a dozen seconds: the lateness that all but one packet in a hundred keep below."""
+    packets = caller.packets(speech_frames * 2)
+    delay = network.gamma(mean) if mean else lambda: 0.0
+    heard = listen(network.carry(packets, delay=delay, keeps_order=True), rate=RATE)
+    assert lowest <= heard.facts["jitter_target_ms"] <= highest
+
+
 def test_duplicates_are_not_heard_twice(caller, network, listen, clean, speech_frames):
     heard = listen(network.carry(caller.packets(speech_frames), duplicated=0.3), rate=RATE)
     assert heard.samples == clean

@@ -6,6 +6,7 @@ import random
 import attrs
 import pytest
 
+from transceiver.audio.decoders import G711Decoder
 from transceiver.audio.g711 import PCMA, PCMU
 from transceiver.audio.listening_options import LISTENING, ListeningOptions, Preference
 
@@ -82,14 +83,14 @@ def test_how_soon_silence_is_handed_on_is_a_choice(caller, network, listen, voic
 
 
 @pytest.mark.parametrize("ppm", [-100, 100])
-def test_a_muted_hour_ends_where_the_clocks_differ(caller, network, listen, voice, ppm):
-    """The sender's clock differs from ours by 360 ms after an hour; nothing is doubled, and nothing piles up."""
+def test_a_long_mute_ends_where_the_clocks_differ(caller, network, listen, voice, ppm):
+    """The sender's clock differs from ours by 180 ms after half an hour; nothing is doubled, and nothing piles up."""
     before = caller.packets(voice)
     after = shifted(
-        caller.packets(voice), at=3602.0, timestamp=round(3602 * 48000 * (1 + ppm * 1e-6)), sequence=len(voice)
+        caller.packets(voice), at=1802.0, timestamp=round(1802 * 48000 * (1 + ppm * 1e-6)), sequence=len(voice)
     )
     heard = listen(network.carry(before + after), rate=RATE)
-    expected = 3604 + 3602 * ppm * 1e-6
+    expected = 1804 + 1802 * ppm * 1e-6
     assert len(heard.samples) / RATE == pytest.approx(expected, abs=0.25)
     assert heard.facts["clock_jumps"] == 0
 
@@ -123,6 +124,17 @@ def test_a_pause_that_the_codec_makes_is_filled(caller, network, listen, sparse)
     # Who announces a pause is not waited for: silence flows at once.
     for now in (1002.5, 1003.0, 1003.5):
         assert behind(heard, now) <= 0.061
+
+
+def test_a_pause_that_the_codec_makes_is_not_dead(caller, network, listen, measure):
+    """A room's noise goes on between the packets that renew it."""
+    chance = random.Random(3)
+    noise = array.array("h", [int(chance.gauss(0, 60)) for _ in range(RATE * 3)]).tobytes()
+    sent = dtx(caller.packets(caller.frames(noise, RATE, dtx=True)))
+    assert len(sent) < 100
+    heard = listen(network.carry(sent), rate=RATE)
+    for level in measure.levels(heard.samples[RATE:], RATE, 0.02):
+        assert level > 1
 
 
 def test_a_loss_in_a_pause_is_filled_as_well(caller, network, listen, sparse):
@@ -219,12 +231,14 @@ def test_recovered_audio_is_not_taken_to_make_up_for_a_stall(caller, network, li
     arrivals = network.carry(packets, is_lost=network.random_loss(0.1))
     heard = listen(arrivals, rate=RATE)
     assert heard.facts["recovered_fec"] >= 10
+    assert heard.facts["silence_ms"] > 300
+    assert len(heard.samples) == len(frames) * FRAME + heard.facts["ahead_ms"] * RATE // 1000
 
 
 def test_a_sender_whose_clock_stood_still_while_it_was_muted(caller, network, listen, voice):
     """Timestamps and numbers go on as if nothing had been; 8 s have passed."""
-    packets = caller.packets(voice * 4)
-    paused = packets[:100] + shifted(packets[100:], at=8.0)
+    packets = caller.packets(voice * 2 + caller.frames(bytes(2 * 4 * RATE), RATE))
+    paused = packets[:200] + shifted(packets[200:], at=8.0)
     heard = listen(network.carry(paused, delay=network.gamma(0.004), keeps_order=True), rate=RATE)
     # The silence stands for time that has passed; nothing that was said is left out for it.
     assert len(heard.samples) / RATE == pytest.approx(8 + 8, abs=0.3)
@@ -236,18 +250,18 @@ def test_a_sender_whose_clock_stood_still_while_it_was_muted(caller, network, li
 # -- clocks
 
 
-@pytest.mark.parametrize("ppm", [-100, 0, 100])
+@pytest.mark.parametrize("ppm", [-100, 100])
 def test_an_hour_of_drift(caller, network, listen, ppm):
     """Our clock and the caller's differ; with 2 % loss, jitter, a pause each minute and a stall each five."""
     chance = random.Random(5)
-    payload = PCMU.encode(bytes(960))
+    payload = PCMU.encode(bytes(1920))
     sent, now, n = [], 1000.0, 0
-    frame = 0.060 * (1 - ppm * 1e-6)
+    frame = 0.120 * (1 - ppm * 1e-6)
     number = 0
-    while n < 60_000:
-        if n % 1000 == 999:
-            n += chance.randrange(20, 80)  # muted for a while
-        sent.append(caller.Sent(now + n * frame, number & 0xFFFF, (n * 480) & 0xFFFF_FFFF, payload, caller.PCMU))
+    while n < 30_000:
+        if n % 500 == 499:
+            n += chance.randrange(10, 40)  # muted for a while
+        sent.append(caller.Sent(now + n * frame, number & 0xFFFF, (n * 960) & 0xFFFF_FFFF, payload, caller.PCMU))
         number, n = number + 1, n + 1
     stalls = [1000.0 + minute * 60 + 20 for minute in range(0, 60, 5)]
     delay = chance.gammavariate
@@ -259,7 +273,7 @@ def test_an_hour_of_drift(caller, network, listen, ppm):
             arrivals.append(caller.Arrival(at, packet))
     arrivals.sort(key=lambda arrival: arrival.at)
     heard = listen(arrivals, rate=8000)
-    last = arrivals[-1].packet.timestamp + 480
+    last = arrivals[-1].packet.timestamp + 960
     facts = heard.facts
     # To the sample, but for what a stall added and no quiet packet has taken back yet.
     assert len(heard.samples) - last == facts["ahead_ms"] * 8 == 0
@@ -284,6 +298,22 @@ def test_timestamps_that_jump_cost_nothing(caller, network, listen, voice, jump)
     # And afterwards time is told by the new clock.
     heard = listen(network.carry(jumped), rate=RATE, until=1006.0)
     assert len(heard.samples) / RATE == pytest.approx(6.0, abs=0.25)
+
+
+@pytest.mark.parametrize("jump", [10**9, -(10**9)])
+def test_timestamps_may_jump_in_a_pause(caller, network, listen, voice, jump):
+    """A sender that begins anew when it is unmuted: the pause lasted as long as it did, and owes nothing."""
+    after = shifted(caller.packets(voice), at=5.0, timestamp=jump, sequence=len(voice))
+    heard = listen(network.carry(caller.packets(voice) + after), rate=RATE)
+    assert len(heard.samples) / RATE == pytest.approx(7.0, abs=0.25)
+    assert heard.facts["ahead_ms"] == 0
+
+
+def test_timestamps_that_do_not_divide_by_a_sample_add_up(caller, network, listen, voice):
+    """One tick of 1/48000 s more than a packet is long, each time."""
+    packets = [attrs.evolve(packet, timestamp=n * 961) for n, packet in enumerate(caller.packets(voice * 6))]
+    heard = listen(network.carry(packets), rate=8000)
+    assert len(heard.samples) == 600 * 160 + 599 // 6
 
 
 def test_timestamps_that_jump_over_a_loss_cost_the_loss(caller, network, listen, voice):
@@ -324,6 +354,18 @@ def test_g711_keeps_level_and_length_at_every_rate(caller, network, listen, meas
             assert level == pytest.approx(8000 / 2**0.5, rel=0.05)
 
 
+@pytest.mark.parametrize("size", [7, 37, 161])
+def test_g711_packets_may_have_any_length(tone, measure, size):
+    decoder = G711Decoder(PCMU, 12000)
+    payload = PCMU.encode(tone(2.0, 8000))
+    pieces = [decoder.decode(payload[at : at + size]) for at in range(0, len(payload), size)]
+    samples = array.array("h", b"".join(pieces))
+    assert len(samples) == 24000
+    assert max(len(piece) for piece in pieces) - min(len(piece) for piece in pieces[:-1]) <= 2
+    for level in measure.levels(samples, 12000)[1:]:
+        assert level == pytest.approx(8000 / 2**0.5, rel=0.02)
+
+
 def test_g711_behind_loss_keeps_its_tone(caller, network, listen, measure, tone):
     packets = g711(caller, tone(4.0, 8000), PCMU, caller.PCMU)
     clean = listen(network.carry(packets), rate=24000)
@@ -335,7 +377,7 @@ def test_g711_behind_loss_keeps_its_tone(caller, network, listen, measure, tone)
     came = {arrival.packet.sequence for arrival in arrivals}
     for n, packet in enumerate(packets):
         if packet.sequence not in came:
-            zeros[n * 480 : (n + 1) * 480] = array.array("h", bytes(960))
+            zeros[n * 480 : (n + 1) * 480] = array.array("h", bytes(1920))
     # Repeating the last period is far nearer to a tone than silence is.
     assert measure.error(heard.samples, clean.samples) < measure.error(zeros, clean.samples) / 3
 
