@@ -72,10 +72,12 @@ class AgentLink(BackendLink):
         )
         sink.backend_opened()
         server.greet()
-        self._server = server
-        for item in self._waiting:
+        for item in self._waiting:  # which grows while the sink answers
             self._hand_over(server, item)
-        self._waiting.clear()
+        self._waiting = []
+        self._server = server
+        if self._is_closed:
+            server.close()
         try:
             await server.run()
         except AgentFailed as failure:

@@ -203,6 +203,7 @@ async def test_who_answers_too_late_is_interrupted_at_once(meet, syllables, sile
             await trio.sleep(1)  # outside of the reply: not cancelled
             async with conversation.reply() as reply:
                 await reply.say(b"\1\0" * 100, transcript=turn.text)
+                replies.append("said")
             replies.append((turn.text, reply.is_interrupted))
 
     async with meet(agent) as client:
@@ -210,7 +211,7 @@ async def test_who_answers_too_late_is_interrupted_at_once(meet, syllables, sile
         await client.settle()
         client.hear(syllables(0.3) + silence(0.6))
         await trio.sleep(3)
-        assert replies == [("first", True), ("", False)]
+        assert replies == [("first", True), "said", ("", False)]
         statuses = [event["response"]["status"] for event in client.of("response.done")]
         assert statuses == ["cancelled", "completed"]
 

@@ -20,6 +20,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.got: list = []
+        self.texts: list = []
 
     def backend_opened(self) -> None:
         self.got.append("opened")
@@ -49,6 +50,26 @@ async def test_what_comes_before_it_runs_waits_and_keeps_its_order() -> None:
         nursery.cancel_scope.cancel()
     assert sink.got[:4] == ["opened", "session.created", "session.updated", "input_audio_buffer.committed"]
     assert link.describe() == {"response": None, "items": 1, "items_forgotten": 0, "happenings_dropped": 0}
+
+
+async def test_what_the_sink_says_while_it_starts_keeps_its_order_too() -> None:
+    class Eager(Sink):
+        def backend_event(self, event: dict) -> None:
+            super().backend_event(event)
+            if event["type"] == "session.created":
+                write(link, "second")
+            if event["type"] == "conversation.item.done" and len(self.texts) < 3:
+                write(link, "third")
+            if event["type"] == "conversation.item.added":
+                self.texts.append(event["item"]["content"][0]["text"])
+
+    link, sink = AgentLink(parrot, entropy=os.urandom), Eager()
+    write(link, "first")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run, sink)
+        await trio.testing.wait_all_tasks_blocked()
+        link.close()
+    assert sink.texts[:3] == ["first", "second", "third"]
 
 
 async def test_too_much_before_it_runs_ends_it() -> None:

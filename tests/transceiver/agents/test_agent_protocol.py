@@ -196,6 +196,31 @@ async def test_the_names_of_the_older_shape_are_taken_and_not_shown(meet) -> Non
         assert content == [{"type": "output_text", "text": "hi"}, {"type": "output_audio", "transcript": "ho"}]
 
 
+async def test_a_session_shares_nothing_with_another_or_with_what_was_sent(meet) -> None:
+    async with meet(deaf) as client:
+        client.send("session.update", session={"audio": {"input": {"turn_detection": {"threshold": 0.9}}}})
+        shown = [client.last(f"session.{kind}")["session"] for kind in ("created", "updated")]
+        assert [session["audio"]["input"]["turn_detection"]["threshold"] for session in shown] == [0.5, 0.9]
+    async with meet(deaf) as client:
+        session = client.last("session.created")["session"]
+        assert session["audio"]["input"]["turn_detection"]["threshold"] == 0.5
+
+
+async def test_clearing_forgets_the_turn_that_is_being_spoken(meet, syllables, silence) -> None:
+    async with meet(parrot) as client:
+        client.hear(syllables(0.4))
+        begun = client.last("input_audio_buffer.speech_started")["item_id"]
+        client.send("input_audio_buffer.clear")
+        assert client.kinds()[-1] == "input_audio_buffer.cleared"
+        client.hear(silence(0.6))
+        assert client.of("input_audio_buffer.speech_stopped") == []
+        client.hear(syllables(0.04))
+        client.send("input_audio_buffer.commit", event_id="too little")
+        client.hear(silence(0.4))
+        client.send("input_audio_buffer.commit")
+        assert client.last("input_audio_buffer.committed")["item_id"] != begun
+
+
 async def test_push_to_talk(meet, tone, silence) -> None:
     async with meet(parrot) as client:
         client.send("session.update", session={"audio": {"input": {"turn_detection": None}}})
@@ -256,6 +281,21 @@ async def test_nothing_is_interrupted_where_the_client_wants_that(meet, syllable
         kinds = client.kinds()
         second = len(kinds) - 1 - kinds[::-1].index("response.created")
         assert kinds[second - 1] == "response.done", "the second turn is answered after the first"
+
+
+async def test_a_client_that_cancels_is_not_answered_a_turn_that_waited(meet, syllables, silence) -> None:
+    async with meet(parrot) as client:
+        detection = {"type": "server_vad", "interrupt_response": False}
+        client.send("session.update", session={"audio": {"input": {"turn_detection": detection}}})
+        client.hear(syllables(20.0) + silence(0.6))
+        await client.settle()
+        client.hear(syllables(0.4) + silence(0.6))
+        client.send("response.cancel")
+        await client.settle()
+        client.send("response.create")
+        await client.settle()
+        assert len(client.of("response.created")) == 2
+        assert client.last("response.done")["response"]["status"] == "completed"
 
 
 async def test_a_client_cancels(meet, syllables, silence) -> None:
