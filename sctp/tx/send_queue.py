@@ -100,6 +100,9 @@ class SendQueue:
             stream.messages.popleft()
             self._current = None
             self._schedule(stream)
+            if not self._heap:
+                # All are idle: whoever comes next starts where the last one has stopped.
+                self.virtual_time = max(self.virtual_time, stream.served)
         return payload
 
     def abandon(self, message: OutgoingMessage) -> bool:
