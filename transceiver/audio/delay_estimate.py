@@ -20,7 +20,8 @@ _WINDOW = 2.0
 _BUCKET = 0.005
 _BUCKETS = 101  # up to 0.5 s
 
-# A transit that changes by more than this, and than the time without packets explains, is a timestamp that jumped.
+# A transit that grows by more than this and the time without packets, or is as much below the smallest, is of a
+# timestamp that jumped.
 _JUMP = 1.0
 
 
@@ -30,9 +31,24 @@ class DelayEstimate:
     Args:
         memory: how many packets it remembers, roughly.
         believed: the lateness in seconds that is believed in before any was measured.
+
+    Attributes:
+        base: the smallest transit of late, in seconds; its absolute value means nothing.
+        risen: by how much the last packet measured has made it larger.
     """
 
-    __slots__ = ("_before", "_clock", "_floor", "_heard_at", "_histogram", "_timestamps", "_window_end", "base")
+    __slots__ = (
+        "_before",
+        "_clock",
+        "_floor",
+        "_heard_at",
+        "_histogram",
+        "_timestamps",
+        "_transit",
+        "_window_end",
+        "base",
+        "risen",
+    )
 
     def __init__(self, *, memory: float, believed: float) -> None:
         self._histogram = Histogram(bucket=_BUCKET, count=_BUCKETS, memory=memory)
@@ -43,7 +59,8 @@ class DelayEstimate:
     def _start(self, timestamp: int, clock: int, now: float) -> None:
         self._clock = clock
         self._timestamps = Unwrapper(32, last=timestamp)
-        self.base = self._floor = self._before = now - timestamp / clock if clock else 0.0
+        self.base = self._floor = self._before = self._transit = now - timestamp / clock if clock else 0.0
+        self.risen = 0.0
         self._window_end = now + _WINDOW
         self._heard_at = now
 
@@ -58,23 +75,27 @@ class DelayEstimate:
                 an old one may be as late as it likes.
 
         Returns:
-            Its lateness in seconds, not negative. `base`, the smallest transit, has been brought up to date.
+            Its lateness in seconds, not negative.
         """
         if clock != self._clock:
             self._start(timestamp, clock, now)
         transit = now - self._timestamps.unwrap(timestamp) / clock
         lateness = transit - self.base
         if is_newest:
-            if lateness < -_JUMP or lateness > now - self._heard_at + _JUMP:
+            if lateness < -_JUMP or transit - self._transit > now - self._heard_at + _JUMP:
                 self._start(timestamp, clock, now)
                 transit = self.base
                 lateness = 0.0
             self._heard_at = now
+            self._transit = transit
+        self.risen = 0.0
         if now >= self._window_end:
             self._window_end = now + _WINDOW
             self._before = self._floor
             self._floor = transit
-            self.base = min(transit, self._before)
+            base = min(transit, self._before)
+            self.risen = base - self.base
+            self.base = base
         elif transit < self._floor:
             self._floor = transit
             if transit < self.base:

@@ -122,10 +122,9 @@ class AudioReceiver:
             duration = self._last_duration
         self._last_duration = duration
         delay = self._delay
-        base = delay.base
         lateness = delay.add(timestamp, CLOCKS[codec], now, is_newest=self._buffer.is_newest(number))
-        if delay.base > base + _STOOD_STILL:
-            self._time.forgive(delay.base - base)
+        if delay.risen > _STOOD_STILL:
+            self._time.forgive(delay.risen)
         self._received = received = self._received + 1
         if not received % _TARGET_EVERY:
             self._time.target = delay.quantile(self._options.quantile)

@@ -94,6 +94,7 @@ def test_a_longer_path_is_the_new_usual_within_seconds():
     estimate = DelayEstimate(memory=100, believed=0.04)
     lateness = lateness_of(estimate, [0.02] * 500 + [0.2] * 500)
     assert lateness[510] == pytest.approx(0.18)
+    assert estimate.base == pytest.approx(100.2 - (2**32 - 48000) / 48000)
     assert max(lateness[720:]) < 1e-6
 
 
@@ -119,4 +120,9 @@ def test_a_packet_late_by_seconds_is_no_jump():
 def test_a_stall_is_no_jump():
     estimate = DelayEstimate(memory=100, believed=0.04)
     lateness_of(estimate, [0.02] * 500, timestamp=0)
-    assert estimate.add(500 * 960, 48000, 115.02, is_newest=True) == pytest.approx(5.0)
+    base = estimate.base
+    # Everything that was held back comes at once.
+    lateness = [estimate.add((500 + n) * 960, 48000, 115.02, is_newest=True) for n in range(250)]
+    assert lateness == pytest.approx([5.0 - n * 0.02 for n in range(250)])
+    assert estimate.base == base
+    assert estimate.risen == 0
