@@ -188,7 +188,7 @@ class Playback:
         if response_id is None and in_progress:
             response_id = in_progress[-1]
         response = self._responses.get(response_id or "")
-        if response is not None and not response.is_done:
+        if response is not None:
             response.is_cancelled = True
 
     def flush(self) -> tuple[list[Notice], list[Cut]]:

@@ -21,7 +21,7 @@ _REQUIRED: dict[str, dict[str, object]] = {
     "input_audio_buffer.committed": {"item_id": ""},
     "conversation.item.deleted": {"item_id": ""},
     "conversation.item.truncated": {"item_id": "", "content_index": 0, "audio_end_ms": 0},
-    "conversation.item.input_audio_transcription.delta": {"item_id": ""},
+    "conversation.item.input_audio_transcription.delta": {"item_id": "", "content_index": 0, "delta": ""},
     "conversation.item.input_audio_transcription.completed": {"item_id": "", "content_index": 0, "transcript": ""},
     "conversation.item.input_audio_transcription.failed": {"item_id": "", "content_index": 0, "error": {}},
     "response.output_item.added": {"response_id": "", "output_index": 0},
@@ -43,6 +43,7 @@ _STATUSES = ("completed", "incomplete", "in_progress")
 _RESPONSE_STATUSES = (*_STATUSES, "failed", "cancelled")
 _NULLABLE_IN_ITEM = ("output", "approval_request_id", "approve", "reason", "error")
 _NULLABLE_IN_PART = ("audio", "text", "transcript")
+_PART_KINDS = ("text", "audio", "input_text", "input_audio", "output_text", "output_audio")
 _ROLES = ("user", "assistant", "system")
 
 
@@ -111,8 +112,9 @@ def _part(part: Event, role: str) -> Event:
     completed = {key: value for key, value in part.items() if value is not None or key in _NULLABLE_IN_PART}
     kind = text_at(part, "type")
     side = "output" if role == "assistant" else "input"
-    if kind in ("text", "audio"):
-        kind = f"{side}_{kind}"
+    if kind in _PART_KINDS:
+        # Who speaks decides the name; of what does not fit, a stock client throws.
+        kind = "input_text" if role == "system" else f"{side}_{kind.rpartition('_')[2]}"
     elif not kind:
         kind = f"{side}_text" if "text" in part else f"{side}_audio"
     completed["type"] = kind

@@ -56,10 +56,8 @@ class SessionUpdates:
         self._waiting.appendleft(update)
 
     def acknowledge(self) -> PendingUpdate | None:
-        """The backend answered one: the first of those that it was sent; None when it was sent none."""
-        if self._waiting and self._waiting[0].is_for_backend and self._waiting[0].sent_id is not None:
-            return self._waiting.popleft()
-        return None
+        """The backend answered one: the first; None when none waits."""
+        return self._waiting.popleft() if self._waiting else None
 
     def refuse(self, sent_id: str) -> PendingUpdate | None:
         """The backend refused the update with this `event_id`: take it out."""

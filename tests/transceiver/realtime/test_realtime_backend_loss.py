@@ -216,6 +216,15 @@ def test_an_answer_of_the_old_backend_does_not_count_for_the_new(call, support) 
     assert len(call.client) == 3
 
 
+def test_names_of_events_begin_anew_with_a_new_backend(call) -> None:
+    call.connect()
+    call.send({"type": "response.create", "event_id": "e"})
+    call.lose_backend(will_retry=True)
+    call.open_backend({})
+    call.send({"type": "response.create", "event_id": "e"})
+    assert call.backend[-1]["event_id"] == "e"
+
+
 def test_every_cell_of_the_table_is_a_state_and_lost_is_for_good() -> None:
     assert set(BACKEND_TRANSITIONS) == set(BackendState)
     assert BACKEND_TRANSITIONS[BackendState.LOST] == {}

@@ -124,6 +124,43 @@ def test_what_happened_before_the_channel_opened_is_told_then(make_call) -> None
     assert call.dropped(DropReason.BACKLOG_FULL) == 4
 
 
+def test_of_too_much_that_happened_before_what_matters_is_kept(make_call) -> None:
+    call = make_call(max_backlog=2)
+    call.open_backend({})
+    call.say("response.created", response={"id": "r1"})
+    call.say("response.done", response={"id": "r1"})
+    call.say("response.output_text.delta", response_id="r1", item_id="i1", delta="late")
+    call.open_client()
+    assert call.seen() == ["session.created", "response.created", "response.done"]
+
+
+def test_settings_from_before_the_channel_opened_are_in_session_created(call) -> None:
+    call.open_backend({})
+    call.open_sideband()
+    call.say("session.updated", session={})
+    call.send({"type": "session.update", "session": {"instructions": "x"}}, sideband=1)
+    call.say("session.updated", session={})
+    call.open_client()
+    assert call.seen() == ["session.created"]
+    assert call.client[0]["session"]["instructions"] == "x"
+
+
+def test_names_that_are_too_long_are_not_remembered(call) -> None:
+    call.connect()
+    call.send({"type": "no", "event_id": "e" * 10_000})
+    assert len(str(call.errors()[0][1])) == 512
+    call.forget()
+    for name, fields in (
+        ("response.created", {"response": {"id": "r" * 10_000}}),
+        ("conversation.item.added", {"item": {"id": "i" * 10_000}}),
+        ("response.output_text.delta", {"response_id": "r" * 10_000}),
+    ):
+        call.say(name, **fields)
+    call.say("")
+    assert call.client == []
+    assert call.dropped(DropReason.BACKEND_MALFORMED) == 4
+
+
 def test_a_closed_channel_is_told_nothing_and_a_new_one_begins_anew(call) -> None:
     call.connect()
     call.bridge.client_closed(call.now)
@@ -383,7 +420,7 @@ class TestLength:
         call = make_call(max_client_message=1000)
         call.connect()
         call.say("response.output_text.done", response_id="r", item_id="i", text="y" * 3000)
-        call.say("response.output_text.done", response_id="r", item_id="i", text="\u00fc" * 900)
+        call.say("response.output_text.done", response_id="r", item_id="i", text="\u00fc" * 600)
         call.say("response.output_text.done", response_id="r", item_id="i", text="short")
         assert [event["text"] for event in call.client] == ["short"]
         assert call.dropped(DropReason.UNSENDABLE) == 2

@@ -2,6 +2,8 @@
 
 import pytest
 
+from transceiver.audio.speech_queue import Heard
+from transceiver.backends.contract import Speech
 from transceiver.realtime.drops import DropReason
 from transceiver.realtime.options import BackendProfile
 from transceiver.realtime.outputs import ToBackend, ToClient
@@ -53,6 +55,29 @@ def test_no_more_is_truncated_to_than_was_heard_and_received(call, delay, played
     call.play(played)
     barge_in(call)
     assert [event["audio_end_ms"] for event in call.backend] == [expected]
+
+
+def test_silence_that_fills_up_a_frame_was_not_received(call, monkeypatch) -> None:
+    call.connect()
+    call.bridge.set_playout_delay(0)
+    call.respond(110)
+    call.play(40)
+    heard = Heard(speech=Speech("r1", "i1"), sent_ms=120, received_ms=110)
+    monkeypatch.setattr(type(call.queue), "flush", lambda queue: heard)
+    barge_in(call)
+    assert call.backend[0]["audio_end_ms"] == 110
+
+
+def test_what_began_just_now_began_before_it_was_cut_off(call) -> None:
+    call.connect()
+    call.respond(500)
+    call.queue.take(480)
+    barge_in(call)
+    assert call.seen()[-3:] == [
+        "input_audio_buffer.speech_started",
+        "output_audio_buffer.started",
+        "output_audio_buffer.cleared",
+    ]
 
 
 def test_silence_between_two_deltas_can_be_interrupted_too(call) -> None:

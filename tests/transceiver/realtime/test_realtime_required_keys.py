@@ -47,6 +47,10 @@ def test_items_of_messages() -> None:
     ]
     agent = item(id="i", type="message", role="assistant", content=[{"type": "text", "text": "a"}, {"type": "audio"}])
     assert [part["type"] for part in agent["content"]] == ["output_text", "output_audio"]
+    confused = item(id="i", type="message", role="user", content=[{"type": "output_text", "text": "a"}])
+    assert confused["content"] == [{"type": "input_text", "text": "a"}]
+    picture = item(id="i", type="message", role="user", content=[{"type": "input_image", "image_url": "x"}])
+    assert picture["content"] == [{"type": "input_image", "image_url": "x"}]
 
 
 def test_what_may_be_null_stays_and_what_may_not_goes() -> None:
