@@ -21,7 +21,7 @@ from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backends.contract import BackendLink, BackendUnavailable, Speech
 from transceiver.backends.realtime import BackendRefused
 from transceiver.backends.reconnecting import Reconnecting, ReconnectPolicy
-from transceiver.calls import EventSocket, SocketClosed
+from transceiver.calls import EventSocket, Overloaded, SocketClosed
 from transceiver.media import Media
 from transceiver.realtime.bridge import Bridge
 from transceiver.realtime.outputs import AudioToBackend, CloseSideband, ToBackend, ToClient, ToSideband
@@ -38,6 +38,8 @@ EVENTS_LABEL = "oai-events"
 _JITTER_BUFFER = 0.06
 """Seconds for which a browser's jitter buffer holds a packet on a good network."""
 
+_MAX_SIDEBANDS = 8
+_RETRY_SECONDS = 5.0
 _SIDEBAND_QUEUE = 1024
 """Events that may wait for a sideband that reads slowly; one that falls further behind is closed."""
 
@@ -255,6 +257,8 @@ class BackendLeg:
 
     async def serve_sideband(self, socket: EventSocket) -> None:
         """Let one more connection take part until it closes or the call ends; see `Conversations.serve_sideband`."""
+        if len(self._sidebands) >= _MAX_SIDEBANDS:
+            raise Overloaded(_RETRY_SECONDS)
         number = next(self._numbers)
         sender, receiver = trio.open_memory_channel[str](_SIDEBAND_QUEUE)
         self._sidebands[number] = sender

@@ -186,6 +186,7 @@ class Conversations(Protocol):
         Raises:
             CallNotFound: no such call; raised before anything is sent.
             NotOwner: the call was made with another key; raised before anything is sent.
+            Overloaded: the call has as many sidebands as it may; raised before anything is sent.
         """
 
     async def serve_realtime(self, wishes: CallWishes, socket: EventSocket) -> None:

@@ -275,7 +275,8 @@ class Worker:
             options = PassThroughOptions(profile=profile_of(backend))
             await pass_through(socket, link, wishes, entropy=self._entropy, options=options)
         except (BackendUnavailable, ClientTooSlow) as error:
-            self._report("pass-through-ended", {"reason": str(error)})  # the client knows
+            self._report("pass-through-ended", {"reason": str(error)})
+            raise
         finally:
             self._pass_throughs -= 1
 
