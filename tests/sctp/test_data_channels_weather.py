@@ -128,7 +128,7 @@ def test_a_thousand_at_once(channel_network: ModuleType) -> None:
     assert not server.channels
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_anything_in_any_order(channel_network: ModuleType, seed: int) -> None:
     """Both sides open, talk and close at random; in the end they agree, and nothing was lost before its channel."""
     source = random.Random(seed)
