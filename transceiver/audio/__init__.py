@@ -7,6 +7,17 @@ Read in this order. What both directions use:
 * `g711`              the two laws of the telephone network
 * `resampling`        from one rate to another, for G.711 and files
 
+Audio in, from the caller:
+
+* `listening_options`  hearing soon or hearing all, with what each costs
+* `histogram`, `delay_estimate`   what a path is like: a histogram that forgets; lateness against a drifting clock
+* `jitter_buffer`     packets in order, and how long a gap is left open
+* `media_time`        timestamps and the clock: pauses, stalls, drift and jumps
+* `red`               redundant audio: the copies in a packet
+* `telephone_event`   the keys that a caller presses
+* `concealment`, `decoders`   what stands in for what was lost, and one decoder for each codec
+* `receiver`          all of it together: packets in, PCM out
+
 Audio out, to the caller:
 
 * `speech_queue`      what the backend has said and the caller has not heard; what was heard of it, to the sample
