@@ -10,6 +10,7 @@ Read in this order:
 * `audio`             the media path: packets of a clip out, packets and their statistics in
 * `reports`           RTCP: sender reports out, what the server reports about us in
 * `progress`          the stages of a call, its events, what may be chosen
+* `events`            the data channel, over which a call speaks with an agent in events
 * `media`             audio and reports under SRTP
 * `session`           `CallerSession`: all of these and ICE, DTLS, SRTP in one core, without sockets or a clock
 * `exchange`          sockets and time for many sessions: one waiting task, one ticker

@@ -31,6 +31,7 @@ __all__ = ["OPUS_PAYLOAD_TYPE", "Answer", "AnswerUnusable", "Candidate", "Offere
 
 OPUS_PAYLOAD_TYPE = 111
 _MID_VALUE = "0"
+_DATA_MID_VALUE = "1"
 _EXTENSION_IDS = {AUDIO_LEVEL: 1, TRANSPORT_WIDE_CC: 3, MID: 4}
 
 OfferedSetup = Literal["actpass", "active", "passive"]
@@ -69,6 +70,7 @@ class Answer:
         payload_type: the number of Opus.
         extension_ids: header extensions in use, URI to identifier.
         sends: the server will send audio.
+        max_message_size: the longest message that it takes over data channels, in bytes; None when it has none.
     """
 
     ice_ufrag: str
@@ -79,12 +81,21 @@ class Answer:
     payload_type: int
     extension_ids: dict[str, int]
     sends: bool
+    max_message_size: int | None
 
 
 def make_offer(
-    *, ice_ufrag: str, ice_pwd: str, fingerprint: str, setup: OfferedSetup, session_id: int, ssrc: int, cname: str
+    *,
+    ice_ufrag: str,
+    ice_pwd: str,
+    fingerprint: str,
+    setup: OfferedSetup,
+    session_id: int,
+    ssrc: int,
+    cname: str,
+    has_data: bool = False,
 ) -> str:
-    """Write an offer as Chrome writes it: one audio section, no candidates, everything bundled.
+    """Write an offer as Chrome writes it: audio, perhaps data channels, no candidates, everything bundled.
 
     Args:
         ice_ufrag: our ICE user name fragment.
@@ -94,14 +105,18 @@ def make_offer(
         session_id: for the origin line.
         ssrc: of the audio that we send.
         cname: our name in RTCP.
+        has_data: whether data channels are wanted.
     """
-    audio = [
-        Attribute("rtcp", "9 IN IP4 0.0.0.0"),
+    transport = (
         Attribute("ice-ufrag", ice_ufrag),
         Attribute("ice-pwd", ice_pwd),
         Attribute("ice-options", "trickle"),
         Attribute("fingerprint", fingerprint),
         Attribute("setup", setup),
+    )
+    audio = [
+        Attribute("rtcp", "9 IN IP4 0.0.0.0"),
+        *transport,
         Attribute("mid", _MID_VALUE),
         *(Attribute("extmap", f"{number} {uri}") for uri, number in _EXTENSION_IDS.items()),
         Attribute("sendrecv"),
@@ -116,7 +131,10 @@ def make_offer(
     return serialize_description(
         SessionDescription(
             origin=f"- {session_id} 2 IN IP4 127.0.0.1",
-            attributes=(Attribute("group", f"BUNDLE {_MID_VALUE}"), Attribute("extmap-allow-mixed")),
+            attributes=(
+                Attribute("group", f"BUNDLE {_MID_VALUE} {_DATA_MID_VALUE}" if has_data else f"BUNDLE {_MID_VALUE}"),
+                Attribute("extmap-allow-mixed"),
+            ),
             media=(
                 MediaDescription(
                     kind="audio",
@@ -126,8 +144,25 @@ def make_offer(
                     connection="IN IP4 0.0.0.0",
                     attributes=tuple(audio),
                 ),
+                *((_data_section(transport),) if has_data else ()),
             ),
         )
+    )
+
+
+def _data_section(transport: tuple[Attribute, ...]) -> MediaDescription:
+    return MediaDescription(
+        kind="application",
+        port=9,
+        protocol="UDP/DTLS/SCTP",
+        formats=("webrtc-datachannel",),
+        connection="IN IP4 0.0.0.0",
+        attributes=(
+            *transport,
+            Attribute("mid", _DATA_MID_VALUE),
+            Attribute("sctp-port", "5000"),
+            Attribute("max-message-size", "262144"),
+        ),
     )
 
 
@@ -169,7 +204,17 @@ def parse_answer(text: str) -> Answer:
             if _EXTENSION_IDS.get(extension.uri) == extension.id
         },
         sends=any(first(audio, direction) is not None for direction in ("sendrecv", "sendonly")),
+        max_message_size=_max_message_size(session),
     )
+
+
+def _max_message_size(session: SessionDescription) -> int | None:
+    for media in session.media:
+        if media.kind == "application" and media.port and first(media, "sctp-port") == "5000":
+            # RFC 8841 §6.1: 64 KB when nothing is said.
+            size = first(media, "max-message-size") or "65536"
+            return int(size) if size.isdecimal() and len(size) < 10 else None
+    return None
 
 
 def _either(session: SessionDescription, audio: MediaDescription, name: str) -> str:

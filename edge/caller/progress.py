@@ -66,9 +66,11 @@ class CallerOptions:
         setup: the DTLS role to offer.
         dtls: options of the DTLS association.
         recording: where to put what comes back; None for nowhere.
+        has_events: whether to offer a data channel for events.
     """
 
     clip: Clip
     setup: OfferedSetup = "actpass"
     dtls: DtlsOptions = attrs.field(factory=DtlsOptions)
     recording: Recording | None = None
+    has_events: bool = False

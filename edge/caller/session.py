@@ -3,8 +3,8 @@
     offer ──▶ accept(answer) ──▶ ICE checks ──▶ DTLS handshake ──▶ SRTP both ways ──▶ hang_up
               CHECKING           CHECKING       SECURING           TALKING            CLOSED
 
-It is a `wire.core.MultipathCore` composed of others: `IceControlling`, `DtlsAssociation`, `SrtpSession`. A datagram
-goes to the one that its first byte names (RFC 7983); what each reports moves the call on.
+It is a `wire.core.MultipathCore` composed of others: `IceControlling`, `DtlsAssociation`, `SrtpSession`,
+`DataChannels`. A datagram goes to the one that its first byte names (RFC 7983); what each reports moves the call on.
 
 Audio does not wait for a timer: whoever drives the session asks `media` for it at an even pace.
 """
@@ -14,10 +14,11 @@ from collections.abc import Iterable, Sequence
 
 from dtls.association import DtlsAssociation
 from dtls.certificate import Certificate, Fingerprint
-from dtls.events import Connected
+from dtls.events import ApplicationData, Connected
 from dtls.options import Role
 from edge.caller.audio import InboundAudio, OutboundAudio
 from edge.caller.description import Answer, AnswerUnusable, make_offer
+from edge.caller.events import EventChannel
 from edge.caller.media import Media
 from edge.caller.progress import CallerOptions, DropReason, Heard, Secured, Stage
 from srtp.keying import EXPORTER_LABEL, split_keying_material
@@ -53,6 +54,7 @@ class CallerSession:
         secured_at: when the handshake was over; None before.
         secured: what was negotiated; None before.
         media: audio both ways; None before the handshake is over.
+        events: the data channel; None before the handshake is over, and when there is none.
         path: where audio goes; None before a path was proven.
     """
 
@@ -78,6 +80,7 @@ class CallerSession:
         self.secured_at: float | None = None
         self.secured: Secured | None = None
         self.media: Media | None = None
+        self.events: EventChannel | None = None
         self.path: Path | None = None
         self.offer = make_offer(
             ice_ufrag=self._ufrag,
@@ -87,6 +90,7 @@ class CallerSession:
             session_id=int.from_bytes(entropy(8), "big") >> 1,
             ssrc=self._ssrc,
             cname=self._cname,
+            has_data=options.has_events,
         )
 
     # Commands
@@ -128,6 +132,8 @@ class CallerSession:
         if self.media is not None and self.path is not None:
             self._outgoing.append((self.media.goodbye(now), self.path))
         if self._dtls is not None:
+            if self.events is not None:
+                self.events.close(now)
             self._dtls.close()
             self._collect_dtls(now)
         self.stage = Stage.CLOSED
@@ -168,6 +174,8 @@ class CallerSession:
             events.extend(self._follow_ice(self._ice.handle_timeout(now), now))
         if self._dtls is not None and _is_due(self._dtls.next_timeout(), now):
             events.extend(self._follow_dtls(self._dtls.handle_timeout(now), now))
+        if self.events is not None and _is_due(self.events.next_timeout(), now):
+            events.extend(self.events.handle_timeout(now))
         if self.media is not None and self.path is not None and self.media.reports.next_at <= now:
             self._outgoing.append((self.media.report(now), self.path))
         return events
@@ -190,6 +198,7 @@ class CallerSession:
             self._ice.next_timeout() if self._ice is not None else None,
             self._dtls.next_timeout() if self._dtls is not None else None,
             self.media.reports.next_at if self.media is not None else None,
+            self.events.next_timeout() if self.events is not None else None,
         )
         return min((time for time in times if time is not None), default=None)
 
@@ -201,7 +210,7 @@ class CallerSession:
     def dropped(self) -> Drops:
         """Count what was dropped here and in all protocols, by reason."""
         total = Counter(self.drops)
-        for core in (self._ice, self._dtls, self.media):
+        for core in (self._ice, self._dtls, self.media, self.events):
             if core is not None:
                 total.update(core.drops)
         return total
@@ -252,6 +261,8 @@ class CallerSession:
             match event:
                 case Connected():
                     passed.append(self._secure(now))
+                case ApplicationData() if self.events is not None:
+                    passed.extend(self.events.receive(event.data, now))
                 case Closed():
                     self._collect_dtls(now)  # the alert that says why
                     self.stage = Stage.CLOSED
@@ -280,6 +291,14 @@ class CallerSession:
             clock_offset=self._clock_offset,
             now=now,
         )
+        if self._options.has_events and self._answer.max_message_size is not None:
+            self.events = EventChannel(
+                dtls,
+                is_dtls_client=self._is_client,
+                max_message_size=self._answer.max_message_size,
+                entropy=self._entropy,
+                now=now,
+            )
         self.secured_at = now
         self.stage = Stage.TALKING
         self.secured = Secured(
