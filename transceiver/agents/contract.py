@@ -222,6 +222,9 @@ class Reply(Protocol):
         Args:
             pcm: samples at `Conversation.rate`; may be empty.
             transcript: the words of it.
+
+        Raises:
+            LocalProtocolError: `pcm` ends within a sample.
         """
 
     def say_now(self, pcm: bytes) -> None:

@@ -74,7 +74,8 @@ class Mailbox:
         Raises:
             StopAsyncIteration: there will be none.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.waiting:  # who waits passes a checkpoint anyway
+            await trio.lowlevel.checkpoint()
         while not self.waiting:
             if self._is_closed:
                 raise StopAsyncIteration
@@ -88,7 +89,7 @@ class LiveReply:
 
     Args:
         response: what it speaks in.
-        pace: waits until this much more speech, in bytes, may be said.
+        pace: tells when this much more speech, in bytes, may be said.
     """
 
     def __init__(self, response: Response, pace: Callable[[int], float]) -> None:
@@ -112,7 +113,8 @@ class LiveReply:
         self._response.say(b"", transcript)
         for offset in range(0, len(pcm), _PIECE_BYTES):
             piece = pcm[offset : offset + _PIECE_BYTES]
-            await trio.sleep_until(self._pace(len(piece)))
+            if not self._response.is_text:
+                await trio.sleep_until(self._pace(len(piece)))
             self._response.say(piece, "")
 
     def say_now(self, pcm: bytes) -> None:

@@ -21,6 +21,7 @@ import attrs
 from transceiver.agents.history import Entry, History
 from transceiver.agents.outlet import JsonObject, Outlet
 from transceiver.backends.contract import Speech
+from wire.errors import LocalProtocolError
 
 __all__ = ["Response", "Wishes"]
 
@@ -77,6 +78,7 @@ class Response:
     Attributes:
         response_id: its name.
         item_id: the item of what was said last; None before.
+        is_text: whether it is written, without sound.
         is_done: whether it is.
         is_cancelled: whether it was cut off.
         cancel: called when it is cut off; set by whoever speaks.
@@ -92,7 +94,7 @@ class Response:
         self._history = history
         self._wishes = wishes
         self._rate = rate
-        self._is_text = "text" in wishes.output_modalities
+        self.is_text = "text" in wishes.output_modalities
         self._output: list[JsonObject] = []
         self._message: _Message | None = None
         outlet.emit("response.created", response=self._describe("in_progress", None))
@@ -103,15 +105,21 @@ class Response:
         return max(len(self._output) - 1, 0)
 
     def say(self, pcm: bytes, transcript: str) -> None:
-        """Go on with the message, beginning one if none is open. Nothing happens when the response is done."""
+        """Go on with the message, beginning one if none is open. Nothing happens when the response is done.
+
+        Raises:
+            LocalProtocolError: `pcm` ends within a sample.
+        """
+        if len(pcm) % 2:
+            raise LocalProtocolError(f"speech of {len(pcm)} bytes, which is no whole number of 16-bit samples")
         if self.is_done:
             return
         message = self._message or self._begin_message()
         if transcript:
             message.words.append(transcript)
-            kind = "output_text" if self._is_text else "output_audio_transcript"
+            kind = "output_text" if self.is_text else "output_audio_transcript"
             self._outlet.emit(f"response.{kind}.delta", **self._place(message), delta=transcript)
-        if pcm and not self._is_text:
+        if pcm and not self.is_text:
             message.entry.audio_samples += len(pcm) // 2
             self._outlet.speak(message.speech, pcm)
 
@@ -181,7 +189,7 @@ class Response:
         self._message = None
         text = "".join(message.words)
         place = self._place(message)
-        if self._is_text:
+        if self.is_text:
             self._outlet.emit("response.output_text.done", **place, text=text)
         else:
             self._outlet.emit("response.output_audio_transcript.done", **place, transcript=text)
@@ -216,10 +224,10 @@ class Response:
         }
 
     def _part(self, text: str) -> JsonObject:
-        return {"type": "text", "text": text} if self._is_text else {"type": "audio", "transcript": text}
+        return {"type": "text", "text": text} if self.is_text else {"type": "audio", "transcript": text}
 
     def _content(self, text: str) -> JsonObject:
-        return {"type": "output_text", "text": text} if self._is_text else {"type": "output_audio", "transcript": text}
+        return {"type": "output_text", "text": text} if self.is_text else {"type": "output_audio", "transcript": text}
 
     def _describe(self, status: str, details: JsonObject | None) -> JsonObject:
         return {

@@ -255,6 +255,31 @@ async def test_speech_runs_ahead_of_its_playing_and_not_for_ever(meet, quick, au
         assert math.isclose(when - start, max(0, number - 1), abs_tol=0.01), "a second of speech, a second ahead"
 
 
+async def test_writing_waits_for_nothing(meet, quick, autojump_clock) -> None:
+    async def agent(conversation: Conversation) -> None:
+        async for _ in conversation.turns():
+            async with conversation.reply() as reply:
+                await reply.say(b"\1\0" * 24_000 * 60, transcript="a long story")
+
+    async with meet(agent, options=quick) as client:
+        begin = trio.current_time()
+        client.write("tell me", response={"output_modalities": ["text"]})
+        await client.settle()
+        assert client.last("response.done")["response"]["status"] == "completed"
+        assert trio.current_time() == begin
+
+
+async def test_half_a_sample_is_a_mistake_that_is_told(meet) -> None:
+    async def agent(conversation: Conversation) -> None:
+        async with conversation.reply() as reply:
+            await reply.say(b"\1\0\1")
+
+    async with meet(agent) as client:
+        await client.ended.wait()
+        assert "no whole number of 16-bit samples" in str(client.lost)
+        assert client.speech() == b""
+
+
 async def test_after_an_interruption_speech_may_run_ahead_again(
     meet, quick, syllables, silence, autojump_clock
 ) -> None:
