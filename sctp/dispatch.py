@@ -135,7 +135,8 @@ class Dispatch:
         try:
             packet = parse_packet(data)
         except MalformedError as error:
-            block.drop(DropReason.CHECKSUM if error.field == "Checksum" else DropReason.MALFORMED)
+            is_checksum = error.field == "Checksum" and len(data) >= COMMON_HEADER_SIZE
+            block.drop(DropReason.CHECKSUM if is_checksum else DropReason.MALFORMED)
             return
         if (packet.source_port, packet.destination_port) != (PORT, PORT):
             block.drop(DropReason.PORT)

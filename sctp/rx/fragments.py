@@ -189,6 +189,16 @@ class FragmentRuns:
         self._by_last[run.last] = run
         return None
 
+    def check_whole(self, tsn: int) -> None:
+        """Check that a message of one fragment does not lie inside of another.
+
+        Raises:
+            MisbehavedError: it does.
+        """
+        left, right = self._by_last.get(tsn - 1), self._by_first.get(tsn + 1)
+        if (left is not None and not left.has_end) or (right is not None and not right.has_beginning):
+            raise MisbehavedError("RFC 9260 §6.9: a message ends where the next one begins")
+
     def is_orphan(self, tsn: int, flags: int) -> bool:
         """Whether the beginning of a fragment's message was given up by the peer, so that it can never be whole."""
         if flags & BEGINNING or tsn - 1 > self.skipped_up_to:

@@ -214,6 +214,7 @@ class Receiver:
             return
         tsn, stream_id, number, ppid, flags, payload = fragment
         if flags & WHOLE == WHOLE:
+            self.runs.check_whole(tsn)
             message = MessageReceived(stream_id, ppid, payload)
             self._deliver(message, number, is_unordered=flags & UNORDERED != 0)
             return
