@@ -12,7 +12,7 @@ it from the bridge's speech queue.
 import enum
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import trio
 
@@ -24,7 +24,7 @@ from transceiver.backends.reconnecting import Reconnecting, ReconnectPolicy
 from transceiver.calls import EventSocket, Overloaded, SocketClosed
 from transceiver.media import Media
 from transceiver.realtime.bridge import Bridge
-from transceiver.realtime.outputs import AudioToBackend, CloseSideband, ToBackend, ToClient, ToSideband
+from transceiver.realtime.outputs import AudioToBackend, CloseSideband, Output, ToBackend, ToClient, ToSideband
 from transceiver.session import Session
 from transceiver.session_events import DataClosed
 from wire.core import Drops, Entropy, Event
@@ -37,6 +37,9 @@ EVENTS_LABEL = "oai-events"
 
 _JITTER_BUFFER = 0.06
 """Seconds for which a browser's jitter buffer holds a packet on a good network."""
+
+_GOODBYE_SECONDS = 6.0
+"""What a link has to come to an end after the call did; an agent may want to write something down."""
 
 _MAX_SIDEBANDS = 8
 _RETRY_SECONDS = 5.0
@@ -97,6 +100,7 @@ class BackendLeg:
         self._entropy = entropy
         self._unix_time = unix_time
         self._round_trip_time: float | None = None
+        self._is_carrying = False
         self._has_hung_up = False  # the backend; what it has said last is still played
         self._flush = flush
         self._report = report
@@ -155,7 +159,11 @@ class BackendLeg:
 
     def close(self) -> None:
         """End everything of the leg: the link, and the sidebands once they have read what waits for them."""
-        self._scope.cancel()
+        if self._link is None:
+            self._scope.cancel()
+        else:
+            self._link.close()
+            self._scope.deadline = trio.current_time() + _GOODBYE_SECONDS
         for queue in self._sidebands.values():
             queue.close()
 
@@ -165,7 +173,18 @@ class BackendLeg:
         self._bridge.client_closed(now)
 
     def _carry(self, now: float) -> None:
-        for item in self._bridge.take_output():
+        """Do what the bridge wants done, in its order; an agent in this process answers inside of it."""
+        if self._is_carrying:
+            return  # whoever carries goes on until there is nothing left
+        self._is_carrying = True
+        try:
+            while output := self._bridge.take_output():
+                self._carry_out(output, now)
+        finally:
+            self._is_carrying = False
+
+    def _carry_out(self, output: Iterable[Output], now: float) -> None:
+        for item in output:
             match item:
                 case AudioToBackend():
                     if self._link is not None:
@@ -247,7 +266,8 @@ class BackendLeg:
         """See `BackendSink.backend_event`."""
         now = trio.current_time()
         self._bridge.receive_backend_event(event, now)
-        self._flush(now)
+        if not self._is_carrying:
+            self._flush(now)
 
     def backend_audio(self, speech: Speech, pcm: bytes) -> None:
         """See `BackendSink.backend_audio`; the worker's clock takes it from the queue."""
