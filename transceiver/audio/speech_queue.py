@@ -211,9 +211,9 @@ class SpeechQueue:
             How far it had come; None when there was nothing to say.
         """
         track = self._current if self._speaking is not None else self._queued[0] if self._queued else None
-        for queued in self._queued:
-            queued.waiting.clear()
-            queued.half = b""
+        for known in self._known.values():
+            known.waiting.clear()
+            known.half = b""
         self._queued.clear()
         self._finished.clear()
         self._size = 0

@@ -128,6 +128,18 @@ def test_the_bitrate_may_change_at_any_time(sound):
         assert encoder.bitrate == 12000
 
 
+def test_without_vbr_all_packets_are_alike(sound):
+    voice = sound.syllables(1, 24000)
+    assert len({len(packet) for packet in encode(voice, 24000, vbr=False)}) == 1
+    assert len({len(packet) for packet in encode(voice, 24000, vbr=True)}) > 10
+
+
+def test_it_is_told_that_it_hears_a_voice(sound):
+    # At this bitrate libopus would choose CELT, which has no FEC, for anything else.
+    packets = encode(sound.syllables(1, 24000), 24000, bitrate=72000)
+    assert all(packet[0] >> 3 < 16 for packet in packets)
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("complexity", 11), ("bitrate", 0), ("expected_loss", 1.5), ("expected_loss", -0.1)]
 )

@@ -203,6 +203,16 @@ def test_half_samples_are_put_together(queue):
     assert queue.take(FRAME) == whole
 
 
+@pytest.mark.parametrize("taken", [0, 1])
+def test_half_a_sample_is_flushed_too(queue, taken):
+    queue.push(FIRST, pcm(FRAME) + b"\x99")
+    for _ in range(taken):
+        queue.take(FRAME)
+    queue.flush()
+    queue.push(FIRST, pcm(FRAME))
+    assert queue.take(FRAME) == pcm(FRAME)
+
+
 def test_what_does_not_fit_is_refused_and_the_rest_of_the_speech_with_it():
     queue = SpeechQueue(rate=RATE, max_seconds=1)
     assert queue.push(FIRST, pcm(20000))
@@ -232,6 +242,7 @@ def test_speeches_are_forgotten_the_oldest_first_but_never_the_one_being_said(qu
     for number in range(3 * MAX_KNOWN):
         queue.push(Speech("r1", str(number)), b"")
     assert len(queue._known) == MAX_KNOWN
+    assert queue.sent_ms(FIRST) == 20
     assert queue.flush() == Heard(speech=FIRST, sent_ms=20, received_ms=20)
 
 
