@@ -14,6 +14,7 @@ Record = TypeVar("Record", bound=attrs.AttrsInstance)
 RELOADABLE = frozenset(
     {
         "keys",
+        "backend",
         "log.level",
         "log.format",
         "signal.api_keys",
@@ -29,6 +30,7 @@ RELOADABLE = frozenset(
         "signal.max_calls_per_key",
         "signal.max_offers_per_minute",
         "relay.transceivers",
+        "transceiver.backend",
         "transceiver.max_calls",
         "transceiver.max_call",
         "transceiver.connect_timeout",

@@ -55,7 +55,13 @@ def check_agents(backends: Backends) -> None:
 def profile_of(settings: BackendSettings) -> BackendProfile:
     """Tell what a backend understands."""
     if settings.kind is BackendKind.AGENT:
-        return BackendProfile(input_rate=settings.input_rate, output_rate=settings.output_rate, hears_dtmf=True)
+        return BackendProfile(
+            input_rate=settings.input_rate,
+            output_rate=settings.output_rate,
+            unsupported_fields=frozenset(),
+            turn_detection_types=frozenset({"server_vad", "semantic_vad", "none"}),
+            hears_dtmf=True,
+        )
     return BackendProfile(
         input_rate=settings.input_rate,
         output_rate=settings.output_rate,
