@@ -11,11 +11,13 @@ Audio in, from the caller:
 
 * `listening_options`  hearing soon or hearing all, with what each costs
 * `histogram`, `delay_estimate`   what a path is like: a histogram that forgets; lateness against a drifting clock
+* `audio_packet`      a packet on its way to the decoder, and why one never gets there
 * `jitter_buffer`     packets in order, and how long a gap is left open
 * `media_time`        timestamps and the clock: pauses, stalls, drift and jumps
 * `red`               redundant audio: the copies in a packet
 * `telephone_event`   the keys that a caller presses
 * `concealment`, `decoders`   what stands in for what was lost, and one decoder for each codec
+* `depacketizer`      what is in an RTP packet: codec, duration, lateness, copies, keys
 * `receiver`          all of it together: packets in, PCM out
 
 Audio out, to the caller:

@@ -12,8 +12,8 @@ five minutes with packets of 20 ms:
       by 20 ms, in order                        0      0      0      0      0.1 ms 0
     silence put into words, with a stall of 50 to 600 ms each 20 s or so
                                                 3.4 s         2.0 s         0
-    from the last packet of a caller who stops sending to the first silence, on a quiet path
-                                                65 ms         155 ms        405 ms
+    from the last word of a caller who stops sending to the first 20 ms of silence, on a quiet path
+                                                85 ms         175 ms        425 ms
 
 What is given up is mostly recovered from the packet behind it, where the sender uses FEC or redundancy.
 """

@@ -16,7 +16,7 @@ Time is counted in ticks of 1/48000 s: the clocks of all codecs and all sample r
 Source: RFC 3550 §5.1 (timestamps), RFC 7587 §3.1.3 (a gap in timestamps without one in sequence numbers is a pause).
 """
 
-from transceiver.audio.jitter_buffer import AudioPacket
+from transceiver.audio.audio_packet import AudioPacket
 from wire.serial import serial_distance
 
 __all__ = ["TICKS", "MediaTime"]

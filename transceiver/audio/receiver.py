@@ -8,22 +8,20 @@ import array
 from collections import Counter
 from collections.abc import Mapping
 
+from transceiver.audio.audio_packet import AudioPacket, DropReason
 from transceiver.audio.concealment import Concealment, VoiceDecoder
 from transceiver.audio.decoders import CLOCKS, make_decoder
 from transceiver.audio.delay_estimate import DelayEstimate
-from transceiver.audio.jitter_buffer import AudioPacket, DropReason, JitterBuffer
+from transceiver.audio.depacketizer import Depacketizer
+from transceiver.audio.jitter_buffer import JitterBuffer
 from transceiver.audio.listening_options import ListeningOptions
 from transceiver.audio.media_time import TICKS, MediaTime
-from transceiver.audio.opus_packet import check_packet, frame_samples, has_fec
-from transceiver.audio.red import parse_red
+from transceiver.audio.opus_packet import frame_samples, has_fec
 from transceiver.audio.telephone_event import DtmfReceived, TelephoneEvents
 from wire.core import Drops
 from wire.errors import MalformedError
 
 __all__ = ["AudioReceiver"]
-
-RED = "red"
-TELEPHONE_EVENT = "telephone-event"
 
 _BELIEVED_LATENESS = 0.040
 _TARGET_EVERY = 32  # packets
@@ -31,7 +29,6 @@ _TARGET_EVERY = 32  # packets
 # Less than this is how the smallest transit varies anyway, and less than anybody's patience.
 _STOOD_STILL = 0.050
 
-_MASK = 0xFFFF_FFFF
 _DTX_PAYLOAD = 2  # bytes: an Opus packet that says nothing
 _FEC_STEP = 120  # ticks: 2.5 ms
 
@@ -63,24 +60,27 @@ class AudioReceiver:
     ) -> None:
         options = ListeningOptions() if options is None else options
         self.drops: Drops = Counter()
-        self._codecs = codecs
-        self._clock_rates = clock_rates or {}
         self._rate = rate
         self._options = options
-        self._buffer = JitterBuffer(options)
-        self._buffer.drops = self.drops
+        self._buffer = JitterBuffer(options, self.drops)
         self._delay = DelayEstimate(memory=options.memory, believed=_BELIEVED_LATENESS)
         self._time = MediaTime(self._delay.quantile(options.quantile))
-        self._events = TelephoneEvents()
-        self._events.drops = self.drops
+        self._events = TelephoneEvents(self.drops)
+        self._depacketizer = Depacketizer(
+            codecs=codecs,
+            clock_rates=clock_rates or {},
+            buffer=self._buffer,
+            delay=self._delay,
+            events=self._events,
+            drops=self.drops,
+        )
         self._concealment = Concealment(rate)
         self._decoders: dict[str, VoiceDecoder] = {}
         self._codec = ""  # of the last audio packet
-        self._last_duration = TICKS // 50
         self._missing = 0  # given up before a packet without audio
         self._is_pausing = False  # the last packet said that there is nothing to hear
         self._spare_ticks = 0  # less than a sample, left over from the last gap
-        self._received = 0
+        self._refresh_at = _TARGET_EVERY
         self._concealed = self._silent = self._skipped = 0  # ticks
         self._fec_recovered = self._red_recovered = 0  # packets
 
@@ -99,84 +99,14 @@ class AudioReceiver:
             payload: without padding.
             now: when it came, in seconds, monotonic.
         """
-        number = self._buffer.unwrap(sequence)
-        codec = self._codecs.get(payload_type)
-        if codec == RED:
-            codec, payload = self._unpack(number, timestamp, payload, now)
-        elif codec is None:
-            self.drops[DropReason.PAYLOAD_TYPE] += 1
-        if codec in CLOCKS:
-            self._insert(number, timestamp, marker, codec, payload, now)
-            return
-        if codec == TELEPHONE_EVENT:
-            self._events.receive(timestamp, payload, self._event_clock(payload_type), now, marker=marker)
-        # It has taken a sequence number, so nobody is to wait for it.
-        self._buffer.insert(AudioPacket(number, timestamp, marker, "", b"", 0, now, 0.0), now)
-
-    def _insert(self, number: int, timestamp: int, marker: bool, codec: str, payload: bytes, now: float) -> None:
-        duration = self._duration(codec, payload)
-        if not duration:
-            # Its time passes all the same.
-            self.drops[DropReason.UNDECODABLE if payload else DropReason.EMPTY] += 1
-            payload = b""
-            duration = self._last_duration
-        self._last_duration = duration
+        self._depacketizer.receive(payload_type, sequence, timestamp, marker, payload, now)
         delay = self._delay
-        lateness = delay.add(timestamp, CLOCKS[codec], now, is_newest=self._buffer.is_newest(number))
         if delay.risen > _STOOD_STILL:
             self._time.forgive(delay.risen)
-        self._received = received = self._received + 1
-        if not received % _TARGET_EVERY:
+            delay.risen = 0.0
+        if self._depacketizer.received >= self._refresh_at:
+            self._refresh_at += _TARGET_EVERY
             self._time.target = delay.quantile(self._options.quantile)
-        self._buffer.insert(AudioPacket(number, timestamp, marker, codec, payload, duration, now, lateness), now)
-
-    def _unpack(self, number: int, timestamp: int, payload: bytes, now: float) -> tuple[str | None, bytes]:
-        """Use the copies in redundant audio for what is missing, and return codec and payload of the packet's own."""
-        try:
-            *copies, own = parse_red(payload)
-        except MalformedError:
-            self.drops[DropReason.MALFORMED_RED] += 1
-            return "", b""
-        wanted: list[AudioPacket] = []
-        following, following_timestamp = number, timestamp
-        for copy in reversed(copies):
-            codec = self._codecs.get(copy.payload_type)
-            copy_timestamp = (timestamp - copy.timestamp_offset) & _MASK
-            if codec == TELEPHONE_EVENT:
-                self._events.receive(copy_timestamp, copy.payload, self._event_clock(copy.payload_type), now)
-                continue
-            # RFC 2198 §3: a copy has no sequence number. It follows from the timestamps as long as one copy ends where
-            # the next begins; beyond, which packet it was is a guess.
-            duration = self._duration(codec, copy.payload) if codec in CLOCKS else 0
-            if not duration or codec is None:
-                break
-            if (copy_timestamp + duration * CLOCKS[codec] // TICKS) & _MASK != following_timestamp:
-                break
-            following, following_timestamp = following - 1, copy_timestamp
-            if self._buffer.is_missing(following):
-                wanted.append(
-                    AudioPacket(following, copy_timestamp, False, codec, copy.payload, duration, now, 0.0, True)
-                )
-        for packet in reversed(wanted):
-            self._buffer.insert(packet, now)
-        codec = self._codecs.get(own.payload_type, "")
-        if codec in ("", RED):
-            self.drops[DropReason.PAYLOAD_TYPE] += 1
-            return "", b""
-        return codec, own.payload
-
-    def _duration(self, codec: str, payload: bytes) -> int:
-        """Return how long a payload is, in ticks; 0 if it is none of its codec's."""
-        if codec != "opus":
-            return len(payload) * (TICKS // CLOCKS[codec])
-        try:
-            return check_packet(payload)
-        except MalformedError:
-            return 0
-
-    def _event_clock(self, payload_type: int) -> int:
-        # RFC 4733 §2.1: events have the timestamps of the audio that they are part of.
-        return self._clock_rates.get(payload_type) or CLOCKS.get(self._codec, 8000)
 
     # -- PCM out
 
@@ -285,10 +215,19 @@ class AudioReceiver:
     # -- state for others
 
     def describe(self) -> Mapping[str, object]:
-        """Tell how the caller is heard, in JSON types."""
+        """Tell how the caller is heard, in JSON types.
+
+        Packets: `packets` of audio that came, `lost` that had not come when it was their turn, `late` of these that
+        came afterwards, and how many were recovered from the packet behind (`recovered_fec`) or had come as a copy
+        before they were missed (`recovered_red`). Time: `concealed_ms` was made up, `silence_ms` stood in for what was
+        not sent, `skipped_ms` of quiet was left out again; `ahead_ms` more was handed on than the timestamps account
+        for. `jitter_target_ms` is the lateness that is usual, `gap_wait_ms` how long a gap would be left open now,
+        `delay_added_ms` what gaps have added to each packet on average and `longest_wait_ms` at most.
+        """
         buffer = self._buffer
+        received = self._depacketizer.received
         return {
-            "packets": self._received,
+            "packets": received,
             "lost": buffer.lost,
             "late": self.drops[DropReason.LATE],
             "concealed_ms": _ms(self._concealed),
@@ -300,7 +239,7 @@ class AudioReceiver:
             "clock_jumps": self._time.jumps,
             "jitter_target_ms": round(self._time.target * 1000),
             "gap_wait_ms": round(buffer.wait * 1000),
-            "delay_added_ms": round(buffer.waited * 1000 / self._received, 2) if self._received else 0.0,
+            "delay_added_ms": round(buffer.waited * 1000 / received, 2) if received else 0.0,
             "longest_wait_ms": round(buffer.longest_wait * 1000),
         }
 

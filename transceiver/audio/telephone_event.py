@@ -18,7 +18,7 @@ from collections import Counter, deque
 
 import attrs
 
-from transceiver.audio.jitter_buffer import DropReason
+from transceiver.audio.audio_packet import DropReason
 from wire.core import Drops, Event
 from wire.serial import serial_distance
 
@@ -90,10 +90,14 @@ class _Press:
 
 
 class TelephoneEvents:
-    """Follows the keys of one source."""
+    """Follows the keys of one source.
 
-    def __init__(self) -> None:
-        self.drops: Drops = Counter()
+    Args:
+        drops: where it is counted what was not used.
+    """
+
+    def __init__(self, drops: Drops | None = None) -> None:
+        self.drops: Drops = Counter() if drops is None else drops
         self._press: _Press | None = None
         self._silenced: _Press | None = None  # released because nothing was heard of it
         self._ended: deque[tuple[int, int]] = deque(maxlen=_ENDED_KEPT)  # code and timestamp, for each segment

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from transceiver.audio.jitter_buffer import DropReason
+from transceiver.audio.audio_packet import DropReason
 from transceiver.audio.listening_options import ListeningOptions
 from transceiver.audio.opus import OpusEncoder, OpusOptions
 from transceiver.audio.receiver import AudioReceiver

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transceiver.audio.jitter_buffer import DropReason
+from transceiver.audio.audio_packet import DropReason
 from transceiver.audio.receiver import AudioReceiver
 
 RATE = 16000

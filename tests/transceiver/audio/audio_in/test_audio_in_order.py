@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from transceiver.audio.jitter_buffer import AudioPacket, DropReason, JitterBuffer
+from transceiver.audio.audio_packet import AudioPacket, DropReason
+from transceiver.audio.jitter_buffer import JitterBuffer
 from transceiver.audio.listening_options import LISTENING, ListeningOptions, Preference
 
 BALANCED = LISTENING[Preference.BALANCED]

@@ -64,9 +64,10 @@ def decode_with_losses(packets, came, frame):
     return b"".join(pieces)
 
 
-@pytest.mark.parametrize("ms", [10, 20, 40, 60])
-@pytest.mark.parametrize("loss", ["random", "gilbert"])
-def test_speech_behind_loss_keeps_level_and_timing(caller, network, listen, measure, speech, ms, loss):
+@pytest.mark.parametrize(
+    ("loss", "ms"), [("random", 10), ("random", 20), ("random", 40), ("random", 60), ("gilbert", 20), ("gilbert", 60)]
+)
+def test_speech_behind_loss_keeps_level_and_timing(caller, network, listen, measure, speech, loss, ms):
     frames = caller.frames(speech, RATE, ms)
     packets = caller.packets(frames, ms=ms)
     expected = listen(network.carry(packets), rate=RATE).samples
@@ -158,8 +159,8 @@ def test_long_frames_are_recovered_whole(caller, network, listen, measure, speec
 
 
 def test_a_path_on_which_packets_overtake_each_other_loses_little(caller, network, listen, measure, speech_frames):
-    """Ten times the speech, as much jitter as a packet is long: once learned, what comes late is waited for."""
-    frames = speech_frames * 10
+    """Six times the speech, as much jitter as a packet is long: once learned, what comes late is waited for."""
+    frames = speech_frames * 6
     packets = caller.packets(frames)
     expected = listen(network.carry(packets), rate=RATE).samples
     errors = {}
