@@ -29,7 +29,7 @@ _TARGET_EVERY = 32  # packets
 # Less than this is how the smallest transit varies anyway, and less than anybody's patience.
 _STOOD_STILL = 0.050
 
-_DTX_PAYLOAD = 2  # bytes: an Opus packet that says nothing
+_LONGEST_DTX = 2  # bytes: an Opus packet that says nothing
 _FEC_STEP = 120  # ticks: 2.5 ms
 
 # Samples within this of zero are quiet enough to be left out: -50 dB of full scale.
@@ -163,7 +163,7 @@ class AudioReceiver:
             if codec not in self._decoders:
                 self._decoders[codec] = make_decoder(codec, self._rate)
         decoder = self._decoders[codec]
-        self._is_pausing = len(packet.payload) <= _DTX_PAYLOAD
+        self._is_pausing = 0 < len(packet.payload) <= _LONGEST_DTX and codec == "opus"
         self._red_recovered += packet.is_copy
         if packet.payload:
             try:
@@ -193,8 +193,17 @@ class AudioReceiver:
                 self._silent += fill - recoverable
             pieces.append(self._fill(fill - recoverable))
         if recoverable:
-            self._fec_recovered += 1
-            pieces.append(self._decoders["opus"].recover(packet.payload, recoverable * self._rate // TICKS))
+            pieces.append(self._recover(packet.payload, recoverable))
+
+    def _recover(self, payload: bytes, ticks: int) -> bytes:
+        try:
+            pcm = self._decoders["opus"].recover(payload, ticks * self._rate // TICKS)
+        except MalformedError:
+            # It will be counted when the packet itself is decoded.
+            self._concealed += ticks
+            return self._fill(ticks)
+        self._fec_recovered += 1
+        return pcm
 
     def _fill(self, ticks: int) -> bytes:
         samples, self._spare_ticks = divmod(ticks * self._rate + self._spare_ticks, TICKS)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from transceiver.audio.audio_packet import DropReason
 from transceiver.audio.receiver import AudioReceiver
+from wire.errors import MalformedError
 
 RATE = 16000
 CODECS = {111: "opus", 63: "red", 0: "pcmu", 8: "pcma", 110: "telephone-event"}
@@ -57,6 +58,41 @@ def test_a_payload_that_looks_right_and_is_not(caller, network, listen, packets)
     ]
     heard = listen(network.carry(broken), rate=RATE)
     assert len(heard.samples) == 2 * RATE
+
+
+def test_a_packet_that_is_none_is_no_pause(caller, network, listen, packets):
+    """The caller may go on at any moment, so the network's silence is waited for as always."""
+    broken = [*packets[:50], attrs.evolve(packets[50], payload=b"")]
+    heard = listen(network.carry(broken), rate=RATE, until=1003.0)
+    first = next(at for at, total in heard.deliveries if total > 51 * 320)
+    assert first - broken[-1].at > 0.15
+
+
+def test_what_libopus_refuses_is_concealed(packets):
+    """A packet in order by its frames, whose content libopus cannot follow."""
+
+    class Refusing:
+        def decode(self, payload):
+            raise MalformedError("Opus packet", 0, "libopus reports error -3")
+
+        def recover(self, payload_of_next, samples):
+            raise MalformedError("Opus packet", 0, "libopus reports error -3")
+
+        def conceal(self, samples):
+            return bytes(2 * samples)
+
+    receiver = AudioReceiver(codecs=CODECS, rate=RATE)
+    receiver._decoders["opus"] = Refusing()
+    spare = b"\x48\x40" + bytes(20)  # RFC 6716 §4.2.3: the second bit tells of a spare copy
+    samples = 0
+    for n in (0, 1, 3, 4):
+        receiver.receive(111, n, n * 960, False, spare, 1000.0 + n * 0.02)
+        samples += len(receiver.take(1000.0 + n * 0.02)) // 2
+    samples += len(receiver.take(1000.15)) // 2
+    assert samples == 5 * 320
+    assert receiver.drops == {DropReason.UNDECODABLE: 4}
+    assert receiver.describe()["concealed_ms"] == 100
+    assert receiver.describe()["recovered_fec"] == 0
 
 
 def test_payload_types_that_were_not_negotiated(caller, network, listen, packets):
