@@ -16,6 +16,7 @@ Read in this order:
 * `exchange`          sockets and time for many sessions: one waiting task, one ticker
 * `signalling`        POST and DELETE
 * `placing`           one call from beginning to end, and the words for what may go wrong
+* `conversing`        what a call says and hears in events
 * `results`           what a call was like, in numbers
 * `load`              many calls: ramping, the first loss or late tick, and whose fault it was
 * `printing`          what the terminal shows

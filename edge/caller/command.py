@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path as FilePath
 
+import attrs
 import click
 import trio
 
 from dtls.options import DtlsOptions
 from dtls.versions import Version
+from edge.caller.conversing import Conversing
 from edge.caller.description import OfferedSetup
 from edge.caller.exchange import Exchange
 from edge.caller.load import Window, ramp
@@ -53,6 +55,8 @@ _Work = Callable[[Caller, Exchange], Awaitable[None]]
     type=click.Path(dir_okay=False, path_type=FilePath),
     help="File for what comes back: .wav to decode it, .opus to keep the packets as they are.",
 )
+@click.option("--events", is_flag=True, help="Show the events of the conversation as they come.")
+@click.option("--text", help="What to write to the agent, such as 'call get_time {}'; shows the events, too.")
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long to talk.")
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Calls at the same time.")
 @click.option("--key", envvar="TRIO_VOICE_KEY", help="API key of the server.")
@@ -63,6 +67,8 @@ def call(
     wav: FilePath | None,
     packets: FilePath | None,
     record: FilePath | None,
+    events: bool,
+    text: str | None,
     seconds: float,
     count: int,
     key: str | None,
@@ -77,6 +83,8 @@ def call(
     """
     if count > 1 and record is not None:
         raise click.UsageError("--record is for a single call; leave --count away")
+    if count > 1 and (events or text is not None):
+        raise click.UsageError("--events and --text are for a single call; leave --count away")
     if wav is not None and packets is not None:
         raise click.UsageError("--wav and --packets both say what to say; leave one away")
     with ExitStack() as stack:
@@ -90,8 +98,14 @@ def call(
         except OSError as problem:
             raise click.ClickException(f"{problem.filename}: {problem.strerror}") from problem
         dtls = DtlsOptions(versions=_VERSIONS[version]) if version is not None else DtlsOptions()
-        options = CallerOptions(clip=clip, setup=_SETUPS[dtls_role], dtls=dtls, recording=recording)
-        work = _load(options, seconds, count) if count > 1 else _talk(options, seconds)
+        options = CallerOptions(
+            clip=clip,
+            setup=_SETUPS[dtls_role],
+            dtls=dtls,
+            recording=recording,
+            has_events=events or text is not None,
+        )
+        work = _load(options, seconds, count) if count > 1 else _talk(options, seconds, text)
         failure = trio.run(_until_interrupted, url, key, work)
         if recording is not None:
             recording.finish()
@@ -144,11 +158,16 @@ async def _cancel_on_signal(
             working.cancel()
 
 
-def _talk(options: CallerOptions, seconds: float) -> _Work:
+def _talk(options: CallerOptions, seconds: float, text: str | None) -> _Work:
     """Make a single call."""
+
+    def show(line: str) -> None:
+        _print([line])
 
     async def talk(caller: Caller, _: Exchange) -> None:
         call = await caller.place(options)
+        if options.has_events:
+            call = attrs.evolve(call, see=Conversing(call.session, text, show).see)
         try:
             secured = await caller.connect(call)
             await caller.hear(call)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -14,13 +15,17 @@ from edge.caller.progress import CallerOptions, Heard, Secured
 from edge.caller.results import Timeline
 from edge.caller.session import CallerSession
 from edge.caller.signalling import CallFailed, SignalClient
-from wire.core import Closed
+from wire.core import Closed, Event
 
 __all__ = ["Call", "Caller"]
 
 _CONNECT_SECONDS = 15.0
 _AUDIO_SECONDS = 5.0
 _HANG_UP_SECONDS = 2.0
+
+
+def _see_nothing(event: Event) -> None:
+    """Take an event, and leave it at that."""
 
 
 @attrs.frozen(kw_only=True)
@@ -34,6 +39,7 @@ class Call:
         answer: what the server answered.
         posted_at: when the POST was begun.
         answered_at: when the answer was there.
+        see: told of everything that the session reports.
     """
 
     session: CallerSession
@@ -42,6 +48,7 @@ class Call:
     answer: Answer
     posted_at: float
     answered_at: float
+    see: Callable[[Event], None] = _see_nothing
 
     @property
     def timeline(self) -> Timeline:
@@ -100,6 +107,7 @@ class Caller:
         with trio.move_on_after(_CONNECT_SECONDS):
             while True:
                 event = await call.line.next_event()
+                call.see(event)
                 if isinstance(event, Secured):
                     return event
                 if isinstance(event, Closed):
@@ -115,6 +123,7 @@ class Caller:
         with trio.move_on_after(_AUDIO_SECONDS):
             while True:
                 event = await call.line.next_event()
+                call.see(event)
                 if isinstance(event, Heard):
                     return
                 if isinstance(event, Closed):
@@ -133,6 +142,7 @@ class Caller:
         """
         while True:
             event = await call.line.next_event()
+            call.see(event)
             if isinstance(event, Closed):
                 raise CallFailed(_explain(call, event))
 
