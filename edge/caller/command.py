@@ -167,7 +167,7 @@ def _talk(options: CallerOptions, seconds: float, text: str | None) -> _Work:
     async def talk(caller: Caller, _: Exchange) -> None:
         call = await caller.place(options)
         if options.has_events:
-            call = attrs.evolve(call, see=Conversing(call.session, text, show).see)
+            call = attrs.evolve(call, see=Conversing(call.session, call.line.flush, text, show).see)
         try:
             secured = await caller.connect(call)
             await caller.hear(call)

@@ -20,12 +20,16 @@ class Conversing:
 
     Args:
         session: the call.
+        flush: sends what the session has to say.
         text: what to write to the agent once it listens; None for nothing.
         show: takes a line for the terminal.
     """
 
-    def __init__(self, session: CallerSession, text: str | None, show: Callable[[str], None]) -> None:
+    def __init__(
+        self, session: CallerSession, flush: Callable[[float], None], text: str | None, show: Callable[[str], None]
+    ) -> None:
         self._session = session
+        self._flush = flush
         self._text = text
         self._show = show
         self._started = trio.current_time()
@@ -34,18 +38,22 @@ class Conversing:
         """Take what the call's session reports."""
         match event:
             case EventsOpened():
-                self._send({"type": "session.update", "session": {"type": "realtime"}})
-                if self._text is not None:
-                    content = [{"type": "input_text", "text": self._text}]
-                    item = {"type": "message", "role": "user", "content": content}
-                    self._send({"type": "conversation.item.create", "item": item})
-                    self._send({"type": "response.create"})
+                self._begin()
             case EventReceived():
                 self._tell("◀", _describe(event.text))
             case EventsClosed():
                 self._tell("!", f"no more events: {event.reason}")
             case _:
                 pass
+
+    def _begin(self) -> None:
+        self._send({"type": "session.update", "session": {"type": "realtime"}})
+        if self._text is not None:
+            content = [{"type": "input_text", "text": self._text}]
+            item = {"type": "message", "role": "user", "content": content}
+            self._send({"type": "conversation.item.create", "item": item})
+            self._send({"type": "response.create"})
+        self._flush(trio.current_time())
 
     def _send(self, event: dict[str, object]) -> None:
         if self._session.events is None:
