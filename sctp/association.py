@@ -171,7 +171,7 @@ class SctpAssociation:
                 expires_at=None if lifetime is None else now + lifetime,
             )
         )
-        block.sender.refill_burst()
+        block.sender.burst = self._options.max_burst
 
     def reset_streams(self, stream_ids: Iterable[int], now: float) -> None:
         """Reset streams that we send on, after what is queued on them; `StreamsResetDone` tells how it went.
@@ -243,10 +243,10 @@ class SctpAssociation:
         self._dispatch = Dispatch(self._parts)
         return self
 
-    def _take_events(self) -> list[Event]:
+    def _take_events(self) -> Iterable[Event]:
         events = self._block.events
         if not events:
-            return []
+            return ()
         taken = list(events)
         # The receiver appends to this very list.
         events.clear()

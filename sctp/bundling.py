@@ -8,7 +8,7 @@ Source: RFC 9260 §6.1, §6.10; RFC 3758 §3.5 F2.
 from sctp.chunks.chunk import serialize_chunk
 from sctp.chunks.forward_tsn import ForwardTsn
 from sctp.control_block import ControlBlock
-from sctp.data_path import PacketHeader, pack_data, pack_sack
+from sctp.data_path import PacketHeader, pack_sack
 from sctp.handshake import Handshake
 from sctp.states import RECEIVES_DATA, SENDS_DATA, State
 from sctp.tx.sender import COMMON_HEADER_SIZE
@@ -50,9 +50,11 @@ class Bundler:
                 packets.append(self._pack([self._handshake.cookie_echo], now, sends_data=True))
             return packets
         sends_data = state is State.ESTABLISHED or state in SENDS_DATA
-        if outbox.control or outbox.first or block.receiver.sacks.is_owed:
-            while chunks := self._control_chunks(now, sends_data=sends_data):
-                packets.append(self._pack(chunks, now, sends_data=sends_data))
+        while outbox.control or outbox.first or block.receiver.sacks.is_owed:
+            chunks = self._control_chunks(now, sends_data=sends_data)
+            if not chunks:
+                break
+            packets.append(self._pack(chunks, now, sends_data=sends_data))
         if sends_data:
             sender = block.sender
             if sender.is_idle:
@@ -62,7 +64,7 @@ class Bundler:
             # §6.1, RFC 7053: the last DATA before a shutdown asks for its SACK at once.
             is_immediate = state is not State.ESTABLISHED
             while data := sender.compose(self._room, now):
-                packets.append(self._header.pack([pack_data(chunk, is_immediate) for chunk in data]))
+                packets.append(self._header.pack_data(data, is_immediate))
         return packets
 
     def take_sack(self) -> None:
@@ -106,6 +108,5 @@ class Bundler:
                 data = serialize_chunk(ForwardTsn(new_cumulative_tsn=tsn & _NUMBERS, skipped=numbers))
                 chunks.append(data)
                 room -= len(data)
-            is_immediate = block.state is not State.ESTABLISHED
-            chunks += [pack_data(chunk, is_immediate) for chunk in sender.compose(room, now)]
+            return self._header.pack_data(sender.compose(room, now), block.state is not State.ESTABLISHED, chunks)
         return self._header.pack(chunks)

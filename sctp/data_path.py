@@ -6,7 +6,7 @@ the same bytes are written and read without a record, a `Reader` or a `Writer` i
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import google_crc32c
 
@@ -19,7 +19,6 @@ __all__ = [
     "COMMON_HEADER_SIZE",
     "DATA_CHUNK",
     "PacketHeader",
-    "pack_data",
     "pack_packet",
     "pack_sack",
     "read_chunks",
@@ -32,6 +31,7 @@ DATA_CHUNK = struct.Struct(">BBHIHHI")
 COMMON_HEADER_SIZE = 12
 
 _COMMON_HEADER = struct.Struct(">HHI")
+_START_AND_CHECKSUM = struct.Struct("<8sI")
 _SACK_CHUNK = struct.Struct(">BBHIIHH")
 _CHUNK_HEADER = struct.Struct(">BBH")
 _PAIR = struct.Struct(">HH")
@@ -62,10 +62,11 @@ class PacketHeader:
 
     def is_of(self, data: bytes) -> bool:
         """Whether a packet has this header, and the right checksum."""
-        if data[:8] != self.start or len(data) < COMMON_HEADER_SIZE + _CHUNK_HEADER.size:
+        if len(data) < COMMON_HEADER_SIZE + _CHUNK_HEADER.size:
             return False
-        checksum: int = _extend_crc32c(self._crc, data[COMMON_HEADER_SIZE:])
-        return checksum.to_bytes(4, "little") == data[8:COMMON_HEADER_SIZE]
+        start, checksum = _START_AND_CHECKSUM.unpack_from(data)
+        is_right: bool = start == self.start and checksum == _extend_crc32c(self._crc, data[COMMON_HEADER_SIZE:])
+        return is_right
 
     def pack(self, chunks: Iterable[bytes]) -> bytes:
         """Write a packet of chunks that are serialized and padded."""
@@ -73,26 +74,41 @@ class PacketHeader:
         checksum: int = _extend_crc32c(self._crc, body)
         return b"".join((self.start, checksum.to_bytes(4, "little"), body))
 
+    def pack_data(self, data: Sequence[SentChunk], is_immediate: bool, before: Iterable[bytes] = ()) -> bytes:
+        """Write a packet of DATA chunks.
+
+        Args:
+            data: the chunks.
+            is_immediate: whether they ask for a SACK without delay (the I bit).
+            before: serialized chunks in front of them.
+        """
+        pieces = [self.start, b"", *before]
+        checksum = self._crc
+        for piece in before:
+            checksum = _extend_crc32c(checksum, piece)
+        for chunk in data:
+            message, payload = chunk.message, chunk.payload
+            size = len(payload)
+            header = DATA_CHUNK.pack(
+                0,
+                chunk.is_end | chunk.is_beginning << 1 | message.is_unordered << 2 | is_immediate << 3,
+                DATA_HEADER_SIZE + size,
+                chunk.tsn & 0xFFFF_FFFF,
+                message.stream_id,
+                message.stream_sequence_number & 0xFFFF,
+                message.ppid,
+            )
+            if size & 3:
+                payload += _PADDING[size & 3]
+            checksum = _extend_crc32c(_extend_crc32c(checksum, header), payload)
+            pieces += (header, payload)
+        pieces[1] = checksum.to_bytes(4, "little")
+        return b"".join(pieces)
+
 
 def pack_packet(verification_tag: int, chunks: Iterable[bytes]) -> bytes:
     """Write a packet of chunks that are serialized and padded."""
     return PacketHeader(verification_tag).pack(chunks)
-
-
-def pack_data(chunk: SentChunk, is_immediate: bool) -> bytes:
-    """Write a DATA chunk, padded."""
-    message, payload = chunk.message, chunk.payload
-    size = len(payload)
-    header = DATA_CHUNK.pack(
-        0,
-        chunk.is_end | chunk.is_beginning << 1 | message.is_unordered << 2 | is_immediate << 3,
-        DATA_HEADER_SIZE + size,
-        chunk.tsn & 0xFFFF_FFFF,
-        message.stream_id,
-        message.stream_sequence_number & 0xFFFF,
-        message.ppid,
-    )
-    return b"".join((header, payload, _PADDING[size & 3]))
 
 
 def pack_sack(sack: Sack) -> bytes:

@@ -52,6 +52,7 @@ _SHUTS_DOWN = frozenset(
     }
 )
 _MAX_REPORTED_CHUNK = 400
+_LEAST_DATA = COMMON_HEADER_SIZE + DATA_CHUNK.size
 
 
 class Dispatch:
@@ -100,21 +101,24 @@ class Dispatch:
 
     def _receive_transfer(self, data: bytes, now: float) -> bool:
         """Take the short way (`data_path`) if the packet is nothing but DATA and SACK of this association."""
-        block = self._block
+        block, header = self._block, self._header
         if block.state is not State.ESTABLISHED:
             return False
-        if self._header.verification_tag != block.local_tag:
-            self._header = PacketHeader(block.local_tag)
-        if not self._header.is_of(data):
+        if header.verification_tag != block.local_tag:
+            header = self._header = PacketHeader(block.local_tag)
+        if not header.is_of(data):
             return False
-        if not data[COMMON_HEADER_SIZE] and len(data) >= COMMON_HEADER_SIZE + DATA_CHUNK.size:
+        if not data[COMMON_HEADER_SIZE] and len(data) >= _LEAST_DATA:
             _, flags, length, tsn, stream_id, number, ppid = DATA_CHUNK.unpack_from(data, COMMON_HEADER_SIZE)
             end = COMMON_HEADER_SIZE + length
             if length > DATA_CHUNK.size and (end + 3) & ~3 == len(data):
                 # One DATA chunk and nothing else, as in the middle of a large message.
-                self._receive_data(
-                    tsn, stream_id, number, ppid, flags, data[COMMON_HEADER_SIZE + DATA_CHUNK.size : end]
-                )
+                receiver = block.receiver
+                if receiver is not None:
+                    if receiver.sacks.is_due and receiver.tracker.has_gap:
+                        # §6.7, as in `_receive_data`.
+                        self._bundler.take_sack()
+                    receiver.receive_data(tsn, stream_id, number, ppid, flags, data[_LEAST_DATA:end])
                 return True
         chunks = read_chunks(data)
         if chunks is None:
@@ -202,7 +206,8 @@ class Dispatch:
             self._shutdown.advance(now)
         if sender.closed_since is not None and sender.is_starved(now):
             block.abort("zero-window", "the peer takes nothing any more", UserInitiatedAbort())
-        sender.refill_burst()
+        # RFC 9260 §6.1 D: something came from outside, so as many packets of new data may follow.
+        sender.burst = block.options.max_burst
 
     # Chunks, in the order of an association's life -------------------------------------------------------------------
 

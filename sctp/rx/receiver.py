@@ -326,8 +326,8 @@ class Receiver:
         if self.announced < self._window // 4 * 3 and self.window_left - self.announced >= self._window // 4:
             # RFC 9260 §6.2: tell of a window that has opened by a quarter.
             is_urgent = True
-        self.sacks.packet_received(now, is_urgent)
         self.was_touched = self._is_urgent = False
+        self.sacks.packet_received(now, is_urgent)
 
     def take_sack(self, room: int) -> Sack:
         """Write a SACK with what has arrived, as of now.

@@ -158,18 +158,24 @@ class OutstandingData:
             return
         result.has_advanced = True
         popleft = self.chunks.popleft
+        acked = in_flight = 0
         for _ in range(count):
             chunk = popleft()
             state = chunk.state
-            if state is _IN_FLIGHT:
-                self._newly_acked(chunk, now, result)
+            if state is _IN_FLIGHT or state is _TO_RETRANSMIT:
+                acked += chunk.size
+                result.highest_newly_acked = chunk.tsn
+                if state is _IN_FLIGHT:
+                    in_flight += chunk.size
+                    if chunk.tsn == self.timed_tsn:
+                        self.timed_tsn = None
+                        result.round_trip = now - chunk.sent_at
             elif state is _ACKED:
                 self._acked_by_gap -= 1
-            elif state is _TO_RETRANSMIT:
-                result.acked += chunk.size
-                result.highest_newly_acked = chunk.tsn
             if chunk.message.is_limited:
                 self.limited -= 1
+        result.acked += acked
+        self.flight_size -= in_flight
         self.cumulative_tsn_ack = cumulative_tsn_ack
 
     def _newly_acked(self, chunk: SentChunk, now: float, result: Acknowledgement) -> None:

@@ -157,10 +157,6 @@ class Sender:
                 skipped[message.stream_id] = message.stream_sequence_number
         return outstanding.advanced_peer_ack_point, tuple(skipped.items())
 
-    def refill_burst(self) -> None:
-        """Something came from outside: as many packets of new data may follow (RFC 9260 §6.1 D)."""
-        self.burst = self._options.max_burst
-
     def has_something(self, now: float) -> bool:
         """Whether `compose` would return anything for an empty packet."""
         outstanding = self.outstanding
@@ -248,23 +244,23 @@ class Sender:
             # §7.2.1: cwnd shrinks once per RTO of silence.
             self.congestion.idle(int((now - self.last_sent) / self.rto.seconds))
         has_added = False
+        packet_size = self.congestion.packet_size
         while room > DATA_HEADER_SIZE and (message := queue.next_message(now)) is not None:
             position = message.position
             left = len(message.data) - position
             limit = room - DATA_HEADER_SIZE
             if left > limit and limit < _MIN_FRAGMENT:
                 break
-            if self.peer_window - outstanding.flight_size < self.congestion.packet_size and not self._may_send(
-                left, now
-            ):
+            if self.peer_window - outstanding.flight_size < packet_size and not self._may_send(left, now):
                 break
             chunk = SentChunk(outstanding.next_tsn, message, queue.cut(limit), not position, left <= limit, now)
             outstanding.add(chunk)
             chunks.append(chunk)
             room -= chunk.size
+            has_added = True
+        if has_added:
             self.may_probe = False
             self.probe.deadline = None
-            has_added = True
         return has_added
 
     def _start_timer(self, now: float) -> None:
@@ -304,9 +300,11 @@ class Sender:
         if result.has_lost and congestion.lost(outstanding.next_tsn - 1):
             # §7.2.4 (3): the first packet of it ignores cwnd.
             self.ignores_window = True
-        outstanding.abandon_expired(now)
-        self._advance(now)
-        self._watch_window(now, has_advanced=result.has_advanced)
+        if outstanding.limited or outstanding.needs_forward_tsn:
+            outstanding.abandon_expired(now)
+            self._advance(now)
+        if a_rwnd < congestion.packet_size or self.closed_since is not None:
+            self._watch_window(now, has_advanced=result.has_advanced)
         # §6.3.2 R2, R3.
         if outstanding.is_empty:
             self.timer.stop()

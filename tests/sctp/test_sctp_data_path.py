@@ -8,7 +8,7 @@ from sctp.chunks.chunk import serialize_chunk
 from sctp.chunks.data import Data
 from sctp.chunks.heartbeat import Heartbeat
 from sctp.chunks.sack import Sack
-from sctp.data_path import DATA_CHUNK, PacketHeader, pack_data, pack_packet, pack_sack, read_chunks, unpack_sack
+from sctp.data_path import DATA_CHUNK, PacketHeader, pack_packet, pack_sack, read_chunks, unpack_sack
 from sctp.packet import Packet, parse_packet, serialize_packet
 from sctp.tx.message import OutgoingMessage, SentChunk
 
@@ -46,7 +46,10 @@ def test_data_is_written_alike(seed):
     message = OutgoingMessage(data.stream_id, data.ppid, b"", is_unordered=data.is_unordered)
     message.stream_sequence_number = data.stream_sequence_number + (5 << 16)
     chunk = SentChunk(data.tsn + (3 << 32), message, data.user_data, data.is_beginning, data.is_end, 0.0)
-    assert pack_data(chunk, data.is_immediate) == serialize_chunk(data)
+    header, other = PacketHeader(7), serialize_chunk(Heartbeat(info=b"x"))
+    assert header.pack_data([chunk], data.is_immediate) == serialize_packet(packet_of(7, data))
+    both = header.pack_data([chunk, chunk], data.is_immediate, [other])
+    assert both == serialize_packet(packet_of(7, Heartbeat(info=b"x"), data, data))
 
 
 @pytest.mark.parametrize("seed", range(50))
