@@ -111,8 +111,7 @@ class JitterBuffer:
         elif sequence <= self._next:
             # Nearly all packets; `<` after a restart.
             self._next = sequence + 1
-            if not packet.is_copy:
-                self._lags.add(0.0)
+            self._lags.add(0.0)
             self._ready.append(packet)
         else:
             self._insert_at_gap(packet, now)
@@ -136,9 +135,8 @@ class JitterBuffer:
         if present is not None and (packet.is_copy or not present.is_copy):
             self.drops[DropReason.DUPLICATE] += 1
             return
-        if not packet.is_copy:
-            overtaken_by = [held.arrived_at for number, held in self._held.items() if number > sequence]
-            self._lags.add(now - min(overtaken_by, default=now))
+        overtaken_by = [held.arrived_at for number, held in self._held.items() if number > sequence]
+        self._lags.add(now - min(overtaken_by, default=now))
         self._held[sequence] = packet
         self._settle(now)
 

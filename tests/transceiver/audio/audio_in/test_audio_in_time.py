@@ -236,6 +236,20 @@ def test_recovered_audio_is_not_taken_to_make_up_for_a_stall(caller, network, li
     assert len(heard.samples) == len(frames) * FRAME + heard.facts["ahead_ms"] * RATE // 1000
 
 
+def test_a_path_that_has_become_longer_explains_only_so_much(caller, network, listen, voice):
+    """A stall of 2 s, after which every packet takes 200 ms more, with a packet that is no audio behind each."""
+    packets = stall(caller.packets(voice * 5), 1002.0, 2.0)
+    packets = [attrs.evolve(packet, at=packet.at + 0.2 * (packet.at >= 1004.0)) for packet in packets]
+    sent = []
+    for packet in packets:
+        for payload_type in (caller.OPUS, caller.OTHER):
+            number = (65500 + len(sent)) & 0xFFFF
+            sent.append(attrs.evolve(packet, sequence=number, payload_type=payload_type, marker=False))
+    heard = listen(network.carry(sent), rate=RATE)
+    assert heard.facts["silence_ms"] > 1500
+    assert heard.facts["ahead_ms"] == pytest.approx(heard.facts["silence_ms"] - 200, abs=5)
+
+
 def test_a_sender_whose_clock_stood_still_while_it_was_muted(caller, network, listen, voice):
     """Timestamps and numbers go on as if nothing had been; 8 s have passed."""
     packets = caller.packets(voice * 2 + caller.frames(bytes(2 * 4 * RATE), RATE))
