@@ -57,9 +57,21 @@ class FakeEdgeProcess:
     def asked(self, method: str) -> list[dict[str, str]]:
         return [request for request in json.loads(self._request("GET", "/fake")) if request["method"] == method]
 
-    def _request(self, method: str, path: str) -> bytes:
+    def send(self, kind: str, **fields: Any) -> None:
+        """Say an event on the data channel, as an agent."""
+        self.send_text(json.dumps({"type": kind, "event_id": "event_1", **fields}))
+
+    def send_text(self, text: str) -> None:
+        self._request("POST", "/fake/send", text)
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the page has sent on the data channel, ids of the events left out."""
+        events = map(json.loads, json.loads(self._request("GET", "/fake/events")))
+        return [{name: value for name, value in event.items() if name != "event_id"} for event in events]
+
+    def _request(self, method: str, path: str, body: str | None = None) -> bytes:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request(method, path)
+        connection.request(method, path, body)
         reply = connection.getresponse()
         body = reply.read()
         connection.close()
@@ -153,6 +165,31 @@ def chromium(tone: Path) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*OFFLINE_FLAGS, *microphone])
         yield browser
         browser.close()
+
+
+# A microphone that the test controls: window.speak(true) and window.speak(false).
+MICROPHONE = """() => {
+    const context = new AudioContext();
+    const tone = new OscillatorNode(context, {frequency: 300});
+    const mouth = new GainNode(context, {gain: 0});
+    const way = context.createMediaStreamDestination();
+    tone.connect(mouth).connect(way);
+    tone.start();
+    navigator.mediaDevices.getUserMedia = async () => { await context.resume(); return way.stream.clone(); };
+    window.speak = (on) => { mouth.gain.value = on ? 0.3 : 0; };
+}"""
+
+
+@pytest.fixture
+def open_with_mouth(open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """Open the page with a microphone that is silent until the test calls `window.speak(true)`."""
+
+    def open_it(url: str, **settings: Any) -> Page:
+        page = open_page(url, **settings)
+        page.evaluate(MICROPHONE)
+        return page
+
+    return open_it
 
 
 @pytest.fixture

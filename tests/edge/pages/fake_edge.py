@@ -1,12 +1,17 @@
-"""A stand-in for the whole edge, for the tests of the page: it serves the page and echoes calls with aiortc.
+"""A stand-in for the whole edge, for the tests of the page: it serves the page and answers calls with aiortc.
 
 Run as a process of its own: `python fake_edge.py`. It prints its port, and ends when its standard input closes.
-Tests choose its behaviour with `POST /fake/<behaviour>`, and see in `GET /fake` what it was asked to do.
+Tests choose its behaviour with `POST /fake/<behaviour>`, and see in `GET /fake` what it was asked to do. As an "agent"
+it says on the data channel what a test POSTs to `/fake/send`, makes a tone between `/fake/speak` and `/fake/hush`, and
+shows in `GET /fake/events` what it was sent; in all other behaviours it echoes.
 """
 
 import asyncio
 import json
+import math
 import mimetypes
+import re
+import struct
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,25 +22,71 @@ from edge.http.static import PAGE_HEADERS
 
 PAGES = Path(__file__).parents[3] / "edge" / "pages"
 CALLS = "/v1/realtime/calls"
-BEHAVIOURS = ("echo", "terse", "slow", "mute", "dead-port", "key", "overloaded", "broken", "nonsense")
+BEHAVIOURS = (
+    "echo",
+    "agent",
+    "no-channel",
+    "terse",
+    "slow",
+    "mute",
+    "dead-port",
+    "key",
+    "overloaded",
+    "broken",
+    "nonsense",
+)
 KEY = "let-me-in"
 GROUP = "secp256r1"
 DEAD_PORT = 9
 CALL_ID_TAIL = "9fK2mQ7xR4tV8wZ1cB6nL3pS5dG0hJ" * 2  # as long as the ids of the real edge
+TONE_HZ = 600
 SLOW_SECONDS = 0.5
 MUTE_SECONDS = 2
 
 
-class Echo:
-    """Calls that send back the audio they get, all on one event loop."""
+class Voice:
+    """The agent's voice: a tone, or silence."""
+
+    def __init__(self) -> None:
+        self.is_speaking = False
+
+    def make_track(self):
+        from aiortc.mediastreams import AudioStreamTrack
+
+        voice = self
+
+        class Track(AudioStreamTrack):
+            async def recv(self):
+                frame = await super().recv()
+                if voice.is_speaking:
+                    first, step = frame.pts, 2 * math.pi * TONE_HZ / frame.sample_rate
+                    samples = (int(9000 * math.sin(step * (first + i))) for i in range(frame.samples))
+                    frame.planes[0].update(struct.pack(f"<{frame.samples}h", *samples))
+                return frame
+
+        return Track()
+
+
+class Calls:
+    """Calls that send back the audio they get, or speak as an agent does, all on one event loop."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.voice = Voice()
+        self.events: list[str] = []
         self._calls = {}
+        self._channel = None
         Thread(target=self.loop.run_forever, daemon=True).start()
 
-    def answer(self, call_id: str, offer: str) -> str:
-        return self._wait_for(self._answer(call_id, offer))
+    def answer(self, call_id: str, offer: str, *, is_agent: bool) -> str:
+        return self._wait_for(self._answer(call_id, offer, is_agent))
+
+    def send(self, text: str) -> None:
+        """Say something on the data channel."""
+        self._wait_for(self._send(text))
+
+    def close_channel(self) -> None:
+        self._wait_for(self._close_channel())
 
     def end_all(self) -> None:
         self._wait_for(self._end_all())
@@ -47,16 +98,32 @@ class Echo:
     def _wait_for(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
 
-    async def _answer(self, call_id: str, offer: str) -> str:
+    async def _answer(self, call_id: str, offer: str, is_agent: bool) -> str:
         from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
         peer = self._calls[call_id] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        peer.on("track", peer.addTrack)
+        self.events.clear()
+        self.voice.is_speaking = False
+        if is_agent:
+            peer.addTrack(self.voice.make_track())
+        else:
+            peer.on("track", peer.addTrack)
+        peer.on("datachannel", self._adopt)
         # The page sends no candidates, and aioice gives up at once without one: let it try a port where nobody is.
         with_candidate = offer + f"a=candidate:1 1 udp 1 127.0.0.1 {DEAD_PORT} typ host\r\n"
         await peer.setRemoteDescription(RTCSessionDescription(with_candidate, "offer"))
         await peer.setLocalDescription(await peer.createAnswer())
         return peer.localDescription.sdp
+
+    def _adopt(self, channel) -> None:
+        self._channel = channel
+        channel.on("message", self.events.append)
+
+    async def _send(self, text: str) -> None:
+        self._channel.send(text)
+
+    async def _close_channel(self) -> None:
+        self._channel.close()
 
     async def _end_all(self) -> None:
         calls, self._calls = self._calls, {}
@@ -75,7 +142,7 @@ class FakeEdge(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("", 0), Handler)
-        self.echo = Echo()
+        self.calls = Calls()
         self.behaviour = "echo"
         self.asked: list[dict[str, str]] = []
 
@@ -92,6 +159,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/fake":
             return self._reply(200, json.dumps(self.server.asked).encode(), "application/json")
+        if self.path == "/fake/events":
+            return self._reply(200, json.dumps(self.server.calls.events).encode(), "application/json")
         if self.path.startswith(CALLS):
             return self._describe_call()
         name = self.path.partition("?")[0].lstrip("/") or "index.html"
@@ -104,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path.startswith("/fake/"):
-            self._behave(self.path.removeprefix("/fake/"))
+            self._behave(self.path.removeprefix("/fake/"), body.decode())
         elif self.path == CALLS:
             self._note()
             self._create_call(body.decode())
@@ -113,17 +182,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         self._note()
-        self.server.echo.end_all()
+        self.server.calls.end_all()
         self._reply(200)
 
     def log_message(self, *_: object) -> None:
         pass
 
-    def _behave(self, behaviour: str) -> None:
+    def _behave(self, behaviour: str, text: str) -> None:
+        calls = self.server.calls
         if behaviour == "hang-up":
-            self.server.echo.end_all()
+            calls.end_all()
         elif behaviour == "vanish":
-            self.server.echo.vanish()
+            calls.vanish()
+        elif behaviour == "send":
+            calls.send(text)
+        elif behaviour == "close-channel":
+            calls.close_channel()
+        elif behaviour in ("speak", "hush"):
+            calls.voice.is_speaking = behaviour == "speak"
         elif behaviour in BEHAVIOURS:
             self.server.behaviour = behaviour
             self.server.asked.clear()
@@ -146,7 +222,9 @@ class Handler(BaseHTTPRequestHandler):
             case "nonsense":
                 return self._answer("rtc_nonsense", "this is no session description")
         call_id = f"rtc_{len(self.server.asked)}{CALL_ID_TAIL}"
-        answer = self.server.echo.answer(call_id, offer)
+        answer = self.server.calls.answer(call_id, offer, is_agent=self.server.behaviour == "agent")
+        if self.server.behaviour == "no-channel":
+            answer = refuse_channel(answer)
         if self.server.behaviour == "dead-port":
             answer = move_candidates(answer)
         return self._answer(call_id, answer)
@@ -185,7 +263,14 @@ def move_candidates(answer: str) -> str:
     return "\r\n".join([*kept, f"a=candidate:1 1 udp 2130706431 127.0.0.1 {DEAD_PORT} typ host", ""])
 
 
+def refuse_channel(answer: str) -> str:
+    """Take the data channel out of an answer: RFC 3264 §6, with port 0; RFC 9143 §7.3.3, out of the bundle."""
+    return re.sub(r"m=application \d+", "m=application 0", answer).replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 0")
+
+
 if __name__ == "__main__":
+    import aiortc  # noqa: F401 - takes a second or two, for which no first call is to wait
+
     edge = FakeEdge()
     Thread(target=edge.serve_forever, daemon=True).start()
     print(edge.server_port, flush=True)  # read by the test that started this process

@@ -1,18 +1,26 @@
-"""What the page is made of: few files, nothing from elsewhere, nothing inline."""
+"""What the page is made of: files of one subject each, nothing from elsewhere, nothing inline, no HTML from strings."""
 
 import re
 from pathlib import Path
 
+import edge.pages
+
 PAGES = Path(__file__).parents[3] / "edge" / "pages"
+SCRIPTS = sorted(path.name for path in PAGES.glob("*.js"))
 
 
 def read(name: str) -> str:
     return (PAGES / name).read_text()
 
 
-def test_one_file_of_each_kind():
+def imports_of(name: str) -> list[str]:
+    return re.findall(r'^import [^;]* from "([^"]*)";$', read(name), re.MULTILINE)
+
+
+def test_the_files_are_those_that_the_package_lists():
     served = sorted(path.name for path in PAGES.iterdir() if path.is_file() and path.suffix != ".py")
-    assert served == ["app.js", "icon.svg", "index.html", "style.css"]
+    assert edge.pages.__doc__ is not None
+    assert served == sorted(re.findall(r"`([a-z_]+\.(?:js|css|html|svg))`", edge.pages.__doc__))
 
 
 def test_nothing_is_fetched_from_elsewhere():
@@ -20,7 +28,23 @@ def test_nothing_is_fetched_from_elsewhere():
     assert sorted(fetched) == ["app.js", "icon.svg", "style.css"]
     assert "@import" not in read("style.css")
     assert "url(" not in read("style.css")
-    assert not re.search(r"^\s*import\b|\bimport\(", read("app.js"), re.MULTILINE)
+    for script in SCRIPTS:
+        assert set(imports_of(script)) <= {f"./{name}" for name in SCRIPTS}
+        assert len(imports_of(script)) == len(
+            re.findall(r"\bimport\b", re.sub(r"/\*.*?\*/", "", read(script), flags=re.DOTALL))
+        )
+
+
+def test_every_script_is_used():
+    reached, found = set(), {"app.js"}
+    while found:
+        reached |= found
+        found = {target.removeprefix("./") for name in found for target in imports_of(name)} - reached
+    assert sorted(reached) == SCRIPTS
+
+
+def test_a_file_has_one_subject():
+    assert {script: lines for script in SCRIPTS if (lines := len(read(script).splitlines())) > 400} == {}
 
 
 def test_neither_script_nor_style_is_inline():
@@ -28,3 +52,10 @@ def test_neither_script_nor_style_is_inline():
     assert "<style" not in page
     assert not re.search(r"\s(?:style|on[a-z]+)=", page)
     assert re.findall(r"<script\b[^>]*>([^<]*)</script>", page) == [""]
+
+
+def test_no_string_becomes_html():
+    for script in SCRIPTS:
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", read(script)
+        )

@@ -56,12 +56,85 @@ def test_a_phone_never_scrolls_sideways(edge, open_page):
     expect(page.get_by_role("button", name="Talk")).to_be_in_viewport()
 
 
+def converse(page: Page, edge) -> None:
+    """A call with a bit of everything in it."""
+    page.get_by_role("button", name="Talk").click()
+    expect(page.locator("#events .type")).to_have_text(["session.update"], timeout=15_000)
+    edge.send("session.created", session={"instructions": "long " * 40})
+    edge.send("input_audio_buffer.speech_started", item_id="item_1", audio_start_ms=0)
+    edge.send("input_audio_buffer.speech_stopped", item_id="item_1", audio_end_ms=400)
+    call = {"type": "function_call", "name": "f" * 90, "call_id": "c", "arguments": '{"a": "' + "b" * 90 + '"}'}
+    edge.send("response.output_item.done", item=call)
+    edge.send("error", error={"message": "No " + "o" * 90, "code": "w" * 90})
+    edge.send("x" * 110)
+    edge.send("response.created", response={"id": "resp_1"})
+    edge.send("output_audio_buffer.started", response_id="resp_1")
+    edge.send("response.output_audio_transcript.delta", response_id="resp_1", delta="An answer, " + "w" * 90)
+    expect(page.locator("[data-kind=reply] .words")).to_contain_text("An answer")
+    page.locator("#events summary").nth(1).click()
+    page.get_by_text("Connection", exact=True).click()
+
+
+def interrupt(page: Page, edge) -> None:
+    edge.send("output_audio_buffer.cleared", response_id="resp_1")
+    expect(page.locator("[data-cut]")).to_be_visible()
+
+
+def test_a_conversation_fits_a_phone(edge, open_page):
+    edge.behave("agent")
+    page = open_page(edge.url, viewport=PHONE)
+    converse(page, edge)
+    interrupt(page, edge)
+    assert widest_overflow(page) <= 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_of_a_conversation_stands_out(edge, open_page, scheme):
+    edge.behave("agent")
+    page = open_page(edge.url, color_scheme=scheme, reduced_motion="reduce")
+    converse(page, edge)
+    contrasts = page.evaluate(CONTRASTS)
+    interrupt(page, edge)
+    contrasts += page.evaluate(CONTRASTS)
+    assert len(contrasts) > 150
+    assert [text for text in contrasts if text[0] < 4.5] == []
+
+
+# How many points of the time line have one of the page's colours, within what drawing rounds.
+POINTS = """(name) => {
+    const scope = document.getElementById("scope");
+    const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    const wanted = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+    const { data } = scope.getContext("2d").getImageData(0, 0, scope.width, scope.height);
+    let points = 0;
+    const isMeant = (i) => data[i + 3] > 230 && wanted.every((value, j) => Math.abs(value - data[i + j]) < 8);
+    for (let i = 0; i < data.length; i += 4) points += isMeant(i);
+    return points;
+}"""
+
+
+def test_the_time_line_shows_both_voices_and_where_one_was_cut_off(edge, open_page):
+    edge.behave("agent")
+    page = open_page(edge.url + "?processing=off")
+    converse(page, edge)
+    edge.behave("speak")
+    expect(page.locator("#meter-back")).not_to_have_attribute("aria-valuenow", "-60")
+    page.wait_for_timeout(300)
+    assert page.evaluate(POINTS, "--out") > 300
+    assert page.evaluate(POINTS, "--back") > 100
+    assert page.evaluate(POINTS, "--alarm") == 0
+    interrupt(page, edge)
+    page.wait_for_timeout(100)
+    assert page.evaluate(POINTS, "--alarm") > 50
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out_from_what_is_behind_it(edge, open_page, scheme):
     edge.behave("dead-port")
     page = open_page(edge.url + "?connect-timeout=300", color_scheme=scheme, reduced_motion="reduce")
     page.mouse.move(0, 0)
     page.evaluate("() => document.getElementById('post-quantum').hidden = false")
+    page.get_by_text("Connection", exact=True).click()
     idle = page.evaluate(CONTRASTS)
     page.get_by_role("button", name="Talk").click()
     expect(page.get_by_role("status")).to_contain_text("block UDP")
@@ -81,7 +154,7 @@ def test_nothing_moves_for_those_whom_motion_troubles(edge, open_page):
     for reduced_motion, moves in (("no-preference", True), ("reduce", False)):
         page = open_page(edge.url, reduced_motion=reduced_motion)
         page.get_by_role("button", name="Talk").click()
-        expect(page.locator("body")).to_have_attribute("data-state", "talking")
+        expect(page.locator("body")).to_have_attribute("data-state", "talking", timeout=15_000)
         page.wait_for_timeout(400)
         assert (page.evaluate(moving) > 0) == moves
         pictures = page.evaluate(
@@ -103,5 +176,5 @@ def test_the_status_is_announced(edge, open_page):
     status = page.get_by_role("status")
     expect(status).to_have_attribute("aria-live", "polite")
     expect(status).to_contain_text("Ready when you are")
-    expect(page.get_by_role("meter", name="going out")).to_have_attribute("aria-valuetext", "silent")
-    expect(page.get_by_role("meter", name="coming back")).to_have_attribute("aria-valuetext", "silent")
+    expect(page.get_by_role("meter", name="you")).to_have_attribute("aria-valuetext", "silent")
+    expect(page.get_by_role("meter", name="agent")).to_have_attribute("aria-valuetext", "silent")
