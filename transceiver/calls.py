@@ -19,6 +19,7 @@ __all__ = [
     "OfferRefused",
     "Overloaded",
     "SocketClosed",
+    "WorkerUnreachable",
 ]
 
 
@@ -107,6 +108,10 @@ class NotOwner(Exception):  # noqa: N818 - as above
     """The call was made with another key."""
 
 
+class WorkerUnreachable(Exception):  # noqa: N818 - as above
+    """The process that has the call gives no answer; it may be about to end. The text says what happened, for logs."""
+
+
 class SocketClosed(Exception):  # noqa: N818 - as above
     """The other end of an `EventSocket` has closed it."""
 
@@ -130,7 +135,7 @@ class EventSocket(Protocol):
 
 
 class Calls(Protocol):
-    """The calls of one transceiver process."""
+    """The calls of one transceiver, be it one process or several."""
 
     async def create_call(
         self, offer: str, ingresses: Sequence[AnswerIngress], owner: str, wishes: CallWishes = NO_WISHES
@@ -159,13 +164,15 @@ class Calls(Protocol):
         Raises:
             CallNotFound: no such call.
             NotOwner: the call was made with another key.
+            WorkerUnreachable: the process that has it gives no answer.
         """
 
-    def describe_call(self, call_id: str) -> Mapping[str, object]:
+    async def describe_call(self, call_id: str) -> Mapping[str, object]:
         """Tell a call's state in JSON types.
 
         Raises:
             CallNotFound: no such call.
+            WorkerUnreachable: the process that has it gives no answer.
         """
 
     def status(self) -> Mapping[str, object]:
@@ -173,7 +180,7 @@ class Calls(Protocol):
 
 
 class Conversations(Protocol):
-    """The events of one transceiver process, for who connects by a socket."""
+    """The events of one transceiver, for who connects by a socket."""
 
     async def serve_sideband(self, call_id: str, owner: str | None, socket: EventSocket) -> None:
         """Let a second control connection take part in a call until either ends (specs: sideband).
@@ -187,6 +194,7 @@ class Conversations(Protocol):
             CallNotFound: no such call; raised before anything is sent.
             NotOwner: the call was made with another key; raised before anything is sent.
             Overloaded: the call has as many sidebands as it may; raised before anything is sent.
+            WorkerUnreachable: the process that has the call gives no answer; raised before anything is sent.
         """
 
     async def serve_realtime(self, wishes: CallWishes, socket: EventSocket) -> None:

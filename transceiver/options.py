@@ -51,7 +51,9 @@ class WorkerOptions:
     Attributes:
         hop: address of the UDP socket that relays forward to; port 0 takes any free one.
         cluster: number of the cluster that tokens name.
-        worker: number of this worker within its process.
+        worker: number of this worker within its transceiver.
+        workers: how many workers of its transceiver listen on consecutive ports, this one included; relays that know
+            one find the others.
         max_calls: calls at a time; further offers are refused with a time to retry.
         session: bounds and times of each call.
         backends: what answers.
@@ -60,6 +62,7 @@ class WorkerOptions:
     hop: Address
     cluster: int = 0
     worker: int = 0
+    workers: int = 1
     max_calls: int = 2000
     session: SessionOptions = SessionOptions()
     backends: Backends = attrs.field(factory=Backends)

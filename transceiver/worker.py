@@ -119,6 +119,7 @@ class Worker:
             worker=options.worker,
             entropy=entropy,
             now=0.0,  # there is no clock outside of `run`; so the link is looked after with the first tick
+            workers=options.workers,
         )
         self._dispatcher = Dispatcher(link=self._link, calls=self._calls, send=self._send, report=report)
         self.drops: Drops = self._dispatcher.drops
@@ -280,7 +281,7 @@ class Worker:
         finally:
             self._pass_throughs -= 1
 
-    def describe_call(self, call_id: str) -> Mapping[str, object]:
+    async def describe_call(self, call_id: str) -> Mapping[str, object]:
         """Tell a call's state; see `Calls.describe_call`."""
         call = self._find(call_id)
         leg = {} if call.leg is None else {"backend": call.leg.describe()}

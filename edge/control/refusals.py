@@ -4,9 +4,9 @@ import math
 
 from edge.http.errors import error_response
 from edge.http.messages import Response
-from transceiver.calls import ModelNotAllowed, Overloaded
+from transceiver.calls import ModelNotAllowed, Overloaded, WorkerUnreachable
 
-__all__ = ["call_not_found", "model_not_allowed", "not_owner", "overloaded"]
+__all__ = ["call_not_found", "model_not_allowed", "not_owner", "overloaded", "worker_unreachable"]
 
 
 def call_not_found() -> Response:
@@ -32,3 +32,8 @@ def overloaded(refusal: Overloaded) -> Response:
         ("Retry-After-Ms", str(math.ceil(refusal.retry_after * 1000))),
     )
     return error_response(503, "overloaded", "No further call is taken now.", headers=headers)
+
+
+def worker_unreachable(failure: WorkerUnreachable) -> Response:
+    """The process that has the call gives no answer."""
+    return error_response(503, "worker_unreachable", str(failure))

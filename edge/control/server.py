@@ -12,7 +12,16 @@ from edge.http.health import HEALTH_PATHS, RenderMetrics, add_health_routes
 from edge.http.limits import HttpLimits
 from edge.http.messages import Request, Response, json_response
 from edge.http.routing import Router
-from transceiver.calls import CallNotFound, Calls, Conversations, ModelNotAllowed, NotOwner, OfferRefused, Overloaded
+from transceiver.calls import (
+    CallNotFound,
+    Calls,
+    Conversations,
+    ModelNotAllowed,
+    NotOwner,
+    OfferRefused,
+    Overloaded,
+    WorkerUnreachable,
+)
 
 __all__ = ["CONTROL_LIMITS", "ControlHandler"]
 
@@ -94,9 +103,11 @@ class ControlHandler:
 
     async def _describe(self, request: Request) -> Response:
         try:
-            state = self._calls.describe_call(request.parameters["call_id"])
+            state = await self._calls.describe_call(request.parameters["call_id"])
         except CallNotFound:
             return refusals.call_not_found()
+        except WorkerUnreachable as failure:
+            return refusals.worker_unreachable(failure)
         owner = request.query.get("owner")
         if owner is not None and not hmac.compare_digest(str(state["owner"]).encode(), owner.encode()):
             return refusals.not_owner()
@@ -109,6 +120,8 @@ class ControlHandler:
             return refusals.call_not_found()
         except NotOwner:
             return refusals.not_owner()
+        except WorkerUnreachable as failure:
+            return refusals.worker_unreachable(failure)
         return json_response(200, {})
 
     async def _status(self, _request: Request) -> Response:

@@ -20,7 +20,7 @@ from edge.http.messages import Request, Response
 from edge.http.routing import Router
 from edge.http.websocket import RunSocket, Upgrade, UpgradeRefused, refuse_plain_request
 from transceiver.backends.contract import BackendUnavailable
-from transceiver.calls import CallNotFound, Conversations, ModelNotAllowed, NotOwner, Overloaded
+from transceiver.calls import CallNotFound, Conversations, ModelNotAllowed, NotOwner, Overloaded, WorkerUnreachable
 from transceiver.realtime.passthrough import MAX_APPEND_CHARACTERS, ClientTooSlow
 from transceiver.websocket.closing import CloseCode
 from transceiver.websocket.connection import WebSocket
@@ -79,6 +79,8 @@ async def _refusing(serve: RunSocket, socket: WebSocket) -> None:
         raise UpgradeRefused(refusals.model_not_allowed(refusal)) from None
     except Overloaded as refusal:
         raise UpgradeRefused(refusals.overloaded(refusal)) from None
+    except WorkerUnreachable as failure:
+        raise UpgradeRefused(refusals.worker_unreachable(failure)) from None
     except BackendUnavailable:
         await socket.close(CloseCode.INTERNAL_ERROR, "backend_disconnected")
     except ClientTooSlow:

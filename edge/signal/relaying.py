@@ -6,7 +6,7 @@ from transceiver.calls import EventSocket, SocketClosed
 from transceiver.websocket.closing import CloseCode, Fault
 from transceiver.websocket.connection import WebSocket
 
-__all__ = ["relay"]
+__all__ = ["carry", "relay"]
 
 _SENDABLE = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 """RFC 6455 §7.4.1 and IANA's registry: the others below 3000 are never sent."""
@@ -22,10 +22,7 @@ async def relay(client: WebSocket, transceiver: WebSocket, client_events: EventS
         transceiver: open.
         client_events: the client's texts in another dialect; as they are by default.
     """
-    events = client_events or client
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_carry, transceiver, events, nursery.cancel_scope)
-        await _carry(events, transceiver, nursery.cancel_scope)
+    await carry(client_events or client, transceiver)
     # Whose end was noticed first is the cause; cancelled between two texts, the other side is whole.
     if transceiver.closed is not None and client.closed is None:
         closed = transceiver.closed
@@ -33,6 +30,13 @@ async def relay(client: WebSocket, transceiver: WebSocket, client_events: EventS
         if closed.fault is Fault.VANISHED or not _is_sendable(code):
             code, reason = CloseCode.INTERNAL_ERROR, "the transceiver was lost"
         await client.close(code, reason)
+
+
+async def carry(one: EventSocket, other: EventSocket) -> None:
+    """Carry texts both ways until either side has ended, which its socket knows."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_carry, other, one, nursery.cancel_scope)
+        await _carry(one, other, nursery.cancel_scope)
 
 
 async def _carry(source: EventSocket, target: EventSocket, both: trio.CancelScope) -> None:

@@ -7,7 +7,7 @@ Read in this order:
 
 * `header`    the client's datagram between the tiers: 28 or 40 bytes in front of it
 * `keys`      the hop key, two ids valid at a time
-* `messages`  HELLO, WELCOME, CONFIRM, GONE: what is inside a sealed message
+* `messages`  HELLO, WELCOME, CONFIRM, GONE, WORKERS: what is inside a sealed message
 * `sealing`   the envelope around them: who sealed it, for whom, and the n-th time
 * `links`     the protocol between the two ends of a link, and what it is good for
 * `relay_end`, `transceiver_end`   the two ends, sans-IO; `events` is what they report

@@ -4,6 +4,7 @@
       │── HELLO nonce ───────────────────────────▶│   every second; faster until the first answer
       │◀────────── WELCOME nonce, cookie, identity │   no state is kept
       │── CONFIRM cookie ─────────────────────────▶│   this address is a relay for the next 30 s
+      │◀──────────────────────────── WORKERS count ─│   only from one of several, each time it is confirmed
       │                                            │
       │◀═══════ the clients' datagrams, both ways ═╪═══▶
       │◀───────────────────── GONE session, tag ───│   when a session ends or a path dies
@@ -20,7 +21,10 @@ Properties:
 * A CONFIRM counts once, from the address that the WELCOME went to, within 20 s: the cookie is a MAC over that
   address, the relay's number and the time, under a secret of this process (the construction of RFC 9147 §5.1). Until
   then a HELLO, even a repeated one, makes the transceiver keep nothing and send no more bytes than it got.
-* A GONE counts once: a replay window over the transceiver's counter, which starts anew with each incarnation.
+* A GONE counts once: a replay window over the transceiver's counter, which starts anew with each process.
+* WORKERS is under the same window. It makes the relay say HELLO to the ports beside the one that it was configured
+  with, and believe whatever answers there no more than anybody else: so a relay is told one address, and finds all
+  workers of a transceiver, however many they become. What was found that way announces nothing further.
 
 The addresses that the two ends agree on are trusted for data, whose header is not sealed: inside a cluster, who can
 forge sources between the tiers and guess 64 bits of flow tag can inject a datagram, which then still has to pass the

@@ -4,6 +4,7 @@
     WELCOME  transceiver → relay   nonce echoed (16), cookie (16), cluster u16, incarnation u32, worker u8
     CONFIRM  relay → transceiver   cookie echoed (16)
     GONE     transceiver → relay   session u64, flow tag (8)
+    WORKERS  transceiver → relay   count u8
 
 The kind stands in the envelope. HELLO is padded to the length of WELCOME, so that a HELLO replayed from a false
 address brings that address no more bytes than its sender spent.
@@ -16,7 +17,7 @@ import attrs
 from relay.hop.header import TAG_SIZE
 from wire.buffer import Reader, Writer
 
-__all__ = ["COOKIE_SIZE", "NONCE_SIZE", "Confirm", "Gone", "Hello", "Message", "Welcome", "parse_message"]
+__all__ = ["COOKIE_SIZE", "NONCE_SIZE", "Confirm", "Gone", "Hello", "Message", "Welcome", "Workers", "parse_message"]
 
 NONCE_SIZE = 16
 COOKIE_SIZE = 16
@@ -126,9 +127,33 @@ class Gone:
         writer.u64(self.session, "session").octets(self.tag)
 
 
-Message = Hello | Welcome | Confirm | Gone
+@attrs.frozen(kw_only=True)
+class Workers:
+    """A transceiver has several workers, on consecutive ports in the order of their numbers.
 
-_BY_KIND: dict[int, type[Message]] = {record.KIND: record for record in (Hello, Welcome, Confirm, Gone)}
+    A message of its own, and sent by nobody who is alone: a relay of an earlier version does not know the kind, refuses
+    it, and goes on with the workers that it was told of.
+
+    Attributes:
+        count: how many there are, the sender included; 1 to 255.
+    """
+
+    KIND: ClassVar = 5
+    count: int
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the body."""
+        return cls(count=reader.u8("count"))
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the body."""
+        writer.u8(self.count, "count")
+
+
+Message = Hello | Welcome | Confirm | Gone | Workers
+
+_BY_KIND: dict[int, type[Message]] = {record.KIND: record for record in (Hello, Welcome, Confirm, Gone, Workers)}
 
 
 def parse_message(kind: int, body: bytes) -> Message | None:

@@ -1,4 +1,4 @@
-"""The relay's end of its links: who is at each transceiver's address, asked every second."""
+"""The relay's end of its links: who is at each transceiver's address and beside it, asked every second."""
 
 import hmac
 from collections import Counter, deque
@@ -9,7 +9,7 @@ import attrs
 from relay.hop.drops import HopDropReason
 from relay.hop.events import FlowGone, LinkDown, LinkUp, TransceiverIdentity
 from relay.hop.keys import HopKeys
-from relay.hop.messages import NONCE_SIZE, Confirm, Gone, Hello, Message, Welcome
+from relay.hop.messages import NONCE_SIZE, Confirm, Gone, Hello, Message, Welcome, Workers
 from relay.hop.sealing import ANYONE, Opened, draw_number, open_sealed, seal
 from wire.core import Address, Drops, Entropy, Event
 from wire.replay import ReplayWindow
@@ -37,6 +37,8 @@ class _Peer:
     number: int = ANYONE
     window: ReplayWindow = attrs.field(factory=ReplayWindow)
     answered: float = 0.0
+    beside: frozenset[Address] = frozenset()  # where it has said that the other workers of its transceiver are
+    announcer: tuple[int, int] | None = None  # cluster and incarnation of who said so
 
 
 class RelayLinks:
@@ -53,6 +55,7 @@ class RelayLinks:
         self._entropy = entropy
         self._number = draw_number(entropy)
         self._counter = 0
+        self._configured = frozenset(transceivers)
         self._peers = {address: _Peer(address=address, next_hello=now) for address in transceivers}
         self._addresses: dict[TransceiverIdentity, Address] = {}
         self._outgoing: list[tuple[bytes, Address]] = []
@@ -63,7 +66,13 @@ class RelayLinks:
 
     def set_transceivers(self, transceivers: Iterable[Address], now: float) -> Iterable[Event]:
         """Follow a changed configuration: links to other addresses end, new ones begin with a HELLO that is due now."""
-        wanted = set(transceivers)
+        self._configured = frozenset(transceivers)
+        return self._follow_addresses(now)
+
+    def _follow_addresses(self, now: float) -> list[Event]:
+        """Have a peer for each address that is configured, and for those that are announced there."""
+        announced = (peer.beside for address, peer in self._peers.items() if address in self._configured)
+        wanted = self._configured.union(*announced)
         left = [self._peers.pop(address) for address in self._peers.keys() - wanted]
         for address in sorted(wanted - self._peers.keys()):
             self._peers[address] = _Peer(address=address, next_hello=now)
@@ -88,6 +97,8 @@ class RelayLinks:
             return self._handle_welcome(peer, opened.message, opened.sender, now)
         if isinstance(opened.message, Gone):
             return self._handle_gone(peer, opened.message, opened)
+        if isinstance(opened.message, Workers):
+            return self._handle_workers(peer, opened.message, opened, now)
         self.drops[HopDropReason.WRONG_END] += 1
         return ()
 
@@ -136,18 +147,38 @@ class RelayLinks:
             peer.identity, peer.number, peer.window = identity, number, ReplayWindow()
             self._addresses[identity] = peer.address
             events.append(LinkUp(identity=identity, address=peer.address))
+            if peer.beside and peer.announcer != identity[:2]:
+                # Another process, which may be alone; if it is not, it will say so.
+                peer.beside = frozenset()
+                events.extend(self._follow_addresses(now))
         self._send(peer, Confirm(cookie=welcome.cookie), peer.number)
         return events
 
     def _handle_gone(self, peer: _Peer, gone: Gone, opened: Opened) -> Iterable[Event]:
+        if not self._is_fresh(peer, opened):
+            return ()
+        return (FlowGone(session=gone.session, tag=gone.tag, address=peer.address),)
+
+    def _handle_workers(self, peer: _Peer, workers: Workers, opened: Opened, now: float) -> Iterable[Event]:
+        if not self._is_fresh(peer, opened) or peer.identity is None or peer.address not in self._configured:
+            return ()
+        cluster, incarnation, worker = peer.identity
+        host, port = peer.address
+        ports = range(port - worker, port - worker + workers.count)
+        peer.beside = frozenset((host, each) for each in ports if 0 < each <= 65_535)
+        peer.announcer = (cluster, incarnation)
+        return self._follow_addresses(now)
+
+    def _is_fresh(self, peer: _Peer, opened: Opened) -> bool:
+        """Whether the process that a link is up with says something for the first time; counts what is not so."""
         if peer.identity is None or opened.sender != peer.number:
             self.drops[HopDropReason.UNKNOWN_PEER] += 1
-            return ()
+            return False
         if not peer.window.check(opened.counter):
             self.drops[HopDropReason.REPLAYED] += 1
-            return ()
+            return False
         peer.window.commit(opened.counter)
-        return (FlowGone(session=gone.session, tag=gone.tag, address=peer.address),)
+        return True
 
     def _take_down(self, peer: _Peer) -> LinkDown:
         identity = peer.identity

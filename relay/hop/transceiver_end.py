@@ -10,7 +10,7 @@ import attrs
 from relay.hop.drops import HopDropReason
 from relay.hop.events import RelayLost, RelaySeen
 from relay.hop.keys import HopKeys
-from relay.hop.messages import COOKIE_SIZE, Confirm, Gone, Hello, Message, Welcome
+from relay.hop.messages import COOKIE_SIZE, Confirm, Gone, Hello, Message, Welcome, Workers
 from relay.hop.sealing import Opened, draw_number, open_sealed, seal
 from wire.core import Address, Drops, Entropy, Event
 from wire.replay import ReplayWindow
@@ -39,17 +39,35 @@ class _ProvenRelay:
 class TransceiverLink:
     """A transceiver worker's end of its links to all relays.
 
+    Args:
+        keys: the hop's keys.
+        cluster: where it is; with the next two, what routes name.
+        incarnation: which process, or group of processes, it belongs to.
+        worker: which of these it is.
+        entropy: source of unpredictable bytes.
+        now: the present.
+        workers: how many workers listen on consecutive ports, for relays to find those they were not told of.
+
     Attributes:
         keys: may be replaced at any time.
         drops: refused messages by `HopDropReason`.
     """
 
     def __init__(
-        self, *, keys: HopKeys, cluster: int, incarnation: int, worker: int, entropy: Entropy, now: float
+        self,
+        *,
+        keys: HopKeys,
+        cluster: int,
+        incarnation: int,
+        worker: int,
+        entropy: Entropy,
+        now: float,
+        workers: int = 1,
     ) -> None:
         self.keys = keys
         self.drops: Drops = Counter()
         self._identity = (cluster, incarnation, worker)
+        self._workers = workers
         self._number = draw_number(entropy)
         self._cookie_secret = entropy(32)
         self._counter = 0
@@ -139,6 +157,9 @@ class TransceiverLink:
         window.commit(opened.counter)
         self._windows[number] = (window, now)
         self._relays[source] = _ProvenRelay(number=number, confirmed=now)
+        if self._workers > 1:
+            # Said again with each CONFIRM, as any of these can be lost.
+            self._send(Workers(count=self._workers), number, source)
         return () if known is not None and known.number == number else (RelaySeen(address=source),)
 
     def _cookie(self, source: Address, number: int, slot: int) -> bytes:

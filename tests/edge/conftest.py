@@ -53,7 +53,7 @@ class FakeCalls:
             raise NotOwner(call_id)
         del self.calls[call_id]
 
-    def describe_call(self, call_id: str) -> Mapping[str, object]:
+    async def describe_call(self, call_id: str) -> Mapping[str, object]:
         if call_id not in self.calls:
             raise CallNotFound(call_id)
         return {"call": call_id, "owner": self.calls[call_id][1], "state": "connecting"}

@@ -177,7 +177,7 @@ async def test_a_call_from_offer_to_hang_up(start, host: str) -> None:
         created, caller = await running.call()
         route = worker._intake.call_id_keys.open(created.call_id)
         assert (route.cluster, route.incarnation, route.worker) == (3, 4711, 1)
-        state = worker.describe_call(created.call_id)
+        state = await worker.describe_call(created.call_id)
         assert (state["call"], state["owner"], state["state"]) == (created.call_id, OWNER, "established")
         assert state["client"] == "198.51.100.7:50000"
         assert worker.status()["calls"] == 1
@@ -189,7 +189,7 @@ async def test_a_call_from_offer_to_hang_up(start, host: str) -> None:
         assert running.relay.gone[0] == route.session
         assert worker.status()["calls"] == 0
         with pytest.raises(CallNotFound):
-            worker.describe_call(created.call_id)
+            await worker.describe_call(created.call_id)
         with pytest.raises(CallNotFound):
             await worker.end_call(created.call_id, OWNER)
         assert worker.counts == {"created": 1, "established": 1, "ended-hang-up": 1}
@@ -320,7 +320,7 @@ async def test_datagrams_from_nobody_are_dropped(start) -> None:
         drops = running.worker.all_drops()
         assert drops["worker.not-a-relay"] == 2
         assert any(name.startswith("hop.") for name in drops)
-        assert running.worker.describe_call(created.call_id)["state"] == "established"
+        assert (await running.worker.describe_call(created.call_id))["state"] == "established"
 
 
 async def test_a_datagram_for_a_session_of_the_past_is_answered_with_gone(start) -> None:
