@@ -30,8 +30,9 @@ class SendingOptions:
         max_bitrate: where it is while FEC is on, for spare copies that do not take from the quality.
         max_expected_loss: more than this FEC is not asked for; beyond it copies take more than they give.
         uses_fec: whether the peer's decoder makes use of FEC (RFC 7587 §6.1, `useinbandfec`).
-        complexity: of Opus, 0 to 10. Measured with libopus 1.6.1 on speech at 24 kHz and 32000 bit/s, in µs for a frame
-            of 20 ms: 0 takes 44, 2 takes 76, 5 takes 109 and 9 takes 148. What 5 to 10 add can hardly be heard.
+        complexity: of Opus, 0 to 10. Measured with libopus 1.6.1 on speech at 24 kHz and 32000 bit/s: a frame of 20 ms
+            takes 44 us at 0, 77 at 2, 105 at 5 and 144 at 9, and its spectrum (32 mel bands) is off by 2.30, 2.18, 2.06
+            and 1.98 dB. At 16000 bit/s 0 and 1 fall to telephone bandwidth, and 5 is 0.2 dB from the best.
         tail: seconds of coded silence behind speech, before sending stops. It lets the codec and the listener's buffer
             come to rest, and bridges a short pause without a new talkspurt. libopus waits as long before DTX.
         keepalive: seconds between two frames that say "nothing" while nothing is said; see `sender`.
