@@ -71,7 +71,7 @@ class Bundler:
         """Make a packet of the SACK that is due, so that the next one tells of the next packet (§6.7)."""
         block = self._block
         if block.receiver is not None and block.receiver.sacks.is_due and block.state in RECEIVES_DATA:
-            block.outbox.add_packet(block.peer_tag, block.receiver.take_sack(self._room))
+            block.outbox.add_serialized(block.peer_tag, [pack_sack(*block.receiver.take_sack(self._room))])
 
     def _control_chunks(self, now: float, *, sends_data: bool) -> list[bytes]:
         block = self._block
@@ -89,7 +89,7 @@ class Bundler:
             and (receiver.sacks.is_due or (sends_data and block.sender.has_something(now)))
             and (block.state is State.ESTABLISHED or block.state in RECEIVES_DATA)
         ):
-            sack = pack_sack(receiver.take_sack(room))
+            sack = pack_sack(*receiver.take_sack(room))
             chunks.append(sack)
             room -= len(sack)
         if outbox.control:

@@ -22,6 +22,7 @@ __all__ = [
     "pack_packet",
     "pack_sack",
     "read_chunks",
+    "read_lone_sack",
     "unpack_sack",
 ]
 
@@ -84,6 +85,7 @@ class PacketHeader:
         """
         pieces = [self.start, b"", *before]
         checksum = self._crc
+        immediate = is_immediate << 3
         for piece in before:
             checksum = _extend_crc32c(checksum, piece)
         for chunk in data:
@@ -91,7 +93,7 @@ class PacketHeader:
             size = len(payload)
             header = DATA_CHUNK.pack(
                 0,
-                chunk.is_end | chunk.is_beginning << 1 | message.is_unordered << 2 | is_immediate << 3,
+                chunk.flags | immediate,
                 DATA_HEADER_SIZE + size,
                 chunk.tsn & 0xFFFF_FFFF,
                 message.stream_id,
@@ -111,15 +113,28 @@ def pack_packet(verification_tag: int, chunks: Iterable[bytes]) -> bytes:
     return PacketHeader(verification_tag).pack(chunks)
 
 
-def pack_sack(sack: Sack) -> bytes:
-    """Write a SACK chunk."""
-    blocks, duplicates = sack.gap_ack_blocks, sack.duplicate_tsns
+def pack_sack(
+    cumulative_tsn_ack: int, a_rwnd: int, blocks: Sequence[tuple[int, int]], duplicates: Sequence[int]
+) -> bytes:
+    """Write a SACK chunk; the arguments are the fields of the record."""
     length = _SACK_CHUNK.size + 4 * (len(blocks) + len(duplicates))
-    header = _SACK_CHUNK.pack(Sack.TYPE, 0, length, sack.cumulative_tsn_ack, sack.a_rwnd, len(blocks), len(duplicates))
+    header = _SACK_CHUNK.pack(Sack.TYPE, 0, length, cumulative_tsn_ack, a_rwnd, len(blocks), len(duplicates))
     if length == _SACK_CHUNK.size:
         return header
     pairs = [_PAIR.pack(*block) for block in blocks]
     return b"".join((header, *pairs, *[tsn.to_bytes(4, "big") for tsn in duplicates]))
+
+
+def read_lone_sack(data: bytes) -> tuple[int, int] | None:
+    """Return cumulative TSN ack and a_rwnd, if a packet holds a SACK without gaps and duplicates, and nothing else."""
+    if len(data) != COMMON_HEADER_SIZE + _SACK_CHUNK.size or data[COMMON_HEADER_SIZE] != Sack.TYPE:
+        return None
+    _, _, length, cumulative_tsn_ack, a_rwnd, block_count, duplicate_count = _SACK_CHUNK.unpack_from(
+        data, COMMON_HEADER_SIZE
+    )
+    if length != _SACK_CHUNK.size or block_count or duplicate_count:
+        return None
+    return cumulative_tsn_ack, a_rwnd
 
 
 def read_chunks(data: bytes) -> list[tuple[int, int, int, int]] | None:

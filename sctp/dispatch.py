@@ -29,7 +29,7 @@ from sctp.chunks.shutdown import Shutdown
 from sctp.chunks.shutdown_ack import ShutdownAck
 from sctp.chunks.shutdown_complete import ShutdownComplete
 from sctp.chunks.unknown import UnknownChunk
-from sctp.data_path import COMMON_HEADER_SIZE, DATA_CHUNK, PacketHeader, read_chunks, unpack_sack
+from sctp.data_path import COMMON_HEADER_SIZE, DATA_CHUNK, PacketHeader, read_chunks, read_lone_sack, unpack_sack
 from sctp.drops import DropReason
 from sctp.inbound import admit
 from sctp.options import PORT
@@ -108,18 +108,8 @@ class Dispatch:
             header = self._header = PacketHeader(block.local_tag)
         if not header.is_of(data):
             return False
-        if not data[COMMON_HEADER_SIZE] and len(data) >= _LEAST_DATA:
-            _, flags, length, tsn, stream_id, number, ppid = DATA_CHUNK.unpack_from(data, COMMON_HEADER_SIZE)
-            end = COMMON_HEADER_SIZE + length
-            if length > DATA_CHUNK.size and (end + 3) & ~3 == len(data):
-                # One DATA chunk and nothing else, as in the middle of a large message.
-                receiver = block.receiver
-                if receiver is not None:
-                    if receiver.sacks.is_due and receiver.tracker.has_gap:
-                        # §6.7, as in `_receive_data`.
-                        self._bundler.take_sack()
-                    receiver.receive_data(tsn, stream_id, number, ppid, flags, data[_LEAST_DATA:end])
-                return True
+        if self._receive_lone_chunk(data, now):
+            return True
         chunks = read_chunks(data)
         if chunks is None:
             return False
@@ -132,6 +122,27 @@ class Dispatch:
                 self._receive_sack(cumulative, a_rwnd, blocks, now)
             if block.state is not State.ESTABLISHED:
                 break
+        return True
+
+    def _receive_lone_chunk(self, data: bytes, now: float) -> bool:
+        """Read a packet of one DATA chunk, as in the middle of a large message, or of one SACK without gaps."""
+        receiver = self._block.receiver
+        if data[COMMON_HEADER_SIZE]:
+            sack = read_lone_sack(data)
+            if sack is None:
+                return False
+            self._receive_sack(*sack, (), now)
+            return True
+        if receiver is None or len(data) < _LEAST_DATA:
+            return False
+        _, flags, length, tsn, stream_id, number, ppid = DATA_CHUNK.unpack_from(data, COMMON_HEADER_SIZE)
+        end = COMMON_HEADER_SIZE + length
+        if length <= DATA_CHUNK.size or (end + 3) & ~3 != len(data):
+            return False
+        if receiver.sacks.is_due and receiver.tracker.has_gap:
+            # §6.7, as in `_receive_data`.
+            self._bundler.take_sack()
+        receiver.receive_data(tsn, stream_id, number, ppid, flags, data[_LEAST_DATA:end])
         return True
 
     def _receive_packet(self, data: bytes, now: float) -> None:
@@ -191,18 +202,19 @@ class Dispatch:
         """Take the steps that what has just happened makes possible."""
         block = self._block
         receiver, sender, resets = block.receiver, block.sender, self._resets
-        if receiver is not None and receiver.was_touched:
+        has_data = receiver is not None and receiver.was_touched
+        if receiver is not None and has_data:
             receiver.packet_received(now)
             if receiver.causes:
                 block.report_error(*receiver.causes)
                 receiver.causes.clear()
-            if block.state is State.SHUTDOWN_SENT:
-                self._shutdown.data_received(now)
-        if resets.is_answer_deferred:
-            resets.answer_deferred()
+            if resets.is_answer_deferred:
+                resets.answer_deferred()
         if resets.pending:
             resets.advance(now)
         if block.state is not State.ESTABLISHED:
+            if has_data:
+                self._shutdown.data_received(now)
             self._shutdown.advance(now)
         if sender.closed_since is not None and sender.is_starved(now):
             block.abort("zero-window", "the peer takes nothing any more", UserInitiatedAbort())

@@ -4,6 +4,7 @@ A peer makes us answer; it does not make us hoard. Answers beyond a bound are dr
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 from sctp.chunks.chunk import Chunk, serialize_chunk
 from sctp.data_path import pack_packet
@@ -39,10 +40,14 @@ class Outbox:
 
     def add_packet(self, verification_tag: int, *chunks: Chunk) -> None:
         """Queue a packet of its own."""
+        self.add_serialized(verification_tag, [serialize_chunk(chunk) for chunk in chunks])
+
+    def add_serialized(self, verification_tag: int, chunks: Iterable[bytes]) -> None:
+        """Queue a packet of chunks that are serialized and padded."""
         if len(self.packets) >= _MAX_WAITING:
             self._drops[DropReason.REPLY_OVERFLOW] += 1
             return
-        self.packets.append(pack_packet(verification_tag, [serialize_chunk(chunk) for chunk in chunks]))
+        self.packets.append(pack_packet(verification_tag, chunks))
 
     def add_control(self, chunk: Chunk) -> None:
         """Queue a chunk for the next packet that has room."""

@@ -7,13 +7,13 @@ memory again; the number of chunks is bounded by `max_tsn_distance` then.
 Source: RFC 9260 §6.2, §6.5 to §6.7, §6.9; RFC 3758 §3.6; RFC 6525 §5.2.2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import attrs
 
 from sctp.causes.cause import Cause
 from sctp.causes.invalid_stream_identifier import InvalidStreamIdentifier
-from sctp.chunks.sack import Sack
 from sctp.drops import DropReason
 from sctp.events import MessageReceived, StreamsReset
 from sctp.options import SctpOptions
@@ -23,7 +23,7 @@ from sctp.rx.sack_schedule import SackSchedule
 from sctp.rx.stream_order import StreamOrder
 from wire.core import Drops, Event
 
-__all__ = ["DeferredReset", "Receiver"]
+__all__ = ["Acknowledgement", "DeferredReset", "Receiver"]
 
 _SACK_HEADER_SIZE = 16
 
@@ -31,6 +31,15 @@ WHOLE = BEGINNING | END
 
 _MAX_CAUSES = 4
 """Invalid streams reported per packet."""
+
+
+class Acknowledgement(NamedTuple):
+    """The fields of a SACK (`sctp.chunks.sack`), wrapped."""
+
+    cumulative_tsn_ack: int
+    a_rwnd: int
+    gap_ack_blocks: Sequence[tuple[int, int]]
+    duplicate_tsns: Sequence[int]
 
 
 @attrs.define
@@ -329,22 +338,21 @@ class Receiver:
         self.was_touched = self._is_urgent = False
         self.sacks.packet_received(now, is_urgent)
 
-    def take_sack(self, room: int) -> Sack:
-        """Write a SACK with what has arrived, as of now.
+    def take_sack(self, room: int) -> Acknowledgement:
+        """Say what has arrived, as of now.
 
         Args:
-            room: bytes that it may have.
+            room: bytes that the SACK may have.
         """
         tracker = self.tracker
-        words = (room - _SACK_HEADER_SIZE) // 4
-        duplicates = tuple(tsn & 0xFFFF_FFFF for tsn in tracker.duplicates[:words])
-        tracker.duplicates.clear()
         self.sacks.sent()
         self.announced = self.window_left
-        return Sack(
-            cumulative_tsn_ack=tracker.cumulative_tsn & 0xFFFF_FFFF,
-            a_rwnd=self.announced,
+        blocks: Sequence[tuple[int, int]] = ()
+        duplicates: Sequence[int] = ()
+        if tracker.has_gap or tracker.duplicates:
+            words = (room - _SACK_HEADER_SIZE) // 4
+            duplicates = [tsn & 0xFFFF_FFFF for tsn in tracker.duplicates[:words]]
+            tracker.duplicates.clear()
             # RFC 9260 §6.7: as many as fit, from the lowest on.
-            gap_ack_blocks=tracker.gap_blocks(words - len(duplicates)) if tracker.has_gap else (),
-            duplicate_tsns=duplicates,
-        )
+            blocks = tracker.gap_blocks(words - len(duplicates))
+        return Acknowledgement(tracker.cumulative_tsn & 0xFFFF_FFFF, self.announced, blocks, duplicates)

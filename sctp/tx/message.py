@@ -2,7 +2,21 @@
 
 import enum
 
-__all__ = ["DATA_HEADER_SIZE", "ChunkState", "OutgoingMessage", "SentChunk", "chunk_size"]
+__all__ = [
+    "BEGINNING",
+    "DATA_HEADER_SIZE",
+    "END",
+    "UNORDERED",
+    "ChunkState",
+    "OutgoingMessage",
+    "SentChunk",
+    "chunk_size",
+]
+
+UNORDERED = 4
+BEGINNING = 2
+END = 1
+"""The bits U, B and E of a DATA chunk (RFC 9260 §3.3.1)."""
 
 DATA_HEADER_SIZE = 16
 """Bytes of a DATA chunk before its user data (RFC 9260 §3.3.1)."""
@@ -87,8 +101,7 @@ class SentChunk:
         tsn: does not wrap.
         message: what it is a piece of.
         payload: its user data; empty for the stand-in that closes an abandoned message.
-        is_beginning: whether the message begins with it.
-        is_end: whether the message ends with it.
+        flags: of UNORDERED, BEGINNING, END.
         sent_at: when.
 
     Attributes:
@@ -101,8 +114,7 @@ class SentChunk:
     """
 
     __slots__ = (
-        "is_beginning",
-        "is_end",
+        "flags",
         "is_fast_retransmitted",
         "message",
         "misses",
@@ -119,15 +131,13 @@ class SentChunk:
         tsn: int,
         message: OutgoingMessage,
         payload: bytes,
-        is_beginning: bool,
-        is_end: bool,
+        flags: int,
         sent_at: float,
     ) -> None:
         self.tsn = tsn
         self.message = message
         self.payload = payload
-        self.is_beginning = is_beginning
-        self.is_end = is_end
+        self.flags = flags
         self.sent_at = sent_at
         self.size = DATA_HEADER_SIZE + (len(payload) + 3 & ~3)
         self.state = ChunkState.IN_FLIGHT

@@ -13,7 +13,7 @@ from itertools import islice
 
 import attrs
 
-from sctp.tx.message import ChunkState, OutgoingMessage, SentChunk
+from sctp.tx.message import END, ChunkState, OutgoingMessage, SentChunk
 
 __all__ = ["Acknowledgement", "OutstandingData"]
 
@@ -291,7 +291,7 @@ class OutstandingData:
             # The peer may hold all that was sent and wait for the rest: a TSN more, that it never sees, lets the
             # FORWARD TSN reach beyond what it holds.
             timed_tsn = self.timed_tsn
-            stand_in = SentChunk(self.next_tsn, message, b"", False, True, 0.0)
+            stand_in = SentChunk(self.next_tsn, message, b"", END, 0.0)
             self.add(stand_in)
             stand_in.state = _ABANDONED
             self.flight_size -= stand_in.size

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sctp.options import SctpOptions
 from sctp.timers import Timer
 from sctp.tx.congestion import CongestionControl
-from sctp.tx.message import DATA_HEADER_SIZE, SentChunk, chunk_size
+from sctp.tx.message import BEGINNING, DATA_HEADER_SIZE, END, UNORDERED, SentChunk, chunk_size
 from sctp.tx.outstanding import OutstandingData
 from sctp.tx.rto import RetransmissionTimeout
 from sctp.tx.send_queue import SendQueue
@@ -253,7 +253,12 @@ class Sender:
                 break
             if self.peer_window - outstanding.flight_size < packet_size and not self._may_send(left, now):
                 break
-            chunk = SentChunk(outstanding.next_tsn, message, queue.cut(limit), not position, left <= limit, now)
+            flags = UNORDERED if message.is_unordered else 0
+            if not position:
+                flags |= BEGINNING
+            if left <= limit:
+                flags |= END
+            chunk = SentChunk(outstanding.next_tsn, message, queue.cut(limit), flags, now)
             outstanding.add(chunk)
             chunks.append(chunk)
             room -= chunk.size

@@ -172,8 +172,7 @@ def _write_outstanding(writer: Writer, outstanding: OutstandingData, table: dict
     writer.u32(len(outstanding.chunks), "chunks")
     for chunk in outstanding.chunks:
         writer.u32(table[id(chunk.message)], "message")
-        flags = chunk.is_beginning | chunk.is_end << 1 | chunk.is_fast_retransmitted << 2
-        writer.u8(_STATES.index(chunk.state)).u8(flags)
+        writer.u8(_STATES.index(chunk.state)).u8(chunk.flags | chunk.is_fast_retransmitted << 3)
         writer.u8(chunk.misses, "misses").u32(chunk.transmissions, "transmissions")
         write_time(writer, chunk.sent_at, now)
         writer.vector(2, chunk.payload, "payload")
@@ -197,12 +196,11 @@ def _read_outstanding(
             cumulative + 1 + number,
             message,
             reader.vector(2, "payload").rest(),
-            bool(flags & 1),
-            bool(flags & 2),
+            flags & 7,
             sent_at,
         )
         chunk.state, chunk.misses, chunk.transmissions = state, misses, transmissions
-        chunk.is_fast_retransmitted = bool(flags & 4)
+        chunk.is_fast_retransmitted = bool(flags & 8)
         chunks.append(chunk)
     outstanding.next_tsn = cumulative + 1 + len(chunks)
     if outstanding.advanced_peer_ack_point >= outstanding.next_tsn:

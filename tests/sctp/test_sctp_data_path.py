@@ -8,7 +8,7 @@ from sctp.chunks.chunk import serialize_chunk
 from sctp.chunks.data import Data
 from sctp.chunks.heartbeat import Heartbeat
 from sctp.chunks.sack import Sack
-from sctp.data_path import DATA_CHUNK, PacketHeader, pack_packet, pack_sack, read_chunks, unpack_sack
+from sctp.data_path import DATA_CHUNK, PacketHeader, pack_packet, pack_sack, read_chunks, read_lone_sack, unpack_sack
 from sctp.packet import Packet, parse_packet, serialize_packet
 from sctp.tx.message import OutgoingMessage, SentChunk
 
@@ -45,7 +45,8 @@ def test_data_is_written_alike(seed):
     data = random_data(random.Random(seed))
     message = OutgoingMessage(data.stream_id, data.ppid, b"", is_unordered=data.is_unordered)
     message.stream_sequence_number = data.stream_sequence_number + (5 << 16)
-    chunk = SentChunk(data.tsn + (3 << 32), message, data.user_data, data.is_beginning, data.is_end, 0.0)
+    flags = data.is_unordered << 2 | data.is_beginning << 1 | data.is_end
+    chunk = SentChunk(data.tsn + (3 << 32), message, data.user_data, flags, 0.0)
     header, other = PacketHeader(7), serialize_chunk(Heartbeat(info=b"x"))
     assert header.pack_data([chunk], data.is_immediate) == serialize_packet(packet_of(7, data))
     both = header.pack_data([chunk, chunk], data.is_immediate, [other])
@@ -55,7 +56,11 @@ def test_data_is_written_alike(seed):
 @pytest.mark.parametrize("seed", range(50))
 def test_sacks_are_written_and_read_alike(seed):
     sack = random_sack(random.Random(seed))
-    data = pack_sack(sack)
+    fields = (sack.cumulative_tsn_ack, sack.a_rwnd, sack.gap_ack_blocks, sack.duplicate_tsns)
+    data = pack_sack(*fields)
+    is_lone = not sack.gap_ack_blocks and not sack.duplicate_tsns
+    assert read_lone_sack(pack_packet(7, [data])) == (fields[:2] if is_lone else None)
+    assert read_lone_sack(pack_packet(7, [data, data])) is None
     assert data == serialize_chunk(sack)
     assert unpack_sack(data, 0) == (sack.cumulative_tsn_ack, sack.a_rwnd, list(sack.gap_ack_blocks))
 

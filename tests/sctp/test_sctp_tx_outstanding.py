@@ -15,7 +15,7 @@ def outstanding_of(count, *, first=10, messages=None, unfinished=()):
     outstanding.may_abandon = True
     for number in range(count):
         message = messages[number] if messages else OutgoingMessage(1, 51, b"x" * 100)
-        outstanding.add(SentChunk(first + number, message, b"x" * 100, True, True, 1.0))
+        outstanding.add(SentChunk(first + number, message, b"x" * 100, 3, 1.0))
     return outstanding
 
 
