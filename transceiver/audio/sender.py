@@ -13,10 +13,10 @@ While nothing is said:
   libwebrtc's NetEq. To it a pause without notice is loss, which it conceals by stretching the last sound; after an Opus
   payload of one byte it makes comfort noise instead, and decides by the timestamps when the next packet is due. Without
   any packet for a second it goes back to concealing, hence the repetition; 400 ms lets two of them get lost, and is how
-  often libopus itself refreshes its DTX. It costs 2.5 packets a second. In Chromium, of 13 s
-  with pauses of 2.8 s, nothing was concealed so; 5 s without the repetition, 8 s without any notice.
-* The first packet of speech after that carries the marker; no other does. A marker tells NetEq nothing bad where it is
-  true, and makes it start over where it is not.
+  often libopus itself refreshes its DTX. It costs 2.5 packets a second. Measured in Chromium with pauses of 2.8 s
+  between sentences of 1.5 s: nothing is concealed; two fifths of the time without the repetition, and three fifths
+  without any notice.
+* The first packet of speech after that carries the marker, and no other: it asks the listener's buffer to start over.
 
 G.711 knows no such frame, so silence is sent like speech, and no marker at all.
 
