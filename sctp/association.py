@@ -151,8 +151,7 @@ class SctpAssociation:
         if block.state not in _ACCEPTS_MESSAGES:
             # RFC 9260 §9.2: no new data once a shutdown has begun.
             raise LocalProtocolError(f"cannot send in state {block.state.name}")
-        if not 0 <= stream_id < (self._options.streams if block.terms is None else block.terms.outbound_streams):
-            raise LocalProtocolError(f"there is no stream {stream_id}")
+        self._check_stream(stream_id)
         if not data:
             # RFC 9260 §6.2: no DATA chunk without user data.
             raise LocalProtocolError("a message has at least one byte")
@@ -176,11 +175,17 @@ class SctpAssociation:
     def reset_streams(self, stream_ids: Iterable[int], now: float) -> None:
         """Reset streams that we send on, after what is queued on them; `StreamsResetDone` tells how it went.
 
-        What is sent on them from here on waits for that.
+        What is sent on them from here on waits for that. Nothing happens when the association is ending.
+
+        Raises:
+            LocalProtocolError: a stream is none.
         """
         self._now = now
+        wanted = tuple(stream_ids)
+        for stream_id in wanted:
+            self._check_stream(stream_id)
         if self._block.state in _ACCEPTS_MESSAGES:
-            self._resets.reset(stream_ids, now)
+            self._resets.reset(wanted, now)
 
     def shutdown(self, now: float) -> None:
         """End it once all that is queued has arrived on both sides; `Closed` tells when."""
@@ -242,6 +247,11 @@ class SctpAssociation:
         # It reads from here on with what was put into the parts.
         self._dispatch = Dispatch(self._parts)
         return self
+
+    def _check_stream(self, stream_id: int) -> None:
+        terms = self._block.terms
+        if not 0 <= stream_id < (self._options.streams if terms is None else terms.outbound_streams):
+            raise LocalProtocolError(f"there is no stream {stream_id}")
 
     def _take_events(self) -> Iterable[Event]:
         events = self._block.events

@@ -57,7 +57,7 @@ class Bundler:
             packets.append(self._pack(chunks, now, sends_data=sends_data))
         if sends_data:
             sender = block.sender
-            if sender.is_idle:
+            if sender.is_done:
                 return packets
             if sender.forward_tsn_due:
                 packets.append(self._pack([], now, sends_data=True))
@@ -99,7 +99,7 @@ class Bundler:
     def _pack(self, chunks: list[bytes], now: float, *, sends_data: bool) -> bytes:
         block = self._block
         sender = block.sender
-        if sends_data and not sender.is_idle:
+        if sends_data and not sender.is_done:
             room = self._room - sum([len(chunk) for chunk in chunks])
             forward = sender.forward_tsn(now) if sender.forward_tsn_due and room >= self._room // 2 else None
             if forward is not None:

@@ -179,6 +179,8 @@ class Dispatch:
                 return True
             is_accepted = self._handshake.receive_cookie_echo(chunk, verification_tag, now)
             self._follow_terms(now)
+            if is_accepted and self._heartbeats.timer.deadline is None:
+                self._heartbeats.restart(now)
             return is_accepted
         self._handlers[type(chunk)](chunk, now)
         return block.state is not State.ENDED

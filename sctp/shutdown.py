@@ -55,7 +55,11 @@ class GracefulShutdown:
         """Take the next step if all that we had to say is acknowledged."""
         block = self._block
         state = block.state
-        if state not in (State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED) or not block.sender.is_done:
+        if state not in (State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED):
+            return
+        # What has expired in the queue needs not be waited for.
+        block.sender.queue.next_message(now)
+        if not block.sender.is_done:
             return
         block.move(Trigger.ALL_ACKNOWLEDGED)
         if state is State.SHUTDOWN_PENDING:

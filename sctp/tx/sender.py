@@ -108,13 +108,8 @@ class Sender:
 
     @property
     def is_done(self) -> bool:
-        """Whether all that was queued has been sent and acknowledged."""
-        return self.queue.is_empty and self.outstanding.is_empty
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is nothing to be sent, now or later."""
-        return self.queue.is_empty and not self.outstanding.chunks
+        """Whether all that was queued has been sent and acknowledged, what waits for a stream reset included."""
+        return not self.queue.buffered and not self.outstanding.chunks
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""

@@ -331,6 +331,28 @@ def test_a_peer_that_does_not_finish_is_aborted(network):
     assert network.closed(0).reason == "shutdown-timeout"
 
 
+def test_a_shutdown_waits_for_what_waits_for_a_reset(network):
+    network.connect(0)
+    network.ends[0].send(1, 51, b"before", network.now)
+    network.ends[0].reset_streams([1], network.now)
+    network.ends[0].send(1, 51, b"after", network.now)
+    network.ends[0].shutdown(network.now)
+    network.run(3)
+    assert payloads(network, 1) == [b"before", b"after"]
+    assert network.closed(0).reason == "shutdown"
+
+
+def test_a_shutdown_does_not_wait_for_what_has_expired(network):
+    network.connect(0)
+    network.ends[1].send(1, 51, b"x", network.now)
+    network.ends[0]._block.sender.peer_window = 0
+    network.ends[0].send(1, 51, b"short-lived", network.now, lifetime=0.1)
+    network.now += 0.2
+    network.ends[0].shutdown(network.now)
+    network.run(1)
+    assert network.closed(0).reason == "shutdown"
+
+
 def test_shutting_down_before_there_is_anything(network):
     network.ends[0].connect(network.now)
     network.ends[0].shutdown(network.now)
@@ -364,11 +386,13 @@ def test_a_peer_that_vanishes_is_noticed_by_data_and_by_silence(network):
     assert "Heartbeat" in network.kinds(1)
 
 
-def test_heartbeats_keep_a_silent_association(network):
-    network.connect(0)
+@pytest.mark.parametrize("callers", [(0,), (0, 1)])
+def test_heartbeats_keep_a_silent_association(network, callers):
+    network.connect(*callers)
     network.run(300)
     assert network.kinds(0).count("Heartbeat") in range(8, 11)
     assert network.kinds(1).count("HeartbeatAck") == network.kinds(0).count("Heartbeat")
+    assert network.kinds(1).count("Heartbeat") in range(8, 11)
     assert network.closed(0) is network.closed(1) is None
 
 
@@ -391,6 +415,11 @@ def test_messages_that_cannot_be_sent(sctp_network, stream, data, options):
     network.ends[0].set_peer_max_message_size(1000)
     with pytest.raises(LocalProtocolError):
         network.ends[0].send(stream, 51, data, network.now, **options)
+
+
+def test_streams_that_cannot_be_reset(network):
+    with pytest.raises(LocalProtocolError):
+        network.ends[0].reset_streams([1, 65535], network.now)
 
 
 def test_the_peers_limit_may_be_none(network):
