@@ -207,6 +207,18 @@ class DataChannels:
         if not self._table.is_closed:
             self._association.shutdown(now)
 
+    def abort(self, now: float, reason: str = "") -> None:
+        """End the association at once, and with it whatever was not delivered yet; no event follows.
+
+        Args:
+            now: the present.
+            reason: told to the peer.
+        """
+        if not self._table.is_closed:
+            self._association.abort(now, reason)
+            self._table.is_closed = True
+            self._table.pairs.clear()
+
     # Moving house ----------------------------------------------------------------------------------------------------
 
     def snapshot(self, now: float) -> bytes:

@@ -182,12 +182,13 @@ def connect(
     recording: object = None,
     change_offer: Callable[[str], str] = lambda offer: offer,
     options: SessionOptions = SESSION_OPTIONS,
+    has_events: bool = False,
     **changes: object,
 ) -> Network:
     """Make a caller whose offer was answered, and the server that answered it."""
     caller = make_caller(
         certificate,
-        CallerOptions(clip=clip, setup=setup, dtls=dtls or DtlsOptions(), recording=recording),
+        CallerOptions(clip=clip, setup=setup, dtls=dtls or DtlsOptions(), recording=recording, has_events=has_events),
     )
     server, answer = make_server(change_offer(caller.offer), START, [INGRESS], fingerprint, options)
     caller.accept(parse_answer(answer), START)

@@ -94,6 +94,20 @@ class EventChannel:
         self._channels.close(now)
         self._flush(now)
 
+    def close_channel(self, now: float) -> None:
+        """Close the channel alone, as a page does that keeps its connection: its stream is reset.
+
+        Raises:
+            LocalProtocolError: it is closed.
+        """
+        self._channels.close_channel(self._channel_id, now)
+        self._flush(now)
+
+    def abort(self, now: float) -> None:
+        """End it without waiting for what is under way, as a browser does when a page goes away."""
+        self._channels.abort(now, "the page went away")
+        self._flush(now)
+
     def _follow(self, events: Iterable[Event], now: float) -> Sequence[Event]:
         passed: list[Event] = []
         for event in events:

@@ -293,6 +293,20 @@ class TestClosing:
                 end.open("x", now=network.now)
             end.close(now=network.now)
 
+    def test_all_at_once(self, network: Any) -> None:
+        channel_id = opened(network)
+        client = network.ends[0]
+        client.abort(network.now, "the page went away")
+        network.run(1)
+        channel_closed, closed = network.take(1)
+        assert channel_closed == ChannelClosed(channel_id=channel_id)
+        assert closed.reason == "peer-abort"
+        assert network.take(0) == []
+        assert not client.channels
+        assert client.next_timeout() is None
+        client.abort(network.now)
+        assert list(client.datagrams_to_send(network.now)) == []
+
     def test_closed_is_the_last_event(self, network: Any) -> None:
         opened(network)
         network.ends[0].close(now=network.now)
