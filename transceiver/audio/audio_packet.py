@@ -17,7 +17,6 @@ class DropReason(enum.StrEnum):
     """More came at once than is held."""
     PAYLOAD_TYPE = "audio-payload-type"
     """Of a payload type that was not negotiated; also inside of redundant audio."""
-    EMPTY = "audio-empty"
     UNDECODABLE = "audio-undecodable"
     """The codec cannot make sense of it; its time is concealed."""
     MALFORMED_RED = "red-malformed"

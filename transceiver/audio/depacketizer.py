@@ -78,19 +78,20 @@ class Depacketizer:
             codec, payload = self._unpack(number, timestamp, payload, now)
         elif codec is None:
             self._drops[DropReason.PAYLOAD_TYPE] += 1
-        if codec in CLOCKS:
+        if codec in CLOCKS and payload:
             self._insert(number, timestamp, marker, codec, payload, now)
             return
         if codec == _TELEPHONE_EVENT:
             self._events.receive(timestamp, payload, self._event_clock(payload_type), now, marker=marker)
-        # It has taken a sequence number, so nobody is to wait for it.
+        # It has taken a sequence number, so nobody is to wait for it. So has a packet of nothing but padding, with which
+        # browsers probe for bandwidth: it has the timestamp of the one before, and no time of its own.
         self._buffer.insert(AudioPacket(number, timestamp, marker, "", b"", 0, now, 0.0), now)
 
     def _insert(self, number: int, timestamp: int, marker: bool, codec: str, payload: bytes, now: float) -> None:
         duration = _duration_of(codec, payload)
         if not duration:
             # Its time passes all the same.
-            self._drops[DropReason.UNDECODABLE if payload else DropReason.EMPTY] += 1
+            self._drops[DropReason.UNDECODABLE] += 1
             payload = b""
             duration = self._duration
         self._duration = duration

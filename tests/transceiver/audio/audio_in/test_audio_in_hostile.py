@@ -23,7 +23,6 @@ def packets(caller, speech_frames):
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"", DropReason.EMPTY),
         (b"\x4b", DropReason.UNDECODABLE),  # RFC 6716 §3.4, R6: no frame count
         (b"\x4b\x00", DropReason.UNDECODABLE),  # no frames
         (b"\x4b\x3f" + bytes(100), DropReason.UNDECODABLE),  # 63 frames of 20 ms
@@ -43,7 +42,7 @@ def test_a_payload_that_is_none_costs_its_own_time(caller, network, listen, pack
 
 def test_a_long_packet_that_is_none_costs_its_own_time(caller, network, listen, speech):
     broken = caller.packets(caller.frames(speech, RATE, 60)[:30], ms=60)
-    broken[10] = attrs.evolve(broken[10], payload=b"")
+    broken[10] = attrs.evolve(broken[10], payload=b"\x4b")
     heard = listen(network.carry(broken), rate=RATE)
     assert heard.facts["concealed_ms"] == 60
     assert heard.facts["silence_ms"] == 0
@@ -62,7 +61,7 @@ def test_a_payload_that_looks_right_and_is_not(caller, network, listen, packets)
 
 def test_a_packet_that_is_none_is_no_pause(caller, network, listen, packets):
     """The caller may go on at any moment, so the network's silence is waited for as always."""
-    broken = [*packets[:50], attrs.evolve(packets[50], payload=b"")]
+    broken = [*packets[:50], attrs.evolve(packets[50], payload=b"\x4b")]
     heard = listen(network.carry(broken), rate=RATE, until=1003.0)
     first = next(at for at, total in heard.deliveries if total > 51 * 320)
     assert first - broken[-1].at > 0.15
@@ -106,13 +105,40 @@ def test_payload_types_that_were_not_negotiated(caller, network, listen, packets
     assert len(heard.samples) == 2 * RATE
 
 
+def test_packets_of_padding_are_neither_lost_nor_silent(caller, network, listen, packets):
+    """Browsers probe for bandwidth with them: each takes a number, and has the timestamp of the packet before it."""
+    probed = []
+    for packet in packets:
+        probed.append(attrs.evolve(packet, sequence=len(probed)))
+        if len(probed) % 20 == 10:
+            probed += [attrs.evolve(packet, sequence=len(probed) + n, payload=b"") for n in range(3)]
+    assert len(probed) > len(packets) + 10
+    heard = listen(network.carry(probed), rate=RATE)
+    assert heard.samples == listen(network.carry(packets), rate=RATE).samples
+    assert heard.drops == {}
+    assert heard.facts["packets"] == len(packets)
+    assert heard.facts["lost"] == heard.facts["concealed_ms"] == heard.facts["silence_ms"] == 0
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_packet_of_padding_that_is_lost_leaves_no_hole(caller, network, listen, packets, lost):
+    before, behind = packets[:50], packets[50:]
+    probes = [attrs.evolve(before[-1], sequence=before[-1].sequence + 1 + n, payload=b"") for n in range(3)]
+    del probes[lost]
+    behind = [attrs.evolve(packet, sequence=(packet.sequence + 3) & 0xFFFF) for packet in behind]
+    heard = listen(network.carry([*before, *probes, *behind]), rate=RATE)
+    assert heard.samples == listen(network.carry(packets), rate=RATE).samples
+    assert heard.facts["lost"] == 1
+    assert heard.facts["concealed_ms"] == heard.facts["silence_ms"] == 0
+
+
 def test_empty_and_odd_g711(caller, network, listen):
     sent = [
         caller.Sent(1000 + n * 0.02, n, n * 160, bytes([0xFF]) * size, caller.PCMU)
         for n, size in enumerate([160, 0, 160, 7, 160, 1400, 160])
     ]
     heard = listen(network.carry(sent), rate=24000)
-    assert heard.drops == {DropReason.EMPTY: 1}
+    assert heard.drops == {}
     assert heard.samples
 
 
