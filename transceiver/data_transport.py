@@ -6,8 +6,10 @@ Source: RFC 8261 §3 and §4.
 from collections.abc import Iterable
 
 from dtls.association import DtlsAssociation
+from dtls.options import Role
 from sctp.channels import DataChannels
-from wire.core import Event
+from transceiver.session_events import DataClosed, DataDescription
+from wire.core import Closed, Entropy, Event
 
 __all__ = ["DataTransport"]
 
@@ -17,23 +19,33 @@ class DataTransport:
 
     Args:
         association: is connected.
-        channels: were just made.
+        role: ours in it.
+        description: what was negotiated.
+        entropy: source of unpredictable bytes.
+        now: monotonic seconds.
 
     Attributes:
-        channels: as given.
+        channels: begin at once; the first packet leaves with the next `flush`.
     """
 
-    def __init__(self, association: DtlsAssociation, channels: DataChannels) -> None:
-        self.channels = channels
+    def __init__(
+        self, association: DtlsAssociation, role: Role, description: DataDescription, entropy: Entropy, now: float
+    ) -> None:
+        self.channels = DataChannels(
+            is_dtls_client=role is Role.CLIENT,
+            max_message_size=description.max_message_size,
+            entropy=entropy,
+            now=now,
+        )
         self._association = association
 
-    def receive_packet(self, data: bytes, now: float) -> Iterable[Event]:
+    def receive_packet(self, data: bytes, now: float) -> list[Event]:
         """Take the application data of one record."""
-        return self.channels.receive_datagram(data, now)
+        return _told(self.channels.receive_datagram(data, now))
 
-    def handle_timeout(self, now: float) -> Iterable[Event]:
+    def handle_timeout(self, now: float) -> list[Event]:
         """Repeat, acknowledge, give up: what is due."""
-        return self.channels.handle_timeout(now)
+        return _told(self.channels.handle_timeout(now))
 
     def send_message(self, channel_id: int, message: str | bytes, now: float) -> None:
         """Send a message; it leaves with the next `flush`.
@@ -44,11 +56,11 @@ class DataTransport:
         self.channels.send(channel_id, message, now)
 
     def flush(self, now: float) -> None:
-        """Hand what waits to DTLS."""
-        if not self._association.is_connected:
-            return
+        """Hand what waits to DTLS; it is lost if that has ended."""
+        association = self._association
         for packet in self.channels.datagrams_to_send(now):
-            self._association.send(packet)
+            if association.is_connected:  # it may end with any packet: a key protects only so many
+                association.send(packet)
 
     def close(self, now: float) -> None:
         """End all channels; the goodbye leaves with what DTLS sends next."""
@@ -58,3 +70,10 @@ class DataTransport:
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
         return self.channels.next_timeout()
+
+
+def _told(events: Iterable[Event]) -> list[Event]:
+    # The end of the channels is not that of the call; whoever listens to them decides.
+    return [
+        DataClosed(reason=event.reason, detail=event.detail) if isinstance(event, Closed) else event for event in events
+    ]

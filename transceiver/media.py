@@ -181,17 +181,20 @@ class Media:
         # SrtpSession bounds how many sources there can be.
         self._timeline.mark(Step.FIRST_AUDIO_IN, now)
         clock_rate = self._clock_rates[payload_type]
-        statistics = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
+        statistics = self._sources[ssrc] = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
+        if self.voice is None:
+            self._prepare_echo(clock_rate, now)
+        if self._transport_cc_id is not None and self._arrivals is None:
+            self._arrivals = ArrivalRecorder(sender_ssrc=self._description.ssrc, media_ssrc=ssrc)
+        return statistics
+
+    def _prepare_echo(self, clock_rate: int, now: float) -> None:
         outbound = self._outbound
         outbound.clock_rate = clock_rate  # what goes back ticks like what came
         if outbound.sent_at is not None:
             # The pause since our last packet passes on the media's clock too; the echo adds the time of one packet.
             pause = round((now - outbound.sent_at - PACKET_SECONDS) * clock_rate)
             outbound.timestamp = (outbound.timestamp + max(pause, 0)) & 0xFFFF_FFFF
-        self._sources[ssrc] = statistics
-        if self._transport_cc_id is not None and self._arrivals is None:
-            self._arrivals = ArrivalRecorder(sender_ssrc=self._description.ssrc, media_ssrc=ssrc)
-        return statistics
 
     # -- RTCP
 
@@ -281,7 +284,7 @@ class Media:
     # -- the end
 
     def close(self) -> None:
-        """Free what the garbage collector does not: codecs."""
+        """Free the codecs, which have memory that the garbage collector knows nothing of."""
         if self.voice is not None:
             self.voice.close()
 

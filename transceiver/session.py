@@ -3,9 +3,9 @@
 A session has no socket and no clock. Datagrams come in with the path they took, and go out with the path they are to
 take; what a layer reports moves the next one on:
 
-    first authenticated check   PathAppeared   ->  the DTLS association is made; one flight may leave
-    our own check was answered  PathValidated  ->  DTLS may repeat itself, media may flow
-    DTLS completes              Connected      ->  its exporter keys SRTP, SCTP begins inside of it; the path is proven
+    a path, then DTLS           Secured   ->  SRTP has keys, SCTP begins inside of DTLS, media may flow     (`transport`)
+    a path is validated         PathSelected   ->  our first audio leaves
+    application data of DTLS    ApplicationData   ->  data channels
     consent runs out, close_notify, a fatal alert, the end of the call   ->  Closed
 
 Goal: nobody but the client of the offer is heard, and nobody is flooded through us.
@@ -17,22 +17,16 @@ Rules (DESIGN: the path rule):
   and one DTLS flight at most (`dtls_transport`), never a repetition, and never media: that goes to the selected path,
   which is a validated one by the rules of `stun.paths`, or nowhere.
 * Nothing of the peer's is believed before its certificate matched the fingerprint of the offer: SRTP has no keys before
-  DTLS reports `Connected`.
+  DTLS reports that.
 """
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 
-from dtls.association import DtlsAssociation
 from dtls.certificate import Certificate
-from dtls.events import ApplicationData, Connected
+from dtls.events import ApplicationData
 from dtls.options import DtlsOptions, Role
-from sctp.channels import DataChannels
-from srtp.keying import EXPORTER_LABEL, split_keying_material
-from srtp.profile import ProtectionProfile
-from srtp.session import SrtpSession
-from stun.events import PathAppeared, PathExpired, PathSelected, PathValidated
 from stun.lite import IceLite
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.data_transport import DataTransport
@@ -40,14 +34,15 @@ from transceiver.dtls_transport import DtlsTransport
 from transceiver.media import Media
 from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
-from transceiver.session_events import DataClosed, DataDescription, DropReason, Established, RemoteDescription
+from transceiver.session_events import DataDescription, DropReason, Established, RemoteDescription
 from transceiver.states import TRANSITIONS, State, Trigger
 from transceiver.timeline import Step, Timeline
+from transceiver.transport import Secured, Transport
 from wire.core import Closed, Drops, Entropy, Event, Path
 from wire.demux import Kind, kind_of
 from wire.errors import LocalProtocolError
 
-__all__ = ["TRANSITIONS", "Session", "State", "Trigger"]
+__all__ = ["Session", "State"]
 
 
 class Session:
@@ -77,7 +72,6 @@ class Session:
         due: when `handle_timeout` wants to be called. A plain attribute, for the worker looks at those of all its
             calls fifty times a second.
         ice: the agent that finds and validates the client's paths.
-        dtls: the handshake and where it talks to; None before the first check.
         media: RTP and RTCP; None before the client is authenticated.
         data_description: what was negotiated about data channels.
         data: the data channels; None before the client is authenticated, and when none were negotiated.
@@ -106,35 +100,32 @@ class Session:
         self.timeline.mark(Step.CREATED, now)
         self.state = State.WAITING
         self.closed: Closed | None = None
-        self.ice = IceLite(
-            local_ufrag=ufrag,
-            local_pwd=password,
-            remote_ufrag=remote.ufrag,
-            remote_pwd=remote.password,
+        self._transport = Transport(
+            ufrag=ufrag,
+            password=password,
+            remote=remote,
+            role=dtls_role,
+            certificate=certificate,
+            options=dtls_options,
+            timeline=self.timeline,
             entropy=entropy,
             now=now,
         )
-        self.dtls: DtlsTransport | None = None
+        self._outgoing = self._transport.outgoing
+        self.ice: IceLite = self._transport.ice
         self.media: Media | None = None
         self.data: DataTransport | None = None
-        self._is_reachable = False  # some path was validated
-        self._has_opened = False  # our first audio has left
-        self._fingerprints = remote.fingerprints
-        self._description = media
         self.data_description = data
+        self._description = media
         self._speech = speech
         self._hears_at = hears_at
-        self._dtls_role = dtls_role
-        self._dtls_options = dtls_options
-        self._certificate = certificate
         self._entropy = entropy
         self._options = options
         self._unix_offset = unix_time - now
+        self._has_opened = False  # our first audio has left
         self._give_up_at = now + options.connect_timeout
         self._end_at = now + options.max_call
-        self._outgoing: deque[tuple[bytes, Path]] = deque()
         self._others_due = min(self._give_up_at, self._end_at)  # when anything but media is due
-        self._media_due = math.inf
         self.due = self._others_due
 
     # -- inputs
@@ -149,19 +140,18 @@ class Session:
         if self.closed is not None:
             return self._drop(DropReason.CLOSED)
         if kind is Kind.STUN:
-            events = self._receive_stun(data, source, now)
+            events = self._transport.receive_stun(data, source, now)
         elif kind is Kind.UNKNOWN:
             return self._drop(DropReason.UNKNOWN_PROTOCOL)
         elif not self.ice.knows(source):
             return self._drop(DropReason.UNKNOWN_PATH)
         elif kind is Kind.DTLS:
-            events = self._receive_dtls(data, source, now)
+            events = self._transport.receive_dtls(data, source, now)
         elif media is None:
             return self._drop(DropReason.EARLY_MEDIA)
         else:
-            events = self._receive_rtcp(data, source, media, now)
-        self._schedule()
-        return self._with_closed(events)
+            events = self._transport.heard_on(source, now) if media.receive_rtcp(data, now) else []
+        return self._follow(events, now)
 
     def handle_timeout(self, now: float) -> Iterable[Event]:
         """Do what is due: repetitions, reports, consent, the end of the call."""
@@ -169,8 +159,7 @@ class Session:
             return ()
         if now < self._others_due:
             # The hot path: a call with a voice says something fifty times a second.
-            self._collect_media(now)
-            self.due = min(self._others_due, self._media_due)
+            self.due = min(self._others_due, self._collect_media(now))
             return ()
         events: list[Event] = []
         if now >= self._give_up_at and not self._is_connected:
@@ -178,12 +167,10 @@ class Session:
         elif now >= self._end_at:
             self._close("max-call", f"the longest call is {self._options.max_call:g} s", now)
         else:
-            events += self._follow_ice(self.ice.handle_timeout(now), now)
-            events += self._handle_dtls_timeout(now)
-            events += self._handle_data_timeout(now)
-            self._collect_media(now)
-        self._schedule()
-        return self._with_closed(events)
+            events += self._transport.handle_timeout(now)
+            if self.data is not None:
+                events += self.data.handle_timeout(now)
+        return self._follow(events, now)
 
     # -- commands
 
@@ -202,7 +189,7 @@ class Session:
             raise LocalProtocolError("there are no data channels")
         self.data.send_message(channel_id, message, now)
         self.data.flush(now)
-        self._collect_dtls(now)
+        self._transport.collect(now)
         self._schedule()
 
     # -- output
@@ -212,8 +199,9 @@ class Session:
         outgoing = self._outgoing
         if not outgoing:
             return ()
-        self._outgoing = deque()
-        return outgoing
+        taken = list(outgoing)
+        outgoing.clear()
+        return taken
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
@@ -234,109 +222,53 @@ class Session:
         """The path that media takes to the client."""
         return self.ice.selected
 
+    @property
+    def dtls(self) -> DtlsTransport | None:
+        """The handshake and where it talks to; None before the first check."""
+        return self._transport.dtls
+
     def _drop(self, reason: DropReason) -> Iterable[Event]:
         self.drops[reason] += 1
         return ()
 
-    # -- STUN
+    # -- what the layers report
 
-    def _receive_stun(self, data: bytes, source: Path, now: float) -> list[Event]:
-        events = self._follow_ice(self.ice.receive_datagram(data, source, now), now)
-        # The response to the check leaves before the DTLS flight that it lets out: a browser drops DTLS on a pair
-        # that has not succeeded yet.
-        self._collect_dtls(now)
-        self._open_media(now)
-        return events
-
-    def _follow_ice(self, ice_events: Iterable[Event], now: float) -> list[Event]:
-        events: list[Event] = []
-        for event in ice_events:
+    def _follow(self, events: Iterable[Event], now: float) -> list[Event]:
+        """Move on with what was reported, and return what is of use to others."""
+        told: list[Event] = []
+        for event in events:
             match event:
-                case PathAppeared():
-                    self.timeline.mark(Step.FIRST_CHECK, now)
-                    self._path_appeared(event.path, now)
-                case PathValidated():
-                    self.timeline.mark(Step.PATH_VALIDATED, now)
-                    self._is_reachable = True
-                    if self.dtls is not None:
-                        self.dtls.path_validated(event.path, self.ice.round_trip_time)
-                case PathSelected():
-                    if self.dtls is not None:
-                        self.dtls.path_selected(event.path)
-                case PathExpired():
-                    if self.dtls is not None:
-                        self.dtls.path_expired(event.path)
-                case Closed():
-                    self._close(event.reason, event.detail, now)
-                    continue
-                case _:
-                    pass
-            events.append(event)
-        self._outgoing.extend(self.ice.datagrams_to_send(now))
-        return events
-
-    def _path_appeared(self, path: Path, now: float) -> None:
-        if self.dtls is not None:
-            return
-        self._move(Trigger.CHECKED)
-        association = DtlsAssociation(
-            role=self._dtls_role,
-            certificate=self._certificate,
-            peer_fingerprints=self._fingerprints,
-            options=self._dtls_options,
-            entropy=self._entropy,
-            now=now,
-        )
-        self.dtls = DtlsTransport(association, self._dtls_role, path, self.ice.is_validated)
-
-    # -- DTLS
-
-    def _receive_dtls(self, data: bytes, source: Path, now: float) -> list[Event]:
-        dtls = self.dtls
-        assert dtls is not None  # noqa: S101 - a known path has appeared, and the first to appear made it
-        events = self._follow_dtls(dtls, dtls.receive_datagram(data, source, now), source, now)
-        self._collect_dtls(now)
-        self._open_media(now)
-        return events
-
-    def _handle_dtls_timeout(self, now: float) -> list[Event]:
-        dtls = self.dtls
-        if dtls is None or dtls.path is None or self.closed is not None:
-            return []
-        events = self._follow_dtls(dtls, dtls.handle_timeout(now), dtls.path, now)
-        self._collect_dtls(now)
-        return events
-
-    def _follow_dtls(self, dtls: DtlsTransport, dtls_events: Iterable[Event], source: Path, now: float) -> list[Event]:
-        events: list[Event] = []
-        for event in dtls_events:
-            match event:
-                case Connected():
-                    events += self._dtls_connected(dtls, event, source, now)
+                case Secured():
+                    told += self._secured(event, now)
                 case ApplicationData():
-                    events += self._follow_ice(self.ice.authentic_traffic(source, now), now)
-                    if self.data is not None:
-                        events += self._follow_data(self.data, self.data.receive_packet(event.data, now), now)
-                    else:
-                        self.drops[DropReason.NO_DATA_CHANNELS] += 1
+                    told += self._receive_data(event.data, now)
                 case Closed():
-                    self._collect_dtls(now)  # the alert that says why
                     self._close(event.reason, event.detail, now)
                 case _:
-                    pass
-        return events
+                    told.append(event)
+            if self.closed is not None:
+                break
+        if self.closed is not None:
+            self._transport.collect(now)  # the alert that says why
+            return [*told, self.closed]
+        if self.state is State.WAITING and self.dtls is not None:
+            self._move(Trigger.CHECKED)
+        if self.data is not None:
+            self.data.flush(now)
+        self._transport.collect(now)
+        self._schedule(self._collect_media(now))
+        return told
 
-    def _dtls_connected(self, dtls: DtlsTransport, event: Connected, source: Path, now: float) -> list[Event]:
-        events = self._follow_ice(self.ice.path_proven(source, now), now) if dtls.proves(source) else []
-        if event.srtp_profile is None:
+    def _secured(self, event: Secured, now: float) -> list[Event]:
+        profile = event.srtp_profile
+        if profile is None:
             # RFC 5764 §4.1: without use_srtp from both sides there are no keys for media.
             self._close("no-srtp-profile", "the client negotiated no SRTP protection profile", now)
-            return events
-        profile = ProtectionProfile(event.srtp_profile)
-        material = dtls.association.export_keying_material(EXPORTER_LABEL, profile.keying_material_length)
-        outbound, inbound = split_keying_material(profile, material, is_client=self._dtls_role is Role.CLIENT)
+            return []
+        dtls = self.dtls
+        assert dtls is not None  # noqa: S101 - it has just reported this
         self.media = Media(
-            srtp=SrtpSession(profile, outbound, inbound),
+            srtp=self._transport.make_srtp(profile),
             description=self._description,
             timeline=self.timeline,
             entropy=self._entropy,
@@ -347,38 +279,14 @@ class Session:
             hears_at=self._hears_at,
         )
         if self.data_description is not None:
-            channels = DataChannels(
-                is_dtls_client=self._dtls_role is Role.CLIENT,
-                max_message_size=self.data_description.max_message_size,
-                entropy=self._entropy,
-                now=now,
-            )
-            self.data = DataTransport(dtls.association, channels)
-            self.data.flush(now)
+            self.data = DataTransport(dtls.association, dtls.role, self.data_description, self._entropy, now)
         self._move(Trigger.AUTHENTICATED)
-        self.timeline.mark(Step.DTLS_CONNECTED, now)
-        return [*events, Established(path=source)]
+        return [Established(path=event.path)]
 
-    # -- data channels
-
-    def _handle_data_timeout(self, now: float) -> list[Event]:
-        data = self.data
-        if data is None or self.closed is not None:
-            return []
-        return self._follow_data(data, data.handle_timeout(now), now)
-
-    def _follow_data(self, data: DataTransport, data_events: Iterable[Event], now: float) -> list[Event]:
-        data.flush(now)
-        self._collect_dtls(now)
-        # The call may go on without channels; whoever listens to them decides.
-        return [
-            DataClosed(reason=event.reason, detail=event.detail) if isinstance(event, Closed) else event
-            for event in data_events
-        ]
-
-    def _collect_dtls(self, now: float) -> None:
-        if self.dtls is not None:
-            self._outgoing.extend(self.dtls.datagrams_to_send(now))
+    def _receive_data(self, data: bytes, now: float) -> Iterable[Event]:
+        if self.data is None:
+            return self._drop(DropReason.NO_DATA_CHANNELS)
+        return self.data.receive_packet(data, now)
 
     # -- media
 
@@ -391,11 +299,12 @@ class Session:
         reply = media.receive_rtp(data, now)
         if reply is None:
             return ()
-        events = ice.authentic_traffic(source, now)
-        if not is_usual:
+        events: Iterable[Event]
+        if is_usual:
+            events = ice.authentic_traffic(source, now)
+        else:
             # Media may move to where the client is now, or ICE wants that address proven first.
-            events = self._follow_ice(events, now)
-            self._schedule()
+            events = self._follow(self._transport.heard_on(source, now), now)
             path = ice.selected
         if reply:
             if path is not None:
@@ -404,69 +313,54 @@ class Session:
                 self.drops[DropReason.NO_VALIDATED_PATH] += 1
         return events
 
-    def _open_media(self, now: float) -> None:
-        """Send our first audio as soon as it may be sent: behind the flight that completes the handshake."""
-        path = self.ice.selected
-        if self._has_opened or self.media is None or path is None or self.closed is not None:
-            return
-        self._has_opened = True
-        packet = self.media.opening(now)
-        if packet is not None:
-            self._outgoing.append((packet, path))
+    def _collect_media(self, now: float) -> float:
+        """Take what media has to send now; return when it wants to be asked again.
 
-    def _receive_rtcp(self, data: bytes, source: Path, media: Media, now: float) -> list[Event]:
-        if not media.receive_rtcp(data, now):
-            return []
-        return self._follow_ice(self.ice.authentic_traffic(source, now), now)
-
-    def _collect_media(self, now: float) -> None:
-        if self.media is None or self.closed is not None:
-            return
-        path = self.ice.selected
-        for packet in self.media.handle_timeout(now):
-            if path is not None:
-                self._outgoing.append((packet, path))
-        self._media_due = self.media.next_timeout()
+        It is not asked while there is no path that it may take: what is to be said waits.
+        """
+        media, path = self.media, self.ice.selected
+        if media is None or path is None:
+            return math.inf
+        outgoing = self._outgoing
+        if not self._has_opened:
+            # Behind the flight that completes the handshake.
+            self._has_opened = True
+            if (packet := media.opening(now)) is not None:
+                outgoing.append((packet, path))
+        for packet in media.handle_timeout(now):
+            outgoing.append((packet, path))
+        return media.next_timeout()
 
     # -- the end
 
     @property
     def _is_connected(self) -> bool:
         """Whether media has flowed, or could have."""
-        return self.state is State.ESTABLISHED and self._is_reachable
+        return self.state is State.ESTABLISHED and self._transport.is_reachable
 
     def _close(self, reason: str, detail: str, now: float) -> None:
         path = self.ice.selected
         if path is not None:
             if self.media is not None:
                 self._outgoing.extend((packet, path) for packet in self.media.goodbye(now))
-            if self.dtls is not None:
-                if self.data is not None:
-                    self.data.close(now)
-                self.dtls.association.close()
-                self._collect_dtls(now)
+            if self.data is not None:
+                self.data.close(now)
+            self._transport.close(now)
         if self.media is not None:
             self.media.close()
         self.closed = Closed(reason=reason, detail=detail)
         self._move(Trigger.ENDED)
-
-    def _with_closed(self, events: list[Event]) -> list[Event]:
-        return events if self.closed is None else [*events, self.closed]
 
     def _move(self, trigger: Trigger) -> None:
         self.state = TRANSITIONS[self.state].get(trigger, self.state)
 
     # -- timers
 
-    def _schedule(self) -> None:
-        times = [self._end_at if self._is_connected else min(self._give_up_at, self._end_at)]
-        if (when := self.ice.next_timeout()) is not None:
-            times.append(when)
-        if self.dtls is not None and (when := self.dtls.next_timeout()) is not None:
-            times.append(when)
+    def _schedule(self, media_due: float | None = None) -> None:
+        due = self._end_at if self._is_connected else min(self._give_up_at, self._end_at)
+        if (when := self._transport.next_timeout()) is not None:
+            due = min(due, when)
         if self.data is not None and (when := self.data.next_timeout()) is not None:
-            times.append(when)
-        self._others_due = self.due = min(times)
-        if self.media is not None:
-            self._media_due = self.media.next_timeout()
-            self.due = min(self._others_due, self._media_due)
+            due = min(due, when)
+        self._others_due = due
+        self.due = min(due, self.due if media_due is None else media_due)

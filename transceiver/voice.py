@@ -4,13 +4,18 @@
     SRTP ◀─ AudioSender ◀─ SpeechQueue ◀─ whoever speaks     20 ms at each tick
 
 Neither direction has a task of its own: `receive` runs inline with the packet, `tick` with the worker's clock.
+
+A caller has one source at a time. When another begins, it takes over, and what the one before still sends is not heard
+any more: it comes late, or two sources are mixed in a way that no listener could make sense of.
 """
 
+import enum
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from srtp.rtcp.transport_feedback import TransportFeedback
 from srtp.sending import RtpSource
+from transceiver.audio.adaptation import FRAME_SECONDS
 from transceiver.audio.receiver import AudioReceiver
 from transceiver.audio.sender import AudioSender
 from transceiver.audio.speech_queue import SpeechQueue
@@ -20,10 +25,17 @@ from transceiver.options import VoiceOptions
 from transceiver.ticker import TICK_SECONDS
 from wire.core import Drops
 
-__all__ = ["Voice"]
+__all__ = ["DropReason", "Voice"]
 
-_EARLY = 0.002
-"""A tick may come so much earlier than planned, in seconds, and still be this one's."""
+_RETURN_SECONDS = 1.0
+"""After so much quiet a source that was left may come back."""
+
+
+class DropReason(enum.StrEnum):
+    """Why an audio packet of the caller's was not listened to."""
+
+    FORMER_SOURCE = "former-source"
+    """Another source has taken over."""
 
 
 class Voice:
@@ -49,23 +61,19 @@ class Voice:
         now: float,
     ) -> None:
         self._description = description
+        self._source = source
+        self._speech = speech
         self._options = options
         self._hears_at = hears_at
         self._ssrc: int | None = None
+        self._former: set[int] = set()
+        self._received_at = now
         self._receiver: AudioReceiver | None = None
-        self._heard: list[bytes] = []
+        self._drops: Drops = Counter()  # of this and of receivers before
+        self._told: Mapping[str, object] = {}  # what the receiver had to say when it was closed
+        self._heard: list[bytes] = []  # of sources before, not taken yet
         self._digits: list[DtmfReceived] = []
         self._sender: AudioSender | None = None
-        if description.sends:
-            self._sender = AudioSender(
-                source=source,
-                codec=description.spoken.name.lower(),
-                payload_type=description.spoken.payload_type,
-                queue=speech,
-                options=options.sending,
-                now=now,
-                transport_cc_id=description.transport_cc_id,
-            )
         self._due = now
 
     # -- the caller speaks
@@ -76,7 +84,11 @@ class Voice:
         """Take the payload of one authentic RTP packet; see `PacketBackend.reply` for the fields."""
         receiver = self._receiver
         if receiver is None or ssrc != self._ssrc:
+            if ssrc in self._former and now - self._received_at < _RETURN_SECONDS:
+                self._drops[DropReason.FORMER_SOURCE] += 1
+                return
             receiver = self._listen_to(ssrc, now)
+        self._received_at = now
         receiver.receive(marker_and_type & 0x7F, sequence, timestamp, marker_and_type > 0x7F, payload, now)
 
     def hear(self, now: float) -> bytes:
@@ -92,16 +104,21 @@ class Voice:
 
     def digits(self) -> Sequence[DtmfReceived]:
         """Take the keys that the caller has pressed."""
-        if self._receiver is not None:
-            self._digits += self._receiver.take_events()
-        digits, self._digits = self._digits, []
+        receiver = self._receiver
+        digits = receiver.take_events() if receiver is not None else []
+        if self._digits:
+            digits, self._digits = [*self._digits, *digits], []
         return digits
 
     def _listen_to(self, ssrc: int, now: float) -> AudioReceiver:
         # SrtpSession bounds how many sources there can be. What the last one said stays in its place.
-        if self._receiver is not None:
-            self._heard.append(self._receiver.take(now))
-            self._digits += self._receiver.take_events()
+        before = self._receiver
+        if before is not None and self._ssrc is not None:
+            self._former.add(self._ssrc)
+            self._heard.append(before.take(now))
+            self._digits += before.take_events()
+            self._drops.update(before.drops)
+        self._former.discard(ssrc)
         self._ssrc = ssrc
         self._receiver = AudioReceiver(
             codecs=self._description.codecs,
@@ -117,8 +134,32 @@ class Voice:
         """Return the RTP packet of the next 20 ms, if there is anything to say."""
         if now < self._due:
             return None
-        self._due = now + TICK_SECONDS - _EARLY
-        return None if self._sender is None else self._sender.tick(now)
+        # A tick that comes late does not make the next one late. Of those that were missed, one is made up for at most;
+        # the sender knows by the clock how many they were.
+        due = self._due + TICK_SECONDS
+        self._due = due if due > now else now + TICK_SECONDS / 2
+        sender = self._sender
+        if sender is not None:
+            return sender.tick(now)
+        if self._description.sends:
+            return self._begin_to_speak(now).tick(now)
+        # The client does not want to hear. What is said to it passes in its own time all the same.
+        self._speech.take(round(self._speech.rate * FRAME_SECONDS))
+        return None
+
+    def _begin_to_speak(self, now: float) -> AudioSender:
+        """Make the sender with the first tick: what was sent before, the packet that opens our audio, is on its clock."""
+        spoken = self._description.spoken
+        self._sender = AudioSender(
+            source=self._source,
+            codec=spoken.name.lower(),
+            payload_type=spoken.payload_type,
+            queue=self._speech,
+            options=self._options.sending,
+            now=now,
+            transport_cc_id=self._description.transport_cc_id,
+        )
+        return self._sender
 
     def peer_reported(self, fraction_lost: float, round_trip_time: float | None, now: float) -> None:
         """Learn how the caller receives us: share of packets lost, 0 to 1, and seconds."""
@@ -136,19 +177,25 @@ class Voice:
 
     # -- the end
 
+    def close(self) -> None:
+        """Free the codecs; nothing may follow but questions."""
+        if self._sender is not None:
+            self._sender.close()
+        if self._receiver is not None:
+            self._drops.update(self._receiver.drops)
+            self._told = self._receiver.describe()
+            self._receiver = None
+
+    # -- state for others
+
     @property
     def drops(self) -> Drops:
         """What of the caller's audio was not used, by reason."""
-        return Counter() if self._receiver is None else self._receiver.drops
-
-    def close(self) -> None:
-        """Free the encoder."""
-        if self._sender is not None:
-            self._sender.close()
+        return self._drops if self._receiver is None else self._drops + self._receiver.drops
 
     def describe(self) -> Mapping[str, object]:
         """Tell how both directions are, in JSON types."""
         return {
-            "in": {} if self._receiver is None else self._receiver.describe(),
+            "in": self._told if self._receiver is None else self._receiver.describe(),
             "out": {} if self._sender is None else self._sender.describe(),
         }

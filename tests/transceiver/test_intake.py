@@ -79,7 +79,7 @@ def test_the_answer_names_the_ingresses(intake: Intake, offer) -> None:
 def test_the_role_of_the_answer_is_the_role_of_the_session(call_network, intake: Intake, offer, setup, role) -> None:
     accepted = intake.accept(offer(setup), [call_network.INGRESS], OPTIONS, 1.0)
     assert parse_answer(accepted.answer).is_dtls_client is (role is Role.CLIENT)
-    assert accepted.session._dtls_role is role
+    assert accepted.session._transport.role is role
 
 
 def test_a_browser_is_offered_one_srtp_profile_and_others_all(call_network, intake: Intake, offer) -> None:
@@ -87,17 +87,17 @@ def test_a_browser_is_offered_one_srtp_profile_and_others_all(call_network, inta
     assert "extmap-allow-mixed" in text  # as browsers say
     browser = intake.accept(text, [call_network.INGRESS], OPTIONS, 1.0).session
     other = intake.accept(text.replace("a=extmap-allow-mixed\r\n", ""), [call_network.INGRESS], OPTIONS, 1.0).session
-    assert browser._dtls_options.srtp_profiles == (7,)
-    assert other._dtls_options.srtp_profiles == (7, 8, 1)
+    assert browser._transport._options.srtp_profiles == (7,)
+    assert other._transport._options.srtp_profiles == (7, 8, 1)
     server = intake.accept(offer("active"), [call_network.INGRESS], OPTIONS, 1.0).session
-    assert server._dtls_options.srtp_profiles == (7, 8, 1)
+    assert server._transport._options.srtp_profiles == (7, 8, 1)
 
 
 def test_new_calls_get_a_new_certificate_each_day(call_network, intake: Intake, offer, clock: Clock) -> None:
     def fingerprint() -> tuple[str, ...]:
         accepted = intake.accept(offer(), [call_network.INGRESS], OPTIONS, 1.0)
         announced = parse_answer(accepted.answer).fingerprints
-        assert announced == (str(accepted.session._certificate.fingerprint()),)
+        assert announced == (str(accepted.session._transport._certificate.fingerprint()),)
         return announced
 
     first = fingerprint()
