@@ -8,6 +8,8 @@ from sctp.chunks.abort import Abort
 from sctp.chunks.cookie_echo import CookieEcho
 from sctp.chunks.data import Data
 from sctp.chunks.error import Error
+from sctp.chunks.heartbeat import Heartbeat
+from sctp.chunks.heartbeat_ack import HeartbeatAck
 from sctp.chunks.init_ack import InitAck
 from sctp.chunks.sack import Sack
 from sctp.drops import DropReason
@@ -100,6 +102,8 @@ def test_streams_are_the_fewer_of_both(sctp_network):
     network.connect(0)
     assert network.events[0][0] == Connected(outbound_streams=4, inbound_streams=4)
     assert network.ends[0].buffered_amount(9) == 0
+    network.run(1)
+    assert "Data" not in network.kinds(0)
     with pytest.raises(LocalProtocolError):
         network.ends[0].send(4, 51, b"x", network.now)
 
@@ -296,6 +300,21 @@ def test_the_packets_of_a_shutdown(network):
     assert network.ends[0].next_timeout() is network.ends[1].next_timeout() is None
 
 
+def test_data_during_a_shutdown_is_acknowledged_by_another_shutdown(network):
+    network.connect(0)
+    network.filter = lambda sender, data: sender == 1
+    network.ends[0].shutdown(network.now)
+    network.run(0.1)
+    assert network.ends[0].state is State.SHUTDOWN_SENT
+    network.filter = lambda *_: True
+    network.ends[1].send(1, 51, b"more", network.now)
+    network.sent.clear()
+    network.run(0.1)
+    assert set(network.kinds(0)) >= {"Shutdown", "Sack"}
+    assert payloads(network, 0) == [b"more"]
+    assert network.closed(0).reason == "shutdown"
+
+
 def test_both_shut_down_at_once(network):
     network.connect(0)
     network.ends[0].shutdown(network.now)
@@ -394,6 +413,31 @@ def test_heartbeats_keep_a_silent_association(network, callers):
     assert network.kinds(1).count("HeartbeatAck") == network.kinds(0).count("Heartbeat")
     assert network.kinds(1).count("Heartbeat") in range(8, 11)
     assert network.closed(0) is network.closed(1) is None
+
+
+def test_only_the_right_answer_is_a_sign_of_life(network):
+    network.connect(0)
+    network.filter = lambda *_: False
+    network.run(32, until=lambda: "Heartbeat" in network.kinds(0))
+    network.inject(0, HeartbeatAck(info=b"guessing"))
+    assert network.ends[0].drops == {DropReason.HEARTBEAT: 1}
+    (question,) = [chunk for chunk in network.chunks(0) if isinstance(chunk, Heartbeat)]
+    network.inject(0, HeartbeatAck(info=question.info))
+    assert network.ends[0].drops == {DropReason.HEARTBEAT: 1}
+    network.inject(0, HeartbeatAck(info=question.info))
+    assert network.ends[0].drops == {DropReason.HEARTBEAT: 2}
+
+
+def test_packets_read_in_one_go_get_a_sack_each_while_there_is_a_gap(network):
+    """RFC 9260 §6.7: three of them make a fast retransmit, however the socket is drained."""
+    network.connect(0)
+    for _ in range(6):
+        network.ends[0].send(1, 51, b"x" * 1160, network.now)
+    packets = list(network.ends[0].datagrams_to_send(network.now))
+    assert len(packets) == 4
+    for data in packets[1:]:
+        network.ends[1].receive_datagram(data, network.now)
+    assert [type(chunk) for chunk in network.replies(1)] == [Sack] * 3
 
 
 def test_no_heartbeats_if_not_wanted(sctp_network):

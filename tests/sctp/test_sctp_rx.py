@@ -382,3 +382,12 @@ def test_a_forward_performs_a_reset_that_waits(half):
     events = half.take()
     assert StreamsReset(stream_ids=(1,)) in events
     assert events[-1] == b"new"
+
+
+def test_the_rest_of_a_message_that_was_given_up_is_dropped_if_a_piece_was_there_before(half):
+    half.data(10, BEGINNING)
+    half.data(12, MIDDLE)
+    forward(half, 11)
+    half.data(13, END)
+    assert half.drops == {DropReason.SKIPPED_FRAGMENT: 1}
+    assert half.receiver.held_chunks == 0

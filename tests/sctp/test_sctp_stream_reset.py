@@ -151,6 +151,12 @@ def test_a_wish_for_what_is_being_done_already(network, peer):
     assert peer.ask(wish) == [(peer.number, R.NOTHING_TO_DO)]
 
 
+def test_a_repeated_wish_is_looked_at_again(peer):
+    wish = IncomingSsnResetRequest(request_sequence_number=peer.number, stream_ids=(1,))
+    assert peer.ask(wish) == [(peer.number, R.IN_PROGRESS)]
+    assert peer.ask(wish) == [(peer.number, R.NOTHING_TO_DO)]
+
+
 def test_a_wish_for_streams_that_do_not_exist(peer):
     wish = IncomingSsnResetRequest(request_sequence_number=peer.number, stream_ids=(10,))
     assert peer.ask(wish) == [(peer.number, R.WRONG_SSN)]
