@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from srtp.profile import ProtectionProfile
+from transceiver.backend_leg import BackendLeg
 from transceiver.dtls_transport import DtlsTransport
 from transceiver.session import Session
 from wire.core import Path
@@ -28,16 +29,16 @@ def describe_session(session: Session) -> dict[str, object]:
     }
 
 
-def drops_of(session: Session) -> dict[str, int]:
-    """Count what a session and its layers have dropped, by "layer.reason"."""
+def drops_of(session: Session, leg: BackendLeg | None = None) -> dict[str, int]:
+    """Count what a call and its layers have dropped, by "layer.reason"."""
     counted: dict[str, int] = {}
-    for layer, drops in _layers(session):
+    for layer, drops in _layers(session, leg):
         if drops:  # mostly not, and this runs for all calls at once when somebody reads the metrics
             counted.update((f"{layer}.{reason}", count) for reason, count in drops.items())
     return counted
 
 
-def _layers(session: Session) -> Iterator[tuple[str, Mapping[str, int]]]:
+def _layers(session: Session, leg: BackendLeg | None) -> Iterator[tuple[str, Mapping[str, int]]]:
     yield "session", session.drops
     yield "ice", session.ice.drops
     if session.dtls is not None:
@@ -50,6 +51,8 @@ def _layers(session: Session) -> Iterator[tuple[str, Mapping[str, int]]]:
             yield "audio", session.media.voice.drops
     if session.data is not None:
         yield "sctp", session.data.channels.drops
+    if leg is not None:
+        yield from leg.layers().items()
 
 
 def _describe_dtls(dtls: DtlsTransport) -> Mapping[str, object] | None:

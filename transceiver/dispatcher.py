@@ -19,7 +19,6 @@ from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, UP, 
 from relay.hop.links import TransceiverLink
 from stun.events import PathExpired, PathValidated
 from transceiver.backend_leg import BackendLeg
-from transceiver.describing import describe_session, drops_of
 from transceiver.flows import Flow
 from transceiver.registry import Call, CallRegistry
 from transceiver.session_events import Established
@@ -116,12 +115,15 @@ class Dispatcher:
 
     def tick(self, phase: int, now: float) -> None:
         """Look at every call of a phase, and at the links."""
-        due = [call for call in self._calls.in_phase(phase) if call.session.due <= now]
+        due = [call for call in self._calls.in_phase(phase) if call.session.due <= now or call.leg is not None]
         for call in due:
             try:
-                self._follow(call, call.session.handle_timeout(now), now)
-                if call.leg is not None:
-                    self._advance_leg(call, call.leg, now)
+                if events := call.session.handle_timeout(now):
+                    self._follow(call, events, now)
+                if (leg := call.leg) is not None:
+                    leg.tick(now)
+                    if leg.ended is not None:
+                        self.end(call, leg.ended, now)
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error, now)
             self._flush_call(call, now)
@@ -142,8 +144,11 @@ class Dispatcher:
         self._flush_call(call, now)
 
     def leg_failed(self, call: Call, error: Exception, now: float) -> None:
-        """The task of a call's leg has raised what it should not have."""
-        self._fail(call, error, now)
+        """Something of a call's leg has raised what it should not have; maybe after the end of the call."""
+        if call in self._calls:
+            self._fail(call, error, now)
+        else:
+            self._report_failure(call, error)
 
     def _advance_leg(self, call: Call, leg: BackendLeg, now: float) -> None:
         leg.advance(now)
@@ -184,6 +189,8 @@ class Dispatcher:
             # knows its path then.
             self._calls.add_flow(call, flow)
             self._follow(call, call.session.receive_datagram(data[header.size :], path, now), now)
+            if call.leg is not None:
+                self._advance_leg(call, call.leg, now)
             self._flush_call(call, now)
             if not call.session.knows(path):
                 self._calls.remove_flow(call, path)
@@ -271,12 +278,17 @@ class Dispatcher:
             self._release(call, path)
         self._send_link(now)
         try:
-            drops, state = drops_of(call.session), describe_session(call.session)
+            drops, state = call.drops(), call.describe()
         except Exception as error:  # noqa: BLE001 - see _fail
             self._report_failure(call, error)
             drops, state = {}, {}
         self._calls.remove(call, drops)
-        if call.leg is not None:
-            call.leg.close()
+        # The leg knows its call; let go of it, and an ended call is freed without waiting for the garbage collector.
+        leg, call.leg = call.leg, None
+        if leg is not None:
+            try:
+                leg.close(now)
+            except Exception as error:  # noqa: BLE001 - see _fail
+                self._report_failure(call, error)
         self.counts[f"ended-{closed.reason}"] += 1
         self._report("call-ended", {"call": call.call_id, **state, "closed": closed.reason, "detail": closed.detail})

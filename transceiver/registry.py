@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 import attrs
 
 from transceiver.backend_leg import BackendLeg
-from transceiver.describing import drops_of
+from transceiver.describing import describe_session, drops_of
 from transceiver.flows import Flow
 from transceiver.session import Session
 from transceiver.ticker import PHASES
@@ -41,6 +41,16 @@ class Call:
     leg: BackendLeg | None = None
     flows: dict[Path, Flow] = attrs.field(factory=dict)
     is_touched: bool = False
+
+    def drops(self) -> dict[str, int]:
+        """Count what its legs have dropped, by "layer.reason"."""
+        return drops_of(self.session, self.leg)
+
+    def describe(self) -> dict[str, object]:
+        """Tell its state in JSON types."""
+        leg = self.leg
+        backend = {} if leg is None else {"backend": leg.describe()}
+        return {**describe_session(self.session), **backend, "drops": self.drops()}
 
 
 class CallRegistry:
@@ -129,5 +139,5 @@ class CallRegistry:
         """Count what all sessions have dropped, those that have ended too, by "layer.reason"."""
         total = Counter(self._drops_of_ended)
         for call in self._by_session.values():
-            total.update(drops_of(call.session))
+            total.update(call.drops())
         return total

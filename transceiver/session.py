@@ -3,9 +3,9 @@
 A session has no socket and no clock. Datagrams come in with the path they took, and go out with the path they are to
 take; what a layer reports moves the next one on:
 
-    a path, then DTLS           Secured   ->  SRTP has keys, SCTP begins inside of DTLS, media may flow     (`transport`)
-    a path is validated         PathSelected   ->  our first audio leaves
-    application data of DTLS    ApplicationData   ->  data channels
+    a path, then DTLS (`transport`)   Secured          ->  SRTP has keys, SCTP begins inside of DTLS
+    a path is validated               PathSelected     ->  media may flow; our first audio leaves
+    application data of DTLS          ApplicationData  ->  data channels
     consent runs out, close_notify, a fatal alert, the end of the call   ->  Closed
 
 Goal: nobody but the client of the offer is heard, and nobody is flooded through us.

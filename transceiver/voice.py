@@ -148,7 +148,7 @@ class Voice:
         return None
 
     def _begin_to_speak(self, now: float) -> AudioSender:
-        """Make the sender with the first tick: what was sent before, the packet that opens our audio, is on its clock."""
+        """Make the sender with the first tick: the packet that opens our audio was sent before, and is on its clock."""
         spoken = self._description.spoken
         self._sender = AudioSender(
             source=self._source,

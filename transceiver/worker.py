@@ -9,7 +9,6 @@ import hmac
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from os import urandom
 from socket import socket
 
@@ -21,11 +20,10 @@ from relay.hop.links import TransceiverLink
 from relay.udp import Batch, address_of, open_udp, receive_batches, send_batch
 from stun.credentials import CredentialKeys
 from transceiver.audio.speech_queue import SpeechQueue
-from transceiver.backend_leg import BackendLeg
+from transceiver.backend_legs import BackendLegs
 from transceiver.backends.choice import choose_backend
 from transceiver.backends.contract import BackendUnavailable
-from transceiver.backends.links import bridge_options, make_link, profile_of
-from transceiver.backends.reconnecting import ReconnectPolicy
+from transceiver.backends.links import make_link, profile_of
 from transceiver.backends.settings import BackendKind, BackendSettings
 from transceiver.call_ids import CallIdKeys
 from transceiver.calls import (
@@ -40,14 +38,11 @@ from transceiver.calls import (
     OfferRefused,
     Overloaded,
 )
-from transceiver.describing import describe_session
 from transceiver.dispatcher import Dispatcher, DropReason, Report
 from transceiver.intake import Intake
 from transceiver.options import WorkerOptions
-from transceiver.realtime.bridge import Bridge
 from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
 from transceiver.registry import Call, CallRegistry
-from transceiver.sdp import MAX_MESSAGE_SIZE
 from transceiver.ticker import Lateness, run_ticker
 from wire.core import Address, Drops, Entropy
 
@@ -127,13 +122,16 @@ class Worker:
         self._socket: socket | None = None
         self._is_draining = False
         self._has_call = trio.Event()
-        self._nursery: trio.Nursery | None = None
+        self._legs = BackendLegs(dispatcher=self._dispatcher, entropy=entropy, unix_time=unix_time, report=report)
         self._pass_throughs = 0
 
     # -- the loop
 
     async def run(self, *, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled, then say goodbye to every client. Reports the hop address when it is bound."""
+        """Serve until cancelled, then say goodbye to every client. Reports the hop address when it is bound.
+
+        Backends are cut off by the cancellation; `stop` before it lets them come to an end.
+        """
         with open_udp(
             *self.options.hop, on_warning=lambda text: self._report("socket-warning", {"warning": text})
         ) as sock:
@@ -141,16 +139,28 @@ class Worker:
             self.address = address_of(sock)
             try:
                 async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
+                    self._legs.nursery = nursery
                     nursery.start_soon(
                         run_ticker, self._dispatcher.tick, self.lateness, self._rest, self._calls.is_empty_phase
                     )
                     nursery.start_soon(receive_batches, {sock: self._receive_batch}, self._dispatcher.flush)
                     task_status.started(self.address)
             finally:
-                for call in self._calls:
-                    self._dispatcher.end(call, "shutdown", trio.current_time())
-                self._socket = self._nursery = None
+                self._end_all()
+                self._socket = self._legs.nursery = None
+
+    async def stop(self) -> None:
+        """Take no further call, say goodbye to every client, and wait for their backends, which have a few seconds.
+
+        `run` goes on until it is cancelled. Cancellation leaves backends to themselves.
+        """
+        self.start_draining()
+        self._end_all()
+        await self._legs.wait_until_ended()
+
+    def _end_all(self) -> None:
+        for call in self._calls:
+            self._dispatcher.end(call, "shutdown", trio.current_time())
 
     async def _rest(self) -> bool:
         """Wait while there is no call; not for long, since links have timers too."""
@@ -186,10 +196,9 @@ class Worker:
         if wishes.max_call is not None:
             options = attrs.evolve(options, max_call=min(options.max_call, wishes.max_call))
         speech = None if backend.kind is BackendKind.ECHO else SpeechQueue(rate=backend.output_rate)
+        now = trio.current_time()
         try:
-            accepted = self._intake.accept(
-                offer, ingresses, options, trio.current_time(), speech=speech, hears_at=backend.input_rate
-            )
+            accepted = self._intake.accept(offer, ingresses, options, now, speech=speech, hears_at=backend.input_rate)
         except OfferRefused:
             self.counts["refused-offer"] += 1
             raise
@@ -197,7 +206,7 @@ class Worker:
             call_id=accepted.call_id, owner=owner, session_id=accepted.session_id, session=accepted.session
         )
         if speech is not None:
-            self._add_leg(call, backend, wishes, speech)
+            self._legs.add(call, backend, wishes, speech, now)
         self._has_call.set()
         self.counts["created"] += 1
         self._report("call-created", {"call": accepted.call_id})
@@ -221,46 +230,13 @@ class Worker:
             raise ModelNotAllowed(wishes.model or "")
         return backend
 
-    def _add_leg(self, call: Call, backend: BackendSettings, wishes: CallWishes, speech: SpeechQueue) -> None:
-        """Give a call a backend; connecting to it begins at once, beside the client's way through ICE and DTLS."""
-        assert self._nursery is not None  # noqa: S101 - calls are made while the worker runs
-        data, now = call.session.data_description, trio.current_time()
-        bridge = Bridge(
-            options=bridge_options(backend, MAX_MESSAGE_SIZE if data is None else data.max_message_size),
-            wishes=wishes,
-            speech=speech,
-            entropy=self._entropy,
-            now=now,
-            is_channel_expected=data is not None,
-        )
-        call.leg = BackendLeg(
-            session=call.session,
-            bridge=bridge,
-            speech=speech,
-            make_link=partial(make_link, backend, wishes.model, self._entropy),
-            reconnect=ReconnectPolicy(max_attempts=backend.reconnect),
-            entropy=self._entropy,
-            unix_time=self._unix_time,
-            flush=partial(self._dispatcher.leg_advanced, call),
-            report=lambda name, facts: self._report(name, {"call": call.call_id, **facts}),
-        )
-        self._nursery.start_soon(self._run_leg, call, call.leg)
-
-    async def _run_leg(self, call: Call, leg: BackendLeg) -> None:
-        try:
-            await leg.run()
-        except Exception as error:  # noqa: BLE001 - a bug of ours in one call's backend ends that call
-            self._dispatcher.leg_failed(call, error, trio.current_time())
-
     # -- commands: what `Conversations` promises
 
     async def serve_sideband(self, call_id: str, owner: str | None, socket: EventSocket) -> None:
         """Let a control connection take part in a call; see `Conversations.serve_sideband`."""
         call = self._find(call_id)
         _check_owner(call, owner)
-        if call.leg is None:
-            raise CallNotFound(call_id)  # an echo has no events
-        await call.leg.serve_sideband(socket)
+        await self._legs.serve_sideband(call, socket)
 
     async def serve_realtime(self, wishes: CallWishes, socket: EventSocket) -> None:
         """Pass the plain Realtime protocol through to a backend; see `Conversations.serve_realtime`."""
@@ -284,8 +260,7 @@ class Worker:
     async def describe_call(self, call_id: str) -> Mapping[str, object]:
         """Tell a call's state; see `Calls.describe_call`."""
         call = self._find(call_id)
-        leg = {} if call.leg is None else {"backend": call.leg.describe()}
-        return {"call": call_id, "owner": call.owner, **describe_session(call.session), **leg}
+        return {"call": call_id, "owner": call.owner, **call.describe()}
 
     def status(self) -> Mapping[str, object]:
         """Tell the worker's state; see `Calls.status`. Cheap, because every signal node asks each second."""

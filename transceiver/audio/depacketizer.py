@@ -83,8 +83,8 @@ class Depacketizer:
             return
         if codec == _TELEPHONE_EVENT:
             self._events.receive(timestamp, payload, self._event_clock(payload_type), now, marker=marker)
-        # It has taken a sequence number, so nobody is to wait for it. So has a packet of nothing but padding, with which
-        # browsers probe for bandwidth: it has the timestamp of the one before, and no time of its own.
+        # It has taken a sequence number, so nobody is to wait for it. So has a packet of nothing but padding, which
+        # browsers send to probe for bandwidth: it has the timestamp of the one before, and no time of its own.
         self._buffer.insert(AudioPacket(number, timestamp, marker, "", b"", 0, now, 0.0), now)
 
     def _insert(self, number: int, timestamp: int, marker: bool, codec: str, payload: bytes, now: float) -> None:
