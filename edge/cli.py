@@ -25,7 +25,11 @@ from edge.start import StartError
 __all__ = ["main"]
 
 # Commands whose code is loaded when they are used, so that the others start fast.
-_LAZY = {"backend": "edge.backend_command:backend", "call": "edge.caller.command:call"}
+_LAZY = {
+    "backend": "edge.backend_command:backend",
+    "call": "edge.caller.command:call",
+    "worker": "edge.workers.command:worker",
+}
 
 
 class _Failure(click.ClickException):
@@ -129,6 +133,12 @@ _config = click.option(
     help="What answers calls: parrot, echo, agent:MODULE:FUNCTION or realtime:wss://HOST/PATH; transceiver.backend in "
     "a file. [parrot]",
 )
+@click.option(
+    "--workers",
+    metavar="N",
+    help="Processes that share the calls of a transceiver, one for each core it may use; transceiver.workers in a "
+    "file. [1]",
+)
 @click.option("--keys", metavar="PATH", help="Key bundle of the role, or folder of all; keys in a file.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error; log.level in a file. [info]")
 @click.option("--log-format", metavar="FORMAT", help="auto, text or json; log.format in a file. [auto]")
@@ -140,6 +150,7 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
     http: str | None,
     media_port: int,
     backend: str | None,
+    workers: str | None,
     keys: str | None,
     log_level: str | None,
     log_format: str | None,
@@ -157,11 +168,14 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
         raise click.UsageError("--http is where signal listens; a relay has relay.http, a transceiver its control.")
     if backend is not None and role not in {None, Role.TRANSCEIVER.value}:
         raise click.UsageError(f"--backend is what a transceiver's calls are answered by; a {role} has none.")
+    if workers is not None and role not in {None, Role.TRANSCEIVER.value}:
+        raise click.UsageError(f"--workers are a transceiver's; a {role} has one process.")
     options: Tree = {}
     listen = f"127.0.0.1:{http}" if http is not None and http.isdigit() else http
     given = {
         ("signal", "listen"): (listen, "--http"),
         ("transceiver", "backend"): (backend, "--backend"),
+        ("transceiver", "workers"): (workers, "--workers"),
         ("keys",): (keys, "--keys"),
         ("log", "level"): (log_level, "--log-level"),
         ("log", "format"): (log_format, "--log-format"),

@@ -71,6 +71,17 @@ class Metrics:
         """Add a value that goes up and down."""
         self._live.sources.append(lambda: GaugeMetricFamily(f"trio_voice_{name}", help_, value=read()))
 
+    def add_gauges(self, name: str, help_: str, label: str, read: Callable[[], Mapping[Label, float]]) -> None:
+        """Add values that go up and down and differ in one label; see `add_counters`."""
+
+        def collect() -> Metric:
+            family = GaugeMetricFamily(f"trio_voice_{name}", help_, labels=(label,))
+            for value, amount in list(read().items()):
+                family.add_metric((str(value),), amount)
+            return family
+
+        self._live.sources.append(collect)
+
     def add_info(self, name: str, help_: str, facts: Mapping[str, str]) -> None:
         """Add facts that do not change, as labels of a constant 1."""
 

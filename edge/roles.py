@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from edge.config.backends import backends_of
-from edge.config.model import Config, Role, TransceiverEndpoint
+from edge.config.model import Config, Role, TransceiverConfig, TransceiverEndpoint
 from edge.config.values import format_address
 from edge.keys import Bundle
 from edge.logs import Report, get_logger, reporter
@@ -21,6 +21,7 @@ from edge.tiers.relay import RelayTier
 from edge.tiers.signal import SignalTier
 from edge.tiers.tier import Surroundings, Tier, open_http
 from edge.tiers.transceiver import TransceiverTier
+from edge.workers.tier import WorkersTier
 
 __all__ = ["Keyring", "RunningRoles", "run_roles"]
 
@@ -86,11 +87,11 @@ class RunningRoles:
     def complete(self, config: Config) -> Config:
         """Tell relay and signal of the transceiver in this process, unless they are told of others."""
         transceiver = self.tiers.get(Role.TRANSCEIVER)
-        if not isinstance(transceiver, TransceiverTier):
+        if not isinstance(transceiver, TransceiverTier | WorkersTier):
             return config
         relay, signal = config.relay, config.signal
         if relay is not None and not relay.transceivers:
-            relay = attrs.evolve(relay, transceivers=(_reachable(transceiver.hop_address),))
+            relay = attrs.evolve(relay, transceivers=tuple(map(_reachable, transceiver.hop_addresses)))
         if signal is not None and not signal.transceivers:
             url = f"http://{format_address(_reachable(transceiver.control_address))}"
             signal = attrs.evolve(signal, transceivers=(TransceiverEndpoint(url=url),))
@@ -128,9 +129,9 @@ async def run_roles(
             running.tiers[role] = tier
 
         if config.transceiver is not None:
-            bundle, around = keys[Role.TRANSCEIVER], surroundings(Role.TRANSCEIVER)
-            backends = backends_of(config.backend, config.transceiver.backend)
-            await start(Role.TRANSCEIVER, TransceiverTier(config.transceiver, backends, bundle, around))
+            await start(
+                Role.TRANSCEIVER, _transceiver_tier(config, keys[Role.TRANSCEIVER], surroundings(Role.TRANSCEIVER))
+            )
         running.config = config = running.complete(config)
         if config.relay is not None:
             await start(Role.RELAY, RelayTier(config.relay, keys[Role.RELAY], surroundings(Role.RELAY)))
@@ -140,6 +141,13 @@ async def run_roles(
             bundle, around = keys[Role.SIGNAL], surroundings(Role.SIGNAL)
             await start(Role.SIGNAL, SignalTier(config.signal, bundle, around, listener))
         task_status.started(running)
+
+
+def _transceiver_tier(config: Config, keys: Bundle, surroundings: Surroundings) -> Tier:
+    section = config.transceiver or TransceiverConfig()
+    if section.workers > 1:
+        return WorkersTier(config, keys, surroundings)
+    return TransceiverTier(section, backends_of(config.backend, section.backend), keys, surroundings)
 
 
 async def _wait_until_ready(running: RunningRoles) -> None:

@@ -1,6 +1,5 @@
 """What `trio-voice serve` does around the roles: configuration, keys, signals, and a line that says it is ready."""
 
-import gc
 import os
 import signal
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from edge.collector import spare_the_collector
 from edge.config.check import roles_of
 from edge.config.embedded import DEFAULT_MEDIA_PORT, embedded_tree, own_address
 from edge.config.load import Loaded, load
@@ -104,7 +104,7 @@ async def serve(launch: Launch, loaded: Loaded) -> int:
                 process = _Process(launch, keys, nursery.cancel_scope)
                 nursery.start_soon(process.follow_signals, received)
                 process.running = await nursery.start(run_roles, loaded.config, keys)
-                _spare_the_collector()
+                spare_the_collector()
                 _announce(process.running, launch.role)
                 await trio.sleep_forever()
     except Exception as error:
@@ -187,18 +187,6 @@ class _Process:
         if waiting:
             log.warning("some keys have changed that take effect at the next start only", keys=list(waiting))
         log.info("reloaded")
-
-
-def _spare_the_collector() -> None:
-    """Take what the program itself consists of out of the garbage collector's sight.
-
-    A full collection would look at some 50 000 objects of modules each time, for tens of milliseconds in which nobody's
-    packets move; none of them ever becomes garbage. Calls are freed as they end, without the collector; so it need not
-    look often: with 3000 calls and default thresholds the longest collection took 150 ms, with these 20 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _announce(running: RunningRoles, role: Role | None) -> None:

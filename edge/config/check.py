@@ -1,5 +1,6 @@
 """The rules that need more than one value, or know what a key means."""
 
+import os
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +19,9 @@ __all__ = ["LOG_FORMATS", "LOG_LEVELS", "check", "is_loopback", "roles_of", "war
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "text", "json")
+
+MAX_WORKERS = 255
+"""A token names the worker in one byte, and so does the hop count them."""
 
 
 def roles_of(config: Config) -> tuple[Role, ...]:
@@ -71,7 +75,17 @@ def warnings_about(config: Config) -> Iterator[str]:
             "encrypted; keep it inside a private network"
         )
     if config.transceiver:
+        if config.transceiver.workers > max(1, cores := _cores()):
+            yield (
+                f"transceiver.workers is {config.transceiver.workers}, but this process may use {cores} of the "
+                "machine's cores: more workers than that cost memory and win nothing"
+            )
         yield from warnings_about_backends(config.backend)
+
+
+def _cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_log(log: LogConfig) -> Iterator[Problem]:
@@ -195,8 +209,21 @@ def _check_transceiver(transceiver: TransceiverConfig) -> Iterator[Problem]:
     if not 0 <= transceiver.cluster <= 65_535:
         yield Problem("transceiver.cluster", f"found {transceiver.cluster}", "It should be 0 to 65535.")
     yield from _at_least("transceiver.max_calls", transceiver.max_calls, 1)
+    yield from _check_workers(transceiver)
     yield from _more_than_zero("transceiver.max_call", transceiver.max_call)
     yield from _more_than_zero("transceiver.connect_timeout", transceiver.connect_timeout)
+
+
+def _check_workers(transceiver: TransceiverConfig) -> Iterator[Problem]:
+    workers, port = transceiver.workers, transceiver.hop[1]
+    if not 1 <= workers <= MAX_WORKERS:
+        yield Problem("transceiver.workers", f"found {workers}", f"It should be 1 to {MAX_WORKERS}.")
+    elif transceiver.max_calls < workers:
+        right = f"It should be at least transceiver.workers, {workers}, so that each has a share."
+        yield Problem("transceiver.max_calls", f"found {transceiver.max_calls}", right)
+    elif port and port + workers - 1 > 65_535:
+        right = f"With {workers} workers, each on a port of its own, it should be {65_536 - workers} at most."
+        yield Problem("transceiver.hop", f"found port {port}", right)
 
 
 def _one_of(key: str, value: str, allowed: Sequence[str]) -> Iterator[Problem]:

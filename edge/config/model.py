@@ -164,8 +164,8 @@ class RelayConfig:
     Attributes:
         hop: IP address and UDP port to bind for the traffic with transceivers; never the public one.
         ingresses: public addresses of this relay, each with a socket of its own.
-        transceivers: hop addresses ("HOST:PORT") of the transceivers; a host may be a name, resolved at start and at
-            every reload.
+        transceivers: hop addresses ("HOST:PORT") of the transceivers, one each however many workers they have; a host
+            may be a name, resolved at start and at every reload.
         http: IP address and TCP port of /healthz, /readyz and /metrics; left out, there is none.
         max_flows: how many client addresses are remembered; new ones are refused when the table is full.
         max_call: seconds after which a call's credentials are refused; not less than the transceivers' `max_call`.
@@ -190,7 +190,9 @@ class TransceiverConfig:
         backend: what answers calls whose model no [[backend]] claims: "parrot", "echo", "agent:MODULE:FUNCTION",
             "realtime:wss://HOST/PATH", or the name of a [[backend]]. Left out, calls that name no model go to the first
             [[backend]] and models that none claims are refused; without any, the parrot answers.
-        max_calls: calls at a time; further offers are refused with a time to retry.
+        workers: processes that share the calls, as one process uses one core; each takes one more UDP port, counting up
+            from that of `hop`. Relays find all of them by one address.
+        max_calls: calls at a time, shared out among the workers; further offers are refused with a time to retry.
         max_call: seconds after which a call is ended.
         connect_timeout: seconds a call may take to connect before it is given up.
     """
@@ -199,6 +201,7 @@ class TransceiverConfig:
     control: Address = ("127.0.0.1", 7080)
     cluster: int = 0
     backend: str | None = None
+    workers: int = 1
     max_calls: int = 2000
     max_call: float = 7200.0
     connect_timeout: float = 30.0

@@ -12,10 +12,10 @@ from edge.config.values import format_address
 from edge.control.server import CONTROL_LIMITS, ControlHandler
 from edge.http.server import HttpServer
 from edge.keys import Bundle
-from edge.metrics import Histogram, Metrics
 from edge.start import StartError
 from edge.tiers.keyring import call_id_keys, control_bearers, credential_keys, hop_keys
 from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_http
+from edge.tiers.transceiver_metrics import add_transceiver_metrics
 from transceiver.agents.loading import AgentNotFound
 from transceiver.backends.choice import Backends
 from transceiver.backends.links import check_agents
@@ -23,21 +23,43 @@ from transceiver.options import SessionOptions, WorkerOptions
 from transceiver.worker import Worker
 from wire.core import Address
 
-__all__ = ["TransceiverTier"]
+__all__ = ["TransceiverTier", "WorkerIdentity", "check_agents_of", "new_incarnation"]
 
 _PATIENCE = 1.0
 
 
+def new_incarnation() -> int:
+    """Draw the number by which tokens name a transceiver: an old one's tokens never lead to a new one (DESIGN §5)."""
+    return int.from_bytes(os.urandom(4), "big")
+
+
+@attrs.frozen(kw_only=True)
+class WorkerIdentity:
+    """Which worker of its transceiver this process is.
+
+    Attributes:
+        incarnation: the transceiver's.
+        number: the worker's.
+        announced: how many workers relays should look for on consecutive ports, this one included.
+    """
+
+    incarnation: int = attrs.field(factory=new_incarnation)
+    number: int = 0
+    announced: int = 1
+
+
 class TransceiverTier:
-    """A transceiver in this process.
+    """A transceiver in this process, with one worker; several are `edge.workers`.
 
     Args:
         config: its section.
         backends: what answers calls.
         keys: its bundle.
         surroundings: metrics and log of the process.
+        identity: which worker this is; None for the only one.
 
     Attributes:
+        worker: what it runs.
         hop_address: where relays reach it; known once `run` has started.
         control_address: where signal reaches it; known once `run` has started.
 
@@ -45,27 +67,34 @@ class TransceiverTier:
         StartError: a backend is an agent that is not there.
     """
 
-    def __init__(self, config: TransceiverConfig, backends: Backends, keys: Bundle, surroundings: Surroundings) -> None:
-        _check_agents(backends)
+    def __init__(
+        self,
+        config: TransceiverConfig,
+        backends: Backends,
+        keys: Bundle,
+        surroundings: Surroundings,
+        identity: WorkerIdentity | None = None,
+    ) -> None:
+        check_agents_of(backends)
         self.hop_address: Address = config.hop
         self.control_address: Address = config.control
         self._config = config
-        self._worker = Worker(
-            options=_worker_options(config, backends),
+        self._identity = identity or WorkerIdentity()
+        self.worker = Worker(
+            options=_worker_options(config, backends, self._identity),
             credential_keys=credential_keys(keys),
             call_id_keys=call_id_keys(keys),
             hop_keys=hop_keys(keys),
-            # Random per start: an old process's tokens never lead to a new one (DESIGN §5).
-            incarnation=int.from_bytes(os.urandom(4), "big"),
+            incarnation=self._identity.incarnation,
             report=surroundings.report,
         )
         self._handler = ControlHandler(
-            self._worker, control_bearers(keys), surroundings.metrics.render, conversations=self._worker
+            self.worker, control_bearers(keys), surroundings.metrics.render, conversations=self.worker
         )
         self._server = HttpServer(self._handler, limits=CONTROL_LIMITS, on_failure=failure_hook(surroundings.report))
         self._worker_scope = trio.CancelScope()
         self._worker_finished = trio.Event()
-        _add_metrics(surroundings.metrics, self._worker)
+        add_transceiver_metrics(surroundings.metrics, self.worker)
         add_http_metrics(surroundings.metrics, "transceiver", self._server)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -79,7 +108,7 @@ class TransceiverTier:
     async def _run_worker(self, *, task_status: trio.TaskStatus[Address]) -> None:
         try:
             with self._worker_scope:
-                await self._worker.run(task_status=task_status)
+                await self.worker.run(task_status=task_status)
         except OSError as error:
             raise StartError.for_address("transceiver.hop", self._config.hop, error) from None
         finally:
@@ -89,26 +118,31 @@ class TransceiverTier:
         """Use another configuration and keys; see `Tier.reload`. Calls go on as they began."""
         if config.transceiver is not None:
             backends = backends_of(config.backend, config.transceiver.backend)
-            _check_agents(backends)
-            self._worker.options = attrs.evolve(
-                _worker_options(config.transceiver, backends), hop=self._worker.options.hop
+            check_agents_of(backends)
+            self.worker.options = attrs.evolve(
+                _worker_options(config.transceiver, backends, self._identity), hop=self.worker.options.hop
             )
-        self._worker.replace_keys(
+        self.worker.replace_keys(
             credential_keys=credential_keys(keys), call_id_keys=call_id_keys(keys), hop_keys=hop_keys(keys)
         )
         self._handler.replace_keys(control_bearers(keys))
 
     async def stop(self) -> None:
         """Take no further call, say goodbye to every client, and end; see `Tier.stop`."""
-        self._worker.start_draining()
+        self.worker.start_draining()
         await self._server.stop(_PATIENCE)
         self._worker_scope.cancel()
         await self._worker_finished.wait()
 
     def not_ready_reason(self) -> str:
         """Tell why it takes no calls now; empty when it does."""
-        status = self._worker.status()
+        status = self.worker.status()
         return "" if status["ready"] else str(status["reason"])
+
+    @property
+    def hop_addresses(self) -> tuple[Address, ...]:
+        """Where relays reach its workers."""
+        return (self.hop_address,)
 
     def describe(self) -> str:
         """Tell people where it can be reached."""
@@ -116,7 +150,12 @@ class TransceiverTier:
         return f"transceiver: control http://{control}, relays send to {hop}"
 
 
-def _check_agents(backends: Backends) -> None:
+def check_agents_of(backends: Backends) -> None:
+    """Find every agent that a configuration names.
+
+    Raises:
+        StartError: one is not there.
+    """
     try:
         check_agents(backends)
     except AgentNotFound as error:
@@ -124,42 +163,13 @@ def _check_agents(backends: Backends) -> None:
         raise StartError([Problem("backend", str(error), right)]) from None
 
 
-def _worker_options(config: TransceiverConfig, backends: Backends) -> WorkerOptions:
+def _worker_options(config: TransceiverConfig, backends: Backends, identity: WorkerIdentity) -> WorkerOptions:
     return WorkerOptions(
         hop=config.hop,
         cluster=config.cluster,
+        worker=identity.number,
+        workers=identity.announced,
         max_calls=config.max_calls,
         backends=backends,
         session=SessionOptions(connect_timeout=config.connect_timeout, max_call=config.max_call),
     )
-
-
-def _add_metrics(metrics: Metrics, worker: Worker) -> None:
-    metrics.add_counters(
-        "transceiver_events", "What became of offers and calls, by event.", "event", lambda: worker.counts
-    )
-    metrics.add_counters(
-        "transceiver_drops", "Datagrams that were dropped, by layer and reason.", "reason", worker.all_drops
-    )
-    metrics.add_gauge("transceiver_calls", "Calls that are going on.", lambda: _number(worker, "calls"))
-    metrics.add_gauge("transceiver_max_calls", "Calls that are taken at a time.", lambda: worker.options.max_calls)
-    metrics.add_gauge("transceiver_relays", "Relays whose link is up.", lambda: _number(worker, "relays"))
-    metrics.add_histogram("transceiver_tick_lateness_seconds", "How late ticks came.", lambda: _lateness(worker))
-
-
-def _number(worker: Worker, name: str) -> float:
-    value = worker.status()[name]
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-_LATENESS_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, float("inf"))
-
-
-def _lateness(worker: Worker) -> Histogram:
-    """Put the worker's quarter milliseconds together to fewer buckets; the sum is that of upper bounds."""
-    steps = [((index + 1) / 4000, count) for index, count in enumerate(worker.lateness.counts) if count]
-    buckets, lower = [], 0.0
-    for bound in _LATENESS_BOUNDS:
-        buckets.append((bound, sum(count for upper, count in steps if lower < upper <= bound)))
-        lower = bound
-    return Histogram(buckets, sum(upper * count for upper, count in steps))

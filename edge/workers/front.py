@@ -1,0 +1,221 @@
+"""`Calls` and `Conversations` of a transceiver with several workers.
+
+A new call goes to the worker with the smallest load that is ready; everything about a call that exists goes to the
+worker that its id names. The front keeps nothing of a call.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+
+from edge.control.client import ControlClient, TransceiverUnreachable
+from edge.signal.relaying import carry
+from edge.workers.life import Life
+from edge.workers.place import Place
+from edge.workers.totals import add_lateness, lateness_of, sum_counts
+from transceiver.backends.contract import BackendUnavailable
+from transceiver.call_ids import CallIdKeys
+from transceiver.calls import (
+    NO_WISHES,
+    AnswerIngress,
+    CallNotFound,
+    CallWishes,
+    CreatedCall,
+    EventSocket,
+    Overloaded,
+    WorkerUnreachable,
+)
+from transceiver.realtime.passthrough import ClientTooSlow
+from transceiver.ticker import Lateness
+from transceiver.websocket.closing import CloseCode, Fault
+from transceiver.websocket.connection import WebSocket
+
+__all__ = ["Front"]
+
+_RETRY_SECONDS = 2.0
+
+
+class Front:
+    """The calls of all workers; see `Calls` and `Conversations` for the commands.
+
+    Args:
+        places: one for each worker, in the order of their numbers.
+        call_id_keys: to read call ids; may be replaced.
+        cluster: with the next, what the transceiver's call ids name.
+        incarnation: the transceiver's.
+    """
+
+    def __init__(self, places: Sequence[Place], *, call_id_keys: CallIdKeys, cluster: int, incarnation: int) -> None:
+        self.call_id_keys = call_id_keys
+        self._places = tuple(places)
+        self._cluster = cluster
+        self._incarnation = incarnation
+        self._is_draining = False
+
+    # -- commands: what `Calls` promises
+
+    async def create_call(
+        self, offer: str, ingresses: Sequence[AnswerIngress], owner: str, wishes: CallWishes = NO_WISHES
+    ) -> CreatedCall:
+        """Let the least loaded worker answer an offer; see `Calls.create_call`."""
+        retry_after = _RETRY_SECONDS
+        for life, client in self._by_load():
+            life.under_way += 1
+            try:
+                created = await client.create_call(offer, ingresses, owner, wishes)
+            except Overloaded as refusal:
+                retry_after = refusal.retry_after
+            except TransceiverUnreachable:
+                continue  # it is dying; its place notices
+            else:
+                life.placed += 1
+                return created
+            finally:
+                life.under_way -= 1
+        raise Overloaded(retry_after)
+
+    async def end_call(self, call_id: str, owner: str | None) -> None:
+        """End a call; see `Calls.end_call`."""
+        client = self._client_of(call_id)
+        with _translating():
+            await client.end_call(call_id, owner)
+
+    async def describe_call(self, call_id: str) -> Mapping[str, object]:
+        """Tell a call's state; see `Calls.describe_call`."""
+        client = self._client_of(call_id)
+        with _translating():
+            return await client.describe_call(call_id, None)
+
+    def status(self) -> Mapping[str, object]:
+        """Tell the state of all workers; see `Calls.status`. It is what they said, at most about a second old."""
+        lives = [place.life for place in self._places if place.life is not None]
+        reasons = self._reasons()
+        lateness = max((lateness_of(life.figures).quantile(0.999) for life in lives), default=0.0)
+        return {
+            "cluster": self._cluster,
+            "incarnation": self._incarnation,
+            "workers": len(self._places),
+            "calls": sum(life.calls for life in lives),
+            "calls_by_owner": dict(sum_counts(life.figures.calls_by_owner for life in lives)),
+            "max_calls": sum(life.figures.max_calls for life in lives),
+            "relays": max((life.figures.relays for life in lives), default=0),
+            "ready": not all(reasons),
+            "reason": _together(reasons),
+            "tick_lateness_p999_ms": round(lateness * 1000, 2),
+            "counts": dict(self.counts),
+            "each_worker": [place.describe() for place in self._places],
+        }
+
+    # -- commands: what `Conversations` promises
+
+    async def serve_sideband(self, call_id: str, owner: str | None, socket: EventSocket) -> None:
+        """Let a control connection take part in a call; see `Conversations.serve_sideband`."""
+        client = self._client_of(call_id)
+        async with AsyncExitStack() as stack:
+            with _translating():
+                worker = await stack.enter_async_context(client.open_sideband(call_id, owner))
+            await _carry(socket, worker)
+
+    async def serve_realtime(self, wishes: CallWishes, socket: EventSocket) -> None:
+        """Reach a backend through the least loaded worker; see `Conversations.serve_realtime`."""
+        retry_after = _RETRY_SECONDS
+        for life, client in self._by_load():
+            async with AsyncExitStack() as stack:
+                try:
+                    worker = await stack.enter_async_context(client.open_realtime(wishes))
+                except Overloaded as refusal:
+                    retry_after = refusal.retry_after
+                    continue
+                except TransceiverUnreachable:
+                    continue
+                life.sockets += 1
+                try:
+                    await _carry(socket, worker)
+                finally:
+                    life.sockets -= 1
+                return
+        raise Overloaded(retry_after)
+
+    # -- for the tier that it runs in
+
+    def start_draining(self) -> None:
+        """Take no further call; those that are stay."""
+        self._is_draining = True
+
+    def not_ready_reason(self) -> str:
+        """Tell why no worker takes calls now; empty when one does."""
+        reasons = self._reasons()
+        return _together(reasons) if all(reasons) else ""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What became of offers and calls, by event."""
+        ended, present = (place.ended.counts for place in self._places), (each.figures.counts for each in self._places)
+        return sum_counts((*ended, *present))
+
+    @property
+    def lateness(self) -> Lateness:
+        """How late the ticks of all came."""
+        total = Lateness()
+        for place in self._places:
+            add_lateness(total, place.ended.lateness)
+            add_lateness(total, lateness_of(place.figures))
+        return total
+
+    def all_drops(self) -> Mapping[str, int]:
+        """Count what all have dropped, by layer and reason."""
+        ended, present = (place.ended.drops for place in self._places), (each.figures.drops for each in self._places)
+        return sum_counts((*ended, *present))
+
+    def _reasons(self) -> list[str]:
+        """Tell of each worker why it takes no calls, in the order of their numbers; empty when it does."""
+        return ["draining" if self._is_draining else place.not_ready_reason() for place in self._places]
+
+    def _by_load(self) -> Iterator[tuple[Life, ControlClient]]:
+        """Go through the workers that take calls, the least loaded first."""
+        ready = [place for place in self._places if not self._is_draining and not place.not_ready_reason()]
+        lives = [place.life for place in ready if place.life is not None]
+        for life in sorted(lives, key=lambda life: life.load):
+            if life.client is not None:
+                yield life, life.client
+
+    def _client_of(self, call_id: str) -> ControlClient:
+        """Find who has a call.
+
+        Raises:
+            CallNotFound: the id is not ours, or its worker has died, and so has the call.
+        """
+        route = self.call_id_keys.open(call_id)
+        if route is None or (route.cluster, route.incarnation) != (self._cluster, self._incarnation):
+            raise CallNotFound(call_id)
+        life = self._places[route.worker].life if route.worker < len(self._places) else None
+        if life is None or life.client is None:
+            raise CallNotFound(call_id)
+        return life.client
+
+
+async def _carry(socket: EventSocket, worker: WebSocket) -> None:
+    """Carry texts both ways until either ends; raises what the worker's end was closed for."""
+    await carry(socket, worker)
+    closed = worker.closed
+    if closed is None:
+        return  # the client has ended it
+    if closed.code == CloseCode.POLICY_VIOLATION:
+        raise ClientTooSlow(closed.reason)
+    if closed.code == CloseCode.INTERNAL_ERROR or closed.fault is Fault.VANISHED:
+        raise BackendUnavailable(closed.reason or "the worker was lost")
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    """Say of a worker what its client says of a transceiver."""
+    try:
+        yield
+    except TransceiverUnreachable as error:
+        raise WorkerUnreachable(f"the worker that has the call gives no answer: {error}") from error
+
+
+def _together(reasons: Sequence[str]) -> str:
+    """Tell the reasons of all workers in one line; once, if all have the same."""
+    if len(set(reasons)) == 1:
+        return reasons[0]
+    return "; ".join(f"worker {number}: {reason}" for number, reason in enumerate(reasons) if reason)

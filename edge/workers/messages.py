@@ -1,0 +1,217 @@
+"""What front and worker say to each other, one JSON object a line.
+
+    front                        worker
+      │── Start ─────────────────▶│   once, before anything else: configuration, keys, which worker it is
+      │◀─────── Started | Refused ─│   it serves, or cannot
+      │── Reload ────────────────▶│   another configuration and keys
+      │◀───────────────── Reloaded ─│
+      │◀────────────────── Figures ─│   every second; that it speaks at all says that it lives
+      │── Stop ──────────────────▶│   goodbye to every client, then the channel ends
+
+Both ends are the same program. Still what a worker says becomes records of plain values and nothing else, since a
+worker takes bytes from everybody and the front has secrets to keep.
+"""
+
+from functools import cache
+from typing import Any
+
+import attrs
+import cattrs
+from cattrs.preconf.json import JsonConverter, make_converter
+from cattrs.strategies import configure_tagged_union
+
+from edge.config.model import BackendConfig, Config, LogConfig, TransceiverConfig
+from edge.config.problems import Problem
+from edge.control.messages import read_object
+from edge.keys import Bundle
+from wire.core import Address
+
+__all__ = [
+    "BadLine",
+    "Figures",
+    "Order",
+    "Refused",
+    "Reload",
+    "Reloaded",
+    "Start",
+    "Started",
+    "Stop",
+    "Word",
+    "WorkerSettings",
+    "read_order",
+    "read_word",
+    "write_order",
+    "write_word",
+]
+
+
+class BadLine(ValueError):  # noqa: N818 - named for what came
+    """A line is no message of its direction; what it says is not repeated, as it may hold keys."""
+
+
+@attrs.frozen(kw_only=True)
+class WorkerSettings:
+    """What a worker runs with.
+
+    Attributes:
+        transceiver: the section of the configuration, with the worker's own hop address and its share of the calls.
+        backend: what answers.
+        log: what is logged.
+        keys: the bundle of the role.
+    """
+
+    transceiver: TransceiverConfig
+    backend: tuple[BackendConfig, ...] = attrs.field(repr=False)
+    log: LogConfig
+    keys: Bundle = attrs.field(repr=False)
+
+    @property
+    def config(self) -> Config:
+        """The same as the configuration of a process that runs nothing else."""
+        return Config(backend=self.backend, log=self.log, transceiver=self.transceiver)
+
+
+@attrs.frozen(kw_only=True)
+class Start:
+    """Be a worker.
+
+    Attributes:
+        settings: what to run with.
+        number: the worker's number.
+        announced: how many workers listen on consecutive ports; 1 when ports were left to the kernel.
+        incarnation: the whole transceiver's.
+    """
+
+    settings: WorkerSettings
+    number: int
+    announced: int
+    incarnation: int
+
+
+@attrs.frozen(kw_only=True)
+class Reload:
+    """Use other settings; calls go on."""
+
+    settings: WorkerSettings
+
+
+@attrs.frozen(kw_only=True)
+class Stop:
+    """Take no further call, say goodbye to every client, and exit."""
+
+
+Order = Start | Reload | Stop
+"""What the front says."""
+
+
+@attrs.frozen(kw_only=True)
+class Started:
+    """The worker serves.
+
+    Attributes:
+        hop: where relays reach it.
+        control: where the front reaches it.
+    """
+
+    hop: Address
+    control: Address
+
+
+@attrs.frozen(kw_only=True)
+class Refused:
+    """The worker cannot serve; it exits."""
+
+    problems: tuple[Problem, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Reloaded:
+    """The worker has other settings now; with problems, it has kept what it could not replace."""
+
+    problems: tuple[Problem, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Figures:
+    """A worker's numbers, all counted since it started.
+
+    Attributes:
+        calls: that are going on.
+        max_calls: taken at a time.
+        calls_by_owner: those going on, by the digest of the key that made them.
+        relays: whose link is up.
+        reason: why it takes no calls; empty when it does.
+        counts: what became of offers and calls, by event.
+        drops: datagrams dropped, by layer and reason.
+        lateness: ticks by lateness, in steps of 0.25 ms (`transceiver.ticker.Lateness`).
+        worst_lateness: in seconds.
+        cpu_seconds: processor time of the process.
+        resident_bytes: its memory; 0 where that cannot be told.
+    """
+
+    calls: int = 0
+    max_calls: int = 0
+    calls_by_owner: dict[str, int] = attrs.field(factory=dict, repr=False)
+    relays: int = 0
+    reason: str = "it has not said anything yet"
+    counts: dict[str, int] = attrs.field(factory=dict)
+    drops: dict[str, int] = attrs.field(factory=dict)
+    lateness: dict[int, int] = attrs.field(factory=dict, repr=False)
+    worst_lateness: float = 0.0
+    cpu_seconds: float = 0.0
+    resident_bytes: int = 0
+
+
+Word = Started | Refused | Reloaded | Figures
+"""What a worker says."""
+
+
+def write_order(order: Order) -> bytes:
+    """Write what the front says, as one line."""
+    return _write(order, Order)
+
+
+def read_order(line: bytes) -> Order:
+    """Read what the front says.
+
+    Raises:
+        BadLine: it is something else.
+    """
+    order: Order = _read(line, Order)
+    return order
+
+
+def write_word(word: Word) -> bytes:
+    """Write what a worker says, as one line."""
+    return _write(word, Word)
+
+
+def read_word(line: bytes) -> Word:
+    """Read what a worker says.
+
+    Raises:
+        BadLine: it is something else.
+    """
+    word: Word = _read(line, Word)
+    return word
+
+
+def _write(message: object, union: Any) -> bytes:
+    text: str = _converter().dumps(message, unstructure_as=union)
+    return text.encode() + b"\n"
+
+
+def _read(line: bytes, union: Any) -> Any:
+    try:
+        return _converter().structure(read_object(line), union)
+    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+        raise BadLine(f"not what should be said: {type(error).__name__}") from None
+
+
+@cache
+def _converter() -> JsonConverter:
+    converter = make_converter(forbid_extra_keys=True)
+    unions: tuple[Any, ...] = (Order, Word)  # to cattrs a union is a type like others, to its annotations it is none
+    for union in unions:
+        configure_tagged_union(union, converter, tag_name="say")
+    return converter
