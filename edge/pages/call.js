@@ -173,7 +173,6 @@ export class Call extends EventTarget {
       throw ENDINGS.badAnswer(problem.message);
     });
     if (this.state === "ended") return;
-    this.channel.noticeRefusal();
     this.#statsTimer = setInterval(() => this.#readStats(), STATS_INTERVAL_MS);
     this.#watchDtls();
     if (this.state === "connecting") this.#setUpTimer = setTimeout(() => this.#giveUpSetUp(), this.#options.connectTimeout);

@@ -226,6 +226,7 @@ export class Conversation extends EventTarget {
     const reply = this.#replyOfItem.get(itemId);
     if (!reply || !Number.isFinite(heardMs)) return;
     reply.heardMs = heardMs;
+    reply.isCut ||= reply.startedAt === null;
     this.#show(reply);
   }
 

@@ -22,8 +22,8 @@ export class ConversationView {
       this.#field.value = "";
     });
     byId("example").addEventListener("click", (event) => this.#write(event.currentTarget.dataset.text));
-    this.#interrupt.addEventListener("click", () => this.#session?.interrupt());
-    window.addEventListener("keydown", (event) => event.key === "Escape" && this.#session?.interrupt());
+    this.#interrupt.addEventListener("click", () => this.#silence());
+    window.addEventListener("keydown", (event) => event.key === "Escape" && this.#silence());
   }
 
   /** A call's conversation begins: the one before is wiped. */
@@ -43,6 +43,10 @@ export class ConversationView {
     const there = this.#session?.isOpen ?? false;
     for (const control of this.#form.elements) control.disabled = !there;
     this.#interrupt.setAttribute("aria-disabled", String(!there || !this.#session.conversation.isSpeaking));
+  }
+
+  #silence() {
+    if (this.#session?.isOpen) this.#session.interrupt();
   }
 
   #write(text) {
@@ -89,7 +93,7 @@ function fill(body, entry, conversation) {
   text.hidden = !words;
   setText(text, words.length > MOST_SHOWN ? `${words.slice(0, MOST_SHOWN)} …` : words);
   aside.hidden = !notes.length;
-  if (aside.textContent !== notes.join("")) aside.replaceChildren(...notes.map((note) => make("span", "", note)));
+  if (aside.textContent !== notes.join(" · ")) aside.replaceChildren(...notes.flatMap((note, i) => [i ? " · " : "", make("span", "", note)]));
   body.parentElement.toggleAttribute("data-cut", Boolean(entry.isCut));
 }
 
@@ -108,7 +112,7 @@ function describeLength(turn, conversation) {
 }
 
 function describeSpeech({ startedAt, stoppedAt, isCut, heardMs }) {
-  if (startedAt === null) return "";
+  if (startedAt === null) return isCut ? "cut off before it was heard" : "";
   if (stoppedAt === null) return "speaking";
   if (!isCut) return `${asLength(stoppedAt - startedAt)} of speech`;
   return `cut off after ${asLength(heardMs ?? stoppedAt - startedAt)}`;

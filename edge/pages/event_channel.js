@@ -14,29 +14,24 @@ class Message {
   }
 }
 
-/** Events: `open` and `close`, each at most once, and `message` with a Message as its `detail`. */
+/**
+ * Events: `open`, `close`, which also comes when the answer refuses data channels, and `message` with a Message as its
+ * `detail`.
+ */
 export class EventChannel extends EventTarget {
-  #peer;
   #channel;
   #sent = 0;
-  #closed = false;
 
   constructor(peer) {
     super();
-    this.#peer = peer;
     this.#channel = peer.createDataChannel(LABEL);
     this.#channel.addEventListener("open", () => this.dispatchEvent(new Event("open")));
-    this.#channel.addEventListener("close", () => this.#close());
+    this.#channel.addEventListener("close", () => this.dispatchEvent(new Event("close")));
     this.#channel.addEventListener("message", ({ data }) => this.#receive(data));
   }
 
   get isOpen() {
     return this.#channel.readyState === "open";
-  }
-
-  /** Called with the answer in place: a server that answers without data channels leaves the connection without SCTP. */
-  noticeRefusal() {
-    if (this.#peer.sctp === null) this.#close();
   }
 
   /**
@@ -59,12 +54,6 @@ export class EventChannel extends EventTarget {
 
   #tell(message) {
     this.dispatchEvent(new CustomEvent("message", { detail: message }));
-  }
-
-  #close() {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.dispatchEvent(new Event("close"));
   }
 }
 

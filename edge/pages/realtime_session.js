@@ -19,6 +19,7 @@ export class RealtimeSession extends EventTarget {
 
   #channel;
   #agentTimer = 0;
+  #isOver = false;
   /** The response that is being made: its id; our event's id while it is only asked for; null without one. */
   #openResponse = null;
   #wantsResponse = false;
@@ -34,7 +35,7 @@ export class RealtimeSession extends EventTarget {
 
   /** Whether something can be sent. */
   get isOpen() {
-    return this.#channel.isOpen;
+    return this.#channel.isOpen && !this.#isOver;
   }
 
   /** The media path stands: an agent should be there within so many milliseconds. */
@@ -44,6 +45,7 @@ export class RealtimeSession extends EventTarget {
   }
 
   end() {
+    this.#isOver = true;
     clearTimeout(this.#agentTimer);
     this.conversation.end(performance.now());
   }

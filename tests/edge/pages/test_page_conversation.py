@@ -119,6 +119,14 @@ def test_an_interruption_is_marked_where_it_was(page, agent):
     assert page.evaluate("() => trioVoice.times.interruptions") == 1
 
 
+def test_an_answer_that_is_taken_back_before_it_is_heard(page, agent):
+    agent.send("response.created", response={"id": "resp_1", "status": "in_progress"})
+    agent.send("response.output_item.added", response_id="resp_1", item={"id": "item_2", "type": "message"})
+    agent.send("response.output_audio_transcript.delta", response_id="resp_1", delta="Nobody hears this.")
+    agent.send("conversation.item.truncated", item_id="item_2", content_index=0, audio_end_ms=0)
+    expect(rows(page, "reply")).to_contain_text("cut off before it was heard")
+
+
 @pytest.mark.parametrize("way", ["button", "key"])
 def test_the_button_and_the_escape_key_silence_the_agent(page, agent, way):
     say_turn(agent)
@@ -297,6 +305,15 @@ def test_the_end_of_a_call_ends_what_was_going_on(page, agent):
     talk(page, agent)
     expect(page.locator("#conversation li")).to_have_count(0)
     expect(page.locator("[data-time=heard]")).to_have_text("\N{EN DASH}")
+
+
+def test_who_hangs_up_cannot_go_on_writing(page, agent):
+    begin_reply(agent)
+    expect(page.get_by_role("button", name="Interrupt")).to_have_attribute("aria-disabled", "false")
+    page.get_by_role("button", name="Hang up").click()
+    expect(page.get_by_label("Write to the agent")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(page.locator("#events [data-direction=out]")).to_have_count(1)
 
 
 def test_a_channel_that_closes_in_a_call(page, agent):

@@ -43,6 +43,7 @@ def widest_overflow(page: Page) -> int:
 
 def test_a_phone_never_scrolls_sideways(edge, open_page):
     page = open_page(edge.url + "?connect-timeout=700", viewport=PHONE)
+    expect(page.get_by_role("button", name="Talk")).to_be_in_viewport(ratio=1)
     assert widest_overflow(page) <= 0
     page.get_by_role("button", name="Talk").click()
     expect(page.locator("[data-fact=dtlsCipher]")).to_have_text("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")

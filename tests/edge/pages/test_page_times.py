@@ -78,7 +78,8 @@ def test_pauses_within_words_are_no_ends(page):
 
 def test_who_is_answered_while_the_agent_speaks_already_has_not_waited(page):
     spoken_over = [*frames(0, 1000, out=LOUD, back=LOUD), *frames(1000, 2500, back=LOUD)]
-    played = play(page, spoken_over, began(60), stopped(1510), audio(1600))
+    next_sentence = [*frames(2500, 3000), *frames(3000, 3500, back=LOUD)]
+    played = play(page, spoken_over, began(60), stopped(1510), audio(1600), next_sentence)
     assert played["times"]["heard"]["count"] == 0
     assert played["times"]["agent"]["last"] == 90
 
@@ -101,10 +102,11 @@ def test_a_second_answer_to_the_same_turn_counts_no_more(page):
 
 
 def test_steady_noise_is_no_sound(page):
-    noise = 0.003
-    room = [*frames(0, 8000, out=noise), *frames(8000, 9000, out=LOUD), *frames(9000, 9700, out=noise)]
-    played = play(page, room, began(8060), stopped(9510), audio(9600), frames(9701, 9900, out=noise, back=LOUD))
-    assert played["times"]["heard"]["last"] == 9701 - 8980
+    noise = 0.008
+    room = [*frames(0, 15_000, out=noise), *frames(15_000, 16_000, out=LOUD), *frames(16_000, 16_700, out=noise)]
+    answer = frames(16_701, 17_000, out=noise, back=LOUD)
+    played = play(page, room, began(15_060), stopped(16_510), audio(16_600), answer)
+    assert played["times"]["heard"]["last"] == 16_701 - 15_980
 
 
 @pytest.mark.parametrize(("waits", "median"), [([100], 100), ([300, 100], 200), ([500, 100, 200], 200)])
