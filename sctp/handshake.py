@@ -62,7 +62,8 @@ class Handshake:
 
     Attributes:
         timer: T1-init in COOKIE_WAIT, T1-cookie in COOKIE_ECHOED.
-        cookie_echo: the chunk of step 3, serialized; empty when we do not have the peer's cookie.
+        cookie_echo: the chunk of step 3, serialized; empty when we do not have the peer's cookie, and when it was
+            acknowledged.
         is_echo_due: whether it has to be sent now.
         sent_at: when the INIT or COOKIE ECHO was sent for the first time.
         stale_cookies: how often the peer has found our cookie too old.
@@ -286,9 +287,12 @@ class Handshake:
     def receive_cookie_ack(self, now: float) -> None:
         """The peer has its state: we are established."""
         block = self._block
+        is_awaited, self.cookie_echo = bool(self.cookie_echo), b""
         if not block.move(Trigger.COOKIE_ACK):
-            # §5.2.5.
-            block.drop(DropReason.UNEXPECTED_CHUNK)
+            # §5.2.5: discarded. When both sides have begun at once, each is established by the other's COOKIE ECHO, and
+            # then gets the answer to its own: nothing is wrong with that.
+            if not is_awaited:
+                block.drop(DropReason.UNEXPECTED_CHUNK)
             return
         self._measure(now)
         self.timer.stop()

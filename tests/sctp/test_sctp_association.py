@@ -5,6 +5,7 @@ import pytest
 from sctp.causes.stale_cookie import StaleCookie
 from sctp.causes.user_initiated_abort import UserInitiatedAbort
 from sctp.chunks.abort import Abort
+from sctp.chunks.cookie_ack import CookieAck
 from sctp.chunks.cookie_echo import CookieEcho
 from sctp.chunks.data import Data
 from sctp.chunks.error import Error
@@ -66,6 +67,13 @@ def test_both_begin_at_once(sctp_network, seed, delay):
         assert [type(event) for event in events].count(Connected) == 1
         assert not any(isinstance(event, Restarted) for event in events)
     assert network.ends[0]._block.peer_tag == network.ends[1]._block.local_tag
+
+
+def test_both_begin_at_once_and_nothing_of_it_is_a_drop(network):
+    network.connect(0, 1).run(2)
+    assert [end.drops for end in network.ends] == [{}, {}]
+    network.inject(0, CookieAck())  # once more, though: there is no COOKIE ECHO left that it would answer
+    assert network.ends[0].drops == {DropReason.UNEXPECTED_CHUNK: 1}
 
 
 @pytest.mark.parametrize("callers", [(0,), (0, 1)])
