@@ -1,4 +1,4 @@
-"""Stock Firefox hears itself through `trio-voice serve`, without any option.
+"""Stock Firefox hears itself through `trio-voice serve`, which echoes.
 
 Firefox ignores loopback candidates: media takes the machine's own address.
 """
@@ -52,7 +52,7 @@ def local_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     edge = Edge(tmp_path_factory.mktemp("serve"), signal_url=url, relay_url=url, control_url=url, media_port=media)
     with (edge.folder / "serve.log").open("wb") as log:
         edge.processes["serve"] = subprocess.Popen(
-            [PROGRAM, "serve", "--http", str(http), "--media-port", str(media)],
+            [PROGRAM, "serve", "--backend", "echo", "--http", str(http), "--media-port", str(media)],
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
