@@ -97,6 +97,7 @@ def test_a_tone_comes_back(
     firefox.set_preference("media.peerconnection.dtls.version.max", TLS_VERSIONS[facts["version"]])
     talk(firefox, setup=setup)
     state = wait_for_sound(local_edge, firefox)
+    firefox.click("#connection summary")
     assert state["client"].startswith(f"{own_address()}:")
     assert state["dtls"] == {**facts, "role": our_role, "srtp_profile": "AEAD_AES_128_GCM"}
     shown = {
