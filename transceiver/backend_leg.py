@@ -110,6 +110,7 @@ class BackendLeg:
         self._link: BackendLink | None = None
         self._scope = trio.CancelScope()
         self._is_carrying = False
+        self._now = 0.0  # while it carries
         self._is_closed = False
         self._has_hung_up = False  # the backend; what it has said last is still played
         self._heard_at: float | None = None  # when the caller will have heard the last of it
@@ -192,7 +193,7 @@ class BackendLeg:
         """Do what the bridge wants done, in its order; an agent in this process answers inside of it."""
         if self._is_carrying:
             return  # whoever carries goes on until there is nothing left
-        self._is_carrying = True
+        self._is_carrying, self._now = True, now
         try:
             while output := self._bridge.take_output():
                 self._carry_out(output, now)
@@ -276,7 +277,7 @@ class BackendLeg:
         """See `BackendSink.backend_audio`; the worker's clock takes it from the queue."""
         if self._is_closed:
             return
-        now = trio.current_time()
+        now = self._now if self._is_carrying else trio.current_time()
         try:
             self._bridge.receive_backend_audio(speech, pcm, now)
         except Exception as error:  # noqa: BLE001 - as in `_take`

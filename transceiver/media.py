@@ -111,6 +111,7 @@ class Media:
         self._arrivals: ArrivalRecorder | None = None
         self._report_at = now + self._random_interval()
         self._feedback_at = now + options.feedback_interval
+        self._reports_due = min(self._report_at, self._feedback_at)
 
     @property
     def srtp_drops(self) -> Drops:
@@ -243,18 +244,23 @@ class Media:
         packets = []
         if self.voice is not None and (packet := self.voice.tick(now)) is not None:
             packets.append(self._srtp.protect_rtp(packet))
+        if now >= self._reports_due:
+            packets += [self._srtp.protect_rtcp(packet) for packet in self._due_reports(now)]
+        return packets
+
+    def _due_reports(self, now: float) -> Iterator[bytes]:
         if now >= self._report_at:
             self._report_at = now + self._random_interval()
-            packets.append(self._srtp.protect_rtcp(serialize_compound(self._report(now))))
+            yield serialize_compound(self._report(now))
         if now >= self._feedback_at:
             self._feedback_at = now + self._options.feedback_interval
-            packets += [self._srtp.protect_rtcp(packet) for packet in self._feedback(now)]
-        return packets
+            yield from self._feedback(now)
+        self._reports_due = min(self._report_at, self._feedback_at)
 
     def next_timeout(self) -> float:
         """When the next report is due, or the next piece of audio."""
-        reports = min(self._report_at, self._feedback_at)
-        return reports if self.voice is None else min(reports, self.voice.next_timeout())
+        reports, voice = self._reports_due, self.voice
+        return reports if voice is None or reports < voice.due else voice.due
 
     def goodbye(self, now: float) -> list[bytes]:
         """Return the SRTCP packets that end our source (RFC 3550 §6.6)."""
