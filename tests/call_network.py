@@ -16,6 +16,7 @@ from edge.caller.opus_file import Clip, read_clip
 from edge.caller.progress import CallerOptions
 from edge.caller.session import CallerSession
 from stun.credentials import CredentialKey, CredentialKeys
+from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.call_ids import CallIdKey, CallIdKeys
 from transceiver.calls import AnswerIngress
 from transceiver.intake import Intake
@@ -52,6 +53,7 @@ def make_server(
     ingresses: list[AnswerIngress],
     fingerprint: str | None = None,
     options: SessionOptions = SESSION_OPTIONS,
+    speech: SpeechQueue | None = None,
 ) -> tuple[Session, str]:
     """Answer an offer as a transceiver does; with another fingerprint than its certificate's if one is given."""
     intake = Intake(
@@ -63,7 +65,7 @@ def make_server(
         entropy=random.Random(2).randbytes,
         unix_time=lambda: UNIX + now,
     )
-    accepted = intake.accept(offer, ingresses, options, now)
+    accepted = intake.accept(offer, ingresses, options, now, speech=speech)
     lines = accepted.answer.split("\r\n")
     if fingerprint is not None:
         lines = [f"a=fingerprint:{fingerprint}" if line.startswith("a=fingerprint") else line for line in lines]
@@ -180,6 +182,7 @@ def connect(
     dtls: DtlsOptions | None = None,
     fingerprint: str | None = None,
     recording: object = None,
+    speech: SpeechQueue | None = None,
     change_offer: Callable[[str], str] = lambda offer: offer,
     options: SessionOptions = SESSION_OPTIONS,
     has_events: bool = False,
@@ -190,6 +193,6 @@ def connect(
         certificate,
         CallerOptions(clip=clip, setup=setup, dtls=dtls or DtlsOptions(), recording=recording, has_events=has_events),
     )
-    server, answer = make_server(change_offer(caller.offer), START, [INGRESS], fingerprint, options)
+    server, answer = make_server(change_offer(caller.offer), START, [INGRESS], fingerprint, options, speech)
     caller.accept(parse_answer(answer), START)
     return Network(caller, server, **changes)

@@ -8,10 +8,15 @@ from collections.abc import Iterable
 from dtls.association import DtlsAssociation
 from dtls.options import Role
 from sctp.channels import DataChannels
+from sctp.options import SctpOptions
 from transceiver.session_events import DataClosed, DataDescription
 from wire.core import Closed, Entropy, Event
 
 __all__ = ["DataTransport"]
+
+_OPTIONS = SctpOptions(rto_maximum=3.0, max_retransmits=20)
+"""A client that comes back after seconds without a network is to hear of it soon, so the wait between two tries does not
+grow beyond 3 s, as in Chromium. Whether the client is there at all is for ICE to say, after 30 s."""
 
 
 class DataTransport:
@@ -33,6 +38,7 @@ class DataTransport:
     ) -> None:
         self.channels = DataChannels(
             is_dtls_client=role is Role.CLIENT,
+            options=_OPTIONS,
             max_message_size=description.max_message_size,
             entropy=entropy,
             now=now,
