@@ -5,7 +5,8 @@ Most packets are nothing but DATA and SACK of an established association, and ta
 Source: RFC 9260 §3.2, §6.10, and the sections named at each chunk.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from sctp.causes.no_user_data import NoUserData
 from sctp.causes.protocol_violation import ProtocolViolation
@@ -66,7 +67,6 @@ class Dispatch:
         "_adoptions",
         "_block",
         "_bundler",
-        "_handlers",
         "_handshake",
         "_header",
         "_heartbeats",
@@ -83,7 +83,6 @@ class Dispatch:
         self._shutdown = parts.shutdown
         self._adoptions = parts.block.adoptions
         self._header = PacketHeader(parts.block.local_tag)
-        self._handlers = self._chunk_handlers()
 
     def receive(self, data: bytes, now: float) -> None:
         """Read a packet; whatever is in it, nothing is raised."""
@@ -182,7 +181,7 @@ class Dispatch:
             if is_accepted and self._heartbeats.timer.deadline is None:
                 self._heartbeats.restart(now)
             return is_accepted
-        self._handlers[type(chunk)](chunk, now)
+        self._HANDLERS[type(chunk)](self, chunk, now)
         return block.state is not State.ENDED
 
     def _receive_unknown(self, chunk: UnknownChunk) -> bool:
@@ -224,25 +223,6 @@ class Dispatch:
         sender.burst = block.options.max_burst
 
     # Chunks, in the order of an association's life -------------------------------------------------------------------
-
-    def _chunk_handlers(self) -> dict[type[Chunk], Callable[..., None]]:
-        handshake, shutdown, heartbeats = self._handshake, self._shutdown, self._heartbeats
-        return {
-            Init: handshake.receive_init,
-            InitAck: self._receive_init_ack,
-            CookieAck: self._receive_cookie_ack,
-            Data: self._receive_data_chunk,
-            Sack: self._receive_sack_chunk,
-            ForwardTsn: self._receive_forward_tsn,
-            ReConfig: self._receive_reconfig,
-            Heartbeat: lambda chunk, _now: heartbeats.receive_heartbeat(chunk),
-            HeartbeatAck: heartbeats.receive_ack,
-            Error: self._receive_error,
-            Abort: self._receive_abort,
-            Shutdown: self._receive_shutdown,
-            ShutdownAck: lambda _chunk, _now: shutdown.receive_shutdown_ack(),
-            ShutdownComplete: lambda _chunk, _now: shutdown.receive_shutdown_complete(),
-        }
 
     def _receive_init_ack(self, chunk: InitAck, now: float) -> None:
         self._handshake.receive_init_ack(chunk, now)
@@ -325,3 +305,21 @@ class Dispatch:
         elif block.sender.acknowledge_cumulatively(checked[0], now):
             block.heard()
         self._shutdown.receive_shutdown(now)
+
+    # Of the class: an instance that holds methods of its own is freed by the garbage collector only.
+    _HANDLERS: ClassVar[Mapping[type[Chunk], Callable[..., None]]] = {
+        Init: lambda self, chunk, now: self._handshake.receive_init(chunk, now),
+        InitAck: _receive_init_ack,
+        CookieAck: _receive_cookie_ack,
+        Data: _receive_data_chunk,
+        Sack: _receive_sack_chunk,
+        ForwardTsn: _receive_forward_tsn,
+        ReConfig: _receive_reconfig,
+        Heartbeat: lambda self, chunk, _now: self._heartbeats.receive_heartbeat(chunk),
+        HeartbeatAck: lambda self, chunk, now: self._heartbeats.receive_ack(chunk, now),
+        Error: _receive_error,
+        Abort: _receive_abort,
+        Shutdown: _receive_shutdown,
+        ShutdownAck: lambda self, _chunk, _now: self._shutdown.receive_shutdown_ack(),
+        ShutdownComplete: lambda self, _chunk, _now: self._shutdown.receive_shutdown_complete(),
+    }

@@ -6,7 +6,7 @@ An error never ends the session. It names the `event_id` of the event that it an
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import ClassVar, cast
 
 from transceiver.agents.answers import Unanswered
 from transceiver.agents.dialogue import Dialogue
@@ -30,32 +30,28 @@ class ClientEvents:
     Args:
         dialogue: does what they ask for.
         outlet: takes the errors.
-        receive_audio: takes the audio of `input_audio_buffer.append`.
     """
 
-    def __init__(self, dialogue: Dialogue, outlet: Outlet, receive_audio: Callable[[bytes], None]) -> None:
+    def __init__(self, dialogue: Dialogue, outlet: Outlet) -> None:
         self._dialogue = dialogue
         self._outlet = outlet
-        self._receive_audio = receive_audio
-        self._handlers: Mapping[str, Callable[[Mapping[str, object]], None]] = {
-            "session.update": self._session_update,
-            "input_audio_buffer.append": self._append,
-            "input_audio_buffer.commit": lambda _: dialogue.commit(),
-            "input_audio_buffer.clear": lambda _: dialogue.clear(),
-            "conversation.item.create": self._item_create,
-            "conversation.item.retrieve": lambda event: dialogue.retrieve_item(_item_id(event)),
-            "conversation.item.delete": lambda event: dialogue.delete_item(_item_id(event)),
-            "conversation.item.truncate": self._item_truncate,
-            "input_audio_buffer.dtmf_event_received": self._digit,
-            "response.create": self._response_create,
-            "response.cancel": self._response_cancel,
-        }
 
-    def receive(self, event: Mapping[str, object]) -> None:
-        """Do what an event asks for, or say why not."""
+    def receive(self, event: Mapping[str, object]) -> bytes:
+        """Do what an event asks for, or say why not.
+
+        Returns:
+            The audio of `input_audio_buffer.append`, which goes the way of all audio; empty for all other events.
+        """
         event_id = event.get("event_id")
         try:
-            self._handlers.get(field(event, "type", str, "type"), self._refuse)(event)
+            name = field(event, "type", str, "type")
+            if name == "input_audio_buffer.append":
+                return _pcm(field(event, "audio", str, "audio"), "audio")
+            handler = self._HANDLERS.get(name)
+            if handler is None:
+                self._refuse(name)
+            else:
+                handler(self, event)
         except RequestRefused as refusal:
             self._outlet.error(
                 refusal.code,
@@ -63,17 +59,15 @@ class ClientEvents:
                 param=refusal.param,
                 event_id=event_id if isinstance(event_id, str) else None,
             )
+        return b""
 
-    def _refuse(self, event: Mapping[str, object]) -> None:
-        known = ", ".join(f"'{name}'" for name in self._handlers)
-        message = f"Invalid value: '{str(event['type'])[:_MAX_ID]}'. Supported values are: {known}."
+    def _refuse(self, name: str) -> None:
+        known = ", ".join(f"'{name}'" for name in ("input_audio_buffer.append", *self._HANDLERS))
+        message = f"Invalid value: '{name[:_MAX_ID]}'. Supported values are: {known}."
         raise RequestRefused("invalid_value", message, "type")
 
     def _session_update(self, event: Mapping[str, object]) -> None:
         self._dialogue.update_session(field(event, "session", dict, "session"))
-
-    def _append(self, event: Mapping[str, object]) -> None:
-        self._receive_audio(_pcm(field(event, "audio", str, "audio"), "audio"))
 
     def _digit(self, event: Mapping[str, object]) -> None:
         # Not a client event of the protocol: servers tell clients of digits. Here the media is with the client's side,
@@ -158,6 +152,20 @@ class ClientEvents:
                 "missing_required_parameter", f"Missing required parameter: '{path}.type'.", f"{path}.type"
             )
         return item | {name: field(given, name, str, f"{path}.{name}") for name in names}, b""
+
+    # Of the class: an instance that holds methods of its own is freed by the garbage collector only.
+    _HANDLERS: ClassVar[Mapping[str, Callable[["ClientEvents", Mapping[str, object]], None]]] = {
+        "session.update": _session_update,
+        "input_audio_buffer.commit": lambda self, _: self._dialogue.commit(),
+        "input_audio_buffer.clear": lambda self, _: self._dialogue.clear(),
+        "conversation.item.create": _item_create,
+        "conversation.item.retrieve": lambda self, event: self._dialogue.retrieve_item(_item_id(event)),
+        "conversation.item.delete": lambda self, event: self._dialogue.delete_item(_item_id(event)),
+        "conversation.item.truncate": _item_truncate,
+        "input_audio_buffer.dtmf_event_received": _digit,
+        "response.create": _response_create,
+        "response.cancel": _response_cancel,
+    }
 
 
 def _read_content(parts: list[object], path: str) -> tuple[list[JsonObject], bytes]:

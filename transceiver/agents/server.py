@@ -65,7 +65,7 @@ class AgentServer:
         self._conversation = LiveConversation(
             dialogue=self._dialogue, mailbox=self._mailbox, outlet=outlet, model=model, options=options
         )
-        self._events = ClientEvents(self._dialogue, outlet, self.receive_audio)
+        self._events = ClientEvents(self._dialogue, outlet)
         self._scope = trio.CancelScope()
         self._failure: Exception | None = None
         self._is_closed = False
@@ -106,8 +106,8 @@ class AgentServer:
 
     def receive_event(self, event: Mapping[str, object]) -> None:
         """Take a client event in its GA shape; what is wrong with it becomes an `error` event."""
-        if not self._is_closed:
-            self._events.receive(event)
+        if not self._is_closed and (pcm := self._events.receive(event)):
+            self.receive_audio(pcm)
 
     def receive_audio(self, pcm: bytes) -> None:
         """Take what the caller said: 16-bit little-endian mono PCM at `rate`, whole samples."""

@@ -1,6 +1,7 @@
 """The backend's side of a bridge: the connection, what goes to it, and what comes from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from transceiver.backends.contract import Speech
 from transceiver.realtime.audience import Party
@@ -45,23 +46,6 @@ class BackendSide:
         self._replayed: set[str] = set()
         self.state = BackendState.CONNECTING
         self.retrieves = parts.profile.retrieves
-        self._handlers: dict[str, Callable[[Event], None]] = {
-            "session.created": self._session_created,
-            "session.updated": self._session_updated,
-            "error": self._error,
-            "input_audio_buffer.speech_started": self._speech_started,
-            "input_audio_buffer.speech_stopped": self._speech_stopped,
-            "input_audio_buffer.committed": self._committed,
-            "conversation.item.added": self._item,
-            "conversation.item.done": self._item,
-            "response.created": self._response_created,
-            "response.output_audio.delta": self._not_for_clients,
-            "response.output_audio.done": self._audio_done,
-            "response.done": self._response_done,
-            "output_audio_buffer.started": self._not_for_clients,
-            "output_audio_buffer.stopped": self._not_for_clients,
-            "output_audio_buffer.cleared": self._not_for_clients,
-        }
 
     # To the backend.
 
@@ -156,7 +140,11 @@ class BackendSide:
             parts.drops[DropReason.SPEECH_CANCELLED] += 1
             return
         completed = complete(event, parts.identifiers.fresh, parts.uplink.sent_ms)
-        self._handlers.get(name, self._pass_on)(completed)
+        handler = self._HANDLERS.get(name)
+        if handler is None:
+            self._pass_on(completed)
+        else:
+            handler(self, completed)
 
     def receive_audio(self, speech: Speech, pcm: bytes) -> None:
         """Take speech of the backend's."""
@@ -263,6 +251,25 @@ class BackendSide:
         parts.tally.responses += 1
         for what, response_id in parts.playback.complete(text_at(mapping_at(event, "response"), "id")):
             parts.audience.broadcast(output_audio_buffer(what, response_id))
+
+    # Of the class: an instance that holds methods of its own is freed by the garbage collector only.
+    _HANDLERS: ClassVar[Mapping[str, Callable[["BackendSide", Event], None]]] = {
+        "session.created": _session_created,
+        "session.updated": _session_updated,
+        "error": _error,
+        "input_audio_buffer.speech_started": _speech_started,
+        "input_audio_buffer.speech_stopped": _speech_stopped,
+        "input_audio_buffer.committed": _committed,
+        "conversation.item.added": _item,
+        "conversation.item.done": _item,
+        "response.created": _response_created,
+        "response.output_audio.delta": _not_for_clients,
+        "response.output_audio.done": _audio_done,
+        "response.done": _response_done,
+        "output_audio_buffer.started": _not_for_clients,
+        "output_audio_buffer.stopped": _not_for_clients,
+        "output_audio_buffer.cleared": _not_for_clients,
+    }
 
 
 def _is_sound(event: Event) -> bool:

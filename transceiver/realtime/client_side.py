@@ -6,6 +6,7 @@ client need not know; afterwards a client without a backend is told so.
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import attrs
 
@@ -47,15 +48,6 @@ class ClientSide:
         self._configuring = configuring
         self._backend = backend
         self._held: deque[_Held] = deque()
-        self._handlers: dict[str, Callable[[Event, Party, float], None]] = {
-            "input_audio_buffer.commit": self._commit,
-            "input_audio_buffer.clear": self._clear_input,
-            "output_audio_buffer.clear": self._clear_output,
-            "conversation.item.retrieve": self._retrieve,
-            "conversation.item.truncate": self._truncate,
-            "response.create": self._create_response,
-            "response.cancel": self._cancel_response,
-        }
 
     def receive(self, text: str, party: Party, now: float) -> None:
         """Take a message; whatever it is, it has an effect or is answered with an error."""
@@ -150,15 +142,14 @@ class ClientSide:
         name = text_at(event, "type")
         if name == "session.update":
             self._tell(self._configuring.receive(event, party, now), event, party)
+        elif (handler := self._HANDLERS.get(name)) is not None:
+            handler(self, event, party, now)
         else:
-            self._handlers.get(name, self._forward)(event, party, now)
+            self._backend.send(event, party)
 
     def _tell(self, update: PendingUpdate, event: Event, party: Party) -> None:
         named = {"event_id": event["event_id"]} if text_at(event, "event_id") else {}
         self._configuring.tell(update, lambda told: self._backend.send({**told, **named}, party))
-
-    def _forward(self, event: Event, party: Party, now: float) -> None:  # noqa: ARG002 - as all handlers
-        self._backend.send(event, party)
 
     def _commit(self, event: Event, party: Party, now: float) -> None:  # noqa: ARG002 - as all handlers
         # specs: what was said before the commit belongs to it.
@@ -210,6 +201,17 @@ class ClientSide:
     def _cancel_response(self, event: Event, party: Party, now: float) -> None:  # noqa: ARG002 - as all handlers
         self._parts.playback.cancel(text_at(event, "response_id") or None)
         self._backend.send(event, party)
+
+    # Of the class: an instance that holds methods of its own is freed by the garbage collector only.
+    _HANDLERS: ClassVar[Mapping[str, Callable[["ClientSide", Event, Party, float], None]]] = {
+        "input_audio_buffer.commit": _commit,
+        "input_audio_buffer.clear": _clear_input,
+        "output_audio_buffer.clear": _clear_output,
+        "conversation.item.retrieve": _retrieve,
+        "conversation.item.truncate": _truncate,
+        "response.create": _create_response,
+        "response.cancel": _cancel_response,
+    }
 
 
 _TOO_MANY = Refusal("rate_limit_exceeded", "Events come too often; this one was not read.", type="rate_limit_error")
