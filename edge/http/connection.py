@@ -132,7 +132,10 @@ class HttpConnection:
             headers = (("Date", _http_date()), ("X-Request-Id", request.id))
             received = self._http.trailing_data[0]
             self._socket = SocketService(self._stream, self._handler, self._counts, self._on_failure, self._opened)
-            instead = await self._socket.serve(request, response, received, headers)
+            try:
+                instead = await self._socket.serve(request, response, received, headers)
+            finally:
+                self._socket = None  # the two refer to each other
             if instead is None:
                 return False
             response = instead

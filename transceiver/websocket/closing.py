@@ -50,3 +50,7 @@ class WebSocketClosed(SocketClosed):
         self.code = code
         self.reason = reason
         self.fault = fault
+
+    def again(self) -> "WebSocketClosed":
+        """Make another one to raise: one that was raised refers to all who were on the way."""
+        return WebSocketClosed(self.code, self.reason, self.fault)

@@ -134,7 +134,7 @@ class WebSocket:
             self.closed = WebSocketClosed(event.code, event.reason or "")
             # RFC 6455 §5.5.1: an endpoint that receives a Close frame and has sent none MUST send one.
             await self._write(self._frames.send(event.response()))
-            raise self.closed
+            raise self.closed.again()
         return None
 
     async def _take_text(self, event: TextMessage) -> str | None:
@@ -233,20 +233,20 @@ class WebSocket:
 
     def _check(self) -> None:
         if self.closed is not None:
-            raise self.closed.with_traceback(None)
+            raise self.closed.again()
 
     def _broken(self, reason: str, fault: Fault) -> WebSocketClosed:
         """Give the socket up without a goodbye."""
         self._is_broken = True
         if self.closed is None:
             self.closed = WebSocketClosed(CloseCode.ABNORMAL, reason, fault)
-        return self.closed
+        return self.closed.again()
 
     async def _fail(self, code: int, reason: str, fault: Fault) -> WebSocketClosed:
         """Say goodbye for a reason."""
         closed = WebSocketClosed(code, reason, fault)
         if self.closed is None:
-            self.closed = closed
+            self.closed = closed.again()
         await self._write(self._frames.send(CloseConnection(code=code, reason=_shorten(reason))))
         return closed
 
