@@ -51,6 +51,8 @@ class AgentLink(BackendLink):
         self._waiting: list[Mapping[str, object] | bytes] = []
         self._is_closed = False
         self._has_overflowed = False
+        self._has_ended = False
+        self._description: Mapping[str, object] = {}
 
     async def run(self, sink: BackendSink) -> None:
         """Run the agent until it returns or the call ends; see `BackendLink.run`.
@@ -82,6 +84,9 @@ class AgentLink(BackendLink):
             await server.run()
         except AgentFailed as failure:
             raise BackendUnavailable(f"the agent has failed: {failure}") from failure
+        finally:
+            # The server refers to the sink, which refers to this link.
+            self._server, self._description, self._has_ended = None, server.describe(), True
 
     def send_event(self, event: Mapping[str, object]) -> None:
         """Let the agent's server look at an event at once; see `BackendLink.send_event`."""
@@ -105,9 +110,11 @@ class AgentLink(BackendLink):
 
     def describe(self) -> Mapping[str, object]:
         """Tell the conversation's state in JSON types; empty before it runs."""
-        return self._server.describe() if self._server is not None else {}
+        return self._server.describe() if self._server is not None else self._description
 
     def _wait(self, item: Mapping[str, object] | bytes) -> None:
+        if self._has_ended:
+            return
         if len(self._waiting) < _MAX_WAITING:
             self._waiting.append(item)
         else:
