@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import process_time
 
@@ -96,7 +97,8 @@ async def _serve(start: Start, channel: Channel) -> int:
         async with trio.open_nursery() as nursery:
             await nursery.start(tier.run)
             spare_the_collector()
-            await channel.send(write_word(Started(hop=tier.hop_address, control=tier.control_address)))
+            with suppress(ChannelClosed):  # then `_follow` sees the same
+                await channel.send(write_word(Started(hop=tier.hop_address, control=tier.control_address)))
             nursery.start_soon(_tell_figures, tier.worker, channel)
             if not await _follow(channel, tier):
                 get_logger("transceiver").warning("the front is gone: stopping", worker=start.number)

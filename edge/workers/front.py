@@ -67,7 +67,7 @@ class Front:
             except TransceiverUnreachable:
                 continue  # it is dying; its place notices
             else:
-                life.placed += 1
+                life.call_placed(owner)
                 return created
             finally:
                 life.under_way -= 1
@@ -95,7 +95,7 @@ class Front:
             "incarnation": self._incarnation,
             "workers": len(self._places),
             "calls": sum(life.calls for life in lives),
-            "calls_by_owner": dict(sum_counts(life.figures.calls_by_owner for life in lives)),
+            "calls_by_owner": dict(sum_counts(life.calls_by_owner for life in lives)),
             "max_calls": sum(life.figures.max_calls for life in lives),
             "relays": max((life.figures.relays for life in lives), default=0),
             "ready": not all(reasons),

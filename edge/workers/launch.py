@@ -2,19 +2,39 @@
 
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import trio
 
 import edge
 from edge.workers.channel import Channel
 
-__all__ = ["launched", "worker_command"]
+__all__ = ["Launch", "WorkerProcess", "launch_worker", "worker_command"]
 
 _PATIENCE = 1.0
 """How long a process whose channel is closed may take to say goodbye and exit, in seconds."""
+
+
+class WorkerProcess(Protocol):
+    """A process, as far as the front looks at it."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended: the exit code, or the negative number of a signal; None while it has not."""
+
+    async def wait(self) -> int:
+        """Wait for its end, and return the same."""
+
+
+Launch = Callable[[], AbstractAsyncContextManager[tuple[WorkerProcess, Channel]]]
+"""Runs a worker's process for the length of a block, and gives the front's end of its channel; raises OSError."""
 
 
 def worker_command() -> list[str]:
@@ -26,8 +46,8 @@ def worker_command() -> list[str]:
 
 
 @asynccontextmanager
-async def launched(command: Sequence[str]) -> AsyncIterator[tuple[trio.Process, Channel]]:
-    """Run a process for the length of a block, and talk to it by its standard input.
+async def launch_worker() -> AsyncIterator[tuple[WorkerProcess, Channel]]:
+    """Run a worker's process for the length of a block, and talk to it by its standard input.
 
     Its output goes where ours goes. At the end of the block, also if that is cancelled, the channel is closed, and who
     has not exited soon after is killed: when this returns there is no process.
@@ -39,7 +59,7 @@ async def launched(command: Sequence[str]) -> AsyncIterator[tuple[trio.Process, 
     with theirs:
         try:
             # In a session of its own: a Ctrl-C of the terminal is the front's, which then says goodbye in order.
-            process = await trio.lowlevel.open_process(list(command), stdin=theirs, start_new_session=True)
+            process = await trio.lowlevel.open_process(worker_command(), stdin=theirs, start_new_session=True)
         except BaseException:
             ours.close()
             raise

@@ -1,6 +1,7 @@
 """One life of a worker, as the front sees it: from the start of its process to its end."""
 
 import signal
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import trio
@@ -10,7 +11,7 @@ from edge.config.values import format_address
 from edge.control.client import ControlClient
 from edge.tiers.keyring import control_bearers
 from edge.workers.channel import Channel, ChannelClosed
-from edge.workers.launch import launched
+from edge.workers.launch import Launch, WorkerProcess
 from edge.workers.messages import (
     BadLine,
     Figures,
@@ -34,6 +35,7 @@ _COMMAND_TIMEOUT = 2.0
 """Seconds for one command; less than half of what signal waits, so that another worker can be asked within it."""
 
 _RELOAD_TIMEOUT = 3.0
+_LAST_WORDS = 0.5
 
 
 class Life:
@@ -41,14 +43,13 @@ class Life:
 
     Args:
         start: its first order.
-        command: how to start it.
+        launch: starts its process.
         on_started: called when it serves.
         on_silence: called when it has not spoken for `SILENCE` seconds, and not again until it did.
 
     Attributes:
         client: commands it; None while it does not serve.
         figures: what it said last.
-        placed: calls that it was made to take, as far as the front knows.
         under_way: commands to take a call that are not answered yet.
         sockets: connections to backends through it, which are no calls.
         problems: why it refused to start; empty if it did not.
@@ -59,21 +60,22 @@ class Life:
         self,
         start: Start,
         *,
-        command: Sequence[str],
+        launch: Launch,
         on_started: Callable[[Started], None],
         on_silence: Callable[[], None],
     ) -> None:
         self.client: ControlClient | None = None
         self.figures = Figures()
-        self.placed = 0
         self.under_way = 0
         self.sockets = 0
         self.problems: tuple[Problem, ...] = ()
         self.pid: int | None = None
         self._start = start
-        self._command = command
+        self._launch = launch
         self._on_started = on_started
         self._on_silence = on_silence
+        self._placed = 0
+        self._unreported: deque[str] = deque()  # owners of the calls that its figures do not count yet
         self._is_silent = False
         self._url = ""
         self._channel: Channel | None = None
@@ -87,17 +89,10 @@ class Life:
             How it ended, in words for a log.
         """
         try:
-            async with launched(self._command) as (process, channel):
+            async with self._launch() as (process, channel):
                 self.pid = process.pid
                 self._channel = channel
-                try:
-                    await channel.send(write_order(self._start))
-                    while True:
-                        await self._hear(channel)
-                except ChannelClosed:
-                    pass
-                except BadLine as error:
-                    return f"it spoke nonsense: {error}"
+                nonsense = await self._listen(process, channel)
         except OSError as error:
             return f"it could not be started: {error}"
         finally:
@@ -107,7 +102,23 @@ class Life:
                 client, self.client = self.client, None
                 with trio.CancelScope(shield=True):
                     await client.aclose()
-        return _ending(process.returncode)
+        return nonsense or _ending(process.returncode)
+
+    async def _listen(self, process: WorkerProcess, channel: Channel) -> str:
+        """Follow what the worker says until its end; returns what was wrong with what it said, if anything was."""
+        nonsense = ""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end_with, process, nursery.cancel_scope)
+            try:
+                await channel.send(write_order(self._start))
+                while True:
+                    await self._hear(channel)
+            except ChannelClosed:
+                pass
+            except BadLine as error:
+                nonsense = f"it spoke nonsense: {error}"
+            nursery.cancel_scope.cancel()
+        return nonsense
 
     async def _hear(self, channel: Channel) -> None:
         with trio.move_on_after(SILENCE) as patience:
@@ -120,7 +131,7 @@ class Life:
         self._is_silent = False
         match read_word(line):
             case Figures() as figures:
-                self.figures = figures
+                self._follow_figures(figures)
             case Started() as started:
                 self._url = f"http://{format_address(started.control)}"
                 self._use_keys(self._start.settings)
@@ -163,10 +174,27 @@ class Life:
             return "it is starting"
         return f"it has said nothing for {SILENCE:g} seconds" if self._is_silent else self.figures.reason
 
+    def call_placed(self, owner: str) -> None:
+        """It has taken a call for an owner."""
+        self._placed += 1
+        self._unreported.append(owner)
+
     @property
     def calls(self) -> int:
         """How many calls it has: what it said, and those that it was given since."""
-        return self.figures.calls + max(0, self.placed - self.figures.counts.get("created", 0))
+        return self.figures.calls + len(self._unreported)
+
+    @property
+    def calls_by_owner(self) -> Counter[str]:
+        """The same by owner."""
+        return Counter(self.figures.calls_by_owner) + Counter(self._unreported)
+
+    def _follow_figures(self, figures: Figures) -> None:
+        self.figures = figures
+        # All its calls come from this front, so what it has not counted yet are the last of those that we have.
+        unreported = max(0, self._placed - figures.counts.get("created", 0))
+        while len(self._unreported) > unreported:
+            self._unreported.popleft()
 
     @property
     def load(self) -> float:
@@ -176,6 +204,15 @@ class Life:
     def _use_keys(self, settings: WorkerSettings) -> None:
         # The old client's connections end with what is asked over them now. A worker takes both bearers of a rotation.
         self.client = ControlClient(self._url, control_bearers(settings.keys)[0], timeout=_COMMAND_TIMEOUT)
+
+
+async def _end_with(process: WorkerProcess, scope: trio.CancelScope) -> None:
+    """End a scope soon after a process: what it said last may still be read.
+
+    The channel's end tells the same, unless something that an agent has forked holds it open.
+    """
+    await process.wait()
+    scope.deadline = trio.current_time() + _LAST_WORDS
 
 
 def _ending(code: int | None) -> str:

@@ -1,6 +1,6 @@
 """A worker's number, whose process is replaced when it dies."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import trio
@@ -9,7 +9,7 @@ from edge.config.problems import Problem
 from edge.config.values import format_address
 from edge.logs import Report
 from edge.start import StartError
-from edge.workers.launch import worker_command
+from edge.workers.launch import Launch, launch_worker
 from edge.workers.life import Life
 from edge.workers.messages import Figures, Start, Started, WorkerSettings
 from edge.workers.totals import Ended
@@ -30,7 +30,7 @@ class Place:
     Args:
         start: the first order of every process in it.
         report: takes what happened, for the log.
-        command: tells how to start a process.
+        launch: starts a process.
 
     Attributes:
         number: the worker's.
@@ -40,7 +40,7 @@ class Place:
         starts: how many processes have served here.
     """
 
-    def __init__(self, start: Start, report: Report, command: Callable[[], Sequence[str]] = worker_command) -> None:
+    def __init__(self, start: Start, report: Report, launch: Launch = launch_worker) -> None:
         self.number = start.number
         self.hop: Address = start.settings.transceiver.hop
         self.life: Life | None = None
@@ -48,9 +48,8 @@ class Place:
         self.starts = 0
         self._start = start
         self._report = report
-        self._command = command
-        self._is_stopping = False
-        self._pausing = trio.CancelScope()
+        self._launch = launch
+        self._stopping = trio.Event()
         self._finished: trio.Event | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -62,21 +61,21 @@ class Place:
         self._finished = trio.Event()
         pause = FIRST_PAUSE
         try:
-            while not self._is_stopping:
+            while not self._stopping.is_set():
                 began = trio.current_time()
                 how, life = await self._live(task_status)
-                if self._is_stopping:
+                if self._stopping.is_set():
                     break
                 if not self.starts:
                     raise StartError(life.problems or [self._silent_death(how)])
-                is_steady = trio.current_time() - began >= STEADY
-                if is_steady:
+                if trio.current_time() - began >= STEADY:
                     pause = FIRST_PAUSE
-                self._report_death(how, life, pause=0.0 if is_steady else pause)
-                if not is_steady:
-                    with self._pausing:
-                        await trio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                    self._report_death(how, life, pause=0.0)
+                    continue
+                self._report_death(how, life, pause=pause)
+                with trio.move_on_after(pause):
+                    await self._stopping.wait()
+                pause = min(2 * pause, LONGEST_PAUSE)
         finally:
             self._finished.set()
 
@@ -84,7 +83,7 @@ class Place:
         """Run one process to its end."""
         life = Life(
             self._start,
-            command=self._command(),
+            launch=self._launch,
             on_started=lambda started: self._started(started, life, task_status),
             on_silence=lambda: self._report("worker-silent", {"worker": self.number, "pid": life.pid}),
         )
@@ -93,7 +92,7 @@ class Place:
             return await life.run(), life
         finally:
             self.life = None
-            self.ended.add(life.figures, lost=0 if self._is_stopping else life.calls)
+            self.ended.add(life.figures, lost=0 if self._stopping.is_set() else life.calls)
 
     def _started(self, started: Started, life: Life, task_status: trio.TaskStatus[None]) -> None:
         self.starts += 1
@@ -112,8 +111,7 @@ class Place:
 
     async def stop(self) -> None:
         """Let the process say goodbye, and start no other; returns when there is none."""
-        self._is_stopping = True
-        self._pausing.cancel()
+        self._stopping.set()
         if self.life is not None:
             await self.life.stop()
         if self._finished is not None:

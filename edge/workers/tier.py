@@ -19,7 +19,7 @@ from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_h
 from edge.tiers.transceiver import check_agents_of, new_incarnation
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
 from edge.workers.front import Front
-from edge.workers.launch import worker_command
+from edge.workers.launch import Launch, launch_worker
 from edge.workers.messages import Start, WorkerSettings
 from edge.workers.place import Place
 from wire.core import Address
@@ -36,7 +36,7 @@ class WorkersTier:
         config: of the whole process; its transceiver section says how many workers.
         keys: the bundle of the role.
         surroundings: metrics and log of the process.
-        command: tells how to start a worker.
+        launch: starts a worker's process.
 
     Attributes:
         control_address: where signal reaches it; known once `run` has started.
@@ -50,7 +50,7 @@ class WorkersTier:
         config: Config,
         keys: Bundle,
         surroundings: Surroundings,
-        command: Callable[[], Sequence[str]] = worker_command,
+        launch: Launch = launch_worker,
     ) -> None:
         section = config.transceiver or TransceiverConfig()
         # Here too, so that a wrong name is told once, and before anything is started.
@@ -68,7 +68,7 @@ class WorkersTier:
                     incarnation=incarnation,
                 ),
                 surroundings.report,
-                command,
+                launch,
             )
             for number in range(section.workers)
         ]
