@@ -15,8 +15,8 @@ from wire.core import Closed, Entropy, Event
 __all__ = ["DataTransport"]
 
 _OPTIONS = SctpOptions(rto_maximum=3.0, max_retransmits=20)
-"""A client that comes back after seconds without a network is to hear of it soon, so the wait between two tries does not
-grow beyond 3 s, as in Chromium. Whether the client is there at all is for ICE to say, after 30 s."""
+"""A client that comes back after seconds without a network is soon told what it missed: the wait between two tries does
+not grow beyond 3 s, as in Chromium. Whether the client is there at all is for ICE to say, after 30 s."""
 
 
 class DataTransport:

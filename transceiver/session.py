@@ -36,6 +36,7 @@ from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
 from transceiver.session_events import DataDescription, DropReason, Established, RemoteDescription
 from transceiver.states import TRANSITIONS, State, Trigger
+from transceiver.ticker import TICK_SECONDS
 from transceiver.timeline import Step, Timeline
 from transceiver.transport import Secured, Transport
 from wire.core import Closed, Drops, Entropy, Event, Path
@@ -319,8 +320,10 @@ class Session:
         It is not asked while there is no path that it may take: what is to be said waits.
         """
         media, path = self.media, self.ice.selected
-        if media is None or path is None:
+        if media is None:
             return math.inf
+        if path is None:
+            return now + TICK_SECONDS
         outgoing = self._outgoing
         if not self._has_opened:
             # Behind the flight that completes the handshake.

@@ -139,8 +139,7 @@ class Voice:
             return None
         # A tick that comes late does not make the next one late. Of those that were missed, one is made up for at most;
         # the sender knows by the clock how many they were.
-        due = self.due + TICK_SECONDS
-        self.due = due if due > now else now + TICK_SECONDS / 2
+        self.due = max(self.due + TICK_SECONDS, now - TICK_SECONDS)
         sender = self._sender
         if sender is not None:
             return sender.tick(now)
