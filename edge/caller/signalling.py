@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import attrs
 import httpcore
@@ -38,16 +38,18 @@ class SignalClient:
     Args:
         url: the server's base URL, or that of its calls.
         key: API key; None for none.
+        model: whom to ask for; None leaves it to the server.
 
     Raises:
         CallFailed: the URL is none.
     """
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    def __init__(self, url: str, key: str | None = None, *, model: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise CallFailed(f"{url!r} is no URL of a server; it should look like http://127.0.0.1:8080")
         self._base = url.rstrip("/").removesuffix(_CALLS)
+        self._offers = _CALLS if model is None else f"{_CALLS}?{urlencode({'model': model})}"
         self._server = parts.netloc.rpartition("@")[2]
         self._headers = [("Authorization", f"Bearer {key}")] if key else []
         self._pool = httpcore.AsyncConnectionPool(
@@ -63,7 +65,7 @@ class SignalClient:
         Raises:
             CallFailed: the server is gone, or refuses.
         """
-        response = await self._request("POST", _CALLS, offer.encode())
+        response = await self._request("POST", self._offers, offer.encode())
         if response.status not in (200, 201):
             raise CallFailed(f"the server refused the call: {_refusal(response)}")
         location = next((value for name, value in response.headers if name.lower() == b"location"), b"")
