@@ -7,10 +7,16 @@ What is measured and how to read it is told in `docs/benchmarks.md`. Read in thi
 * `table`         a row of the result, its verdict, the table
 * `processes`     CPU time and memory of other processes
 * `servers`       what answers calls: our three processes, aiortc, the bare loop
-* `aiortc_echo`, `bare_loop`, `delay`   the programs of the peers, and the long line
+* `voices`        what answers calls with a voice, and the bare codecs
+* `aiortc_echo`, `bare_loop`, `bare_codec`, `sctp_ours`, `sctp_aiortc`, `delay`   the programs of the peers, and the
+  long line
+* `edge_at`       our own program, with another complexity of its encoder
 * `load`          calls placed from this process
 * `stretch`       what happened to them in a stretch of time, and what it cost whom
-* `setup_cpu`, `echo_cpu`, `memory`, `first_audio`, `capacity`   one measurement each
+* `ticks`         how late the transceiver's ticks were
+* `onsets`, `agents`, `probe`   sharp sounds, an agent that hears and says them, and calls that measure delay
+* `setup_cpu`, `echo_cpu`, `bridged_cpu`, `memory`, `first_audio`, `voice_delay`, `data_channels`, `capacity`   one
+  measurement each
 
 The load is made by our own caller in the process of the bench, against all servers alike. Servers are processes of
 their own, and only their CPU time counts.

@@ -1,35 +1,71 @@
-"""How many calls are held: echo calls are added until a packet is lost or the transceiver ticks late.
+"""How many calls are held: calls are added until a packet is lost or the transceiver ticks late.
 
 On a machine with few processors the caller and the servers compete for them, and the caller has as much to do as all of
 them. So the number of calls says when this machine was full; what carries over to another is the number of calls that
 one CPU-second of the transceiver holds.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import attrs
 
 from bench.load import SPEECH, Load, connected, exchanging
-from bench.servers import TRANSCEIVER, Server, fetch, our_edge
+from bench.servers import TRANSCEIVER, Server, our_edge
 from bench.settings import Settings
 from bench.stretch import Stretch, watch
 from bench.table import Row
+from bench.ticks import late_share, lateness_quantile, read_ticks
+from bench.voices import COMPLEXITY, PCM_ECHO
 from edge.caller.progress import CallerOptions
 from edge.caller.signalling import CallFailed
 
-__all__ = ["late_share", "measure"]
+__all__ = ["measure", "measure_voices"]
 
-_STEP, _MOST = 50, 1500
-_SECONDS = 6.0
 _ATTEMPTS = 2
 """A step that fails is watched again: what disturbs once from elsewhere is no limit."""
-_LATE = "0.005"
+
+_LATE = 0.005
 """Seconds by which at most one of the transceiver's ticks in a thousand may be late: a bound of its histogram."""
 
 _LATE_SHARE = 0.001
-_TICKS = "trio_voice_transceiver_tick_lateness_seconds"
 _OPTIONS = CallerOptions(clip=SPEECH)
+
+
+@attrs.frozen(kw_only=True)
+class _Search:
+    """What is added, and how fast.
+
+    Attributes:
+        name: for files and lines of progress.
+        what: kind of calls, for people.
+        serve: runs the edge in a folder.
+        step: calls that are added at a time.
+        most: calls at which the search ends.
+        seconds: how long each step is watched.
+        notes: what else is to be known.
+    """
+
+    name: str
+    what: str
+    serve: Callable[[Path], AbstractContextManager[Server]]
+    step: int
+    most: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+_ECHO = _Search(name="capacity", what="echo calls", serve=our_edge, step=50, most=1500, seconds=6.0)
+_VOICES = _Search(
+    name="voice-capacity",
+    what="calls bridged to PCM",
+    serve=lambda folder: our_edge(folder, backend=PCM_ECHO),
+    step=12,
+    most=240,
+    seconds=5.0,
+    notes=(f"Opus of complexity {COMPLEXITY}, decoded and encoded between packets by the one thread that moves them",),
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -39,10 +75,12 @@ class _Step:
     Attributes:
         stretch: the audio.
         late_share: share of the transceiver's ticks that came later than they may.
+        p99: lateness of its ticks in seconds.
     """
 
     stretch: Stretch
     late_share: float
+    p99: float
 
     @property
     def problem(self) -> str:
@@ -50,66 +88,76 @@ class _Step:
         if self.stretch.lost:
             return f"{self.stretch.lost} of {self.stretch.sent} packets were lost"
         if self.late_share > _LATE_SHARE:
-            return f"{self.late_share:.1%} of the transceiver's ticks were later than {float(_LATE) * 1000:g} ms"
+            return f"{self.late_share:.1%} of the transceiver's ticks were later than {_LATE * 1000:g} ms"
         return ""
+
+    def describe(self) -> str:
+        """Say how busy everybody was, and how late the transceiver."""
+        return f"its ticks {self.p99 * 1000:.1f} ms late at p99; {self.stretch.loads}"
 
 
 async def measure(settings: Settings) -> list[Row]:
-    """Add calls, a step at a time."""
+    """Add calls that are echoed, a step at a time."""
+    return [await _search(_ECHO, settings)]
+
+
+async def measure_voices(settings: Settings) -> list[Row]:
+    """Add calls that are bridged to PCM, a step at a time."""
+    return [await _search(_VOICES, settings)]
+
+
+async def _search(search: _Search, settings: Settings) -> Row:
     held: _Step | None = None
     last: _Step | None = None
-    stopped_by = f"{_MOST} calls are the most that is tried"
-    with our_edge(settings.folder / "capacity") as ours:
+    stopped_by = f"{search.most} calls are the most that is tried"
+    with search.serve(settings.folder / search.name) as ours:
         async with exchanging() as exchange, connected(ours, exchange) as load:
-            for count in range(_STEP, _MOST + 1, _STEP):
+            for count in range(search.step, search.most + 1, search.step):
                 try:
                     await load.grow(count, _OPTIONS)
                 except CallFailed as problem:
                     stopped_by = f"at {count} calls one could not be made: {problem}"
                     break
-                last = await _watch_step(load, ours, settings)
+                last = await _watch_step(search, load, ours, settings)
                 if last.problem:
-                    stopped_by = f"at {count} calls: {last.problem}; {last.stretch.loads}"
+                    stopped_by = f"at {count} calls: {last.problem}; {last.describe()}"
                     break
                 held = last
-    return [_row(held, last, stopped_by)]
+    return _row(search, held, last, stopped_by)
 
 
-async def _watch_step(load: Load, server: Server, settings: Settings) -> _Step:
+async def _watch_step(search: _Search, load: Load, server: Server, settings: Settings) -> _Step:
     for _ in range(_ATTEMPTS):
-        ticks = _ticks(server)
-        stretch = await watch(load, server, settings.shorter(_SECONDS))
-        step = _Step(stretch=stretch, late_share=late_share(ticks, _ticks(server)))
-        settings.say(f"capacity: {stretch.streams} calls: {step.problem or 'held'}; {stretch.loads}")
+        before = read_ticks(server)
+        stretch = await watch(load, server, settings.shorter(search.seconds))
+        after = read_ticks(server)
+        step = _Step(
+            stretch=stretch,
+            late_share=late_share(before, after, _LATE),
+            p99=lateness_quantile(before, after, 0.99),
+        )
+        settings.say(f"{search.name}: {stretch.streams} calls: {step.problem or 'held'}; {step.describe()}")
         if not step.problem:
             break
     return step
 
 
-def _ticks(server: Server) -> dict[str, float]:
-    """Read the transceiver's ticks so far, by upper bound of their lateness (cumulative, as Prometheus does)."""
-    found = {}
-    for line in fetch(server.metrics_url).splitlines():
-        name, _, value = line.rpartition(" ")
-        if name.startswith(f"{_TICKS}_bucket"):
-            found[name.split('le="')[1].split('"')[0]] = float(value)
-    return found
-
-
-def late_share(before: Mapping[str, float], after: Mapping[str, float]) -> float:
-    """Return the share of ticks between two readings of the histogram that came later than they may."""
-    total = after["+Inf"] - before["+Inf"]
-    in_time = after[_LATE] - before[_LATE]
-    return (total - in_time) / total if total else math.inf
-
-
-def _row(held: _Step | None, last: _Step | None, stopped_by: str) -> Row:
+def _row(search: _Search, held: _Step | None, last: _Step | None, stopped_by: str) -> Row:
     calls = held.stretch.streams if held is not None else 0
     counted = held or last
     per_cpu_second = 1 / counted.stretch.cpu_per_stream(TRANSCEIVER) if counted is not None else 0.0
     return Row(
-        what="echo calls held per CPU-second of the transceiver",
+        what=f"{search.what} held per CPU-second of the transceiver",
         ours=f"{per_cpu_second:.0f} ({calls or 'none'} held)",
-        notes=(*([f"{calls} held: {held.stretch.loads}"] if held is not None else []), f"stopped {stopped_by}"),
-        details={"held": calls, "calls_per_transceiver_cpu_second": per_cpu_second, "stopped_by": stopped_by},
+        notes=(
+            *search.notes,
+            *([f"{calls} held: {held.describe()}"] if held is not None else []),
+            f"stopped {stopped_by}",
+        ),
+        details={
+            "held": calls,
+            "calls_per_transceiver_cpu_second": per_cpu_second,
+            "tick_lateness_p99": None if held is None else held.p99,
+            "stopped_by": stopped_by,
+        },
     )

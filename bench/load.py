@@ -204,9 +204,9 @@ async def exchanging() -> AsyncIterator[Exchange]:
 
 
 @asynccontextmanager
-async def connected(server: Server, exchange: Exchange) -> AsyncIterator[Load]:
-    """Be ready to call a server; at the end of the block all calls are ended."""
-    client = SignalClient(server.url)
+async def connected(server: Server, exchange: Exchange, *, model: str | None = None) -> AsyncIterator[Load]:
+    """Be ready to call a server, and perhaps a certain model there; at the end of the block all calls are ended."""
+    client = SignalClient(server.url, model=model)
     load = Load(Caller(client, exchange), exchange)
     try:
         yield load

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from socket import SOCK_DGRAM
@@ -13,12 +13,26 @@ import attrs
 
 from bench.processes import cpu_of, free_port, memory_of, spawned
 
-__all__ = ["RELAY", "SIGNAL", "TRANSCEIVER", "Server", "aiortc_echo", "bare_loop", "fetch", "our_edge"]
+__all__ = [
+    "EDGE",
+    "PROGRAM",
+    "RELAY",
+    "SIGNAL",
+    "TRANSCEIVER",
+    "Server",
+    "aiortc_echo",
+    "bare_loop",
+    "fetch",
+    "our_edge",
+]
 
 SIGNAL, RELAY, TRANSCEIVER = "signal", "relay", "transceiver"
 
+EDGE = (SIGNAL, RELAY, TRANSCEIVER)
+"""Our three tiers; what else a server may run, such as a backend, is counted apart."""
+
 _HTTP_SECONDS = 5.0
-_PROGRAM = (sys.executable, "-m", "edge")
+PROGRAM = (sys.executable, "-m", "edge")
 """What `trio-voice` runs, of the tree that this bench is in."""
 
 _CONFIGURATION = {
@@ -40,7 +54,7 @@ bind = "127.0.0.1:{media}"
 """,
     TRANSCEIVER: """
 [transceiver]
-backend = "echo"
+backend = "{backend}"
 hop = "127.0.0.1:{transceiver_hop}"
 control = "127.0.0.1:{control}"
 """,
@@ -57,6 +71,7 @@ class Server:
         media_port: UDP port that takes the clients' datagrams; 0 when each call has its own.
         metrics_url: where its media process tells its metrics; empty when it has none.
         processes: by their part in it, such as "relay".
+        logs: folder of what they print, a file by the name of each; None when nobody keeps it.
     """
 
     name: str
@@ -64,6 +79,7 @@ class Server:
     media_port: int = 0
     metrics_url: str = ""
     processes: Mapping[str, subprocess.Popen[bytes]]
+    logs: Path | None = None
 
     def cpu(self) -> dict[str, float]:
         """Return the CPU seconds of each process so far."""
@@ -75,27 +91,49 @@ class Server:
 
 
 @contextmanager
-def our_edge(folder: Path, *, advertised_port: int | None = None) -> Iterator[Server]:
+def our_edge(
+    folder: Path,
+    *,
+    advertised_port: int | None = None,
+    backend: str = "echo",
+    claims: Mapping[str, str] | None = None,
+    complexity: int | None = None,
+    program: Sequence[str] = PROGRAM,
+    more: Mapping[str, Sequence[str]] | None = None,
+    more_urls: Sequence[str] = (),
+) -> Iterator[Server]:
     """Run signal, relay and transceiver as three processes.
 
     Args:
         folder: empty, for keys, configuration and logs.
         advertised_port: UDP port of the loopback address that answers name; None for the relay's own.
+        backend: what answers calls that ask for no model, as `--backend` names it.
+        claims: further backends, by the pattern of the models that they answer for.
+        complexity: of the transceiver's Opus encoder; None for what operators get.
+        program: what runs each of the three instead of `trio-voice`.
+        more: commands to run beside, by name.
+        more_urls: what answers with status 200 when these are ready.
     """
     folder.mkdir(parents=True)
-    subprocess.run([*_PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
+    subprocess.run([*PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     ports = {name: free_port() for name in ("http", "relay_http", "control")}
     ports |= {name: free_port(SOCK_DGRAM) for name in ("media", "relay_hop", "transceiver_hop")}
     ports["advertised"] = advertised_port or ports["media"]
-    commands = {}
+    commands = {name: list(command) for name, command in (more or {}).items()}
     for role, text in _CONFIGURATION.items():
         path = folder / f"{role}.toml"
-        path.write_text(f'keys = "{folder}/keys/{role}.keys"\n{text.format(**ports)}')
-        commands[role] = [*_PROGRAM, "serve", "--role", role, "--config", str(path)]
+        path.write_text(f'keys = "{folder}/keys/{role}.keys"\n{text.format(**ports, backend=backend)}')
+        commands[role] = [*program, "serve", "--role", role, "--config", str(path)]
+    with (folder / f"{TRANSCEIVER}.toml").open("a") as config:
+        config.writelines(
+            f'[[backend]]\nuse = "{use}"\nmodels = ["{models}"]\n' for models, use in (claims or {}).items()
+        )
+    if complexity is not None:
+        commands[TRANSCEIVER][: len(program)] = [sys.executable, "-m", "bench.edge_at", str(complexity)]
     url, *others = (f"http://127.0.0.1:{ports[name]}" for name in ("http", "relay_http", "control"))
 
     def is_ready() -> bool:
-        return all(fetch(f"{base}/readyz") for base in (url, *others))
+        return all(fetch(ready) for ready in (*more_urls, *(f"{base}/readyz" for base in (url, *others))))
 
     with spawned(commands, folder, is_ready) as processes:
         yield Server(
@@ -104,6 +142,7 @@ def our_edge(folder: Path, *, advertised_port: int | None = None) -> Iterator[Se
             media_port=ports["media"],
             metrics_url=f"{others[-1]}/metrics",
             processes=processes,
+            logs=folder,
         )
 
 

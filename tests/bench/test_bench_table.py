@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.capacity import late_share
 from bench.processes import cpu_of, memory_of
 from bench.stretch import Stretch
 from bench.table import Row, render, save
@@ -84,10 +83,6 @@ def test_cpu_of_a_stream_counts_the_packets_that_came_back() -> None:
 )
 def test_the_saturated_side_is_named(changes: dict[str, object], who: str) -> None:
     assert stretch(**changes).loads.endswith(f"saturated: {who}")
-
-
-def test_late_ticks_are_counted_between_two_readings() -> None:
-    assert late_share({"0.005": 90.0, "+Inf": 100.0}, {"0.005": 1088.0, "+Inf": 1100.0}) == pytest.approx(0.002)
 
 
 def test_the_kernel_tells_the_cpu_time_and_memory_of_a_process() -> None:
