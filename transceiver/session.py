@@ -28,6 +28,7 @@ from dtls.certificate import Certificate
 from dtls.events import ApplicationData
 from dtls.options import DtlsOptions, Role
 from stun.lite import IceLite
+from transceiver.audio.adaptation import FRAME_SECONDS
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.data_transport import DataTransport
 from transceiver.dtls_transport import DtlsTransport
@@ -36,7 +37,6 @@ from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
 from transceiver.session_events import DataDescription, DropReason, Established, RemoteDescription
 from transceiver.states import TRANSITIONS, State, Trigger
-from transceiver.ticker import TICK_SECONDS
 from transceiver.timeline import Step, Timeline
 from transceiver.transport import Secured, Transport
 from wire.core import Closed, Drops, Entropy, Event, Path
@@ -323,7 +323,7 @@ class Session:
         if media is None:
             return math.inf
         if path is None:
-            return now + TICK_SECONDS
+            return now + FRAME_SECONDS
         outgoing = self._outgoing
         if not self._has_opened:
             # Behind the flight that completes the handshake.

@@ -22,7 +22,6 @@ from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.audio.telephone_event import DtmfReceived
 from transceiver.media_description import MediaDescription
 from transceiver.options import VoiceOptions
-from transceiver.ticker import TICK_SECONDS
 from wire.core import Drops
 
 __all__ = ["DropReason", "Voice"]
@@ -139,7 +138,7 @@ class Voice:
             return None
         # A tick that comes late does not make the next one late. Of those that were missed, one is made up for at most;
         # the sender knows by the clock how many they were.
-        self.due = max(self.due + TICK_SECONDS, now - TICK_SECONDS)
+        self.due = max(self.due + FRAME_SECONDS, now - FRAME_SECONDS)
         sender = self._sender
         if sender is not None:
             return sender.tick(now)
