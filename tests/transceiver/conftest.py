@@ -1,7 +1,11 @@
 """Sessions to try: one in a network with a caller, or many behind the hop."""
 
+import importlib.util
 import random
+import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path as FilePath
 from types import ModuleType
 from typing import ClassVar
 
@@ -181,3 +185,21 @@ def make_world(call_network, certificate: Certificate, clip: Clip) -> Callable[.
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     return make_world()
+
+
+@pytest.fixture(scope="session")
+def worker_network() -> ModuleType:
+    """The module next door: a worker on loopback sockets, a relay, and callers."""
+    name = "worker_network"
+    spec = importlib.util.spec_from_file_location(name, FilePath(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def start(worker_network: ModuleType, call_network: ModuleType, certificate: Certificate, clip: Clip) -> object:
+    """Run a worker until the end of a block."""
+    return partial(worker_network.run_worker, call_network, certificate, clip)

@@ -2,9 +2,6 @@
 
 import hmac
 import os
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import attrs
@@ -14,184 +11,39 @@ import trio
 from edge.caller.description import parse_answer
 from edge.caller.progress import CallerOptions, Stage
 from edge.caller.results import MediaStatistics
-from edge.caller.session import CallerSession
 from relay.hop.header import CONTROL, UP, pack_header, parse_header
 from relay.hop.keys import HopKeys
-from relay.hop.links import FlowGone, RelayLinks
-from relay.udp import address_of, drain, open_udp
-from stun.credentials import CredentialKey, CredentialKeys, Route
+from relay.udp import drain
+from stun.credentials import Route
 from transceiver import worker as worker_module
-from transceiver.backends.choice import Backends
-from transceiver.backends.settings import BackendKind, BackendSettings
-from transceiver.call_ids import CallIdKey, CallIdKeys
-from transceiver.calls import CallNotFound, Calls, CreatedCall, NotOwner, OfferRefused, Overloaded
+from transceiver.calls import CallNotFound, NotOwner, OfferRefused, Overloaded
 from transceiver.options import WorkerOptions
 from transceiver.worker import DropReason, Worker
-from wire.core import Address, Path
-
-HOP_KEYS = HopKeys.derive({1: b"h" * 32}, 1)
-OWNER = "0wner"
-ECHO = Backends(default=BackendSettings(kind=BackendKind.ECHO))
-
-
-def keys_of(number: int) -> dict[str, object]:
-    return {
-        "credential_keys": CredentialKeys(
-            [CredentialKey(key_id=number, token=bytes([number]) * 64, ice_pwd=bytes([number]) * 32)], number
-        ),
-        "call_id_keys": CallIdKeys([CallIdKey(key_id=number, token=bytes([number]) * 64)], number),
-        "hop_keys": HOP_KEYS,
-    }
-
-
-@attrs.define(eq=False, slots=False)
-class Relay:
-    """A relay's end of the hop; clients are given what is theirs without a network."""
-
-    transceiver: Address
-    host: str
-    callers: dict[Address, CallerSession] = attrs.field(factory=dict)
-    sessions: dict[Address, int] = attrs.field(factory=dict)
-    gone: list[int] = attrs.field(factory=list)
-
-    def __attrs_post_init__(self) -> None:
-        self.sock = open_udp(self.host, 0, on_warning=lambda _: None)
-        self.address = address_of(self.sock)
-        self.links = RelayLinks(
-            keys=HOP_KEYS, transceivers=[self.transceiver], entropy=os.urandom, now=trio.current_time()
-        )
-
-    def forward(self, data: bytes, client: Address) -> None:
-        header = pack_header(UP, ingress=1, client=client, session=self.sessions[client], tag=b"flow-tag")
-        self.sock.sendto(header + data, self.transceiver)
-
-    async def run(self) -> None:
-        with self.sock:
-            while True:
-                now = trio.current_time()
-                for links_event in self.links.handle_timeout(now):
-                    self.note(links_event)
-                for client, caller in self.callers.items():
-                    caller.handle_timeout(now)
-                    if caller.media is not None and caller.stage is Stage.TALKING:
-                        for data in caller.media.audio_to_send(now, now):
-                            self.forward(data, client)
-                    for data, _ in caller.datagrams_to_send(now):
-                        self.forward(data, client)
-                for data, _ in self.links.datagrams_to_send(now):
-                    self.sock.sendto(data, self.transceiver)
-                with trio.move_on_after(0.005):
-                    await trio.lowlevel.wait_readable(self.sock)
-                for data, source in drain(self.sock):
-                    self.take(data, source)
-
-    def take(self, data: bytes, source: Address) -> None:
-        now = trio.current_time()
-        assert source == self.transceiver
-        if data[0] == CONTROL:
-            for event in self.links.receive_control(data, source, now):
-                self.note(event)
-            return
-        header = parse_header(data)
-        caller = self.callers.get(header.client)
-        if caller is not None:
-            caller.receive_datagram(data[header.size :], Path(("192.0.2.1", 3478)), now)
-
-    def note(self, event: object) -> None:
-        if isinstance(event, FlowGone):
-            self.gone.append(event.session)
-
-
-@attrs.define(eq=False, slots=False)
-class Running:
-    """A worker that runs, and its relay."""
-
-    worker: Worker
-    relay: Relay
-    support: object
-    make_caller: Callable[[], CallerSession]
-    reports: list[tuple[str, dict[str, object]]]
-
-    async def call(self, owner: str = OWNER, port: int = 50000) -> tuple[CreatedCall, CallerSession]:
-        """Place a call, and wait until it hears itself."""
-        caller = self.make_caller()
-        created = await self.worker.create_call(caller.offer, [self.support.INGRESS], owner)
-        answer = parse_answer(created.answer)
-        client = ("198.51.100.7", port)
-        self.relay.sessions[client] = self.worker._intake.credential_keys.open(answer.ice_ufrag).session
-        caller.accept(answer, trio.current_time())
-        self.relay.callers[client] = caller
-        await eventually(lambda: caller.media is not None and caller.media.heard_at is not None)
-        return created, caller
-
-    def names(self) -> list[str]:
-        return [name for name, _ in self.reports]
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(10):
-        while not condition():  # noqa: ASYNC110 - the things waited for are plain cores, which know no Trio
-            await trio.sleep(0.005)
-
-
-@pytest.fixture
-def start(call_network, certificate, clip) -> Callable[..., object]:
-    @asynccontextmanager
-    async def running(host: str = "127.0.0.1", **options: object) -> AsyncIterator[Running]:
-        reports: list[tuple[str, dict[str, object]]] = []
-        worker = Worker(
-            options=WorkerOptions(hop=(host, 0), cluster=3, worker=1, backends=ECHO, **options),
-            incarnation=4711,
-            report=lambda name, facts: reports.append((name, dict(facts))),
-            **keys_of(1),
-        )
-        checked: Calls = worker  # what the control API relies on
-        assert checked.status()["ready"] is False
-        assert checked.status()["reason"] == "no relay has said hello yet"
-        async with trio.open_nursery() as nursery:
-            address = await nursery.start(worker.run)
-            assert address == worker.address
-            relay = Relay(address, host)
-            nursery.start_soon(relay.run)
-            await eventually(lambda: worker.status()["ready"] is True)
-
-            def make_caller() -> CallerSession:
-                return CallerSession(
-                    certificate=certificate,
-                    options=CallerOptions(clip=clip),
-                    unix_time=time.time(),
-                    entropy=os.urandom,
-                    now=trio.current_time(),
-                )
-
-            yield Running(worker, relay, call_network, make_caller, reports)
-            nursery.cancel_scope.cancel()
-
-    return running
+from wire.core import Path
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_a_call_from_offer_to_hang_up(start, host: str) -> None:
+async def test_a_call_from_offer_to_hang_up(start, worker_network, host: str) -> None:
     async with start(host) as running:
         worker = running.worker
         created, caller = await running.call()
         route = worker._intake.call_id_keys.open(created.call_id)
         assert (route.cluster, route.incarnation, route.worker) == (3, 4711, 1)
         state = await worker.describe_call(created.call_id)
-        assert (state["call"], state["owner"], state["state"]) == (created.call_id, OWNER, "established")
+        assert (state["call"], state["owner"], state["state"]) == (created.call_id, worker_network.OWNER, "established")
         assert state["client"] == "198.51.100.7:50000"
         assert worker.status()["calls"] == 1
-        await eventually(lambda: MediaStatistics.of(caller).received > 20)
+        await worker_network.eventually(lambda: MediaStatistics.of(caller).received > 20)
         assert MediaStatistics.of(caller).lost == 0
-        await worker.end_call(created.call_id, OWNER)
-        await eventually(lambda: caller.stage is Stage.CLOSED)
-        await eventually(lambda: bool(running.relay.gone))
+        await worker.end_call(created.call_id, worker_network.OWNER)
+        await worker_network.eventually(lambda: caller.stage is Stage.CLOSED)
+        await worker_network.eventually(lambda: bool(running.relay.gone))
         assert running.relay.gone[0] == route.session
         assert worker.status()["calls"] == 0
         with pytest.raises(CallNotFound):
             await worker.describe_call(created.call_id)
         with pytest.raises(CallNotFound):
-            await worker.end_call(created.call_id, OWNER)
+            await worker.end_call(created.call_id, worker_network.OWNER)
         assert worker.counts == {"created": 1, "established": 1, "ended-hang-up": 1}
         assert running.names() == ["hop-link", "call-created", "call-established", "call-ended"]
         answer = parse_answer(created.answer)
@@ -199,7 +51,7 @@ async def test_a_call_from_offer_to_hang_up(start, host: str) -> None:
             assert secret not in str(running.reports)
 
 
-async def test_only_the_owner_ends_a_call(start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_owner_ends_a_call(start, worker_network, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(mine: bytes, theirs: bytes) -> bool:
@@ -209,14 +61,14 @@ async def test_only_the_owner_ends_a_call(start, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(worker_module, "hmac", SimpleNamespace(compare_digest=compare))
     async with start() as running:
         caller = running.make_caller()
-        created = await running.worker.create_call(caller.offer, [running.support.INGRESS], OWNER)
+        created = await running.worker.create_call(caller.offer, [running.support.INGRESS], worker_network.OWNER)
         for owner in ("", "0wne", "0wner ", "öwner"):
             with pytest.raises(NotOwner):
                 await running.worker.end_call(created.call_id, owner)
-        assert (OWNER.encode(), b"0wne") in compared  # in constant time
+        assert (worker_network.OWNER.encode(), b"0wne") in compared  # in constant time
         assert running.worker.status()["calls"] == 1
-        assert running.worker.status()["calls_by_owner"] == {OWNER: 1}
-        await running.worker.end_call(created.call_id, OWNER)
+        assert running.worker.status()["calls_by_owner"] == {worker_network.OWNER: 1}
+        await running.worker.end_call(created.call_id, worker_network.OWNER)
         # Without keys everybody is the owner of everything; and an operator needs to be none.
         for owner in ("", None):
             created = await running.worker.create_call(caller.offer, [running.support.INGRESS], "")
@@ -226,42 +78,42 @@ async def test_only_the_owner_ends_a_call(start, monkeypatch: pytest.MonkeyPatch
         assert running.worker.status()["calls_by_owner"] == {}
 
 
-async def test_no_more_calls_than_it_takes(start) -> None:
+async def test_no_more_calls_than_it_takes(start, worker_network) -> None:
     async with start(max_calls=2) as running:
         offer = running.make_caller().offer
         for _ in range(2):
-            created = await running.worker.create_call(offer, [running.support.INGRESS], OWNER)
+            created = await running.worker.create_call(offer, [running.support.INGRESS], worker_network.OWNER)
         with pytest.raises(Overloaded) as refused:
-            await running.worker.create_call(offer, [running.support.INGRESS], OWNER)
+            await running.worker.create_call(offer, [running.support.INGRESS], worker_network.OWNER)
         assert refused.value.retry_after > 0
-        await running.worker.end_call(created.call_id, OWNER)
-        await running.worker.create_call(offer, [running.support.INGRESS], OWNER)
+        await running.worker.end_call(created.call_id, worker_network.OWNER)
+        await running.worker.create_call(offer, [running.support.INGRESS], worker_network.OWNER)
         assert running.worker.counts["refused-overloaded"] == 1
         assert running.worker.counts["created"] == 3
         # The limit may change while it runs.
         running.worker.options = attrs.evolve(running.worker.options, max_calls=3)
-        await running.worker.create_call(offer, [running.support.INGRESS], OWNER)
+        await running.worker.create_call(offer, [running.support.INGRESS], worker_network.OWNER)
 
 
-async def test_an_offer_that_cannot_be_answered_costs_nothing(start) -> None:
+async def test_an_offer_that_cannot_be_answered_costs_nothing(start, worker_network) -> None:
     async with start() as running:
         for offer in ("", "v=0", running.make_caller().offer.replace("a=fingerprint", "a=fingermark")):
             with pytest.raises(OfferRefused, match=r"\w+"):
-                await running.worker.create_call(offer, [running.support.INGRESS], OWNER)
+                await running.worker.create_call(offer, [running.support.INGRESS], worker_network.OWNER)
         assert running.worker.counts == {"refused-offer": 3}
         assert running.worker.status()["calls"] == 0
 
 
-async def test_draining_takes_no_call_and_keeps_those_that_are(start) -> None:
+async def test_draining_takes_no_call_and_keeps_those_that_are(start, worker_network) -> None:
     async with start() as running:
         _, caller = await running.call()
         running.worker.start_draining()
         status = running.worker.status()
         assert (status["ready"], status["reason"]) == (False, "draining")
         with pytest.raises(Overloaded):
-            await running.worker.create_call(caller.offer, [running.support.INGRESS], OWNER)
+            await running.worker.create_call(caller.offer, [running.support.INGRESS], worker_network.OWNER)
         heard = MediaStatistics.of(caller).received
-        await eventually(lambda: MediaStatistics.of(caller).received > heard + 10)
+        await worker_network.eventually(lambda: MediaStatistics.of(caller).received > heard + 10)
 
 
 async def test_stopping_says_goodbye_to_every_client(start) -> None:
@@ -282,30 +134,32 @@ async def test_stopping_says_goodbye_to_every_client(start) -> None:
     assert [caller.stage for caller in callers] == [Stage.CLOSED] * 3
 
 
-async def test_keys_are_replaced_while_calls_go_on(start) -> None:
+async def test_keys_are_replaced_while_calls_go_on(start, worker_network) -> None:
     async with start() as running:
         first, caller = await running.call()
-        running.worker.replace_keys(**keys_of(2))
+        running.worker.replace_keys(**worker_network.keys_of(2))
         heard = MediaStatistics.of(caller).received
         second, _ = await running.call(port=50001)
-        new = keys_of(2)
+        new = worker_network.keys_of(2)
         assert new["call_id_keys"].open(second.call_id) is not None
         assert new["credential_keys"].open(parse_answer(second.answer).ice_ufrag) is not None
         assert new["call_id_keys"].open(first.call_id) is None
-        await eventually(lambda: MediaStatistics.of(caller).received > heard + 5)
+        await worker_network.eventually(lambda: MediaStatistics.of(caller).received > heard + 5)
         # The call is still found by its old name.
-        await running.worker.end_call(first.call_id, OWNER)
+        await running.worker.end_call(first.call_id, worker_network.OWNER)
 
 
-async def test_the_hop_key_is_replaced_too(start) -> None:
+async def test_the_hop_key_is_replaced_too(start, worker_network) -> None:
     async with start() as running:
         worker = running.worker
-        worker.replace_keys(**{**keys_of(1), "hop_keys": HopKeys.derive({2: b"n" * 32}, 2)})
+        worker.replace_keys(**{**worker_network.keys_of(1), "hop_keys": HopKeys.derive({2: b"n" * 32}, 2)})
         before = worker._link.drops.total()
-        await eventually(lambda: worker._link.drops.total() > before)  # the relay's HELLO is under the old one
+        await worker_network.eventually(
+            lambda: worker._link.drops.total() > before
+        )  # the relay's HELLO is under the old one
 
 
-async def test_datagrams_from_nobody_are_dropped(start) -> None:
+async def test_datagrams_from_nobody_are_dropped(start, worker_network) -> None:
     async with start() as running:
         created, caller = await running.call()
         session = running.relay.sessions["198.51.100.7", 50000]
@@ -315,23 +169,23 @@ async def test_datagrams_from_nobody_are_dropped(start) -> None:
             await stranger.bind(("127.0.0.1", 0))
             for data in (header + packet, header, b"", b"\x11", os.urandom(1400), bytes(60000)):
                 await stranger.sendto(data, running.worker.address)
-            await eventually(lambda: running.worker.drops[DropReason.NOT_A_RELAY] == 2)
-            await eventually(lambda: running.worker._link.drops.total() >= 3)
+            await worker_network.eventually(lambda: running.worker.drops[DropReason.NOT_A_RELAY] == 2)
+            await worker_network.eventually(lambda: running.worker._link.drops.total() >= 3)
         drops = running.worker.all_drops()
         assert drops["worker.not-a-relay"] == 2
         assert any(name.startswith("hop.") for name in drops)
         assert (await running.worker.describe_call(created.call_id))["state"] == "established"
 
 
-async def test_a_datagram_for_a_session_of_the_past_is_answered_with_gone(start) -> None:
+async def test_a_datagram_for_a_session_of_the_past_is_answered_with_gone(start, worker_network) -> None:
     async with start() as running:
         running.relay.sessions["198.51.100.9", 9] = 4711
         running.relay.forward(b"\x80\x6f" + bytes(40), ("198.51.100.9", 9))
-        await eventually(lambda: running.relay.gone == [4711])
+        await worker_network.eventually(lambda: running.relay.gone == [4711])
         assert running.worker.drops == {DropReason.UNKNOWN_SESSION: 1}
 
 
-async def test_the_status_tells_how_it_is(start, call_network, certificate, clip) -> None:
+async def test_the_status_tells_how_it_is(start, worker_network, call_network, certificate, clip) -> None:
     async with start() as running:
         status = running.worker.status()
         assert {
@@ -349,22 +203,26 @@ async def test_the_status_tells_how_it_is(start, call_network, certificate, clip
         assert sum(running.worker.lateness.counts) <= 1
         caller = call_network.make_caller(certificate, CallerOptions(clip=clip), trio.current_time())
         await running.worker.create_call(caller.offer, [call_network.INGRESS], "")
-        await eventually(lambda: sum(running.worker.lateness.counts) > 10)
+        await worker_network.eventually(lambda: sum(running.worker.lateness.counts) > 10)
         assert running.worker.status()["tick_lateness_p999_ms"] > 0
 
 
-async def test_an_address_that_is_taken_is_said(start) -> None:
+async def test_an_address_that_is_taken_is_said(start, worker_network) -> None:
     async with start() as running:
-        second = Worker(options=WorkerOptions(hop=running.worker.address), incarnation=1, **keys_of(1))
+        second = Worker(options=WorkerOptions(hop=running.worker.address), incarnation=1, **worker_network.keys_of(1))
         with pytest.raises(OSError, match="in use"):
             await second.run()
 
 
-async def test_before_and_after_it_runs_nothing_is_sent(call_network, certificate, clip) -> None:
-    worker = Worker(options=WorkerOptions(hop=("127.0.0.1", 0), backends=ECHO), incarnation=1, **keys_of(1))
+async def test_before_and_after_it_runs_nothing_is_sent(worker_network, call_network, certificate, clip) -> None:
+    worker = Worker(
+        options=WorkerOptions(hop=("127.0.0.1", 0), backends=worker_network.ECHO),
+        incarnation=1,
+        **worker_network.keys_of(1),
+    )
     caller = call_network.make_caller(certificate, CallerOptions(clip=clip), trio.current_time())
     created = await worker.create_call(caller.offer, [call_network.INGRESS], "")
-    route = keys_of(1)["call_id_keys"].open(created.call_id)
+    route = worker_network.keys_of(1)["call_id_keys"].open(created.call_id)
     assert isinstance(route, Route)
     await worker.end_call(created.call_id, None)
     assert worker.status()["calls"] == 0
