@@ -4,7 +4,7 @@ import math
 import shutil
 import struct
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,13 +102,26 @@ def speaking_chromium(playwright: Playwright, spoken_wav: Path) -> Iterator[Brow
 
 
 @pytest.fixture
-def talk(speaking_chromium: Browser, voice: VoiceEdge) -> Iterator[Talk]:
-    """A page that can call; behind the test nothing is left of what it has called."""
+def open_talk(speaking_chromium: Browser, voice: VoiceEdge) -> Iterator[Callable[[], Talk]]:
+    """Open pages that can call; behind the test nothing is left of what they have called."""
     calls, flows = voice.calls(), voice.flows()
-    talk = Talk.open(speaking_chromium, voice)
+    talks: list[Talk] = []
+
+    def open_one() -> Talk:
+        talks.append(Talk.open(speaking_chromium, voice))
+        return talks[-1]
+
     try:
-        yield talk
-        talk.hang_up()
+        yield open_one
+        for talk in talks:
+            talk.hang_up()
     finally:
-        talk.close()
+        for talk in talks:
+            talk.close()
     voice.wait_until_free(calls, flows)
+
+
+@pytest.fixture
+def talk(open_talk: Callable[[], Talk]) -> Talk:
+    """A page that can call."""
+    return open_talk()

@@ -144,8 +144,11 @@ class _Conversation:
                 await self._obey(event["item"])
 
     async def _obey(self, item: dict[str, Any]) -> None:
+        is_replayed = "id" in item
         item = {"id": self._name("item"), **item}
         await self._send({"type": "conversation.item.added", "item": item})
+        if is_replayed:  # it was obeyed before
+            return
         match "".join(part.get("text", "") for part in item.get("content", ())).split():
             case ["speak", seconds]:
                 await self._speak(float(seconds))

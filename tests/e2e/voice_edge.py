@@ -80,6 +80,12 @@ class VoiceEdge:
     def heard_by(self, model: str) -> Heard:
         return self.scripted.last(model)
 
+    def call_state(self, call_id: str) -> Mapping[str, Any]:
+        request = urllib.request.Request(f"{self.calls_url}/{call_id}", headers={"Authorization": f"Bearer {API_KEY}"})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            state: Mapping[str, Any] = json.load(response)
+            return state
+
     def calls(self) -> float:
         return self.edge.metric(self.edge.control_url, "trio_voice_transceiver_calls")
 
