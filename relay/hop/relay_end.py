@@ -70,7 +70,10 @@ class RelayLinks:
         return self._follow_addresses(now)
 
     def _follow_addresses(self, now: float) -> list[Event]:
-        """Have a peer for each address that is configured, and for those that are announced there."""
+        """Have a peer for each address that is configured, and for those that are announced there.
+
+        What is announced anywhere else counts for nothing, so the table is bounded by the configuration.
+        """
         announced = (peer.beside for address, peer in self._peers.items() if address in self._configured)
         wanted = self._configured.union(*announced)
         left = [self._peers.pop(address) for address in self._peers.keys() - wanted]
@@ -160,7 +163,7 @@ class RelayLinks:
         return (FlowGone(session=gone.session, tag=gone.tag, address=peer.address),)
 
     def _handle_workers(self, peer: _Peer, workers: Workers, opened: Opened, now: float) -> Iterable[Event]:
-        if not self._is_fresh(peer, opened) or peer.identity is None or peer.address not in self._configured:
+        if not self._is_fresh(peer, opened) or peer.identity is None:
             return ()
         cluster, incarnation, worker = peer.identity
         host, port = peer.address

@@ -223,6 +223,9 @@ async def test_a_call_that_is_not_here_is_not_found(bench, route) -> None:
     fields = {"cluster": CLUSTER, "incarnation": INCARNATION, "worker": 1, "session": 1, "minted": 1_800_000_000}
     await bench.call()
     foreign = bench.keys.mint(Route(**(fields | route)))
+    if "session" not in route:
+        for place in bench.places:
+            place.life.client = None  # nobody needs to be asked
     for call_id in (foreign, "rtc_nonsense", ""):
         with pytest.raises(CallNotFound):
             await bench.front.describe_call(call_id)
@@ -354,6 +357,8 @@ async def test_a_draining_front_takes_no_calls(bench) -> None:
 async def test_the_status_adds_up(bench) -> None:
     await bench.say(0, calls=2, calls_by_owner={"a": 1, "b": 1}, counts={"created": 5}, lateness={1: 1000}, relays=1)
     await bench.say(1, calls=3, calls_by_owner={"a": 3}, counts={"created": 7, "established": 3}, lateness={19: 1000})
+    await bench.say(2, drops={"worker.not-a-relay": 2, "hop.replayed": 1})
+    bench.places[0].ended.add(Figures(drops={"hop.replayed": 4}, counts={"created": 1}), lost=0)
     status = await bench.client.status()
     assert (status.cluster, status.incarnation) == (CLUSTER, INCARNATION)
     assert (status.calls, status.max_calls, status.is_ready, status.reason) == (5, 30, True, "")
@@ -361,7 +366,9 @@ async def test_the_status_adds_up(bench) -> None:
     fields = bench.front.status()
     assert (fields["workers"], fields["relays"]) == (3, 2)
     assert fields["tick_lateness_p999_ms"] == 5.0, "the worst worker's; the sum would hide it behind the others"
-    assert fields["counts"] == {"created": 12, "established": 3}
+    assert fields["counts"] == {"created": 13, "established": 3}
+    assert bench.front.all_drops() == {"worker.not-a-relay": 2, "hop.replayed": 5}, "those of the dead included"
+    assert sum(bench.front.lateness.counts) == 2000
     assert [each["calls"] for each in fields["each_worker"]] == [2, 3, 0]
 
 

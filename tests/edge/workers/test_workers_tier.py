@@ -11,8 +11,10 @@ import attrs
 import httpcore
 import pytest
 import trio
+import trio.testing
 
 import edge.roles
+import edge.tiers.transceiver
 import edge.workers.command
 from edge.caller.exchange import Exchange
 from edge.caller.opus_file import read_clip
@@ -22,6 +24,7 @@ from edge.caller.signalling import SignalClient
 from edge.config.model import (
     BackendConfig,
     Config,
+    LogConfig,
     RelayConfig,
     RelayIngress,
     Role,
@@ -30,9 +33,11 @@ from edge.config.model import (
     TransceiverConfig,
 )
 from edge.keys import Root, derive_bundle, new_root, rotate
+from edge.metrics import Metrics
 from edge.roles import RunningRoles, run_roles
 from edge.start import StartError
 from edge.tiers.keyring import call_id_keys
+from edge.tiers.tier import Surroundings
 from edge.workers.channel import Channel
 from edge.workers.command import run_worker
 from edge.workers.messages import write_order
@@ -78,6 +83,8 @@ class TaskLaunch:
     """Starts them in a nursery of the test."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
+        self.log_configs: list[LogConfig] = []
+        self.said: list[tuple[str, dict[str, object]]] = []
         self.processes: list[TaskProcess] = []
         self._nursery = nursery
         self._pids = itertools.count(5000)
@@ -107,7 +114,10 @@ async def tasks(nursery, monkeypatch: pytest.MonkeyPatch) -> TaskLaunch:
             super().__init__(*arguments, launch=launch)
 
     monkeypatch.setattr(edge.roles, "WorkersTier", WorkersInTasks)
-    monkeypatch.setattr(edge.workers.command, "configure_logs", lambda _config: None)
+    monkeypatch.setattr(edge.workers.command, "configure_logs", launch.log_configs.append)
+    monkeypatch.setattr(
+        edge.workers.command, "reporter", lambda _log: lambda name, facts: launch.said.append((name, dict(facts)))
+    )
     monkeypatch.setattr(edge.workers.command, "spare_the_collector", lambda: None)
     return launch
 
@@ -207,21 +217,67 @@ async def test_a_worker_that_dies_takes_its_own_calls_and_takes_new_ones_later(n
 
 async def test_a_reload_reaches_the_workers(nursery, tasks, config, call) -> None:
     running: RunningRoles = await nursery.start(run_roles, config, keyring())
-    old, placed = await call(running)
     bounded = attrs.evolve(config, transceiver=attrs.evolve(config.transceiver, max_calls=6))
     taught = rotate(ROOT, NOW)
-    for root in (taught, rotate(taught, NOW)):
-        await running.reload(running.complete(bounded), keyring(root))
-        caller, fresh = await call(running)
-        await caller.hang_up(fresh)
-        assert worker_of(fresh, root) in {0, 1}
+    minting = rotate(taught, NOW)
+    async with httpcore.AsyncConnectionPool() as pool:
+        # With the last step the first generation ends, and with it the bearer that the front began with.
+        for root in (taught, minting, rotate(minting, NOW)):
+            await running.reload(running.complete(bounded), keyring(root))
+            caller, fresh = await call(running)
+            assert (await pool.request("GET", running.url + fresh.path)).status == 200
+            await caller.hang_up(fresh)
     assert fresh.answer.ice_ufrag[:2] == "1C", "the second character is the key id: the new key mints"
     await eventually(lambda: metric(running, "transceiver_max_calls") == 6)
-    await old.hang_up(placed)
+    assert [config.level for config in tasks.log_configs] == ["info"] * 8, "at the start, and with each reload"
+    quiet = attrs.evolve(bounded, log=LogConfig(level="warning"))
+    await running.reload(running.complete(quiet), keyring(root))
+    assert [config.level for config in tasks.log_configs[8:]] == ["warning"] * 2
     owl = attrs.evolve(bounded, backend=(BackendConfig(use="agent:no_such_module:agent"),))
     with pytest.raises(StartError, match="no_such_module"):
         await running.reload(running.complete(owl), keyring(root))
     await running.stop()
+
+
+async def test_every_line_names_its_worker_and_what_is_true_of_all_is_said_once(
+    nursery, tasks, config, call, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        edge.tiers.transceiver.Worker,
+        "status",
+        _warning_of_its_socket(edge.tiers.transceiver.Worker.status),
+    )
+    running: RunningRoles = await nursery.start(run_roles, config, keyring())
+    for caller, placed in [await call(running) for _ in range(2)]:
+        await caller.hang_up(placed)
+    await eventually(lambda: len([name for name, _ in tasks.said if name == "call-ended"]) == 2)
+    for name in ("hop-link", "call-created", "call-ended"):
+        assert {facts["worker"] for said, facts in tasks.said if said == name} == {0, 1}
+    assert {facts["worker"] for said, facts in tasks.said if said == "socket-warning"} == {0}
+    await running.stop()
+
+
+def _warning_of_its_socket(status):
+    def warn_too(self):
+        self._report("socket-warning", {"warning": "a small buffer"})
+        return status(self)
+
+    return warn_too
+
+
+@pytest.mark.parametrize(("port", "announced"), [(0, 1), (7001, 2)])
+async def test_consecutive_ports_are_announced_and_others_are_not(config, launch, report, port, announced) -> None:
+    fixed = attrs.evolve(config, transceiver=attrs.evolve(config.transceiver, hop=("127.0.0.1", port)))
+    around = Surroundings(metrics=Metrics(), report=report)
+    tier = WorkersTier(fixed, keyring()[Role.TRANSCEIVER], around, launch)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tier.run)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        orders = sorted([await worker.hear() for worker in launch.born], key=lambda order: order.number)
+        nursery.cancel_scope.cancel()
+    assert [(order.number, order.announced) for order in orders] == [(0, announced), (1, announced)]
+    assert len({order.incarnation for order in orders}) == 1
+    assert [order.settings.transceiver.hop[1] for order in orders] == [port, port + 1 if port else 0]
 
 
 async def test_a_port_that_is_taken_is_named_and_nothing_is_left(nursery, tasks, config) -> None:
