@@ -22,17 +22,21 @@ from bench.soak.report import describe_progress, describe_result
 from bench.soak.verdict import Bounds, Readings, judge
 
 _RESULTS = Path(__file__).parent.parent / "results"
-_SETTLED_AFTER = 0.2
-"""Share of the calls after which memory has taken its shape."""
+_SETTLED_AFTER, _SETTLED_SECONDS = 0.2, 60.0
+"""Share of the calls, and seconds, after which memory has taken its shape: as many calls wait for their end as ever."""
+
+_SETTLED_AT_LAST = 0.5
+"""Share of the calls after which it is taken for settled in any case; too early when there are few of them."""
 
 _STEPS = 20
-_REST = 90.0
-"""Seconds within which everything of the last call must be gone: consent and watchdog take 30, idle connections 60."""
+_REST, _LINGER = 90.0, 12.0
+"""Seconds within which everything of the last call must be gone: consent and watchdog take 30, idle connections 60.
+What is over when nobody calls any more may be looked at once more before it goes: a relay does after 10 s."""
 
 
 @click.command()
 @click.option("--calls", type=click.IntRange(min=100), default=10_000, show_default=True, help="How many.")
-@click.option("--at-once", type=click.IntRange(min=1), default=32, show_default=True, help="How many at a time.")
+@click.option("--at-once", type=click.IntRange(min=1), default=48, show_default=True, help="How many at a time.")
 def main(calls: int, at_once: int) -> None:
     """Place calls, end them in every way there is, and tell what is left of them: nothing, it should be."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -55,29 +59,33 @@ async def _soak(settings: Settings, calls: int, at_once: int) -> list[str]:
         watch, tally = Watch(server, censuses), Tally()
         idle = await watch.read(0, collects=True)
         settings.say(f"idle: {describe_progress(idle, tally)}")
-        settled_after = round(calls * _SETTLED_AFTER)
+        step = max(calls // _STEPS, 1)
         steps = [idle]
+        settled: Reading | None = None
+        started = trio.current_time()
         async with exchanging() as exchange, trio.open_nursery() as sockets:
 
             async def call(first: int, last: int) -> None:
-                step = max(calls // _STEPS, 1)
                 async with Means.of(server.url, exchange) as means:
-                    for begin in range(first, last, step):
-                        end = min(begin + step, last)
-                        await call_in_turn(means, range(begin, end), tally, sockets, at_once=at_once)
-                        steps.append(await watch.read(end, collects=False))
-                        settings.say(describe_progress(steps[-1], tally))
+                    await call_in_turn(means, range(first, last), tally, sockets, at_once=at_once)
+                steps.append(await watch.read(last, collects=False))
+                settings.say(describe_progress(steps[-1], tally))
 
             async def rest(placed: int) -> Reading:
                 settings.say("waiting for consent to run out, and for connections that nobody needs")
                 await watch.rest(idle.metrics, _REST)
+                await trio.sleep(_LINGER)
                 steps.append(await watch.read(placed, collects=False))
                 settings.say(f"at rest: {describe_progress(steps[-1], tally)}")
                 return await watch.read(placed, collects=True)
 
-            await call(0, settled_after)
-            settled = await rest(settled_after)
-            await call(settled_after, calls)
+            for first in range(0, calls, step):
+                last = min(first + step, calls)
+                await call(first, last)
+                is_long = trio.current_time() > started + _SETTLED_SECONDS
+                if settled is None and last >= calls * (_SETTLED_AFTER if is_long else _SETTLED_AT_LAST):
+                    settled = await rest(last)
+            assert settled is not None  # half of the calls are over by now
             readings = Readings(idle=idle, settled=settled, final=await rest(calls))
             sockets.cancel_scope.cancel()
         culprits = judge(readings, tally.ended, tally.problems, Bounds())

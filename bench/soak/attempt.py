@@ -24,7 +24,7 @@ from wire.core import Closed
 
 __all__ = ["Attempt", "Means", "see_it_end"]
 
-_NOTICED_SECONDS = 5.0
+_NOTICED_SECONDS = 10.0
 _PATIENCE = 15.0
 
 

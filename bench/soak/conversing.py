@@ -17,11 +17,11 @@ from wire.core import Closed, Event
 __all__ = ["Talk", "clip_of", "converse", "written"]
 
 _PATIENCE = 20.0
-_SPOKEN = 35  # packets; enough to be taken for speech
+_SPEECH, _PAUSE = 35, 75  # packets: enough to be taken for speech, and for its end
+# Over and over: what is said before the session is configured is heard by nobody.
 _SAID = Clip(
-    packets=(*SPEECH.packets[:_SPOKEN], SILENT_FRAMES["opus"]),
-    samples=(*SPEECH.samples[:_SPOKEN], SPEECH.samples[0]),
-    restart=_SPOKEN,
+    packets=(*SPEECH.packets[:_SPEECH], *[SILENT_FRAMES["opus"]] * _PAUSE),
+    samples=(*SPEECH.samples[:_SPEECH], *[SPEECH.samples[0]] * _PAUSE),
 )
 
 
@@ -35,7 +35,7 @@ class Talk(enum.Enum):
 
 
 def clip_of(talk: Talk) -> Clip:
-    """Return the caller's audio: a phrase and silence behind it, or one packet and nothing more."""
+    """Return the caller's audio: a phrase again and again, or one packet and nothing more."""
     return _SAID if talk in {Talk.SPOKEN, Talk.INTERRUPTED} else WORD
 
 

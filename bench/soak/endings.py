@@ -25,13 +25,11 @@ class Ending:
         name: for people.
         live: lives through a call that ends so.
         counted: what the transceiver counts, one of these for each call; the event's name in its metrics.
-        has_call: whether there is a call at all.
     """
 
     name: str
     live: Callable[[Attempt], Awaitable[None]]
     counted: frozenset[str]
-    has_call: bool = True
 
 
 # By the application -------------------------------------------------------------------------------------------------
@@ -51,7 +49,7 @@ async def _hang_up_by_secret(attempt: Attempt) -> None:
 
 
 async def _reach_the_limit(attempt: Attempt) -> None:
-    key = await attempt.means.mint(max_call=2)
+    key = await attempt.means.mint(max_call=5)
     async with attrs.evolve(attempt, talk=Talk.SILENT).talking_by_secret(key) as call:
         await see_it_end(call)
 
@@ -140,7 +138,7 @@ ENDINGS = (
     ),
     Ending(name="never came", live=_never_come, counted=frozenset({"ended-never-connected"})),
     Ending(name="SCTP abort", live=_abort_the_association, counted=frozenset({"ended-client-hung-up"})),
-    Ending(name="refused offer", live=_offer_what_is_refused, counted=frozenset({"refused-offer"}), has_call=False),
+    Ending(name="refused offer", live=_offer_what_is_refused, counted=frozenset({"refused-offer"})),
     Ending(name="longest call", live=_reach_the_limit, counted=frozenset({"ended-max-call"})),
     Ending(
         name="vanished in the handshake",

@@ -28,7 +28,7 @@ class Bounds:
         spare: how many instances of one of our classes, tasks or descriptors there may be more than in an idle process:
             a connection between two of our processes may be open or not.
         others_spare: how many instances of a type that is not ours there may be more than when memory had settled:
-            caches grow to their end.
+            caches grow to their end, and a relay keeps what was asked in the last five seconds that somebody called.
         others_per_call: how many of them may be left by a call.
         blocks_per_call: pieces of memory that may be left by a call; one leaked object has at least one.
         bytes_per_call: by how much resident memory may grow with a call. A leaked session would be some 60,000, a
@@ -37,8 +37,8 @@ class Bounds:
     """
 
     spare: int = 4
-    others_spare: int = 100
-    others_per_call: float = 0.02
+    others_spare: int = 400
+    others_per_call: float = 0.05
     blocks_per_call: float = 0.5
     bytes_per_call: float = 512.0
     failed: float = 0.01
