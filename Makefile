@@ -68,8 +68,11 @@ system-packages:
 bench: $(VENV)/.dev system-packages ## the measurements of the design, as ratios in one run
 	$(BIN)/python -m bench $(ARGS)
 
+soak: $(VENV)/.dev ## ten thousand calls ended in every way: nothing may be left of them (ten minutes)
+	$(BIN)/python -m bench.soak $(ARGS)
+
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help serve check lint types contracts unit test bench clean system-packages
+.PHONY: help serve check lint types contracts unit test bench soak clean system-packages
