@@ -25,11 +25,9 @@ from edge.start import StartError
 __all__ = ["main"]
 
 # Commands whose code is loaded when they are used, so that the others start fast.
-_LAZY = {
-    "backend": "edge.backend_command:backend",
-    "call": "edge.caller.command:call",
-    "worker": "edge.workers.command:worker",
-}
+_LAZY = {"backend": "edge.backend_command:backend", "call": "edge.caller.command:call"}
+# Commands that this program gives to itself; not listed.
+_INTERNAL = {"worker": "edge.workers.command:worker"}
 
 
 class _Failure(click.ClickException):
@@ -55,9 +53,10 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command, loading its code if need be."""
-        if cmd_name not in _LAZY:
+        where = (_LAZY | _INTERNAL).get(cmd_name)
+        if where is None:
             return super().get_command(ctx, cmd_name)
-        module, _, name = _LAZY[cmd_name].partition(":")
+        module, _, name = where.partition(":")
         command = getattr(importlib.import_module(module), name)
         return command if isinstance(command, click.Command) else None
 

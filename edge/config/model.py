@@ -190,8 +190,8 @@ class TransceiverConfig:
         backend: what answers calls whose model no [[backend]] claims: "parrot", "echo", "agent:MODULE:FUNCTION",
             "realtime:wss://HOST/PATH", or the name of a [[backend]]. Left out, calls that name no model go to the first
             [[backend]] and models that none claims are refused; without any, the parrot answers.
-        workers: processes that share the calls, as one process uses one core; each takes one more UDP port, counting up
-            from that of `hop`. Relays find all of them by one address.
+        workers: processes that share the calls, since one process uses one core. Each has a UDP port of its own,
+            counting up from that of `hop`; relays find all of them by one address.
         max_calls: calls at a time, shared out among the workers; further offers are refused with a time to retry.
         max_call: seconds after which a call is ended.
         connect_timeout: seconds a call may take to connect before it is given up.

@@ -43,7 +43,7 @@ _LONGEST_PAUSE = 1.0
 _FROM_STATUS = ("calls", "max_calls", "calls_by_owner", "relays", "reason")
 
 
-@click.command("worker", hidden=True)
+@click.command("worker")
 @click.pass_context
 def worker(ctx: click.Context) -> None:
     """Be one worker of a transceiver; for `trio-voice serve --workers` to start, which talks to it by its input."""
