@@ -61,11 +61,11 @@ def test_a_backend_dies_mid_word(talk: Talk) -> None:
     talk.write("die")
     talk.wait("error", error=LOST)
     talk.wait("response.done", response={"status": "failed"})
-    # What it had said is still heard.
+    # What came of it is still heard; a reset takes away what was on its way.
     talk.wait_for_sound()
     started = talk.wait("output_audio_buffer.started")
     stopped = talk.wait("output_audio_buffer.stopped")
-    assert stopped.at - started.at == pytest.approx(2.0, abs=0.3)
+    assert 0.3 < stopped.at - started.at < 2.3
     assert_call_lives(talk)
     assert talk.voice.logged("backend lost", talk.call_id)["will_retry"] is False
 

@@ -1,5 +1,6 @@
 """The official Python client, as an application's server uses it beside its users' browsers."""
 
+import base64
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from edge.signal.client_secrets import ClientSecret
 
 from .conftest import Talk, VoiceEdge
+from .sound import Envelope
 from .voice_edge import API_KEY
 
 pytestmark = pytest.mark.e2e
@@ -114,6 +116,23 @@ def test_a_sideband_takes_part_and_ends_with_the_call(client: OpenAI, talk: Talk
     with pytest.raises(openai.NotFoundError) as gone:
         client.realtime.calls.hangup(call_id)
     assert gone.value.code == "call_id_not_found"
+
+
+@pytest.mark.parametrize("place", ["agent", "remote", "without an edge"])
+def test_the_plain_protocol_without_a_call(voice: VoiceEdge, place: str) -> None:
+    url, model = (voice.base_url, f"parrot-{place}") if "edge" not in place else (voice.agent_url, "parrot")
+    with OpenAI(api_key=API_KEY, base_url=url) as client, client.realtime.connect(model=model) as connection:
+        assert receive(connection, "session.created").session.type == "realtime"
+        connection.session.update(session={"type": "realtime", "instructions": INSTRUCTIONS})
+        assert receive(connection, "session.updated").session.instructions == INSTRUCTIONS
+        connection.conversation.item.create(
+            item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello there"}]}
+        )
+        connection.response.create()
+        spoken = base64.b64decode(receive(connection, "response.output_audio.delta").delta)
+        assert Envelope.of_pcm(spoken, 24000).level() > -40
+        assert receive(connection, "response.output_audio_transcript.done").transcript == "hello there"
+        assert receive(connection, "response.done").response.status == "completed"
 
 
 def test_who_has_no_key_gets_nothing(voice: VoiceEdge, client: OpenAI, talk: Talk) -> None:

@@ -36,11 +36,13 @@ class VoiceEdge:
             where nobody listens, and all else that is named below to the scripted backend.
         scripted: that backend.
         origin: of the test's pages.
+        agent_url: of the parrot in `trio-voice backend`, where the official clients begin.
     """
 
     edge: Edge
     scripted: ScriptedBackend
     origin: str
+    agent_url: str
 
     @property
     def calls_url(self) -> str:
@@ -136,7 +138,7 @@ backend = [
     try:
         for agent, port in (("parrot", parrot), ("listening_agents:storyteller", storyteller)):
             _start_agent(edge, agent, port, environment)
-        yield VoiceEdge(edge, scripted, origin)
+        yield VoiceEdge(edge, scripted, origin, f"http://127.0.0.1:{parrot}/v1")
     except BaseException:
         edge.kill()
         raise
