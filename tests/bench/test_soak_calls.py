@@ -4,6 +4,7 @@ import gc
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from math import prod
 
@@ -34,16 +35,13 @@ from edge.roles import RunningRoles, run_roles
 KERNELS_CHOICE = ("127.0.0.1", 0)
 CONNECT_TIMEOUT = 0.3
 SOON = [ending for ending in ENDINGS if ending.name not in {"vanished", "longest call"}]  # those take their seconds
-FREED = (
-    "stun.lite.IceLite",
-    "transceiver.agents.server.AgentServer",
-    "transceiver.backend_leg.BackendLeg",
-    "transceiver.realtime.bridge.Bridge",
-    "transceiver.registry.Call",
-    "transceiver.session.Session",
-    "transceiver.websocket.connection.WebSocket",
+SERVERS = ("transceiver.", "stun.lite.", "edge.http.socket_service.")
+SHARED = (
+    "dtls.association.DtlsAssociation",
+    "sctp.association.SctpAssociation",
+    "sctp.dispatch.Dispatch",
+    "srtp.session.SrtpSession",
 )
-SHARED = ("dtls.association.DtlsAssociation", "sctp.association.SctpAssociation", "srtp.session.SrtpSession")
 
 
 def free_udp_port() -> int:
@@ -91,19 +89,27 @@ async def is_counted(means: Means, names: frozenset[str]) -> bool:
     return any(metrics.get(f"transceiver_events_total {name}") for name in names)
 
 
-def left() -> dict[str, int]:
-    ours = Census.take(collects=False).ours
-    # The exchange looks at a call of ours until the next one comes; servers and callers share these classes.
-    callers = ours.get("edge.caller.session.CallerSession", 0)
-    counts = {name: ours.get(name, 0) - callers * (name in SHARED) for name in (*FREED, *SHARED)}
-    return {name: count for name, count in counts.items() if count > 0}
+class Left:
+    """Counts what there is more of than when it was made, of classes that servers have for calls."""
 
+    def __init__(self) -> None:
+        self._before = self._count()
 
-async def eventually_nothing_left() -> None:
-    with trio.move_on_after(2):
-        while left():  # noqa: ASYNC110 - of objects without events
-            await trio.sleep(0.02)
-    assert left() == {}
+    @staticmethod
+    def _count() -> Counter[str]:
+        ours = Census.take(collects=False).ours
+        # The exchange looks at a call of ours until the next one comes; servers and callers share these classes.
+        callers = ours.get("edge.caller.session.CallerSession", 0)
+        counts = Counter({name: count for name, count in ours.items() if name.startswith(SERVERS)})
+        counts.update({name: ours.get(name, 0) - callers for name in SHARED})
+        return counts
+
+    async def is_nothing(self) -> None:
+        """Wait until nothing is left; agents need a moment."""
+        with trio.move_on_after(2):
+            while self._count() - self._before:  # noqa: ASYNC110 - of objects without events
+                await trio.sleep(0.02)
+        assert self._count() - self._before == Counter()
 
 
 def attempt(means: Means, talk: Talk = Talk.SILENT, **changes: object) -> Attempt:
@@ -113,18 +119,19 @@ def attempt(means: Means, talk: Talk = Talk.SILENT, **changes: object) -> Attemp
 
 @pytest.mark.parametrize("ending", SOON, ids=lambda ending: ending.name)
 async def test_each_end_is_noticed_and_frees_everything(collector_off: None, means: Means, ending: Ending) -> None:
-    assert left() == {}
+    left = Left()
     await ending.live(attempt(means))
     with trio.fail_after(CONNECT_TIMEOUT + 2):
         while not await is_counted(means, ending.counted):  # noqa: ASYNC110 - a number on a page
             await trio.sleep(0.01)
-    await eventually_nothing_left()
+    await left.is_nothing()
 
 
 async def test_what_was_said_leaves_nothing(collector_off: None, means: Means) -> None:
+    left = Left()
     for talk in (Talk.WRITTEN, Talk.INTERRUPTED):
         await ENDINGS[0].live(attempt(means, talk))
-    await eventually_nothing_left()
+    await left.is_nothing()
 
 
 async def test_sockets_leave_nothing(collector_off: None, means: Means, nursery: trio.Nursery) -> None:
@@ -132,9 +139,10 @@ async def test_sockets_leave_nothing(collector_off: None, means: Means, nursery:
         call_id = path.rpartition("/")[2]
         nursery.start_soon(lambda: attend(means.url, call_id, leaves_after=None))
 
+    left = Left()
     await ENDINGS[0].live(attempt(means, Talk.WRITTEN, placed=attach))
     await pass_through(means.url)
-    await eventually_nothing_left()
+    await left.is_nothing()
 
 
 async def test_calls_are_tallied(means: Means) -> None:
