@@ -178,6 +178,7 @@ class Life:
         """It has taken a call for an owner."""
         self._placed += 1
         self._unreported.append(owner)
+        self._forget_reported()
 
     @property
     def calls(self) -> int:
@@ -191,8 +192,12 @@ class Life:
 
     def _follow_figures(self, figures: Figures) -> None:
         self.figures = figures
-        # All its calls come from this front, so what it has not counted yet are the last of those that we have.
-        unreported = max(0, self._placed - figures.counts.get("created", 0))
+        self._forget_reported()
+
+    def _forget_reported(self) -> None:
+        # All its calls come from this front, so what it has not counted yet are the last of those that we have. It may
+        # also have counted one already whose answer is still on its way to us.
+        unreported = max(0, self._placed - self.figures.counts.get("created", 0))
         while len(self._unreported) > unreported:
             self._unreported.popleft()
 

@@ -85,9 +85,11 @@ async def test_a_dead_worker_is_reported_and_replaced_with_the_same_address(
 
 
 async def test_what_the_dead_have_counted_is_kept_and_lost_calls_are_counted(autojump_clock, running, launch) -> None:
-    await launch.last.say(READY)
-    running.life.call_placed("me")
-    running.life.call_placed("me")
+    for _ in range(3):
+        running.life.call_placed("me")
+    await launch.last.say(READY)  # one of the three has ended
+    for _ in range(2):
+        running.life.call_placed("me")
     await launch.last.die()
     assert running.ended.counts == {"created": 3, WORKER_DIED: 4}
     assert running.ended.cpu_seconds == 1.0
@@ -98,6 +100,21 @@ async def test_what_the_dead_have_counted_is_kept_and_lost_calls_are_counted(aut
     await launch.last.die()
     assert running.ended.counts == {"created": 6, WORKER_DIED: 6}
     assert running.ended.lateness.counts[2] == 20
+
+
+async def test_a_call_counts_once_whichever_is_heard_first_its_answer_or_its_worker(
+    autojump_clock, running, launch
+) -> None:
+    life = running.life
+    await launch.last.say(Figures(calls=1, counts={"created": 1}, calls_by_owner={"me": 1}))
+    life.call_placed("me")
+    assert (life.calls, life.calls_by_owner) == (1, {"me": 1})
+    life.call_placed("you")
+    assert (life.calls, life.calls_by_owner) == (2, {"me": 1, "you": 1})
+    await launch.last.say(Figures(calls=2, counts={"created": 2}, calls_by_owner={"me": 1, "you": 1}))
+    assert (life.calls, life.calls_by_owner) == (2, {"me": 1, "you": 1})
+    await launch.last.say(Figures(calls=1, counts={"created": 2}, calls_by_owner={"you": 1}))
+    assert life.calls == 1
 
 
 async def test_one_that_dies_at_once_is_replaced_ever_more_slowly(autojump_clock, running, launch) -> None:
