@@ -147,6 +147,7 @@ http = "127.0.0.1:{relay_http}"
         "TRIO_VOICE_KEYS": f"{tmp_path}/keys/transceiver.keys",
         "TRIO_VOICE_TRANSCEIVER_HOP": f"127.0.0.1:{transceiver_hop}",
         "TRIO_VOICE_TRANSCEIVER_CONTROL": f"127.0.0.1:{control}",
+        "TRIO_VOICE_TRANSCEIVER_BACKEND": "echo",
     }
     processes = [
         start("serve", environ=variables),
