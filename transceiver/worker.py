@@ -206,7 +206,11 @@ class Worker:
             call_id=accepted.call_id, owner=owner, session_id=accepted.session_id, session=accepted.session
         )
         if speech is not None:
-            self._legs.add(call, backend, wishes, speech, now)
+            try:
+                self._legs.add(call, backend, wishes, speech, now)
+            except BaseException:
+                self._dispatcher.end(call, "internal-error", now)
+                raise
         self._has_call.set()
         self.counts["created"] += 1
         self._report("call-created", {"call": accepted.call_id})
