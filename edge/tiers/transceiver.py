@@ -130,7 +130,9 @@ class TransceiverTier:
     async def stop(self) -> None:
         """Take no further call, say goodbye to every client, and end; see `Tier.stop`."""
         self.worker.start_draining()
-        await self._server.stop(_PATIENCE)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._server.stop, _PATIENCE)
+            nursery.start_soon(self.worker.stop)  # agents have a few seconds to come to an end
         self._worker_scope.cancel()
         await self._worker_finished.wait()
 
