@@ -1,11 +1,15 @@
 """What listens and speaks behind a call.
 
-* `contract` what a backend is asked to do
-* `settings` what is known of a backend, and how it is written
-* `choice`   which of them answers a call
-* `agent`    a Python function in this process
-* `echo`     gives the caller their own voice back, without transcoding
-* `silence`  says nothing, to a client that does not want to hear
-* `realtime` any server that speaks the Realtime protocol over WebSocket: `realtime_options` says which, and how patient
-  to be with it, `realtime_reading` what it sends, `reconnecting` how often a lost one is tried again
+Read in this order:
+
+* `contract`     what a backend is asked to do: packets inline, or a link that carries events and PCM
+* `settings`     what is known of a backend, and how it is written
+* `choice`       which of them answers a call
+* `links`        from settings to a connection, and to what the bridge is to know
+* `echo`         gives the caller their own voice back, without transcoding
+* `silence`      says nothing, to a client that does not want to hear
+* `agent`        a Python function in this process
+* `realtime`     any server that speaks the Realtime protocol over WebSocket; `realtime_options` says which, and how
+  patient to be with it, `realtime_reading` is what it sends
+* `reconnecting` how often a lost server is tried again
 """
