@@ -191,8 +191,6 @@ class BackendLeg:
 
     def _carry(self, now: float) -> None:
         """Do what the bridge wants done, in its order; an agent in this process answers inside of it."""
-        if self._is_carrying:
-            return  # whoever carries goes on until there is nothing left
         self._is_carrying, self._now = True, now
         try:
             while output := self._bridge.take_output():
@@ -234,7 +232,7 @@ class BackendLeg:
         """
         with self._scope:
             pause: float | None = 0.0
-            while pause is not None and not self._is_closed:
+            while pause is not None:
                 await trio.sleep(pause)
                 self._link = self._make_link()
                 try:

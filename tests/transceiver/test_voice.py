@@ -231,6 +231,17 @@ def test_another_source_takes_over(peer: Peer) -> None:
     assert len(peer.heard) == before + 2 * FRAME
 
 
+def test_what_was_not_taken_yet_of_the_source_before_comes_first(peer: Peer) -> None:
+    loud, quiet = encoded(tone(440, 0.1))[2], encoded(bytes(2 * RATE // 10))[2]
+    voice = peer.media.voice
+    for ssrc, payload in ((THEIRS, loud), (THEIRS + 1, quiet), (THEIRS + 2, quiet)):
+        voice.receive(ssrc, OPUS, 0, 0, payload, peer.now)
+    heard = levels(voice.hear(peer.now), 0.02)
+    assert len(heard) == 3
+    assert heard[0] > 10 * max(heard[1:])
+    assert voice.hear(peer.now) == b""
+
+
 def test_what_was_dropped_stays_counted_when_the_source_changes(peer: Peer) -> None:
     peer.says(b"\x4b", 0, 0)
     peer.says(b"\x4b", 0, 0, ssrc=THEIRS + 1)

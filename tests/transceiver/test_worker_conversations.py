@@ -3,6 +3,7 @@
 import gc
 import json
 import sys
+import weakref
 from collections import Counter
 from types import ModuleType
 
@@ -415,11 +416,13 @@ async def test_calls_leave_nothing(start, worker_network, agents) -> None:
 
 async def test_an_ended_call_is_freed_without_the_garbage_collector(start, worker_network, agents) -> None:
     """With thousands of calls it runs rarely, and it knows nothing of the memory of codecs."""
-    async with start(backends=only("echoing")) as running:
+    async with start(backends=only("waiting")) as running:
         created, caller = await running.call()
-        (call,) = running.worker._calls
+        call = running.worker._calls.of_call_id(created.call_id)
         await worker_network.eventually(lambda: call.session.media.voice._receiver is not None)
         voice, speech = call.session.media.voice, call.leg._speech
+        leg, session = weakref.ref(call.leg), weakref.ref(call.session)
+        call = None
         gc.disable()
         try:
             await running.worker.end_call(created.call_id, OWNER)
@@ -427,5 +430,8 @@ async def test_an_ended_call_is_freed_without_the_garbage_collector(start, worke
             assert voice._sender._encoder._encoder._state is None
             assert speech.waiting_seconds == 0
             await worker_network.eventually(lambda: caller.stage is Stage.CLOSED)
+            await running.worker._legs.wait_until_ended()
+            await worker_network.eventually(lambda: leg() is None)
+            assert session() is None
         finally:
             gc.enable()
