@@ -34,6 +34,11 @@ RELOADABLE = frozenset(
         "transceiver.max_calls",
         "transceiver.max_call",
         "transceiver.connect_timeout",
+        "transceiver.voice.listening",
+        "transceiver.voice.bitrate",
+        "transceiver.voice.min_bitrate",
+        "transceiver.voice.max_bitrate",
+        "transceiver.voice.complexity",
     }
 )
 """Everything else is bound to sockets, or to what calls that are going on were promised."""

@@ -13,19 +13,23 @@ import enum
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import attrs
+
 from srtp.rtcp.transport_feedback import TransportFeedback
 from srtp.sending import RtpSource
-from transceiver.audio.adaptation import FRAME_SECONDS
+from transceiver.audio.adaptation import FRAME_SECONDS, SendingOptions
 from transceiver.audio.receiver import AudioReceiver
 from transceiver.audio.sender import AudioSender
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.audio.telephone_event import DtmfReceived
 from transceiver.media_description import MediaDescription
 from transceiver.options import VoiceOptions
+from transceiver.sdp.attributes import Codec
 from wire.core import Drops
 
 __all__ = ["DropReason", "Voice"]
 
+_LEAST_BITRATE = 6000  # of Opus, in bit/s
 _RETURN_SECONDS = 1.0
 """After so much quiet a source that was left may come back."""
 
@@ -156,7 +160,7 @@ class Voice:
             codec=spoken.name.lower(),
             payload_type=spoken.payload_type,
             queue=self._speech,
-            options=self._options.sending,
+            options=_within_wishes(self._options.sending, spoken),
             now=now,
             transport_cc_id=self._description.transport_cc_id,
         )
@@ -196,3 +200,17 @@ class Voice:
             "in": self._told if self._receiver is None else self._receiver.describe(),
             "out": {} if self._sender is None else self._sender.describe(),
         }
+
+
+def _within_wishes(options: SendingOptions, codec: Codec) -> SendingOptions:
+    """Keep to what the client says it likes to receive (RFC 7587 §6.1), as long as Opus can."""
+    wishes = codec.named_parameters()
+    most = max(int(wishes.get("maxaveragebitrate", options.max_bitrate)), _LEAST_BITRATE)
+    return attrs.evolve(
+        options,
+        min_bitrate=min(options.min_bitrate, most),
+        bitrate=min(options.bitrate, most),
+        max_bitrate=min(options.max_bitrate, most),
+        # RFC 7587 §6.1: a receiver that says nothing cannot make use of FEC.
+        uses_fec=options.uses_fec and wishes.get("useinbandfec") == "1",
+    )

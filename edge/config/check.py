@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 import attrs
 
 from edge.config.backends import check_backends, warnings_about_backends
-from edge.config.model import Config, LogConfig, RelayConfig, Role, SignalConfig, TransceiverConfig
+from edge.config.model import Config, LogConfig, RelayConfig, Role, SignalConfig, TransceiverConfig, VoiceConfig
 from edge.config.problems import Problem, describe
 from edge.config.values import format_address, is_ip
 from edge.http.limits import HttpLimits
+from transceiver.audio.listening_options import Preference
 from wire.core import Address
 
 __all__ = ["LOG_FORMATS", "LOG_LEVELS", "check", "is_loopback", "roles_of", "warnings_about"]
@@ -212,6 +213,20 @@ def _check_transceiver(transceiver: TransceiverConfig) -> Iterator[Problem]:
     yield from _check_workers(transceiver)
     yield from _more_than_zero("transceiver.max_call", transceiver.max_call)
     yield from _more_than_zero("transceiver.connect_timeout", transceiver.connect_timeout)
+    yield from _check_voice(transceiver.voice)
+
+
+def _check_voice(voice: VoiceConfig) -> Iterator[Problem]:
+    yield from _one_of("transceiver.voice.listening", voice.listening, [each.value for each in Preference])
+    for name in ("min_bitrate", "bitrate", "max_bitrate"):
+        # RFC 6716 §2.1.1: what Opus can do.
+        if not 6_000 <= (value := getattr(voice, name)) <= 510_000:
+            yield Problem(f"transceiver.voice.{name}", f"found {value}", "It should be 6000 to 510000 bit/s.")
+    if not voice.min_bitrate <= voice.bitrate <= voice.max_bitrate:
+        right = f"It should lie between min_bitrate, {voice.min_bitrate}, and max_bitrate, {voice.max_bitrate}."
+        yield Problem("transceiver.voice.bitrate", f"found {voice.bitrate}", right)
+    if not 0 <= voice.complexity <= 10:
+        yield Problem("transceiver.voice.complexity", f"found {voice.complexity}", "It should be 0 to 10.")
 
 
 def _check_workers(transceiver: TransceiverConfig) -> Iterator[Problem]:

@@ -30,6 +30,7 @@ __all__ = [
     "SignalIngress",
     "TransceiverConfig",
     "TransceiverEndpoint",
+    "VoiceConfig",
 ]
 
 Network = IPv4Network | IPv6Network
@@ -180,6 +181,25 @@ class RelayConfig:
 
 
 @attrs.frozen(kw_only=True)
+class VoiceConfig:
+    """How callers are heard and spoken to, where the backend wants decoded audio.
+
+    Attributes:
+        listening: what matters more when packets are late: "fast" (hear soon), "accurate" (hear all), or "balanced".
+        bitrate: of our Opus on a good path, in bit/s.
+        min_bitrate: where a path that is full may push it.
+        max_bitrate: where it may rise to while losses ask for redundancy.
+        complexity: how much CPU Opus may take to sound better, 0 to 10; 5 costs about 0.1 ms for 20 ms of speech.
+    """
+
+    listening: str = "balanced"
+    bitrate: int = 32_000
+    min_bitrate: int = 12_000
+    max_bitrate: int = 40_000
+    complexity: int = 5
+
+
+@attrs.frozen(kw_only=True)
 class TransceiverConfig:
     """The transceiver tier: terminates calls.
 
@@ -195,6 +215,7 @@ class TransceiverConfig:
         max_calls: calls at a time, shared out among the workers; further offers are refused with a time to retry.
         max_call: seconds after which a call is ended.
         connect_timeout: seconds a call may take to connect before it is given up.
+        voice: how callers are heard and spoken to.
     """
 
     hop: Address = ("0.0.0.0", 7001)  # noqa: S104 - as for a relay
@@ -205,6 +226,7 @@ class TransceiverConfig:
     max_calls: int = 2000
     max_call: float = 7200.0
     connect_timeout: float = 30.0
+    voice: VoiceConfig = attrs.field(factory=VoiceConfig)
 
 
 @attrs.frozen(kw_only=True)

@@ -6,7 +6,7 @@ import attrs
 import trio
 
 from edge.config.backends import backends_of
-from edge.config.model import Config, TransceiverConfig
+from edge.config.model import Config, TransceiverConfig, VoiceConfig
 from edge.config.problems import Problem
 from edge.config.values import format_address
 from edge.control.server import CONTROL_LIMITS, ControlHandler
@@ -17,9 +17,11 @@ from edge.tiers.keyring import call_id_keys, control_bearers, credential_keys, h
 from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_http
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
 from transceiver.agents.loading import AgentNotFound
+from transceiver.audio.adaptation import SendingOptions
+from transceiver.audio.listening_options import LISTENING, Preference
 from transceiver.backends.choice import Backends
 from transceiver.backends.links import check_agents
-from transceiver.options import SessionOptions, WorkerOptions
+from transceiver.options import SessionOptions, VoiceOptions, WorkerOptions
 from transceiver.worker import Worker
 from wire.core import Address
 
@@ -173,5 +175,19 @@ def _worker_options(config: TransceiverConfig, backends: Backends, identity: Wor
         workers=identity.announced,
         max_calls=config.max_calls,
         backends=backends,
-        session=SessionOptions(connect_timeout=config.connect_timeout, max_call=config.max_call),
+        session=SessionOptions(
+            connect_timeout=config.connect_timeout, max_call=config.max_call, voice=_voice_options(config.voice)
+        ),
+    )
+
+
+def _voice_options(config: VoiceConfig) -> VoiceOptions:
+    return VoiceOptions(
+        listening=LISTENING[Preference(config.listening)],
+        sending=SendingOptions(
+            bitrate=config.bitrate,
+            min_bitrate=config.min_bitrate,
+            max_bitrate=config.max_bitrate,
+            complexity=config.complexity,
+        ),
     )

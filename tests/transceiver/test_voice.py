@@ -360,6 +360,31 @@ def test_a_client_that_does_not_want_to_hear(make_peer) -> None:
 # -- the end
 
 
+@pytest.mark.parametrize(
+    ("parameters", "bitrate", "fec"),
+    [
+        ("minptime=10;useinbandfec=1", 32000, True),
+        ("minptime=10;useinbandfec=0", 32000, False),
+        ("", 32000, False),  # RFC 7587 §6.1: who says nothing cannot make use of FEC
+        ("useinbandfec=1;maxaveragebitrate=20000", 20000, True),
+        ("useinbandfec=1;maxaveragebitrate=8000", 8000, True),
+        ("useinbandfec=1;maxaveragebitrate=0", 6000, True),
+        ("useinbandfec=1;maxaveragebitrate=510000", 32000, True),
+    ],
+)
+def test_the_clients_wishes_bound_what_is_sent(make_peer, parameters: str, bitrate: int, fec: bool) -> None:
+    peer = make_peer(spoken=attrs.evolve(DESCRIPTION.spoken, parameters=parameters))
+    peer.tick()
+    adaptation = peer.media.voice._sender.adaptation
+    assert adaptation.bitrate == bitrate
+    peer.speech.push(Speech("resp", "item"), tone(300, 10))
+    for _ in range(10):
+        peer.ticks(50)
+        peer.media.voice.peer_reported(0.05, 0.02, peer.now)
+    assert adaptation.fec is fec
+    assert adaptation.bitrate <= max(bitrate, 40000 if bitrate == 32000 else bitrate)
+
+
 def test_closing_frees_the_codecs_at_once(peer: Peer) -> None:
     (payload,) = encoded(tone(440, 0.02))
     peer.says(payload, 0, 0)
