@@ -194,6 +194,7 @@ class Conversations(Protocol):
             CallNotFound: no such call; raised before anything is sent.
             NotOwner: the call was made with another key; raised before anything is sent.
             Overloaded: the call has as many sidebands as it may; raised before anything is sent.
+            ClientTooSlow (`realtime.passthrough`): the connection does not read what the call says, and was cut off.
             WorkerUnreachable: the process that has the call gives no answer; raised before anything is sent.
         """
 
