@@ -15,7 +15,8 @@ One call, as a core, without a socket or a clock:
 * `transport`       ICE-lite and DTLS: from the first check to the keys
 * `dtls_transport`  where the handshake may talk to, and what it proves
 * `data_transport`  data channels inside of DTLS
-* `media_description`, `media`   RTP and RTCP of an established session: protection, statistics, reports
+* `media_description`, `media`   RTP and RTCP of an established session: protection, statistics
+* `reports`         the RTCP that we send
 * `voice`           the caller's words as PCM, and PCM to the caller; `audio` has codecs, buffers and pacing
 * `timeline`        when each step of the set-up happened
 

@@ -1,4 +1,4 @@
-"""RTP and RTCP of an established session: unprotect, count, hand on, protect, report.
+"""RTP and RTCP of an established session: unprotect, count, hand on, protect. What is reported is in `reports`.
 
 Audio is handed to one of two: a packet backend, which answers a packet with a packet, or the call's voice, which turns
 packets into PCM and PCM into packets.
@@ -9,17 +9,14 @@ plain numbers where the rest of the project has records.
 
 import enum
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from srtp.extensions import read_extension
-from srtp.feedback import ArrivalRecorder
 from srtp.reception import ReceptionStatistics
-from srtp.rtcp.compound import Packet, parse_compound, serialize_compound
-from srtp.rtcp.goodbye import Goodbye
+from srtp.rtcp.compound import Packet, parse_compound
 from srtp.rtcp.receiver_report import ReceiverReport
 from srtp.rtcp.report_block import ReportBlock
 from srtp.rtcp.sender_report import SenderReport
-from srtp.rtcp.source_description import SourceDescription
 from srtp.rtcp.transport_feedback import TransportFeedback
 from srtp.rtp import read_header
 from srtp.sending import RtpSource
@@ -30,6 +27,7 @@ from transceiver.backends.echo import PACKET_SECONDS, Echo
 from transceiver.backends.silence import Silence
 from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
+from transceiver.reports import Reports
 from transceiver.timeline import Step, Timeline
 from transceiver.voice import Voice
 from wire.core import Drops, Entropy
@@ -90,10 +88,7 @@ class Media:
         self._clock_rates = description.clock_rates
         self._transport_cc_id = description.transport_cc_id
         self._timeline = timeline
-        self._entropy = entropy
-        self._options = options
         self._unix_offset = unix_time - now
-        self._sources: dict[int, ReceptionStatistics] = {}
         self._outbound = RtpSource.start(entropy, ssrc=description.ssrc)
         self._backend: PacketBackend = Echo(self._outbound) if description.sends else Silence()
         self.voice = (
@@ -108,10 +103,15 @@ class Media:
                 now=now,
             )
         )
-        self._arrivals: ArrivalRecorder | None = None
-        self._report_at = now + self._random_interval()
-        self._feedback_at = now + options.feedback_interval
-        self._reports_due = min(self._report_at, self._feedback_at)
+        self._reports = Reports(
+            outbound=self._outbound,
+            description=description,
+            options=options,
+            entropy=entropy,
+            now=now,
+            unix_time=unix_time,
+        )
+        self._sources = self._reports.sources
 
     @property
     def srtp_drops(self) -> Drops:
@@ -156,10 +156,11 @@ class Media:
             statistics = self._new_source(ssrc, marker_and_type & 0x7F, now)
         statistics.received(sequence, timestamp, now)
         self.packets_in += 1
-        if self._arrivals is not None and self._transport_cc_id is not None:
+        arrivals = self._reports.arrivals
+        if arrivals is not None and self._transport_cc_id is not None:
             value = read_extension(packet, self._transport_cc_id)
             if value is not None and len(value) == 2:
-                self._arrivals.arrived(value[0] << 8 | value[1], now)
+                arrivals.arrived(value[0] << 8 | value[1], now)
         if self.voice is not None:
             self.voice.receive(ssrc, marker_and_type, sequence, timestamp, packet[start:end], now)
             return b""
@@ -179,15 +180,11 @@ class Media:
         return protected
 
     def _new_source(self, ssrc: int, payload_type: int, now: float) -> ReceptionStatistics:
-        # SrtpSession bounds how many sources there can be.
         self._timeline.mark(Step.FIRST_AUDIO_IN, now)
         clock_rate = self._clock_rates[payload_type]
-        statistics = self._sources[ssrc] = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
         if self.voice is None:
             self._prepare_echo(clock_rate, now)
-        if self._transport_cc_id is not None and self._arrivals is None:
-            self._arrivals = ArrivalRecorder(sender_ssrc=self._description.ssrc, media_ssrc=ssrc)
-        return statistics
+        return self._reports.add_source(ssrc, clock_rate)
 
     def _prepare_echo(self, clock_rate: int, now: float) -> None:
         outbound = self._outbound
@@ -237,57 +234,27 @@ class Media:
             if self.voice is not None and block.ssrc == outbound.ssrc:
                 self.voice.peer_reported(outbound.fraction_lost, outbound.round_trip_time, now)
 
-    # -- reports
+    # -- what is due
 
     def handle_timeout(self, now: float) -> list[bytes]:
         """Return the SRTP and SRTCP packets that are due."""
         packets = []
         if self.voice is not None and (packet := self.voice.tick(now)) is not None:
             packets.append(self._srtp.protect_rtp(packet))
-        if now >= self._reports_due:
-            packets += [self._srtp.protect_rtcp(packet) for packet in self._due_reports(now)]
+        if now >= self._reports.due:
+            packets += [self._srtp.protect_rtcp(report) for report in self._reports.take_due(now)]
         return packets
-
-    def _due_reports(self, now: float) -> Iterator[bytes]:
-        if now >= self._report_at:
-            self._report_at = now + self._random_interval()
-            yield serialize_compound(self._report(now))
-        if now >= self._feedback_at:
-            self._feedback_at = now + self._options.feedback_interval
-            yield from self._feedback(now)
-        self._reports_due = min(self._report_at, self._feedback_at)
 
     def next_timeout(self) -> float:
         """When the next report is due, or the next piece of audio."""
-        reports, voice = self._reports_due, self.voice
+        reports, voice = self._reports.due, self.voice
         return reports if voice is None or reports < voice.due else voice.due
 
-    def goodbye(self, now: float) -> list[bytes]:
-        """Return the SRTCP packets that end our source (RFC 3550 §6.6)."""
-        goodbye = Goodbye(ssrcs=(self._description.ssrc,))
-        return [self._srtp.protect_rtcp(serialize_compound([*self._report(now), goodbye]))]
-
-    def _report(self, now: float) -> Iterator[Packet]:
-        # RFC 3550 §6.1: a compound packet begins with a report and holds the CNAME.
-        blocks = [block for source in self._sources.values() if (block := source.report_block(now)) is not None]
-        if self._outbound.packet_count:
-            yield self._outbound.sender_report(now + self._unix_offset, now, blocks)
-        else:
-            yield ReceiverReport(ssrc=self._description.ssrc, report_blocks=tuple(blocks))
-        yield SourceDescription.of_cname(self._description.ssrc, self._description.cname)
-
-    def _feedback(self, now: float) -> Iterator[bytes]:
-        arrivals = self._arrivals
-        while arrivals is not None and (feedback := arrivals.feedback(now)) is not None:
-            # RFC 5506 §3.4.1: reduced size only when both sides agreed to it.
-            is_reduced = self._description.is_reduced_size
-            yield serialize_compound([feedback] if is_reduced else [*self._report(now), feedback])
-
-    def _random_interval(self) -> float:
-        # RFC 3550 §6.2: between half and one and a half of the mean, so that many calls do not report together.
-        return self._options.report_interval * (0.5 + self._entropy(1)[0] / 255)
-
     # -- the end
+
+    def goodbye(self, now: float) -> list[bytes]:
+        """Return the SRTCP packets that end our source."""
+        return [self._srtp.protect_rtcp(self._reports.goodbye(now))]
 
     def close(self) -> None:
         """Free the codecs, which have memory that the garbage collector knows nothing of."""

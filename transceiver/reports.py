@@ -1,0 +1,99 @@
+"""The RTCP that we send: how the client is received, what was sent to it, and when each packet of its arrived.
+
+Source: RFC 3550 §6; RFC 5506; draft-holmer-rmcat-transport-wide-cc-extensions-01 (feedback for the whole transport).
+"""
+
+from collections.abc import Iterator
+
+from srtp.feedback import ArrivalRecorder
+from srtp.reception import ReceptionStatistics
+from srtp.rtcp.compound import Packet, serialize_compound
+from srtp.rtcp.goodbye import Goodbye
+from srtp.rtcp.receiver_report import ReceiverReport
+from srtp.rtcp.source_description import SourceDescription
+from srtp.sending import RtpSource
+from transceiver.media_description import MediaDescription
+from transceiver.options import SessionOptions
+from wire.core import Entropy
+
+__all__ = ["Reports"]
+
+
+class Reports:
+    """Makes the reports of one call.
+
+    Args:
+        outbound: our source.
+        description: what was negotiated.
+        options: report intervals.
+        entropy: source of unpredictable bytes.
+        now: monotonic seconds.
+        unix_time: wall clock at `now`, for the NTP time of sender reports.
+
+    Attributes:
+        sources: what is received, by the client's SSRC.
+        arrivals: when packets arrived; None before the first, and when no such feedback was negotiated.
+        due: when `take_due` has something; a plain attribute, as it is looked at fifty times a second.
+    """
+
+    def __init__(
+        self,
+        *,
+        outbound: RtpSource,
+        description: MediaDescription,
+        options: SessionOptions,
+        entropy: Entropy,
+        now: float,
+        unix_time: float,
+    ) -> None:
+        self.sources: dict[int, ReceptionStatistics] = {}
+        self.arrivals: ArrivalRecorder | None = None
+        self._outbound = outbound
+        self._description = description
+        self._options = options
+        self._entropy = entropy
+        self._unix_offset = unix_time - now
+        self._report_at = now + self._random_interval()
+        self._feedback_at = now + options.feedback_interval
+        self.due = min(self._report_at, self._feedback_at)
+
+    def add_source(self, ssrc: int, clock_rate: int) -> ReceptionStatistics:
+        """Report on one more of the client's sources, of which SrtpSession lets only a few begin."""
+        statistics = self.sources[ssrc] = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
+        if self._description.transport_cc_id is not None and self.arrivals is None:
+            self.arrivals = ArrivalRecorder(sender_ssrc=self._description.ssrc, media_ssrc=ssrc)
+        return statistics
+
+    def take_due(self, now: float) -> Iterator[bytes]:
+        """Make the RTCP packets that are due."""
+        if now >= self._report_at:
+            self._report_at = now + self._random_interval()
+            yield serialize_compound(self._report(now))
+        if now >= self._feedback_at:
+            self._feedback_at = now + self._options.feedback_interval
+            yield from self._feedback(now)
+        self.due = min(self._report_at, self._feedback_at)
+
+    def goodbye(self, now: float) -> bytes:
+        """Make the RTCP packet that ends our source (RFC 3550 §6.6)."""
+        return serialize_compound([*self._report(now), Goodbye(ssrcs=(self._description.ssrc,))])
+
+    def _report(self, now: float) -> Iterator[Packet]:
+        # RFC 3550 §6.1: a compound packet begins with a report and holds the CNAME.
+        blocks = [block for source in self.sources.values() if (block := source.report_block(now)) is not None]
+        if self._outbound.packet_count:
+            yield self._outbound.sender_report(now + self._unix_offset, now, blocks)
+        else:
+            yield ReceiverReport(ssrc=self._description.ssrc, report_blocks=tuple(blocks))
+        yield SourceDescription.of_cname(self._description.ssrc, self._description.cname)
+
+    def _feedback(self, now: float) -> Iterator[bytes]:
+        arrivals = self.arrivals
+        while arrivals is not None and (feedback := arrivals.feedback(now)) is not None:
+            # RFC 5506 §3.4.1: reduced size only when both sides agreed to it.
+            is_reduced = self._description.is_reduced_size
+            yield serialize_compound([feedback] if is_reduced else [*self._report(now), feedback])
+
+    def _random_interval(self) -> float:
+        # RFC 3550 §6.2: between half and one and a half of the mean, so that many calls do not report together.
+        return self._options.report_interval * (0.5 + self._entropy(1)[0] / 255)
