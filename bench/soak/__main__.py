@@ -20,6 +20,7 @@ from bench.soak.calls import Tally, call_in_turn
 from bench.soak.readings import Reading, Watch
 from bench.soak.report import describe_progress, describe_result
 from bench.soak.verdict import Bounds, Readings, judge
+from edge.caller.exchange import Exchange
 
 _RESULTS = Path(__file__).parent.parent / "results"
 _SETTLED_AFTER, _SETTLED_SECONDS = 0.2, 60.0
@@ -56,42 +57,76 @@ async def _soak(settings: Settings, calls: int, at_once: int) -> list[str]:
     censuses.mkdir()
     program = (sys.executable, "-m", "bench.soak.server", str(censuses))
     with our_edge(settings.folder / "edge", backend="parrot", program=program) as server:
-        watch, tally = Watch(server, censuses), Tally()
-        idle = await watch.read(0, collects=True)
-        settings.say(f"idle: {describe_progress(idle, tally)}")
-        step = max(calls // _STEPS, 1)
-        steps = [idle]
-        settled: Reading | None = None
-        started = trio.current_time()
+        watch = Watch(server, censuses)
         async with exchanging() as exchange, trio.open_nursery() as sockets:
-
-            async def call(first: int, last: int) -> None:
-                async with Means.of(server.url, exchange) as means:
-                    await call_in_turn(means, range(first, last), tally, sockets, at_once=at_once)
-                steps.append(await watch.read(last, collects=False))
-                settings.say(describe_progress(steps[-1], tally))
-
-            async def rest(placed: int) -> Reading:
-                settings.say("waiting for consent to run out, and for connections that nobody needs")
-                await watch.rest(idle.metrics, _REST)
-                await trio.sleep(_LINGER)
-                steps.append(await watch.read(placed, collects=False))
-                settings.say(f"at rest: {describe_progress(steps[-1], tally)}")
-                return await watch.read(placed, collects=True)
-
-            for first in range(0, calls, step):
-                last = min(first + step, calls)
-                await call(first, last)
-                is_long = trio.current_time() > started + _SETTLED_SECONDS
-                if settled is None and last >= calls * (_SETTLED_AFTER if is_long else _SETTLED_AT_LAST):
-                    settled = await rest(last)
-            assert settled is not None  # half of the calls are over by now
-            readings = Readings(idle=idle, settled=settled, final=await rest(calls))
+            soak = _Soak(settings, watch, await watch.read(0, collects=True), calls, at_once)
+            readings = await soak.run(server.url, exchange, sockets)
             sockets.cancel_scope.cancel()
-        culprits = judge(readings, tally.ended, tally.problems, Bounds())
-        print(f"\n{describe_result(readings, tally)}\n")
-        print(f"Written to {_save(readings, steps, tally, culprits)}")
-        return culprits
+    tally = soak.tally
+    culprits = judge(readings, tally.ended, tally.problems, Bounds())
+    print(f"\n{describe_result(readings, tally)}\n")
+    print(f"Written to {_save(readings, soak.steps, tally, culprits)}")
+    return culprits
+
+
+class _Soak:
+    """The calls, and the readings between them.
+
+    Args:
+        settings: says how far it is.
+        watch: reads from the servers.
+        idle: what they said before the first call.
+        calls: how many there will be.
+        at_once: how many at a time.
+
+    Attributes:
+        steps: all readings, in order.
+        tally: what became of the calls.
+    """
+
+    def __init__(self, settings: Settings, watch: Watch, idle: Reading, calls: int, at_once: int) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._idle = idle
+        self._calls = calls
+        self._at_once = at_once
+        self._placed = 0
+        self._settled_at = trio.current_time() + _SETTLED_SECONDS
+        self.tally = Tally()
+        self.steps: list[Reading] = []
+        self._note("idle: ", idle)
+
+    async def run(self, url: str, exchange: Exchange, sockets: trio.Nursery) -> Readings:
+        """Place all calls; at rest after the first part of them and after the last, see what is left."""
+        async with Means.of(url, exchange) as means:
+            while not self._is_settled:
+                await self._call_some(means, sockets)
+        settled = await self._rest()
+        async with Means.of(url, exchange) as means:
+            while self._placed < self._calls:
+                await self._call_some(means, sockets)
+        return Readings(idle=self._idle, settled=settled, final=await self._rest())
+
+    @property
+    def _is_settled(self) -> bool:
+        share = _SETTLED_AFTER if trio.current_time() > self._settled_at else _SETTLED_AT_LAST
+        return self._placed >= self._calls * share
+
+    async def _call_some(self, means: Means, sockets: trio.Nursery) -> None:
+        begin, self._placed = self._placed, min(self._placed + max(self._calls // _STEPS, 1), self._calls)
+        await call_in_turn(means, range(begin, self._placed), self.tally, sockets, at_once=self._at_once)
+        self._note("", await self._watch.read(self._placed, collects=False))
+
+    async def _rest(self) -> Reading:
+        self._settings.say("waiting for consent to run out, and for connections that nobody needs")
+        await self._watch.rest(self._idle.metrics, _REST)
+        await trio.sleep(_LINGER)
+        self._note("at rest: ", await self._watch.read(self._placed, collects=False))
+        return await self._watch.read(self._placed, collects=True)
+
+    def _note(self, prefix: str, reading: Reading) -> None:
+        self.steps.append(reading)
+        self._settings.say(prefix + describe_progress(reading, self.tally))
 
 
 def _save(readings: Readings, steps: list[Reading], tally: Tally, culprits: list[str]) -> Path:

@@ -3,8 +3,10 @@
 import json
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from socket import socket
 
 import attrs
 import httpcore
@@ -14,7 +16,7 @@ from bench.soak.conversing import Talk, clip_of, converse
 from dtls.certificate import Certificate
 from dtls.options import DtlsOptions
 from edge.caller.description import OfferedSetup
-from edge.caller.exchange import Exchange
+from edge.caller.exchange import Exchange, Line
 from edge.caller.placing import Call, Caller
 from edge.caller.progress import CallerOptions
 from edge.caller.session import CallerSession
@@ -26,6 +28,7 @@ __all__ = ["Attempt", "Means", "see_it_end"]
 
 _NOTICED_SECONDS = 10.0
 _PATIENCE = 15.0
+_PORT_SECONDS = 45.0
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +42,7 @@ class Means:
         exchange: drives them.
         caller: places them.
         certificate: for offers that nobody follows up.
+        ports: sockets of those who vanished, and when.
     """
 
     url: str
@@ -47,6 +51,7 @@ class Means:
     exchange: Exchange
     caller: Caller
     certificate: Certificate
+    ports: deque[tuple[float, socket]] = attrs.field(factory=deque)
 
     @classmethod
     @asynccontextmanager
@@ -54,7 +59,7 @@ class Means:
         """Be ready to call a server; at the end of the block no connection to it is left."""
         signal = SignalClient(url)
         async with httpcore.AsyncConnectionPool() as http:
-            yield cls(
+            means = cls(
                 url=url,
                 http=http,
                 signal=signal,
@@ -62,8 +67,21 @@ class Means:
                 caller=Caller(signal, exchange),
                 certificate=Certificate.generate(unix_time=time.time()),
             )
+            yield means
+        for _, kept in means.ports:
+            kept.close()
         with trio.CancelScope(shield=True):
             await signal.aclose()
+
+    def keep_ports(self, line: Line) -> None:
+        """Let no other call have the port of one that vanishes, while the server takes what comes from there for its.
+
+        Nobody reads what comes to it.
+        """
+        now = trio.current_time()
+        self.ports.extend((now, opened.dup()) for opened in line.sockets())
+        while self.ports[0][0] < now - _PORT_SECONDS:
+            self.ports.popleft()[1].close()
 
     async def post(self, path: str, body: object, key: str | None = None) -> bytes:
         """Send JSON and return what is answered.

@@ -1,5 +1,6 @@
 """What is inside a process: its objects by type, tasks, file descriptors, memory."""
 
+import ctypes
 import gc
 import json
 import os
@@ -21,7 +22,7 @@ from bench.settings import NotMeasured
 __all__ = ["COLLECTED", "UNTOUCHED", "Census", "ask", "file_of"]
 
 UNTOUCHED, COLLECTED = signal.SIGUSR1, signal.SIGUSR2
-"""Signals that ask a process for a census: as it is, or after a garbage collection."""
+"""Signals that ask a process for a census: as it is, or of what is left without garbage and free memory."""
 
 _OURS = frozenset({"wire", "stun", "dtls", "srtp", "sctp", "relay", "transceiver", "geo", "edge"})
 _PATIENCE = 30.0
@@ -53,9 +54,14 @@ class Census:
 
     @classmethod
     def take(cls, *, collects: bool) -> Self:
-        """Take it of this process, in its Trio thread; first collect garbage if asked to."""
+        """Take it of this process, in its Trio thread.
+
+        Args:
+            collects: whether garbage is collected first, and the system given back what nobody uses.
+        """
         if collects:
             gc.collect()
+            _give_back()
         blocks = sys.getallocatedblocks()
         types = Counter(map(type, gc.get_objects()))
         ours: Counter[str] = Counter()
@@ -82,6 +88,13 @@ class Census:
         return cattrs.structure(json.loads(text), cls)
 
 
+def _give_back() -> None:
+    """Have the C library give free memory back, which it would keep for the next time that as many calls come."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # GNU's
+    if trim is not None:
+        trim(0)
+
+
 def file_of(folder: Path, pid: int | None = None) -> Path:
     """Name the file that a process writes its census to; by default this one."""
     return folder / f"{os.getpid() if pid is None else pid}.json"
@@ -93,7 +106,7 @@ async def ask(process: subprocess.Popen[bytes], folder: Path, *, collects: bool)
     Args:
         process: runs `bench.soak.server`.
         folder: as it was told.
-        collects: whether it collects garbage first.
+        collects: see `Census.take`.
 
     Raises:
         NotMeasured: it does not answer.

@@ -57,7 +57,8 @@ async def converse(call: Call, talk: Talk) -> None:
     if talk is Talk.INTERRUPTED:
         _send(call, {"type": "response.cancel"})
         _send(call, {"type": "output_audio_buffer.clear"})
-        await _until_told(call, "output_audio_buffer.cleared")
+        # On a busy machine, the answer may be over before it can be interrupted.
+        await _until_told(call, "output_audio_buffer.cleared", "output_audio_buffer.stopped")
 
 
 def written(text: str) -> list[dict[str, object]]:
@@ -75,11 +76,11 @@ def _send(call: Call, event: dict[str, object]) -> None:
     call.line.flush(now)
 
 
-async def _until_told(call: Call, kind: str) -> None:
+async def _until_told(call: Call, *kinds: str) -> None:
     def is_it(event: Event) -> bool:
-        return isinstance(event, EventReceived) and json.loads(event.text)["type"] == kind
+        return isinstance(event, EventReceived) and json.loads(event.text)["type"] in kinds
 
-    await _until(call, is_it, f"no {kind} came")
+    await _until(call, is_it, f"no {' or '.join(kinds)} came")
 
 
 async def _until(call: Call, is_it: Callable[[Event], bool], otherwise: str) -> None:

@@ -99,13 +99,13 @@ def _say_goodbye(call: Call) -> None:
 
 
 async def _vanish(attempt: Attempt) -> None:
-    async with attempt.talking():
-        pass
+    async with attempt.talking() as call:
+        attempt.means.keep_ports(call.line)
 
 
 async def _vanish_in_the_handshake(attempt: Attempt) -> None:
-    async with attempt.begun():
-        pass
+    async with attempt.begun() as call:
+        attempt.means.keep_ports(call.line)
 
 
 async def _never_come(attempt: Attempt) -> None:

@@ -68,7 +68,7 @@ class Watch:
 
         Args:
             calls: how many were placed.
-            collects: whether garbage is collected first.
+            collects: see `Census.take`.
 
         Raises:
             NotMeasured: a process does not answer.

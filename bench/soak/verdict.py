@@ -31,8 +31,9 @@ class Bounds:
             caches grow to their end, and a relay keeps what was asked in the last five seconds that somebody called.
         others_per_call: how many of them may be left by a call.
         blocks_per_call: pieces of memory that may be left by a call; one leaked object has at least one.
-        bytes_per_call: by how much resident memory may grow with a call. A leaked session would be some 60,000, a
-            record of one a few hundred; what malloc does not give back varies by a megabyte or two.
+        bytes_spare: by how much resident memory may grow in any case: what malloc does not give back varies.
+        bytes_per_call: by how much it may grow with a call. A leaked session would be some 60,000, a record of one a
+            few hundred.
         failed: share of calls that may go otherwise than planned, on a machine that does other things too.
     """
 
@@ -40,6 +41,7 @@ class Bounds:
     others_spare: int = 400
     others_per_call: float = 0.05
     blocks_per_call: float = 0.5
+    bytes_spare: int = 2 << 20
     bytes_per_call: float = 512.0
     failed: float = 0.01
 
@@ -110,7 +112,7 @@ def _too_much_memory(readings: Readings, bounds: Bounds) -> Iterator[str]:
         if blocks > bounds.blocks_per_call:
             yield f"{name}: {blocks:.2f} pieces of memory are left by a call; {bounds.blocks_per_call:g} may be"
     for name, grown in bytes_per_call(readings).items():
-        if grown > bounds.bytes_per_call:
+        if grown > max(bounds.bytes_per_call, bounds.bytes_spare / readings.calls):
             yield f"{name}: resident memory grew by {grown:.0f} bytes a call; {bounds.bytes_per_call:.0f} may be"
 
 
