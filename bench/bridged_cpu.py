@@ -30,7 +30,7 @@ _CALLS, _SOCKET_CALLS, _THEIR_CALLS = 40, 20, 8
 _THEIR_COMPLEXITY = 10
 """aiortc leaves the complexity of libopus to FFmpeg, which sets 10."""
 
-_ROUNDS, _SECONDS = 3, 4.0
+_ROUNDS, _SECONDS = 3, 3.0
 _OPTIONS = CallerOptions(clip=SPEECH)
 
 

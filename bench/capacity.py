@@ -61,7 +61,7 @@ _VOICES = _Search(
     name="voice-capacity",
     what="calls bridged to PCM",
     serve=lambda folder: our_edge(folder, backend=PCM_ECHO),
-    step=12,
+    step=16,
     most=240,
     seconds=5.0,
     notes=(f"Opus of complexity {COMPLEXITY}, decoded and encoded between packets by the one thread that moves them",),

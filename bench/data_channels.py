@@ -13,7 +13,7 @@ _SIZE = 65_536
 _OURS, _AIORTC = 1200, 480
 """Messages, which take either about a second."""
 
-_ROUNDS = 5
+_ROUNDS = 3
 _MEGABYTE = 1_000_000
 
 

@@ -32,7 +32,7 @@ _CALLS = 40
 """They keep the transceiver about half busy."""
 
 _PROBES = 4
-_SECONDS = 10.0
+_SECONDS = 8.0
 _OPTIONS = CallerOptions(clip=SPEECH)
 _SIDES = {ONSETS: TRANSCEIVER, f"{SOCKET}-{ONSETS}": BACKEND}
 """Where agents run, by the model's name without its number."""
@@ -126,7 +126,11 @@ def _rows(quiet: Delays, beside: Delays, loads: str) -> Iterator[Row]:
         lambda delays: delays.to_backend[in_process],
         "from the packet that leaves the caller to its PCM at the agent; the packet itself took 20 ms to fill before",
     )
-    yield row("the same, agent by WebSocket", lambda delays: delays.to_backend[socket])
+    yield row(
+        "the same, agent by WebSocket",
+        lambda delays: delays.to_backend[socket],
+        "events hold 40 ms, so every other packet waits 20 ms for the next one",
+    )
     yield row(
         "delay added, agent in process to caller",
         lambda delays: delays.to_ear[in_process],
