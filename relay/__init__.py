@@ -6,7 +6,11 @@ from the same address follows it. What it keeps is a small table that it can los
 Read in this order:
 
 * `hop`       how relay and transceiver talk: header, sealed control messages, the two ends of a link
-* `udp`       sockets, drained and filled in batches
+* `datagrams` how long, how many at a time, and why one is lost
+* `udp`       sockets: opened, waited for, drained and filled
+* `sockaddr`  addresses as the kernel writes them
+* `mmsg`      many datagrams in one system call, over memory that is laid out once
+* `batches`   the same for Python objects
 * `tags`      the flow tag: why the way back needs no table, and why a transceiver cannot pick an address
 * `drops`     every reason for which a datagram is not forwarded
 * `budgets`   what one source, and one token, may cost
@@ -14,5 +18,6 @@ Read in this order:
 * `transactions` whom an answer to a transceiver's own check belongs to
 * `admission` whether the sender of a request may have what it asks for
 * `forwarder` the sans-IO core: datagrams in, datagrams out
+* `datapath`  between the sockets and the forwarder: `plain_path` one by one, `slot_path` in batches that nobody copies
 * `worker`    the loop around it, on Trio
 """

@@ -11,7 +11,7 @@ class DropReason(enum.StrEnum):
     EMPTY = "empty"
     """A client's datagram of no bytes: there is nothing to tell what it is."""
     TOO_LONG = "too-long"
-    """Longer than `relay.udp.MAX_DATAGRAM`, and cut by the time that we see it."""
+    """Longer than `relay.udp.MAX_DATAGRAM`, and cut by the time that we see it; from the hop too."""
     NOT_OURS = "not-ours"
     """The first byte is of no protocol that a session speaks (RFC 7983), or a STUN message of no use to ICE."""
     NO_FLOW = "no-flow"

@@ -7,7 +7,6 @@ time for claims and links.
 
 import os
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,10 +14,14 @@ from contextlib import ExitStack
 import attrs
 import trio
 
+from relay import mmsg
+from relay.datapath import Datapath
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.keys import HopKeys
+from relay.plain_path import PlainPath
+from relay.slot_path import SlotPath
 from relay.tags import FlowTags
-from relay.udp import Batch, address_of, canonical, open_udp, receive_batches, send_batch
+from relay.udp import UdpDropReason, address_of, canonical, lost_on_arrival, open_udp, receive_rounds
 from stun.credentials import CredentialKeys
 from wire.core import Address, Drops
 
@@ -95,7 +98,11 @@ class RelayWorker:
     """
 
     def __init__(
-        self, options: RelayOptions, keys: RelayKeys, *, on_warning: Callable[[str], object] = lambda _: None
+        self,
+        options: RelayOptions,
+        keys: RelayKeys,
+        *,
+        on_warning: Callable[[str], object] = lambda _: None,
     ) -> None:
         with ExitStack() as stack:
             self._hop = stack.enter_context(open_udp(*options.hop, on_warning=on_warning))
@@ -120,6 +127,8 @@ class RelayWorker:
             now=trio.current_time(),
             options=options.forwarder,
         )
+        path = SlotPath if mmsg.is_available() else PlainPath
+        self._path: Datapath = path(self.forwarder, self._hop, self._ingresses, self.send_drops)
 
     async def run(self, *, task_status: trio.TaskStatus["RelayWorker"] = trio.TASK_STATUS_IGNORED) -> None:
         """Forward until cancelled; then the sockets are closed.
@@ -129,7 +138,7 @@ class RelayWorker:
         with self._sockets:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_time)
-                nursery.start_soon(self._receive)
+                nursery.start_soon(receive_rounds, self._path.receivers, self._flush)
                 task_status.started(self)
 
     def close(self) -> None:
@@ -149,26 +158,9 @@ class RelayWorker:
     @property
     def drops(self) -> Drops:
         """Everything dropped, by reason: by the forwarder, by the links, and by the kernel."""
-        return self.forwarder.drops + self.forwarder.links.drops + self.send_drops
-
-    async def _receive(self) -> None:
-        handlers = {sock: self._ingress_handler(number) for number, sock in self._ingresses.items()}
-        await receive_batches({self._hop: self._receive_from_hop, **handlers}, self._flush)
-
-    def _ingress_handler(self, number: int) -> Callable[[Batch, float], None]:
-        receive = self.forwarder.receive_from_client
-
-        def handle(batch: Batch, now: float) -> None:
-            unix_time = time.time()
-            for data, source in batch:
-                receive(data, source, number, now, unix_time)
-
-        return handle
-
-    def _receive_from_hop(self, batch: Batch, now: float) -> None:
-        receive = self.forwarder.receive_from_hop
-        for data, source in batch:
-            receive(data, source, now)
+        lost = sum(map(lost_on_arrival, (self._hop, *self._ingresses.values())))
+        arrival = Counter({UdpDropReason.RECEIVE_BUFFER_FULL: lost})
+        return self.forwarder.drops + self.forwarder.links.drops + self.send_drops + arrival
 
     async def _keep_time(self) -> None:
         while True:
@@ -179,19 +171,9 @@ class RelayWorker:
             latest = now + _LONGEST_SLEEP
             await trio.sleep_until(latest if due is None else min(due, latest))
 
-    def _flush(self, now: float) -> None:  # noqa: ARG002 - what `receive_batches` calls
-        up = self.forwarder.to_transceivers
-        if up:
-            self._send(self._hop, up, "up_datagrams", "up_bytes")
-        for number, down in self.forwarder.to_clients.items():
-            if down:
-                self._send(self._ingresses[number], down, "down_datagrams", "down_bytes")
-
-    def _send(self, sock: socket.socket, datagrams: list[tuple[bytes, Address]], count: str, size: str) -> None:
-        self.traffic[count] += len(datagrams)
-        self.traffic[size] += sum(len(data) for data, _ in datagrams)
-        send_batch(sock, datagrams, self.send_drops)
-        datagrams.clear()
+    def _flush(self, now: float) -> None:  # noqa: ARG002 - what `receive_rounds` calls
+        for name, count in self._path.flush()._asdict().items():
+            self.traffic[name] += count
 
 
 async def run_relay(

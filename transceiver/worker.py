@@ -17,7 +17,7 @@ import trio
 
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
-from relay.udp import Batch, address_of, open_udp, receive_batches, send_batch
+from relay.udp import Batch, UdpDropReason, address_of, batch_sender, lost_on_arrival, open_udp, receive_batches
 from stun.credentials import CredentialKeys
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backend_legs import BackendLegs
@@ -38,7 +38,7 @@ from transceiver.calls import (
     OfferRefused,
     Overloaded,
 )
-from transceiver.dispatcher import Dispatcher, DropReason, Report
+from transceiver.dispatcher import Dispatcher, DropReason, Report, SendBatch
 from transceiver.intake import Intake
 from transceiver.options import WorkerOptions
 from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
@@ -120,6 +120,7 @@ class Worker:
         self.drops: Drops = self._dispatcher.drops
         self.counts: Counter[str] = self._dispatcher.counts
         self._socket: socket | None = None
+        self._send_batch: SendBatch | None = None
         self._is_draining = False
         self._has_call = trio.Event()
         self._legs = BackendLegs(dispatcher=self._dispatcher, entropy=entropy, unix_time=unix_time, report=report)
@@ -135,7 +136,7 @@ class Worker:
         with open_udp(
             *self.options.hop, on_warning=lambda text: self._report("socket-warning", {"warning": text})
         ) as sock:
-            self._socket = sock
+            self._socket, self._send_batch = sock, batch_sender(sock, self.drops)
             self.address = address_of(sock)
             try:
                 async with trio.open_nursery() as nursery:
@@ -147,7 +148,7 @@ class Worker:
                     task_status.started(self.address)
             finally:
                 self._end_all()
-                self._socket = self._legs.nursery = None
+                self._socket = self._send_batch = self._legs.nursery = None
 
     async def stop(self) -> None:
         """Take no further call, say goodbye to every client, and wait for their backends, which have a few seconds.
@@ -177,8 +178,8 @@ class Worker:
             receive(data, source, now)
 
     def _send(self, datagrams: Iterable[tuple[bytes, Address]]) -> None:
-        if self._socket is not None:
-            send_batch(self._socket, datagrams, self.drops)
+        if self._send_batch is not None:
+            self._send_batch(datagrams)
 
     # -- commands: what `Calls` promises
 
@@ -306,6 +307,8 @@ class Worker:
         """Count what the worker, its link and all its sessions have dropped, by layer and reason."""
         total = self._calls.drops()
         total.update({f"worker.{reason}": count for reason, count in self.drops.items()})
+        if self._socket is not None and (lost := lost_on_arrival(self._socket)):
+            total[f"worker.{UdpDropReason.RECEIVE_BUFFER_FULL}"] = lost
         total.update({f"hop.{reason}": count for reason, count in self._link.drops.items()})
         return total
 

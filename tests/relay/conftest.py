@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import attrs
 import pytest
 
+from relay import mmsg
 from relay.flows import Claim
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.header import CONTROL, UP, Header, answering, pack_header, parse_header
@@ -215,6 +216,19 @@ def kit() -> SimpleNamespace:
         unix_time=UNIX_TIME,
         stun=stun,
         binding_request=binding_request,
+        route=lambda cluster, incarnation, session, minted: Route(
+            cluster=cluster, incarnation=incarnation, worker=0, session=session, minted=minted
+        ),
         down_header=down_header,
         seeded=seeded,
     )
+
+
+@pytest.fixture(params=["plain", "mmsg"])
+def datapath(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs a test twice: with plain sockets, and in batches where this system can."""
+    if request.param == "plain":
+        monkeypatch.setattr(mmsg, "is_available", lambda: False)
+    elif not mmsg.is_available():
+        pytest.skip("this system has no recvmmsg and sendmmsg")
+    return str(request.param)

@@ -10,6 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from relay.udp import MODERATION, Batch, address_of, open_udp, receive_batches
 
 WINDOW = 0.01  # what `relay.udp` judges the load by
+pytestmark = pytest.mark.usefixtures("datapath")
 
 
 class Wire:

@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from relay.flows import CLAIMS_PER_FLOW, CLAIMS_PER_SESSION, ClaimState, FlowTable, Route, TransceiverPlace
 from relay.hop.header import UP, answering, pack_header
+from relay.sockaddr import serialize_sockaddr
 
 MAX_CLAIMS = 12
 CLIENTS = [("192.0.2.1", port) for port in range(10)]
@@ -171,6 +172,14 @@ class Machine(RuleBasedStateMachine):
                 assert targets == [min(winners, key=lambda claim: claim.proven).session]
             else:
                 assert sorted(targets) == sorted(claim.session for claim in claims)
+
+    @invariant()
+    def shortcuts_lead_to_the_only_target(self):
+        """What is found by the bytes of a source is what the flow says, or nothing where that takes a closer look."""
+        flows = self.table.flows[1].values()
+        assert self.table.by_source[1] == {
+            serialize_sockaddr(flow.client): flow.targets[0] for flow in flows if len(flow.targets) == 1
+        }
 
     @invariant()
     def nothing_is_left_behind(self):

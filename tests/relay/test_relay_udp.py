@@ -5,7 +5,19 @@ from collections import Counter
 
 import pytest
 
-from relay.udp import MAX_DATAGRAM, UdpDropReason, address_of, canonical, drain, open_udp, send_batch
+from relay.batches import BatchReceiver
+from relay.udp import (
+    BATCH,
+    MAX_DATAGRAM,
+    UdpDropReason,
+    address_of,
+    batch_sender,
+    canonical,
+    drain,
+    lost_on_arrival,
+    open_udp,
+    send_batch,
+)
 
 FAMILIES = pytest.mark.parametrize("host", ["127.0.0.1", "::1"], ids=["ipv4", "ipv6"])
 
@@ -24,12 +36,55 @@ def open_socket():
         sock.close()
 
 
+@pytest.fixture
+def receiver(datapath):
+    """Makes what takes a batch from a socket."""
+    return lambda sock: BatchReceiver(sock).receive if datapath == "mmsg" else lambda: drain(sock)
+
+
+@pytest.fixture
+def sender(datapath):
+    """Makes what sends a batch from a socket, and the counter of what it drops."""
+
+    def make(sock):
+        drops = Counter()
+        return batch_sender(sock, drops), drops
+
+    return make
+
+
 @FAMILIES
-def test_datagrams_come_out_with_a_pair_for_a_source(open_socket, host):
+def test_datagrams_come_out_with_a_pair_for_a_source(open_socket, host, receiver, sender):
     here, there = open_socket(host), open_socket(host)
-    send_batch(there, [(b"one", address_of(here)), (b"", address_of(here))], Counter())
-    assert drain(here) == [(b"one", address_of(there)), (b"", address_of(there))]
-    assert drain(here) == []
+    receive, (send, drops) = receiver(here), sender(there)
+    send([(b"one", address_of(here)), (b"", address_of(here))])
+    assert receive() == [(b"one", address_of(there)), (b"", address_of(there))]
+    assert receive() == []
+    assert not drops
+
+
+@FAMILIES
+def test_what_goes_in_comes_out_in_order_whatever_its_length(open_socket, host, receiver, sender):
+    """Slots are used again: what a longer datagram left there must not show behind a shorter one."""
+    here, other, there = open_socket(host), open_socket(host), open_socket(host)
+    receive, receive_other, (send, drops) = receiver(here), receiver(other), sender(there)
+    send([])
+    for sizes in ([1472, MAX_DATAGRAM, 0, 1, 28], [1, 0, 1472, 27, 2], [3] * 150):
+        datagrams = [bytes((number % 251 + 1,)) * size for number, size in enumerate(sizes)]
+        send([(data, address_of(other if data[:1] == b"\x02" else here)) for data in datagrams])
+        got = [data for _ in range(3) for data, _ in receive()]
+        got_by_other = [data for _ in range(3) for data, _ in receive_other()]
+        assert got == [data for data in datagrams if data[:1] != b"\x02"]
+        assert got_by_other == [data for data in datagrams if data[:1] == b"\x02"]
+    assert not drops
+
+
+def test_no_more_than_a_batch_is_taken_at_once(open_socket, receiver, sender):
+    here, there = open_socket(), open_socket()
+    receive, (send, _) = receiver(here), sender(there)
+    send([(b"%d" % number, address_of(here)) for number in range(BATCH + 3)])
+    assert [int(data) for data, _ in receive()] == list(range(BATCH))
+    assert [int(data) for data, _ in receive()] == [BATCH, BATCH + 1, BATCH + 2]
 
 
 def test_a_batch_ends_at_its_limit(open_socket):
@@ -40,10 +95,11 @@ def test_a_batch_ends_at_its_limit(open_socket):
 
 
 @pytest.mark.parametrize("size", [MAX_DATAGRAM, MAX_DATAGRAM + 1, 65_507])
-def test_what_is_too_long_is_cut_so_that_it_shows(open_socket, size):
+def test_what_is_too_long_is_cut_so_that_it_shows(open_socket, size, receiver, sender):
     here, there = open_socket(), open_socket()
-    send_batch(there, [(bytes(size), address_of(here))], Counter())
-    ((data, _),) = drain(here)
+    receive, (send, _) = receiver(here), sender(there)
+    send([(bytes(size), address_of(here))])
+    ((data, _),) = receive()
     assert len(data) == min(size, MAX_DATAGRAM + 1)
 
 
@@ -59,13 +115,41 @@ def test_a_full_buffer_drops_and_counts(open_socket):
     assert drops == {UdpDropReason.SEND_BUFFER_FULL: 3}
 
 
-def test_what_cannot_be_sent_is_counted_and_the_rest_goes_out(open_socket):
+def test_what_cannot_be_sent_is_counted_and_the_rest_goes_out(open_socket, receiver, sender):
     here, there = open_socket(), open_socket()
-    drops = Counter()
-    datagrams = [(b"no", ("127.0.0.1", 0)), (bytes(70_000), address_of(here)), (b"yes", address_of(here))]
-    send_batch(there, datagrams, drops)
-    assert drops == {UdpDropReason.UNSENDABLE: 2}
-    assert drain(here) == [(b"yes", address_of(there))]
+    receive, (send, drops) = receiver(here), sender(there)
+    good = (b"yes", address_of(here))
+    bad = [(b"no", ("127.0.0.1", 0)), (bytes(70_000), address_of(here)), (b"no", ("127.0.0.1", 65_536))]
+    bad += [(b"other family", ("::1", 9)), (b"no address", ("fe80::1%nowhere", 9))]
+    send([good, *bad, good, bad[0], bad[3]])
+    assert drops == {UdpDropReason.UNSENDABLE: 7}
+    assert receive() == [(b"yes", address_of(there))] * 2
+
+
+def test_a_destination_that_refused_stops_nothing(open_socket, receiver, sender):
+    """ICMP port unreachable comes back from a port that nobody listens on."""
+    here, there, closed = open_socket(), open_socket(), open_socket()
+    nobody = address_of(closed)
+    closed.close()
+    receive, receive_there, (send, drops) = receiver(here), receiver(there), sender(there)
+    for _ in range(3):
+        send([(b"x", nobody), (b"y", address_of(here))])
+        assert receive_there() == []
+    assert [data for data, _ in receive()] == [b"y"] * 3
+    assert not drops
+
+
+def test_what_arrives_at_a_full_buffer_is_counted(open_socket, sender):
+    here, there = open_socket(), open_socket()
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    send, _ = sender(there)
+    assert lost_on_arrival(here) == 0
+    send([(bytes(1000), address_of(here))] * 50)
+    held = len(drain(here))
+    assert 0 < held < 50
+    assert lost_on_arrival(here) == 50 - held
+    here.close()
+    assert lost_on_arrival(here) == 0
 
 
 def test_datagrams_are_marked_for_low_delay(open_socket):

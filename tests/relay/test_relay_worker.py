@@ -17,6 +17,7 @@ from relay.worker import IngressBinding, RelayKeys, RelayOptions, RelayWorker, r
 from stun.credentials import Route
 
 INCARNATION = 77
+pytestmark = pytest.mark.usefixtures("datapath")
 
 
 @pytest.fixture

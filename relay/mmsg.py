@@ -1,0 +1,263 @@
+"""Many datagrams in one system call: `recvmmsg` and `sendmmsg`, over memory that is laid out once.
+
+`ReceiveSlots` takes up to `BATCH` datagrams at a time. Each lands in a slot of its own, behind free bytes:
+
+    | source, 28 | 4 | headroom, 40 | datagram, at most MAX_DATAGRAM + 1 | … |      a slot: SLOT_SIZE bytes
+
+`SendSlots` sends memory from wherever it is. So a relay writes its header into the headroom and sends the slot on: the
+datagram itself is copied by the kernel only, and never becomes a Python object.
+
+Python is slow at one field after another and fast at whole arrays. So nothing here is read or written field by field
+through cffi, which would cost more than the system calls that it saves: what the kernel tells is unpacked for all slots
+at once, and what it is told is collected in lists and packed once.
+
+The functions are the C library's, called through cffi in its ABI mode: the declarations below are all there is. They
+are those of 64-bit Linux; elsewhere `is_available` is false, and plain sockets have to do.
+
+Source: recvmmsg(2), sendmmsg(2), recvmsg(2).
+"""
+
+import errno
+import functools
+import socket
+import struct
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain, compress
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+from cffi import FFI
+
+from relay.datagrams import BATCH, MAX_DATAGRAM, UdpDropReason
+from relay.sockaddr import IPV4_SIZE, IPV6_SIZE, serialize_sockaddr
+from wire.core import Address, Drops
+
+__all__ = ["DATAGRAM_OFFSET", "HEADROOM", "SLOT_SIZE", "ReceiveSlots", "SendSlots", "is_available", "slot_layout"]
+
+ffi = FFI()
+
+if TYPE_CHECKING:
+    _CData: TypeAlias = FFI.CData
+else:
+    _CData = ffi.CData
+
+ffi.cdef(
+    """
+    struct iovec { void *iov_base; size_t iov_len; };
+    struct msghdr {
+        void *msg_name; unsigned int msg_namelen;
+        struct iovec *msg_iov; size_t msg_iovlen;
+        void *msg_control; size_t msg_controllen;
+        int msg_flags;
+    };
+    struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
+    int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, void *timeout);
+    int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
+    """
+)
+
+_SOURCE_ROOM = 32
+HEADROOM = 40
+"""Free bytes in front of each datagram: the longest header of the hop."""
+DATAGRAM_OFFSET = _SOURCE_ROOM + HEADROOM
+"""Where in its slot a datagram begins."""
+SLOT_SIZE = 2176
+"""Bytes from one slot to the next: whole cache lines, so that neighbours share none."""
+
+_MESSAGE_SIZE = ffi.sizeof("struct mmsghdr")
+_LENGTH_INDEX = ffi.offsetof("struct mmsghdr", "msg_len") // 4
+
+
+class _CLibrary(Protocol):
+    """The functions that are used here, as cffi offers them: -1 is an error, named by `ffi.errno`."""
+
+    def recvmmsg(self, fd: int, messages: _CData, count: int, flags: int, timeout: _CData) -> int:
+        """Take datagrams that have arrived; return how many."""
+
+    def sendmmsg(self, fd: int, messages: _CData, count: int, flags: int) -> int:
+        """Send datagrams in order; return how many went out. An error shows only when it is the first's."""
+
+
+@functools.cache
+def _c_library() -> _CLibrary | None:
+    if sys.platform != "linux" or sys.maxsize <= 1 << 32 or sys.byteorder != "little":
+        return None
+    library = ffi.dlopen(None)
+    return cast("_CLibrary", library) if hasattr(library, "recvmmsg") and hasattr(library, "sendmmsg") else None
+
+
+def is_available() -> bool:
+    """Whether this system has the two calls, with the layout that is declared here."""
+    return _c_library() is not None
+
+
+def _library() -> _CLibrary:
+    library = _c_library()
+    if library is None:
+        raise OSError(errno.ENOSYS, "recvmmsg and sendmmsg are not available")
+    return library
+
+
+def _address_of(memory: _CData) -> int:
+    return int(ffi.cast("uintptr_t", memory))
+
+
+def slot_layout(source_size: int, first: str) -> struct.Struct:
+    """Make what unpacks slots one after another: the source's bytes, then what stands first in the datagram.
+
+    Args:
+        source_size: of the socket's family, `IPV4_SIZE` or `IPV6_SIZE`.
+        first: fields in the notation of `struct`, in all at most `MAX_DATAGRAM` bytes.
+    """
+    front = f"={source_size}s{DATAGRAM_OFFSET - source_size}x{first}"
+    return struct.Struct(f"{front}{SLOT_SIZE - struct.calcsize(front)}x")
+
+
+class ReceiveSlots:
+    """Where the datagrams of one socket arrive, in batches.
+
+    Args:
+        sock: bound, of either family.
+
+    Attributes:
+        source_size: how long a source is, in the socket's family.
+        view: all slots, one after another, to write headers into and to read datagrams from.
+        starts: the address in memory of each slot's datagram.
+        offsets: the offset in `view` of each slot's datagram.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._receive = _library().recvmmsg
+        self._socket = sock
+        self.source_size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
+        # What is kept alive here is what the kernel is given pointers to.
+        self._memory = ffi.new("char[]", SLOT_SIZE * BATCH)
+        self._vectors = ffi.new("struct iovec[]", BATCH)
+        self._messages = ffi.new("struct mmsghdr[]", BATCH)
+        start = _address_of(self._memory) + DATAGRAM_OFFSET
+        self.starts = [start + SLOT_SIZE * number for number in range(BATCH)]
+        self.offsets = [DATAGRAM_OFFSET + SLOT_SIZE * number for number in range(BATCH)]
+        for number, offset in enumerate(self.offsets):
+            vector = self._vectors[number]
+            vector.iov_base, vector.iov_len = self._memory + offset, MAX_DATAGRAM + 1
+            message = self._messages[number].msg_hdr
+            # The kernel writes back the length that it used, which for sockets of one family is always this.
+            message.msg_name, message.msg_namelen = self._memory + offset - DATAGRAM_OFFSET, self.source_size
+            message.msg_iov, message.msg_iovlen = self._vectors + number, 1
+        self.view = memoryview(ffi.buffer(self._memory)).cast("B")
+        self._lengths = memoryview(ffi.buffer(self._messages)).cast("B").cast("I")[_LENGTH_INDEX :: _MESSAGE_SIZE // 4]
+
+    def receive(self, limit: int = BATCH) -> list[int]:
+        """Take what has arrived, at most `limit` datagrams, into the first slots; return their lengths.
+
+        The slots are as they are until the next call. A datagram that was cut is `MAX_DATAGRAM + 1` bytes long.
+        """
+        count = self._receive(self._socket.fileno(), self._messages, limit, socket.MSG_DONTWAIT, ffi.NULL)
+        # A socket that is bound and not connected has no other error than that nothing is there.
+        return self._lengths[:count].tolist() if count > 0 else []
+
+
+_CALL = 64
+"""Datagrams in one system call. The kernel takes 1024; more than a batch costs memory that leaves the caches."""
+
+
+class SendSlots:
+    """Datagrams on their way to one socket, wherever in memory they are.
+
+    The hot paths append to `destinations` and `pieces` directly. Whatever is pointed to must stay until `flush`.
+
+    Args:
+        sock: bound, of either family.
+        drops: counts by `UdpDropReason`.
+
+    Attributes:
+        destinations: where each datagram goes, as `relay.sockaddr` spells it in the socket's family.
+        pieces: for each datagram its address in memory and its length, one after the other.
+    """
+
+    def __init__(self, sock: socket.socket, drops: Drops) -> None:
+        self._send = _library().sendmmsg
+        self._socket = sock
+        self._drops = drops
+        self.destinations: list[bytes] = []
+        self.pieces: list[int] = []
+        self._kept: list[object] = []
+        size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
+        self._destination_size = size
+        names = ffi.new("char[]", size * _CALL)
+        vectors = ffi.new("struct iovec[]", _CALL)
+        self._messages = ffi.new("struct mmsghdr[]", _CALL)
+        for number in range(_CALL):
+            message = self._messages[number].msg_hdr
+            message.msg_name, message.msg_namelen = names + size * number, size
+            message.msg_iov, message.msg_iovlen = vectors + number, 1
+        self._names = memoryview(ffi.buffer(names)).cast("B")
+        self._vectors = memoryview(ffi.buffer(vectors)).cast("B").cast("Q")
+        self._pointed_to = (names, vectors)
+
+    def __len__(self) -> int:
+        """How many datagrams wait for `flush`."""
+        return len(self.destinations)
+
+    def add(self, datagram: bytes, address: Address) -> None:
+        """Take a datagram that is a Python object, which is kept until `flush`."""
+        try:
+            destination = serialize_sockaddr(address)
+        except (OSError, OverflowError):
+            self._drops[UdpDropReason.UNSENDABLE] += 1
+            return
+        memory = ffi.from_buffer(datagram)
+        self._kept.append(memory)
+        self.destinations.append(destination)
+        self.pieces += (_address_of(memory), len(datagram))
+
+    def add_all(self, datagrams: Sequence[bytes], destinations: Iterable[bytes]) -> None:
+        """Take datagrams that are Python objects, by a copy into one piece of memory, which is kept until `flush`.
+
+        That costs a third of as many calls of `add`.
+        """
+        joined = ffi.from_buffer(b"".join(datagrams))
+        self._kept.append(joined)
+        self.destinations += destinations
+        sizes = [len(datagram) for datagram in datagrams]
+        for piece in zip(accumulate(sizes, initial=_address_of(joined)), sizes, strict=False):
+            self.pieces += piece
+
+    def flush(self) -> tuple[int, int]:
+        """Send everything, in order; what the kernel does not take at once is dropped and counted.
+
+        Returns:
+            How many datagrams there were, and how many bytes.
+        """
+        destinations, pieces = self.destinations, self.pieces
+        total = len(destinations)
+        for start in range(0, total, _CALL):
+            self._send_some(destinations[start : start + _CALL], pieces[2 * start : 2 * (start + _CALL)])
+        size = sum(pieces[1::2])
+        destinations.clear()
+        pieces.clear()
+        self._kept.clear()
+        return total, size
+
+    def _send_some(self, destinations: list[bytes], pieces: list[int]) -> None:
+        names, count = b"".join(destinations), len(destinations)
+        if len(names) != self._destination_size * count:
+            # One is of the other family, and would push all behind it out of place.
+            good = [len(destination) == self._destination_size for destination in destinations]
+            self._drops[UdpDropReason.UNSENDABLE] += good.count(False)
+            names, count = b"".join(compress(destinations, good)), sum(good)
+            pieces = [
+                field for field, is_good in zip(pieces, chain(*zip(good, good, strict=True)), strict=True) if is_good
+            ]
+        self._names[: len(names)] = names
+        self._vectors[: 2 * count] = array("Q", pieces)
+        fd, sent = self._socket.fileno(), 0
+        while sent < count:
+            went = self._send(fd, self._messages + sent, count - sent, socket.MSG_DONTWAIT)
+            if went < 0:
+                # The first of them is refused; those behind it have their chance.
+                full = ffi.errno in (errno.EAGAIN, errno.ENOBUFS)
+                self._drops[UdpDropReason.SEND_BUFFER_FULL if full else UdpDropReason.UNSENDABLE] += 1
+                went = 1
+            sent += went

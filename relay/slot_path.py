@@ -1,0 +1,136 @@
+"""The relay's datapath on `recvmmsg` and `sendmmsg`: no datagram of a known path becomes a Python object.
+
+    public socket    | source | headroom          | the client's datagram |     its path is found by the source's bytes,
+                     |            | UP header     | the client's datagram | ──▶ and it is sent on from where it lies
+
+    hop socket       | source | headroom | DOWN header | the datagram     |     its path is found by the header's bytes,
+                                                       | the datagram     | ──▶ and it is sent on from where it lies
+
+What needs a closer look (STUN, new paths, control messages, and all that is dropped) is handed to the `Forwarder` as a
+Python object, and what comes of it takes its place between the others, so that order is kept.
+
+Performance: 0.25 µs a datagram of Python when it is hot, about 1 µs between system calls that empty the caches, beside
+the 3.5 µs that the kernel takes on loopback to receive and to send it. `python -m bench --only relay` compares the
+whole with the same in C.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from socket import socket
+from struct import Struct
+
+from relay.datagrams import MAX_DATAGRAM
+from relay.datapath import Sent
+from relay.drops import DropReason
+from relay.forwarder import FOLLOWS, KIND, Forwarder
+from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE
+from relay.mmsg import SLOT_SIZE, ReceiveSlots, SendSlots, slot_layout
+from relay.sockaddr import parse_sockaddr
+from wire.core import Drops
+
+__all__ = ["SlotPath"]
+
+
+class SlotPath:
+    """Moves datagrams between a relay's sockets as the forwarder's table says.
+
+    Args:
+        forwarder: decides about all that is not on a known path.
+        hop: the hop socket.
+        ingresses: the public sockets, by number.
+        drops: counts what the kernel does not take, by `UdpDropReason`.
+
+    Attributes:
+        receivers: see `relay.datapath.Datapath`.
+    """
+
+    def __init__(self, forwarder: Forwarder, hop: socket, ingresses: Mapping[int, socket], drops: Drops) -> None:
+        self._forwarder = forwarder
+        self._up = SendSlots(hop, drops)
+        self._down = {number: SendSlots(sock, drops) for number, sock in ingresses.items()}
+        self.receivers: dict[socket, Callable[[float], int]] = {
+            hop: partial(self._receive_from_hop, *_hop_slots(hop)),
+            **{sock: partial(self._receive_from_clients, number, *_slots(sock)) for number, sock in ingresses.items()},
+        }
+
+    def _receive_from_clients(self, ingress: int, slots: ReceiveSlots, layout: Struct, now: float) -> int:
+        lengths = slots.receive()
+        unix_time = time.time()
+        claims = self._forwarder.table.by_source[ingress]
+        destinations, pieces, view = self._up.destinations, self._up.pieces, slots.view
+        for (source, first), length, start, offset in zip(
+            layout.iter_unpack(view[: SLOT_SIZE * len(lengths)]), lengths, slots.starts, slots.offsets, strict=False
+        ):
+            claim = claims.get(source)
+            # A slot still holds what it held before; so the length is looked at before anything is believed.
+            if claim is None or KIND[first] != FOLLOWS or not 0 < length <= MAX_DATAGRAM:
+                data = bytes(view[offset : offset + length])
+                self._forwarder.receive_from_client(data, parse_sockaddr(source), ingress, now, unix_time)
+                self._collect()
+                continue
+            destination = claim.place.sockaddr
+            if not destination:
+                self._forwarder.drops[DropReason.LINK_DOWN] += 1
+                continue
+            header = claim.up_header
+            size = len(header)
+            view[offset - size : offset] = header
+            destinations.append(destination)
+            pieces += (start - size, length + size)
+        return len(lengths)
+
+    def _receive_from_hop(self, slots: ReceiveSlots, layout: Struct, now: float) -> int:
+        lengths = slots.receive()
+        claims = self._forwarder.table.by_down_header
+        down, view = self._down, slots.view
+        for (source, header, more), length, start, offset in zip(
+            layout.iter_unpack(view[: SLOT_SIZE * len(lengths)]), lengths, slots.starts, slots.offsets, strict=False
+        ):
+            claim, size = claims.get(header), IPV4_HEADER_SIZE
+            if claim is None:
+                claim, size = claims.get(header + more), IPV6_HEADER_SIZE
+            if claim is None or claim.place.sockaddr != source or not size <= length <= MAX_DATAGRAM:
+                data = bytes(view[offset : offset + length])
+                self._forwarder.receive_from_hop(data, parse_sockaddr(source), now)
+                self._collect()
+                continue
+            claim.authentic = now
+            flow = claim.flow
+            sending = down[flow.ingress]
+            sending.destinations.append(flow.sockaddr)
+            sending.pieces += (start + size, length - size)
+        return len(lengths)
+
+    def _collect(self) -> None:
+        """Take what the forwarder has made itself."""
+        if upward := self._forwarder.to_transceivers:
+            for data, address in upward:
+                self._up.add(data, address)
+            upward.clear()
+        for ingress, downward in self._forwarder.to_clients.items():
+            if downward:
+                for data, address in downward:
+                    self._down[ingress].add(data, address)
+                downward.clear()
+
+    def flush(self) -> Sent:
+        """Send everything; see `relay.datapath.Datapath`."""
+        self._collect()
+        up_datagrams, up_bytes = self._up.flush()
+        down_datagrams = down_bytes = 0
+        for sending in self._down.values():
+            datagrams, size = sending.flush()
+            down_datagrams += datagrams
+            down_bytes += size
+        return Sent(up_datagrams, up_bytes, down_datagrams, down_bytes)
+
+
+def _slots(sock: socket) -> tuple[ReceiveSlots, Struct]:
+    slots = ReceiveSlots(sock)
+    return slots, slot_layout(slots.source_size, "B")
+
+
+def _hop_slots(sock: socket) -> tuple[ReceiveSlots, Struct]:
+    slots = ReceiveSlots(sock)
+    return slots, slot_layout(slots.source_size, f"{IPV4_HEADER_SIZE}s{IPV6_HEADER_SIZE - IPV4_HEADER_SIZE}s")

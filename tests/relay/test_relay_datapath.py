@@ -1,0 +1,265 @@
+"""Both datapaths, on sockets of this machine and without a clock: what comes out is what went in, and in its order."""
+
+import os
+import socket
+import time
+from collections import Counter
+from contextlib import ExitStack
+
+import pytest
+
+from relay import mmsg
+from relay.drops import DropReason
+from relay.flows import ClaimState
+from relay.forwarder import Forwarder
+from relay.hop.header import UP, answering, pack_header, parse_header
+from relay.hop.links import TransceiverLink
+from relay.plain_path import PlainPath
+from relay.slot_path import SlotPath
+from relay.udp import MAX_DATAGRAM, UdpDropReason, address_of, open_udp
+
+NOW = 1000.0
+INGRESS = 3
+
+
+class Relay:
+    """A relay with one ingress, a transceiver beside it, and clients."""
+
+    def __init__(self, stack: ExitStack, kit, host: str, hop_host: str) -> None:
+        self._stack, self._kit, self._host = stack, kit, host
+        self.public, self.hop, self.transceiver = (self.open(each) for each in (host, hop_host, hop_host))
+        self.forwarder = Forwarder(
+            credentials=kit.credentials,
+            hop_keys=kit.hop_keys,
+            flow_tags=kit.flow_tags,
+            ingresses=[INGRESS],
+            transceivers=[address_of(self.transceiver)],
+            entropy=os.urandom,
+            now=NOW,
+        )
+        self.drops = Counter()
+        path = SlotPath if mmsg.is_available() else PlainPath
+        self.path = path(self.forwarder, self.hop, {INGRESS: self.public}, self.drops)
+        self.link = TransceiverLink(keys=kit.hop_keys, cluster=1, incarnation=5, worker=0, entropy=os.urandom, now=NOW)
+
+    def open(self, host: str) -> socket.socket:
+        return self._stack.enter_context(open_udp(host, 0, on_warning=str))
+
+    def forward(self, now: float = NOW) -> tuple[int, ...]:
+        """Take a batch from each socket, and send."""
+        for receive in self.path.receivers.values():
+            receive(now)
+        return tuple(self.path.flush())
+
+    def bring_up(self) -> None:
+        self.forwarder.handle_timeout(NOW)
+        self.forward()
+        for _ in range(2):
+            for data in taken(self.transceiver):
+                self.link.receive_control(data, address_of(self.hop), NOW)
+            for data, relay in self.link.datagrams_to_send(NOW):
+                self.transceiver.sendto(data, relay)
+            self.forward()
+
+    def client(self, session: int) -> tuple[socket.socket, bytes]:
+        """Make a client with a proven path; return its socket and the UP header of its path."""
+        sock = self.open(self._host)
+        tag = self._kit.flow_tags.make(INGRESS, session, address_of(sock))
+        header = pack_header(UP, ingress=INGRESS, client=address_of(sock), session=session, tag=tag)
+        self.transceiver.sendto(answering(header, validated=True) + b"first", address_of(self.hop))
+        self.forward()
+        assert taken(sock) == [b"first"]
+        return sock, header
+
+    def up(self, client: socket.socket, data: bytes) -> None:
+        client.sendto(data, address_of(self.public))
+
+    def down(self, header: bytes, data: bytes, sender: socket.socket | None = None) -> None:
+        (sender or self.transceiver).sendto(answering(header, validated=True) + data, address_of(self.hop))
+
+
+def taken(sock: socket.socket) -> list[bytes]:
+    received = []
+    try:
+        while True:
+            received.append(sock.recv(70_000))
+    except BlockingIOError:
+        return received
+
+
+@pytest.fixture(params=[("127.0.0.1", "127.0.0.1"), ("::1", "127.0.0.1"), ("127.0.0.1", "::1")], ids="-".join)
+def relay(request, kit, datapath):
+    with ExitStack() as stack:
+        relay = Relay(stack, kit, *request.param)
+        relay.bring_up()
+        assert relay.link.relays
+        assert relay.forwarder.live_transceivers == 1
+        yield relay
+
+
+SIZES = [1472, 1, MAX_DATAGRAM, 27, 28, 41, 2, 1472]
+
+
+def media(number: int, size: int) -> bytes:
+    return (b"\x80" + bytes((number,)) * size)[:size]
+
+
+def test_what_a_client_sends_arrives_behind_its_header(relay):
+    ann, ann_header = relay.client(1)
+    bob, bob_header = relay.client(2)
+    expected = []
+    for number, size in enumerate(SIZES):
+        for sock, header in ((ann, ann_header), (bob, bob_header)):
+            relay.up(sock, media(number, size))
+            expected.append(header + media(number, size))
+    count, size, *down = relay.forward()
+    assert taken(relay.transceiver) == expected
+    assert (count, size) == (len(expected), sum(map(len, expected)))
+    assert down == [0, 0]
+    assert not relay.forwarder.drops
+
+
+def test_what_a_transceiver_sends_arrives_without_its_header(relay):
+    ann, ann_header = relay.client(1)
+    bob, bob_header = relay.client(2)
+    longest = MAX_DATAGRAM - len(ann_header)
+    sizes = [min(size, longest) for size in (0, *SIZES)]
+    for number, size in enumerate(sizes):
+        relay.down(ann_header, media(number, size))
+        relay.down(bob_header, media(number, size))
+    expected = [media(number, size) for number, size in enumerate(sizes)]
+    *up, count, size = relay.forward()
+    assert [taken(ann), taken(bob)] == [expected, expected]
+    assert (count, size) == (2 * len(expected), 2 * sum(map(len, expected)))
+    assert up == [0, 0]
+    assert not relay.forwarder.drops
+
+
+def test_order_is_kept_between_what_is_looked_at_and_what_is_not(relay, kit):
+    """A STUN request is looked at closely, the media around it are not."""
+    client, header = relay.client(1)
+    ufrag = relay._kit.credentials.mint(kit.route(1, 5, 1, int(time.time())))
+    request = kit.binding_request(ufrag, kit.credentials.password(ufrag))
+    sent = [b"\x80one", request, b"\x80two", request, b"\x16three"]
+    for data in sent:
+        relay.up(client, data)
+    relay.forward()
+    assert taken(relay.transceiver) == [header + data for data in sent]
+
+
+def test_more_than_a_batch_is_taken_in_several(relay):
+    client, header = relay.client(1)
+    sent = [b"\x80%d" % number for number in range(150)]
+    for data in sent:
+        relay.up(client, data)
+    counts = [relay.forward()[0] for _ in range(4)]
+    assert counts == [64, 64, 22, 0]
+    assert taken(relay.transceiver) == [header + data for data in sent]
+
+
+def test_what_is_too_long_or_empty_or_foreign_is_dropped_between_the_rest(relay):
+    client, header = relay.client(1)
+    stranger = relay.open(relay._host)
+    for data in (b"\x80a", b"", bytes((0x80,)) * (MAX_DATAGRAM + 1), bytes((0x80,)) * 65_507, b"\x50", b"\x80b"):
+        relay.up(client, data)
+    relay.up(stranger, b"\x80stranger")
+    relay.forward()
+    assert taken(relay.transceiver) == [header + b"\x80a", header + b"\x80b"]
+    drops = relay.forwarder.drops
+    assert drops == {
+        DropReason.EMPTY: 1,
+        DropReason.TOO_LONG: 2,
+        DropReason.NOT_OURS: 1,
+        DropReason.NO_FLOW: 1,
+    }
+
+
+def test_a_header_that_a_slot_still_holds_is_not_believed(relay):
+    """A datagram too short for a header falls into a slot where one has been."""
+    client, header = relay.client(1)
+    down = answering(header, validated=True)
+    relay.down(header, b"whole")
+    relay.forward()
+    relay.transceiver.sendto(down[:-1], address_of(relay.hop))
+    relay.forward()
+    relay.transceiver.sendto(b"", address_of(relay.hop))
+    relay.forward()
+    assert taken(client) == [b"whole"]
+    assert relay.forwarder.drops == {DropReason.BAD_HEADER: 2}
+
+
+def test_what_is_cut_on_the_hop_does_not_go_out_cut(relay):
+    client, header = relay.client(1)
+    relay.down(header, bytes(MAX_DATAGRAM))
+    relay.down(header, b"short")
+    relay.forward()
+    assert taken(client) == [b"short"]
+    assert relay.forwarder.drops == {DropReason.TOO_LONG: 1}
+
+
+def test_only_the_transceiver_of_a_claim_is_heard(relay):
+    client, header = relay.client(1)
+    stranger = relay.open(relay.hop.getsockname()[0])
+    relay.down(header, b"forged", stranger)
+    relay.down(header, b"true")
+    relay.forward()
+    assert taken(client) == [b"true"]
+    assert relay.forwarder.drops == {DropReason.UNKNOWN_PEER: 1}
+
+
+def test_nothing_goes_to_a_transceiver_that_is_down(relay):
+    client, header = relay.client(1)
+    relay.forwarder.set_transceivers([], NOW)
+    relay.up(client, b"\x80lost")
+    relay.down(header, b"unheard")
+    relay.forward()
+    assert [taken(relay.transceiver), taken(client)] == [[], []]
+    assert relay.forwarder.drops == {DropReason.LINK_DOWN: 1, DropReason.UNKNOWN_PEER: 1}
+
+
+def test_what_its_transceiver_sends_keeps_a_claim_alive(relay):
+    client, header = relay.client(1)
+    for later in (9.0, 18.0, 27.0):
+        relay.forwarder.table.handle_timeout(NOW + later)
+        relay.down(header, b"alive")
+        relay.forward(NOW + later)
+    (claim,) = relay.forwarder.table.claims_of(1)
+    assert claim.state is ClaimState.PROVEN
+    assert claim.authentic == NOW + 27.0
+    assert relay.forwarder.counts["proven"] == 1
+    assert taken(client) == [b"alive"] * 3
+
+
+def test_a_claim_that_ends_takes_its_path_along(relay):
+    client, _ = relay.client(1)
+    (claim,) = relay.forwarder.table.claims_of(1)
+    relay.forwarder.table.remove(claim)
+    relay.up(client, b"\x80late")
+    relay.forward()
+    assert taken(relay.transceiver) == []
+    assert relay.forwarder.drops == {DropReason.NO_FLOW: 1}
+
+
+def test_while_two_sessions_claim_an_address_both_hear_it(relay, kit):
+    """Neither is proven; each gets it behind its own header."""
+    client = relay.open(relay._host)
+    headers = []
+    for session in (1, 2):
+        ufrag = kit.credentials.mint(kit.route(1, 5, session, int(time.time())))
+        relay.up(client, kit.binding_request(ufrag, kit.credentials.password(ufrag)))
+        relay.forward()
+        (request,) = taken(relay.transceiver)
+        headers.append(request[: parse_header(request).size])
+    assert headers[0] != headers[1]
+    relay.up(client, b"\x16hello")
+    relay.forward()
+    assert sorted(taken(relay.transceiver)) == sorted(header + b"\x16hello" for header in headers)
+
+
+def test_what_the_kernel_does_not_take_is_counted(relay):
+    client, header = relay.client(1)
+    relay.forwarder.to_clients[INGRESS].append((b"x", (relay._host, 0)))
+    relay.down(header, b"y")
+    relay.forward()
+    assert taken(client) == [b"y"]
+    assert relay.drops == {UdpDropReason.UNSENDABLE: 1}
