@@ -11,7 +11,17 @@ from pathlib import Path
 import click
 import trio
 
-from bench import bridged_cpu, capacity, data_channels, echo_cpu, first_audio, memory, setup_cpu, voice_delay
+from bench import (
+    bridged_cpu,
+    capacity,
+    data_channels,
+    echo_cpu,
+    first_audio,
+    memory,
+    relay_packets,
+    setup_cpu,
+    voice_delay,
+)
 from bench.settings import NotMeasured, Settings
 from bench.table import Row, render, save
 from edge.caller.signalling import CallFailed
@@ -21,6 +31,7 @@ _RESULTS = Path(__file__).parent / "results"
 _MEASUREMENTS: dict[str, Callable[[Settings], Awaitable[list[Row]]]] = {
     "setup": setup_cpu.measure,
     "echo": echo_cpu.measure,
+    "relay": relay_packets.measure,
     "bridged": bridged_cpu.measure,
     "memory": memory.measure,
     "first-audio": first_audio.measure,
