@@ -140,8 +140,7 @@ class Voice:
         """Return the RTP packet of the next 20 ms, if there is anything to say."""
         if now < self.due:
             return None
-        # A tick that comes late does not make the next one late. Of those that were missed, one is made up for at most;
-        # the sender knows by the clock how many they were.
+        # A tick that comes late does not make the next one late. How many were missed, the sender knows by the clock.
         self.due = max(self.due + FRAME_SECONDS, now - FRAME_SECONDS)
         sender = self._sender
         if sender is not None:
