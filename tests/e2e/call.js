@@ -7,7 +7,7 @@ async (options) => {
   const call = { pc, track: null, location: null };
   window.call = call;
   pc.addTrack(stream.getAudioTracks()[0], stream);
-  if (options.channel) pc.createDataChannel("events");
+  if (options.channel) call.channel = pc.createDataChannel("events");
   const unmuted = new Promise((resolve) => {
     pc.ontrack = (event) => {
       call.track = event.track;

@@ -136,21 +136,24 @@ class Talk:
         """Return how loud the loudspeaker was, or the microphone, all the time."""
         return Envelope.of_page(self.page.evaluate("name => conversation.heard(name)", ear))
 
-    def wait_for_sound(self, seconds: float = _SECONDS, *, lasting: float = 0.1) -> float:
-        """Wait until the loudspeaker is audible for so long, and return when that began."""
-        return self._wait_for_loudness(lasting, False, seconds)
+    def wait_for_sound(self, since: Logged | None = None, *, lasting: float = 0.1) -> float:
+        """Wait until the loudspeaker is audible for so long, from now on or since an event; return when that began."""
+        return self._wait_for_loudness(since, lasting, is_quiet=False)
 
-    def wait_for_silence(self, seconds: float = _SECONDS, *, lasting: float = 0.5) -> float:
-        """Wait until nothing is audible for so long, and return when that began."""
-        return self._wait_for_loudness(lasting, True, seconds)
+    def wait_for_silence(self, since: Logged | None = None, *, lasting: float = 0.5) -> float:
+        """Wait until nothing is audible for so long, from now on or since an event; return when that began."""
+        return self._wait_for_loudness(since, lasting, is_quiet=True)
 
-    def _wait_for_loudness(self, lasting: float, is_quiet: bool, seconds: float) -> float:
-        at = self.page.evaluate(
-            "([level, lasting, quiet, seconds]) =>"
-            " conversation.waitForLoudness('loudspeaker', level, lasting, quiet, seconds)",
-            [AUDIBLE, round(lasting * 1000), is_quiet, seconds],
-        )
-        return float(at) / 1000
+    def _wait_for_loudness(self, since: Logged | None, lasting: float, *, is_quiet: bool) -> float:
+        wanted = {
+            "name": "loudspeaker",
+            "level": AUDIBLE,
+            "milliseconds": round(lasting * 1000),
+            "quiet": is_quiet,
+            "seconds": _SECONDS,
+            "since": None if since is None else since.at * 1000,
+        }
+        return float(self.page.evaluate("wanted => conversation.waitForLoudness(wanted)", wanted)) / 1000
 
     # The end
 

@@ -52,7 +52,7 @@ def test_connect_resolves_and_close_frees_everything(caller: Talk, place: str) -
 
     caller.hang_up()
     assert caller.events[-1].event == {"type": "connection", "state": "disconnected"}
-    assert voice.end_of(caller.call_id) in ("client-hung-up", "close-notify")
+    assert voice.end_of(caller.call_id) in {"client-hung-up", "close-notify"}
     voice.wait_until_free(calls, flows)
 
 
@@ -61,7 +61,7 @@ def test_what_is_said_is_answered_when_the_microphone_is_muted(caller: Talk, pla
     caller.speak_for(2.5)  # by the client's own mute()
     stopped = caller.wait("input_audio_buffer.speech_stopped")
     started = caller.wait("output_audio_buffer.started")
-    began = caller.wait_for_sound()
+    began = caller.wait_for_sound(since=started)
     stopped_playing = caller.wait("output_audio_buffer.stopped")
     caller.wait_for_silence()
 
@@ -92,13 +92,12 @@ def test_what_is_said_is_answered_when_the_microphone_is_muted(caller: Talk, pla
 def test_barge_in(caller: Talk, place: str) -> None:
     caller.call_with_agents(f"storyteller-{place}", talking=False)
     caller.speak_for(0.5)
-    caller.wait("output_audio_buffer.started")
-    caller.wait_for_sound(lasting=0.2)
+    caller.wait_for_sound(since=caller.wait("output_audio_buffer.started"), lasting=0.2)
     before = caller.events[-1]
     caller.speak()
     started = caller.wait("input_audio_buffer.speech_started", after=before)
     cleared = caller.wait("output_audio_buffer.cleared", after=before)
-    silent = caller.wait_for_silence(lasting=0.3)
+    silent = caller.wait_for_silence(since=started)
     done = caller.wait("response.done", after=before)
     truncated = caller.wait("conversation.item.truncated", after=before)
     print(f"cleared after {cleared.at - started.at:.3f} s, silent after {silent - started.at:.3f} s, {truncated.event}")
@@ -113,13 +112,12 @@ def test_barge_in(caller: Talk, place: str) -> None:
 def test_an_answer_that_is_made_already_is_cut_off_too(caller: Talk, place: str) -> None:
     caller.call_with_agents(f"parrot-{place}", talking=False)
     caller.speak_for(2.5)
-    caller.wait("output_audio_buffer.started")
-    caller.wait_for_sound(lasting=0.2)
+    caller.wait_for_sound(since=caller.wait("output_audio_buffer.started"), lasting=0.2)
     done = caller.wait("response.done", response={"status": "completed"})
     caller.speak()
     started = caller.wait("input_audio_buffer.speech_started", after=done)
     cleared = caller.wait("output_audio_buffer.cleared", after=done)
-    silent = caller.wait_for_silence(lasting=0.3)
+    silent = caller.wait_for_silence(since=started)
     print(f"cleared after {cleared.at - started.at:.3f} s, silent after {silent - started.at:.3f} s")
     assert cleared.at - started.at <= 0.06
     assert silent - started.at < 0.3
@@ -128,12 +126,11 @@ def test_an_answer_that_is_made_already_is_cut_off_too(caller: Talk, place: str)
 def test_interrupt(caller: Talk, place: str) -> None:
     caller.call_with_agents(f"storyteller-{place}", talking=False)
     caller.page.evaluate("call.session.sendMessage('Tell me a story.')")
-    caller.wait("output_audio_buffer.started")
-    caller.wait_for_sound(lasting=0.2)
+    caller.wait_for_sound(since=caller.wait("output_audio_buffer.started"), lasting=0.2)
     before = caller.events[-1]
     caller.page.evaluate("call.session.interrupt()")
     cleared = caller.wait("output_audio_buffer.cleared", after=before)
-    silent = caller.wait_for_silence(lasting=0.3)
+    silent = caller.wait_for_silence(since=cleared)
     done = caller.wait("response.done", after=before)
     print(f"silent after {silent - cleared.at:.3f} s")
     assert silent - cleared.at < 0.3
@@ -146,7 +143,7 @@ def test_a_tool_is_called_and_its_result_told(caller: Talk, place: str) -> None:
     caller.call_with_agents(f"parrot-{place}", talking=False, tools=[WEATHER])
     caller.page.evaluate("""call.session.sendMessage('call weather {"city": "Dublin"}')""")
     told = caller.wait("response.output_audio_transcript.done", transcript="weather says: sunny")
-    caller.wait_for_sound()
+    caller.wait_for_sound(since=caller.wait("output_audio_buffer.started"))
     assert caller.page.evaluate("call.called") == [{"name": "weather", "input": {"city": "Dublin"}}]
 
     caller.wait("response.done", after=told)

@@ -62,8 +62,8 @@ def test_a_backend_dies_mid_word(talk: Talk) -> None:
     talk.wait("error", error=LOST)
     talk.wait("response.done", response={"status": "failed"})
     # What came of it is still heard; a reset takes away what was on its way.
-    talk.wait_for_sound()
     started = talk.wait("output_audio_buffer.started")
+    talk.wait_for_sound(since=started)
     stopped = talk.wait("output_audio_buffer.stopped")
     assert 0.3 < stopped.at - started.at < 2.3
     assert_call_lives(talk)
@@ -87,9 +87,10 @@ def test_a_backend_comes_back_and_is_told_what_it_missed(talk: Talk) -> None:
     assert second.of_type("session.update")[0]["session"]["instructions"] == "Be brief."
     told = [event["item"]["content"][0]["text"] for event in second.of_type("conversation.item.create")]
     assert told[:2] == ["remember this", "die"]
+    again = talk.events[-1]
     talk.write("speak 1")
     talk.wait("response.done", after=lost, response={"status": "completed"})
-    talk.wait_for_sound()
+    talk.wait_for_sound(since=talk.wait("output_audio_buffer.started", after=again))
 
 
 def test_nonsense_between_events_is_passed_over(talk: Talk) -> None:
@@ -97,7 +98,7 @@ def test_nonsense_between_events_is_passed_over(talk: Talk) -> None:
     talk.wait("session.created")
     talk.write("babble")
     talk.wait("response.done", response={"status": "completed"})
-    talk.wait_for_sound()
+    talk.wait_for_sound(since=talk.wait("output_audio_buffer.started"))
     talk.wait("output_audio_buffer.stopped")
     assert talk.errors() == []
 
@@ -111,7 +112,7 @@ def test_a_backend_that_answers_in_the_beta_shape(talk: Talk) -> None:
     talk.wait("conversation.item.added")
     talk.wait("response.output_audio_transcript.delta")
     talk.wait("response.done", response={"status": "completed"})
-    talk.wait_for_sound()
+    talk.wait_for_sound(since=talk.wait("output_audio_buffer.started"))
     talk.wait("output_audio_buffer.stopped")
     assert talk.errors() == []
     assert not any("response.audio" in name for name in talk.names())
@@ -136,7 +137,7 @@ def test_a_minute_of_speech_at_once_is_played_in_its_time_and_cut_off_at_once(ta
     talk.write("hear")
     heard = talk.wait("input_audio_buffer.speech_started", after=before)
     cleared = talk.wait("output_audio_buffer.cleared", after=before)
-    silent = talk.wait_for_silence(lasting=0.5)
+    silent = talk.wait_for_silence(since=heard)
     print(f"received within {done.at - started.at:.2f} s, silent after {silent - heard.at:.3f} s")
     assert cleared.at - heard.at <= 0.06
     assert silent - heard.at < 0.3

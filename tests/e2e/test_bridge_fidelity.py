@@ -31,6 +31,7 @@ def test_both_ways(talk: Talk, model: str, loss: float) -> None:
         statistics = talk.page.evaluate("statistics('inbound-rtp')")
         path.loss = 0
         talk.hang_up()
+        talk.voice.end_of(talk.call_id)  # the goodbye, too, goes this way
     said = microphone.since(recording.start + 0.2).until(recording.start + 0.2 + LISTEN)
     up = match(said, recording, latest=0.8)
     recited = Envelope.of_pcm(speech(RATE), RATE, started.at).until(started.at + LISTEN)

@@ -96,7 +96,7 @@ def test_a_sideband_takes_part_and_ends_with_the_call(client: OpenAI, talk: Talk
         assert receive(sideband, "response.output_audio_transcript.done").transcript == "hello there"
         talk.wait("response.output_audio_transcript.done", transcript="hello there")
         receive(sideband, "output_audio_buffer.started")
-        talk.wait_for_sound()
+        talk.wait_for_sound(since=talk.wait("output_audio_buffer.started"))
         receive(sideband, "output_audio_buffer.stopped")
 
         # Audio is the caller's alone, and an error is told to whoever made it.

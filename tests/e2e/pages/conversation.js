@@ -60,11 +60,13 @@ const conversation = {
     return { times: this.ears[name].times, levels: this.ears[name].levels };
   },
 
-  // Wait until `name` was louder (or, `quiet`, no louder) than a level for so long; gives the time when that began.
-  waitForLoudness(name, level, milliseconds, quiet, seconds) {
+  // Wait until `name` was louder (or, `quiet`, no louder) than a level for so long, at any time since `since`; gives
+  // the time when that began.
+  waitForLoudness({ name, level, milliseconds, quiet, seconds, since }) {
     const frames = milliseconds / 10;
     const { times, levels } = this.ears[name];
-    const first = levels.length;
+    const later = times.findIndex((at) => since !== null && at >= since);
+    const first = later < 0 ? levels.length : later;
     return new Promise((resolve, reject) => {
       const began = Date.now();
       const timer = setInterval(() => {
