@@ -10,7 +10,7 @@ need again; so it is compared between `settled` and `final`, and bounded by the 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 
@@ -18,6 +18,9 @@ from bench.soak.endings import ENDINGS
 from bench.soak.readings import GAUGES, Reading
 
 __all__ = ["Bounds", "Readings", "bytes_per_call", "judge"]
+
+_NAMED = 12
+"""Classes that are named for each process; a call that stays has some eighty with it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +33,7 @@ class Bounds:
         others_spare: how many instances of a type that is not ours there may be more than when memory had settled:
             caches grow to their end, and a relay keeps what was asked in the last five seconds that somebody called.
         others_per_call: how many of them may be left by a call.
+        blocks_spare: how many pieces of memory there may be more in any case, as of types that are not ours.
         blocks_per_call: pieces of memory that may be left by a call; one leaked object has at least one.
         bytes_spare: by how much resident memory may grow in any case: what malloc does not give back varies.
         bytes_per_call: by how much it may grow with a call. A leaked session would be some 60,000, a record of one a
@@ -40,6 +44,7 @@ class Bounds:
     spare: int = 4
     others_spare: int = 400
     others_per_call: float = 0.05
+    blocks_spare: int = 2000
     blocks_per_call: float = 0.5
     bytes_spare: int = 2 << 20
     bytes_per_call: float = 512.0
@@ -87,8 +92,11 @@ def judge(readings: Readings, ended: Mapping[str, int], problems: Mapping[str, i
 def _too_many_objects(readings: Readings, bounds: Bounds) -> Iterator[str]:
     for name, after in readings.final.censuses.items():
         idle, settled = readings.idle.censuses[name], readings.settled.censuses[name]
-        for kind, more in _grown(idle.ours, after.ours, bounds.spare):
+        culprits = _grown(idle.ours, after.ours, bounds.spare)
+        for kind, more in culprits[:_NAMED]:
             yield f"{name}: {more} {kind} more than in an idle process"
+        if len(culprits) > _NAMED:
+            yield f"{name}: and so for {len(culprits) - _NAMED} further classes, which they have brought along"
         spare = max(bounds.others_spare, bounds.others_per_call * readings.calls)
         for kind, more in _grown(settled.others, after.others, spare):
             yield f"{name}: {more} {kind} more after {readings.calls} calls, {more / readings.calls:.2f} a call"
@@ -100,16 +108,16 @@ def _too_many_objects(readings: Readings, bounds: Bounds) -> Iterator[str]:
                 yield f"{name}: {now} {what}, and {before} in an idle process"
 
 
-def _grown(before: Mapping[str, int], after: Mapping[str, int], spare: float) -> Iterable[tuple[str, int]]:
+def _grown(before: Mapping[str, int], after: Mapping[str, int], spare: float) -> list[tuple[str, int]]:
     """Give the kinds of which there are too many more, those that grew most first."""
     more = Counter({kind: count - before.get(kind, 0) for kind, count in after.items()})
-    return ((kind, grown) for kind, grown in more.most_common() if grown > spare)
+    return [(kind, grown) for kind, grown in more.most_common() if grown > spare]
 
 
 def _too_much_memory(readings: Readings, bounds: Bounds) -> Iterator[str]:
     for name, after in readings.final.censuses.items():
         blocks = (after.blocks - readings.settled.censuses[name].blocks) / readings.calls
-        if blocks > bounds.blocks_per_call:
+        if blocks > max(bounds.blocks_per_call, bounds.blocks_spare / readings.calls):
             yield f"{name}: {blocks:.2f} pieces of memory are left by a call; {bounds.blocks_per_call:g} may be"
     for name, grown in bytes_per_call(readings).items():
         if grown > max(bounds.bytes_per_call, bounds.bytes_spare / readings.calls):
