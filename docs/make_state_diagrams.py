@@ -12,8 +12,10 @@ from dtls.phases import PHASES
 from dtls.states import StateTable
 from dtls.states12 import CLIENT_12, SERVER_12
 from dtls.states13 import CLIENT_13, SERVER_13
+from sctp.states import ASSOCIATION_STATES
 from stun.checklist import PAIR_TRANSITIONS
 from stun.paths import PATH_TRANSITIONS
+from transceiver.realtime.states import BACKEND_TRANSITIONS, PLAYING_TRANSITIONS
 from transceiver.states import TRANSITIONS as SESSION_TRANSITIONS
 
 PAGE = Path(__file__).with_name("state-diagrams.md")
@@ -34,6 +36,9 @@ MACHINES: tuple[tuple[str, str, Table], ...] = (
     _handshake(SERVER_13, "dtls/states13.py"),
     _handshake(CLIENT_12, "dtls/states12.py"),
     _handshake(SERVER_12, "dtls/states12.py"),
+    ("An SCTP association", "`sctp/states.py`", ASSOCIATION_STATES),
+    ("A call's backend", "`transceiver/realtime/states.py`", BACKEND_TRANSITIONS),
+    ("What the caller hears of the agent", "`transceiver/realtime/states.py`", PLAYING_TRANSITIONS),
 )
 
 HEAD = """# State diagrams
