@@ -4,15 +4,14 @@ receive   slots ──▶ [(bytes, address), …]       addresses are parsed onc
 send      [(bytes, address), …] ──▶ one joined copy ──▶ one call
 """
 
-from collections.abc import Iterable
 from socket import socket
 
-from relay.datagrams import Batch, UdpDropReason
-from relay.mmsg import SLOT_SIZE, ReceiveSlots, SendSlots, slot_layout
-from relay.sockaddr import parse_sockaddr, serialize_sockaddr
-from wire.core import Address, Drops
+from relay.datagrams import Batch
+from relay.mmsg import SLOT_SIZE, ReceiveSlots, slot_layout
+from relay.sockaddr import parse_sockaddr
+from wire.core import Address
 
-__all__ = ["BatchReceiver", "BatchSender"]
+__all__ = ["BatchReceiver"]
 
 _REMEMBERED = 4096
 """Addresses that are remembered at most; a transceiver hears from a few relays, whoever else may be sending."""
@@ -45,38 +44,3 @@ class BatchReceiver:
                 source = sources[raw] = parse_sockaddr(raw)
             batch.append((bytes(view[offset : offset + length]), source))
         return batch
-
-
-class BatchSender:
-    """Sends batches from one socket.
-
-    Args:
-        sock: from `relay.udp.open_udp`.
-        drops: counts by `UdpDropReason`.
-    """
-
-    def __init__(self, sock: socket, drops: Drops) -> None:
-        self._slots = SendSlots(sock, drops)
-        self._drops = drops
-        self._destinations: dict[Address, bytes] = {}
-
-    def send(self, datagrams: Iterable[tuple[bytes, Address]]) -> None:
-        """Send datagrams in order; what the kernel does not take at once is dropped and counted."""
-        destinations = self._destinations
-        taken: list[bytes] = []
-        going: list[bytes] = []
-        for data, address in datagrams:
-            destination = destinations.get(address)
-            if destination is None:
-                if len(destinations) >= _REMEMBERED:
-                    destinations.clear()
-                try:
-                    destination = destinations[address] = serialize_sockaddr(address)
-                except (OSError, OverflowError):
-                    self._drops[UdpDropReason.UNSENDABLE] += 1
-                    continue
-            taken.append(data)
-            going.append(destination)
-        if taken:
-            self._slots.add_all(taken, going)
-            self._slots.flush()

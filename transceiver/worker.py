@@ -17,7 +17,7 @@ import trio
 
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
-from relay.udp import Batch, UdpDropReason, address_of, batch_sender, lost_on_arrival, open_udp, receive_batches
+from relay.udp import Batch, UdpDropReason, address_of, lost_on_arrival, open_udp, receive_batches, send_batch
 from stun.credentials import CredentialKeys
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backend_legs import BackendLegs
@@ -38,7 +38,7 @@ from transceiver.calls import (
     OfferRefused,
     Overloaded,
 )
-from transceiver.dispatcher import Dispatcher, DropReason, Report, SendBatch
+from transceiver.dispatcher import Dispatcher, DropReason, Report
 from transceiver.intake import Intake
 from transceiver.options import WorkerOptions
 from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
@@ -120,7 +120,6 @@ class Worker:
         self.drops: Drops = self._dispatcher.drops
         self.counts: Counter[str] = self._dispatcher.counts
         self._socket: socket | None = None
-        self._send_batch: SendBatch | None = None
         self._is_draining = False
         self._has_call = trio.Event()
         self._legs = BackendLegs(dispatcher=self._dispatcher, entropy=entropy, unix_time=unix_time, report=report)
@@ -136,7 +135,7 @@ class Worker:
         with open_udp(
             *self.options.hop, on_warning=lambda text: self._report("socket-warning", {"warning": text})
         ) as sock:
-            self._socket, self._send_batch = sock, batch_sender(sock, self.drops)
+            self._socket = sock
             self.address = address_of(sock)
             try:
                 async with trio.open_nursery() as nursery:
@@ -148,7 +147,7 @@ class Worker:
                     task_status.started(self.address)
             finally:
                 self._end_all()
-                self._socket = self._send_batch = self._legs.nursery = None
+                self._socket = self._legs.nursery = None
 
     async def stop(self) -> None:
         """Take no further call, say goodbye to every client, and wait for their backends, which have a few seconds.
@@ -178,8 +177,8 @@ class Worker:
             receive(data, source, now)
 
     def _send(self, datagrams: Iterable[tuple[bytes, Address]]) -> None:
-        if self._send_batch is not None:
-            self._send_batch(datagrams)
+        if self._socket is not None:
+            send_batch(self._socket, datagrams, self.drops)
 
     # -- commands: what `Calls` promises
 

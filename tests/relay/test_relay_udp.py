@@ -2,16 +2,17 @@
 
 import socket
 from collections import Counter
+from functools import partial
 
 import pytest
 
 from relay.batches import BatchReceiver
+from relay.mmsg import SendSlots
 from relay.udp import (
     BATCH,
     MAX_DATAGRAM,
     UdpDropReason,
     address_of,
-    batch_sender,
     canonical,
     drain,
     lost_on_arrival,
@@ -42,13 +43,25 @@ def receiver(datapath):
     return lambda sock: BatchReceiver(sock).receive if datapath == "mmsg" else lambda: drain(sock)
 
 
+class SlotSender:
+    """Sends from slots what `send_batch` sends by itself."""
+
+    def __init__(self, sock, drops):
+        self.slots = SendSlots(sock, drops)
+
+    def send(self, datagrams):
+        for data, destination in datagrams:
+            self.slots.add(data, destination)
+        self.slots.flush()
+
+
 @pytest.fixture
 def sender(datapath):
     """Makes what sends a batch from a socket, and the counter of what it drops."""
 
     def make(sock):
         drops = Counter()
-        return batch_sender(sock, drops), drops
+        return SlotSender(sock, drops).send if datapath == "mmsg" else partial(send_batch, sock, drops=drops), drops
 
     return make
 
