@@ -60,5 +60,7 @@ class ChannelDropReason(enum.StrEnum):
     UNEXPECTED_ACK = "unexpected-ack"
     UNOPENED_CHANNEL = "unopened-channel"
     CLOSING_CHANNEL = "closing-channel"
+    ONE_WAY_STREAM = "one-way-stream"
+    """The peer has said that it takes fewer streams: there is none of ours that could answer or be reset."""
     UNREADABLE_MESSAGE = "unreadable-message"
     NO_ROOM_TO_ANSWER = "no-room-to-answer"

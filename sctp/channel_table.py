@@ -100,6 +100,9 @@ class ChannelTable:
     def _handle_message(self, stream_id: int, ppid: int, data: bytes, now: float) -> None:
         if self.is_closed:
             return
+        if stream_id >= self.stream_count:
+            self._drops[ChannelDropReason.ONE_WAY_STREAM] += 1
+            return
         pair = self.pairs.get(stream_id)
         if ppid == Ppid.DCEP:
             self._handle_dcep(stream_id, pair, data, now)
@@ -169,6 +172,7 @@ class ChannelTable:
         return None
 
     def _handle_peer_reset(self, event: events.StreamsReset, now: float) -> None:
+        closed: list[int] = []
         # RFC 6525 §4.1: if no streams are listed, all are reset.
         for stream_id in event.stream_ids or tuple(self.pairs):
             pair = self.pairs.get(stream_id)
@@ -176,9 +180,13 @@ class ChannelTable:
                 continue
             pair.has_peer_reset = True
             self._report_end(pair)
-            # RFC 8831 §6.7: when the peer sees that an incoming stream was reset, it also resets its outgoing stream.
-            self.close(stream_id, pair, now)
+            if pair.begin_reset():
+                closed.append(stream_id)
             self._forget_if_free(stream_id, pair)
+        if closed:
+            # RFC 8831 §6.7: when the peer sees that an incoming stream was reset, it also resets its outgoing stream.
+            # All of them in one request, for only one can be under way.
+            self._association.reset_streams(closed, now)
 
     def _handle_reset_done(self, event: events.StreamsResetDone, now: float) -> None:
         for stream_id in event.stream_ids:

@@ -52,6 +52,7 @@ _SHUTS_DOWN = frozenset(
         State.SHUTDOWN_ACK_SENT,
     }
 )
+_TRANSFERS = (Data, Sack)
 _MAX_REPORTED_CHUNK = 400
 _LEAST_DATA = COMMON_HEADER_SIZE + DATA_CHUNK.size
 
@@ -181,6 +182,9 @@ class Dispatch:
             if is_accepted and self._heartbeats.timer.deadline is None:
                 self._heartbeats.restart(now)
             return is_accepted
+        if block.state is State.COOKIE_ECHOED and isinstance(chunk, _TRANSFERS):
+            self._handshake.peer_transfers()
+            self._heartbeats.restart(now)
         self._HANDLERS[type(chunk)](self, chunk, now)
         return block.state is not State.ENDED
 

@@ -295,9 +295,19 @@ class Handshake:
                 block.drop(DropReason.UNEXPECTED_CHUNK)
             return
         self._measure(now)
+        self._echo_accepted()
+
+    def peer_transfers(self) -> None:
+        """The peer acts on an association that only our COOKIE ECHO can have given it."""
+        # DEVIATES: RFC 9260 §6 says that DATA SHOULD be discarded in COOKIE-ECHOED. Its COOKIE ACK was lost or is late:
+        # all that the peer sends until T1-cookie expires would have to be sent again.
+        if self._block.move(Trigger.COOKIE_ACK):
+            self._echo_accepted()
+
+    def _echo_accepted(self) -> None:
         self.timer.stop()
         self.is_echo_due = False
-        block.report_connected()
+        self._block.report_connected()
 
     def receive_stale_cookie(self, now: float) -> None:
         """Our cookie has come back too late: begin again (§5.2.6 (1)), a limited number of times."""

@@ -16,9 +16,11 @@ from sctp.parts import Parts
 from sctp.rx.snapshot import read_receiver, write_receiver
 from sctp.snapshot_fields import (
     read_flag,
+    read_float,
     read_optional_number,
     read_optional_time,
     read_time,
+    write_float,
     write_optional_number,
     write_optional_time,
     write_time,
@@ -140,6 +142,7 @@ def _write_resets(writer: Writer, resets: StreamResets, now: float) -> None:
     writer.u8(resets.last_result).u8(resets.is_answer_deferred).u8(resets.has_progress_answer)
     write_optional_number(writer, resets.answering)
     write_optional_time(writer, resets.timer.deadline, now)
+    write_float(writer, resets.wait)
     writer.u16(len(resets.pending), "pending")
     for stream_id in resets.pending:
         writer.u16(stream_id, "stream_id")
@@ -160,6 +163,7 @@ def _read_resets(reader: Reader, resets: StreamResets, now: float) -> None:
     resets.has_progress_answer = read_flag(reader, "has_progress_answer")
     resets.answering = read_optional_number(reader, "answering")
     resets.timer.deadline = read_optional_time(reader, now, "reset timer")
+    resets.wait = read_float(reader, "reset wait")
     resets.pending = {reader.u16("stream_id"): None for _ in range(reader.u16("pending"))}
     request = reader.vector(2, "request")
     if len(request):

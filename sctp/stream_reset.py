@@ -57,6 +57,7 @@ class StreamResets:
 
     Attributes:
         timer: the re-configuration timer: runs while a request of ours is not answered.
+        wait: seconds that it runs.
         pending: streams whose reset we have not asked the peer for yet.
         request: what we have asked; None when nothing is under way.
         next_number: request sequence number of our next request, 32 bits.
@@ -78,11 +79,13 @@ class StreamResets:
         "pending",
         "request",
         "timer",
+        "wait",
     )
 
     def __init__(self, block: ControlBlock) -> None:
         self._block = block
         self.timer = Timer()
+        self.wait = 0.0
         self.pending: dict[int, None] = {}  # in the order of the wishes
         self.request: OutgoingSsnResetRequest | None = None
         self.last_result = ReconfigurationResult.NOTHING_TO_DO
@@ -147,13 +150,14 @@ class StreamResets:
         )
         # A2.
         self.next_number = (self.next_number + 1) & _NUMBERS
+        # §5.1.1: the timer starts with the value of T3-rtx.
+        self.wait = block.sender.rto.seconds
         self._send(now)
 
     def _send(self, now: float) -> None:
         if self.request is not None:
             self._block.outbox.add_control(ReConfig(parameters=(self.request,)))
-            # §5.1.1: the timer has the value of T3-rtx.
-            self.timer.start(now + self._block.sender.rto.seconds)
+            self.timer.start(now + self.wait)
 
     def _finish(self, stream_ids: tuple[int, ...], *, is_performed: bool) -> None:
         for stream_id in stream_ids:
@@ -171,7 +175,9 @@ class StreamResets:
             # §5.2.7 H2: no error is counted for that.
             self.has_progress_answer = False
         else:
-            block.sender.rto.back_off()
+            # §5.1.1: its value doubles. That of T3-rtx stays: only a round trip of DATA would lower it again, and
+            # channels that are closed one after the other would wait longer and longer.
+            self.wait = min(self.wait * 2, block.options.rto_maximum)
             block.count_error()
         if block.state in SENDS_DATA:
             self._send(now)

@@ -12,6 +12,7 @@ import pytest
 from sctp.association import SctpAssociation
 from sctp.channel import Channel, ChannelLimits
 from sctp.channel_events import ChannelClosed, ChannelDropReason, ChannelOpened, MessageReceived
+from sctp.chunks.chunk import Chunk
 from sctp.chunks.init import Init
 from sctp.chunks.init_ack import InitAck
 from sctp.chunks.reconfig import ReConfig
@@ -69,12 +70,16 @@ class Scene:
         ]
 
 
-def make_scene(channel_network: ModuleType, **rest: Any) -> Scene:
+def make_scene(
+    channel_network: ModuleType, *, rewrite: Callable[[int, bytes], bytes | None] | None = None, **rest: Any
+) -> Scene:
     ours = channel_network.client(**rest)
     peer = SctpAssociation(options=SctpOptions(), entropy=channel_network.entropy(9), now=0)
     peer.set_peer_max_message_size(0)
     peer.connect(0)
     scene = Scene(channel_network.Network(ours, peer), ours, peer)
+    if rewrite is not None:
+        scene.network.rewrite = rewrite
     scene.network.run(1)
     scene.network.take(0)
     scene.network.take(1)
@@ -172,6 +177,27 @@ class TestIllegalMessages:
         assert scene.hear() == []
         assert scene.ours.drops == {ChannelDropReason.UNOPENED_CHANNEL: 1, ChannelDropReason.CLOSING_CHANNEL: 2}
         assert scene.resets() == [stream_id]
+
+    @pytest.mark.parametrize(("ppid", "data"), [(STRING, b"hello?"), (DCEP, OPEN), (DCEP, b"\x03")])
+    def test_on_a_stream_that_goes_one_way_only(self, channel_network: ModuleType, ppid: int, data: bytes) -> None:
+        """The peer takes ten streams and sends on more: nothing of ours can answer there, or be reset."""
+
+        def take_few(chunk: Chunk) -> Chunk:
+            return attrs.evolve(chunk, inbound_streams=10) if isinstance(chunk, Init | InitAck) else chunk
+
+        def rewrite(sender: int, packet: bytes) -> bytes:
+            parsed = parse_packet(packet)
+            if sender == 0:
+                return packet
+            return serialize_packet(attrs.evolve(parsed, chunks=tuple(map(take_few, parsed.chunks))))
+
+        scene = make_scene(channel_network, rewrite=rewrite)
+        scene.say(11, ppid, data)
+        scene.say(9, DCEP, OPEN)
+        assert [event.channel.id for event in scene.hear()] == [9]
+        assert scene.ours.drops == {ChannelDropReason.ONE_WAY_STREAM: 1}
+        assert list(scene.ours.channels) == [9]
+        assert scene.resets() == []
 
     @pytest.mark.parametrize(("ppid", "message"), [(56, ""), (57, b"")])
     def test_empty_whatever_it_holds(self, scene: Scene, ppid: int, message: str | bytes) -> None:
@@ -283,6 +309,17 @@ class TestResets:
         scene.peer.reset_streams((1,), scene.network.now)
         assert scene.hear() == [ChannelClosed(channel_id=1), ChannelClosed(channel_id=3)]
         assert sorted(scene.resets()) == [1, 3]
+
+    def test_channels_that_are_closed_at_once_take_one_answer(self, scene: Scene) -> None:
+        """Only one request can be under way: a second one would wait for the answer to the first."""
+        for stream_id in (1, 3, 5):
+            scene.say(stream_id, DCEP, OPEN)
+        scene.hear()
+        scene.network.take(1)
+        scene.peer.reset_streams((1, 3, 5), scene.network.now)
+        assert scene.hear() == [ChannelClosed(channel_id=stream_id) for stream_id in (1, 3, 5)]
+        resets = [event for event in scene.network.take(1) if isinstance(event, StreamsReset)]
+        assert resets == [StreamsReset(stream_ids=(1, 3, 5))]
 
     def test_the_peer_asks_us_to_reset(self, scene: Scene) -> None:
         """RFC 6525 §4.2, which data channels have no use for: our half is closed, so the channel is."""

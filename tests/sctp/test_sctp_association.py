@@ -76,6 +76,41 @@ def test_both_begin_at_once_and_nothing_of_it_is_a_drop(network):
     assert network.ends[0].drops == {DropReason.UNEXPECTED_CHUNK: 1}
 
 
+@pytest.mark.parametrize("kind", ["Data", "Sack"])
+def test_what_only_an_established_peer_sends_stands_for_a_lost_cookie_ack(sctp_network, network, kind):
+    """Nothing that the peer sends before T1-cookie expires has to be sent again."""
+    is_lost = []
+
+    def lose_cookie_ack(_sender, data):
+        if any(isinstance(chunk, CookieAck) for chunk in sctp_network.chunks_of(data)) and not is_lost:
+            is_lost.append(True)
+            return False
+        return True
+
+    network.filter = lose_cookie_ack
+    network.ends[0].send(1, 51, b"early", network.now)  # travels with the COOKIE ECHO
+    network.ends[0].connect(network.now)
+    network.run(0.1)
+    assert is_lost
+    if kind == "Data":
+        network.ends[1].send(1, 51, b"hello", network.now)
+    else:
+        tsn = network.ends[0]._block.local_initial_tsn
+        network.inject(0, Sack(cumulative_tsn_ack=tsn, a_rwnd=9000, gap_ack_blocks=(), duplicate_tsns=()))
+    network.run(0.5)
+    assert network.ends[0].state is State.ESTABLISHED
+    assert [type(event) for event in network.events[0]][:1] == [Connected]
+    assert network.ends[0].drops == {}
+    assert payloads(network, 0) == [b"hello"] * (kind == "Data")
+    assert payloads(network, 1) == [b"early"]
+    # It comes late, or answers a repetition: it was waited for, once.
+    network.inject(0, CookieAck())
+    assert network.ends[0].drops == {}
+    network.inject(0, CookieAck())
+    assert network.ends[0].drops == {DropReason.UNEXPECTED_CHUNK: 1}
+    assert network.kinds(0).count("CookieEcho") == 1
+
+
 @pytest.mark.parametrize("callers", [(0,), (0, 1)])
 @pytest.mark.parametrize("lost", range(8))
 def test_every_single_loss_is_repaired(network, callers, lost):

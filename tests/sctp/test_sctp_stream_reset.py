@@ -1,5 +1,7 @@
 """Re-configuration, parameter by parameter: right and wrong numbers, refusals, requests that have to wait."""
 
+import itertools
+
 import pytest
 
 from sctp.chunks.cookie_ack import CookieAck
@@ -186,6 +188,35 @@ def test_a_refusal_leaves_the_stream_as_it_was(network, result):
     assert network.events[1] == [StreamsResetDone(stream_ids=(1,), is_performed=False)]
     (data,) = [chunk for chunk in network.replies(1) if isinstance(chunk, Data)]
     assert (data.user_data, data.stream_sequence_number) == (b"one", 1)
+
+
+def test_the_wait_for_an_answer_doubles_for_one_request_and_for_nothing_else(network):
+    end = network.ends[1]
+    rto = end._block.sender.rto.seconds
+    end.reset_streams([1], network.now)
+    request = our_request(network)
+    for times in (1, 2, 4):
+        assert end._resets.timer.deadline == pytest.approx(network.now + times * rto)
+        network.now = end._resets.timer.deadline
+        end.handle_timeout(network.now)
+        assert our_request(network) == request
+    assert end._block.sender.rto.seconds == rto
+    answer(network, request, R.PERFORMED)
+    end.reset_streams([2], network.now)
+    assert end._resets.timer.deadline == pytest.approx(network.now + rto)
+
+
+def test_the_wait_for_an_answer_has_an_end(sctp_network):
+    network = sctp_network.make(options=SctpOptions(rto_maximum=3.0)).connect(0)
+    network.filter = lambda _sender, _data: False
+    network.ends[1].reset_streams([1], network.now)
+    start = network.now
+    network.run(1000, until=lambda: network.closed(1) is not None)
+    assert network.closed(1).reason == "peer-unreachable"
+    asked = [when for when, sender, data in network.sent if sender == 1 and when >= start and data[12] == ReConfig.TYPE]
+    waits = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert waits == sorted(waits)
+    assert waits[-1] == pytest.approx(3.0)
 
 
 def test_in_progress_is_asked_again_without_counting_an_error(network):
