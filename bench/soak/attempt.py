@@ -29,6 +29,7 @@ __all__ = ["Attempt", "Means", "see_it_end"]
 _NOTICED_SECONDS = 10.0
 _PATIENCE = 15.0
 _PORT_SECONDS = 45.0
+_UNNOTICED = 160
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +43,8 @@ class Means:
         exchange: drives them.
         caller: places them.
         certificate: for offers that nobody follows up.
+        unnoticed: has room for those who end in silence, until the transceiver has noticed. What memory a process keeps
+            follows from how many calls there ever were at a time, so that must be the same from beginning to end.
         ports: sockets of those who vanished, and when.
     """
 
@@ -51,6 +54,7 @@ class Means:
     exchange: Exchange
     caller: Caller
     certificate: Certificate
+    unnoticed: trio.Semaphore = attrs.field(factory=lambda: trio.Semaphore(_UNNOTICED))
     ports: deque[tuple[float, socket]] = attrs.field(factory=deque)
 
     @classmethod

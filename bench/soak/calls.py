@@ -19,6 +19,7 @@ from wire.errors import LocalProtocolError
 __all__ = ["Plan", "Tally", "call_in_turn"]
 
 _LONGEST = 60.0
+_NOTICED_SECONDS = 32.0
 _TALKS = tuple(Talk)
 _SETUPS: tuple[OfferedSetup, ...] = ("actpass", "active", "passive")
 _VERSIONS = ((Version.DTLS_1_3,), (Version.DTLS_1_2,))
@@ -119,8 +120,16 @@ class _Rounds:
             dtls=DtlsOptions(versions=plan.versions),
             placed=self._attend(number) if plan.has_sideband else lambda _path: None,
         )
+        if plan.ending.is_silent:
+            await self.means.unnoticed.acquire()
+            self.sockets.start_soon(self._be_noticed)
         if await self._noted(plan.ending.name, lambda: plan.ending.live(attempt)):
             self.tally.ended[plan.ending.name] += 1
+
+    async def _be_noticed(self) -> None:
+        """Make room for another one when the transceiver must have noticed the end of this one."""
+        await trio.sleep(_NOTICED_SECONDS)
+        self.means.unnoticed.release()
 
     def _attend(self, number: int) -> Callable[[str], None]:
         """Attach a sideband as soon as there is a call; every other one leaves before the call does."""

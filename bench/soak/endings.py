@@ -25,11 +25,13 @@ class Ending:
         name: for people.
         live: lives through a call that ends so.
         counted: what the transceiver counts, one of these for each call; the event's name in its metrics.
+        is_silent: the transceiver needs its 30 s to notice.
     """
 
     name: str
     live: Callable[[Attempt], Awaitable[None]]
     counted: frozenset[str]
+    is_silent: bool = False
 
 
 # By the application -------------------------------------------------------------------------------------------------
@@ -128,7 +130,7 @@ async def _offer_what_is_refused(attempt: Attempt) -> None:
 ENDINGS = (
     Ending(name="DELETE", live=_delete, counted=frozenset({"ended-hang-up"})),
     Ending(name="channel reset", live=_reset_the_channel, counted=frozenset({"ended-client-hung-up"})),
-    Ending(name="vanished", live=_vanish, counted=frozenset({"ended-consent-expired"})),
+    Ending(name="vanished", live=_vanish, counted=frozenset({"ended-consent-expired"}), is_silent=True),
     Ending(name="SCTP shutdown", live=_shut_the_association_down, counted=frozenset({"ended-client-hung-up"})),
     Ending(name="hung up by secret", live=_hang_up_by_secret, counted=frozenset({"ended-hang-up"})),
     Ending(
@@ -136,7 +138,7 @@ ENDINGS = (
         live=_close_the_page,
         counted=frozenset({"ended-client-hung-up", "ended-close-notify"}),
     ),
-    Ending(name="never came", live=_never_come, counted=frozenset({"ended-never-connected"})),
+    Ending(name="never came", live=_never_come, counted=frozenset({"ended-never-connected"}), is_silent=True),
     Ending(name="SCTP abort", live=_abort_the_association, counted=frozenset({"ended-client-hung-up"})),
     Ending(name="refused offer", live=_offer_what_is_refused, counted=frozenset({"refused-offer"})),
     Ending(name="longest call", live=_reach_the_limit, counted=frozenset({"ended-max-call"})),
@@ -144,6 +146,7 @@ ENDINGS = (
         name="vanished in the handshake",
         live=_vanish_in_the_handshake,
         counted=frozenset({"ended-never-connected", "ended-consent-expired"}),
+        is_silent=True,
     ),
     Ending(name="close_notify", live=_close_dtls, counted=frozenset({"ended-close-notify"})),
 )
