@@ -219,6 +219,8 @@ class SendSlots:
         """
         destinations, pieces = self.destinations, self.pieces
         total = len(destinations)
+        if not total:
+            return 0, 0
         for start in range(0, total, _CALL):
             self._send_some(destinations[start : start + _CALL], pieces[2 * start : 2 * (start + _CALL)])
         size = sum(pieces[1::2])

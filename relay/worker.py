@@ -172,8 +172,13 @@ class RelayWorker:
             await trio.sleep_until(latest if due is None else min(due, latest))
 
     def _flush(self, now: float) -> None:  # noqa: ARG002 - what `receive_rounds` calls
-        for name, count in self._path.flush()._asdict().items():
-            self.traffic[name] += count
+        sent, traffic = self._path.flush(), self.traffic
+        if sent.up_datagrams:
+            traffic["up_datagrams"] += sent.up_datagrams
+            traffic["up_bytes"] += sent.up_bytes
+        if sent.down_datagrams:
+            traffic["down_datagrams"] += sent.down_datagrams
+            traffic["down_bytes"] += sent.down_bytes
 
 
 async def run_relay(
