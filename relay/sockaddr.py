@@ -51,4 +51,11 @@ def parse_sockaddr(data: bytes) -> Address:
         return socket.inet_ntop(socket.AF_INET, data[4:8]), int.from_bytes(port, "big")
     packed, scope = _IPV6_TAIL.unpack_from(data, _FAMILY_AND_PORT.size)
     host = socket.inet_ntop(socket.AF_INET6, packed)
-    return f"{host}%{socket.if_indextoname(scope)}" if scope else host, int.from_bytes(port, "big")
+    return f"{host}%{_zone(scope)}" if scope else host, int.from_bytes(port, "big")
+
+
+def _zone(scope: int) -> str:
+    try:
+        return socket.if_indextoname(scope)
+    except OSError:  # the interface has gone since
+        return str(scope)

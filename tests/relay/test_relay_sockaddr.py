@@ -29,6 +29,11 @@ def test_a_zone_is_an_interface():
     assert parse_sockaddr(data) == ("fe80::1%lo", 9)
 
 
+def test_a_zone_whose_interface_has_gone_is_its_number():
+    data = serialize_sockaddr(("fe80::1", 9))[:-4] + (987_654).to_bytes(4, "little")
+    assert parse_sockaddr(data) == ("fe80::1%987654", 9)
+
+
 @pytest.mark.parametrize(
     "address", [("relay.example", 1), ("1.2.3", 1), ("::1::", 1), ("fe80::1%nowhere", 1), ("127.0.0.1", 65_536)]
 )
