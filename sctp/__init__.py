@@ -30,8 +30,9 @@ To learn how an association lives (RFC 9260 §5 to §9), in the order of its lif
 * `states`            the table
 * `parts`, `control_block`    what it is made of, and what the parts share
 * `dispatch`          the way of a packet to the part that it concerns; `inbound` says whether it belongs here at all
-* `handshake`         INIT, INIT ACK, COOKIE ECHO, COOKIE ACK; `cookie` is written for an attacker to edit, `terms` is
-                      what was agreed on
+* `handshake`         INIT, INIT ACK, COOKIE ECHO, COOKIE ACK, for the side that begins
+* `answering`         the same for the side that answers; `cookie` is written for an attacker to edit, `terms` is what
+                      was agreed on
 * `tx`                a package: the sending half, from the queue to congestion control
 * `rx`                a package: the receiving half, from TSNs to whole messages in order
 * `data_path`         the short way between bytes and the halves, for DATA and SACK

@@ -66,6 +66,7 @@ class Dispatch:
 
     __slots__ = (
         "_adoptions",
+        "_answering",
         "_block",
         "_bundler",
         "_handshake",
@@ -78,6 +79,7 @@ class Dispatch:
     def __init__(self, parts: Parts) -> None:
         self._block = parts.block
         self._bundler = parts.bundler
+        self._answering = parts.answering
         self._handshake = parts.handshake
         self._heartbeats = parts.heartbeats
         self._resets = parts.resets
@@ -177,7 +179,7 @@ class Dispatch:
                 # §5.1: it MUST be the first chunk.
                 block.drop(DropReason.BUNDLED)
                 return True
-            is_accepted = self._handshake.receive_cookie_echo(chunk, verification_tag, now)
+            is_accepted = self._answering.receive_cookie_echo(chunk, verification_tag, now)
             self._follow_terms(now)
             if is_accepted and self._heartbeats.timer.deadline is None:
                 self._heartbeats.restart(now)
@@ -312,7 +314,7 @@ class Dispatch:
 
     # Of the class: an instance that holds methods of its own is freed by the garbage collector only.
     _HANDLERS: ClassVar[Mapping[type[Chunk], Callable[..., None]]] = {
-        Init: lambda self, chunk, now: self._handshake.receive_init(chunk, now),
+        Init: lambda self, chunk, now: self._answering.receive_init(chunk, now),
         InitAck: _receive_init_ack,
         CookieAck: _receive_cookie_ack,
         Data: _receive_data_chunk,

@@ -1,5 +1,6 @@
 """The parts of an association, and how they hang together: all that has a state."""
 
+from sctp.answering import Answering
 from sctp.bundling import Bundler
 from sctp.control_block import ControlBlock
 from sctp.cookie import CookieJar
@@ -24,19 +25,21 @@ class Parts:
     Attributes:
         block: what all others share.
         jar: makes and opens cookies.
-        handshake: from INIT to COOKIE ACK.
+        handshake: ours, from INIT to COOKIE ACK.
+        answering: the peer's.
         shutdown: the graceful end.
         resets: of streams.
         heartbeats: signs of life.
         bundler: makes packets.
     """
 
-    __slots__ = ("block", "bundler", "handshake", "heartbeats", "jar", "resets", "shutdown")
+    __slots__ = ("answering", "block", "bundler", "handshake", "heartbeats", "jar", "resets", "shutdown")
 
     def __init__(self, options: SctpOptions, entropy: Entropy, jar: CookieJar) -> None:
         self.block = ControlBlock(options, entropy)
         self.jar = jar
-        self.handshake = Handshake(self.block, jar)
+        self.handshake = Handshake(self.block)
+        self.answering = Answering(self.block, jar, self.handshake)
         self.shutdown = GracefulShutdown(self.block)
         self.resets = StreamResets(self.block)
         self.heartbeats = Heartbeats(self.block)

@@ -1,4 +1,4 @@
-"""What two INITs have agreed on: tags, numbers, windows, streams, extensions.
+"""What two INITs agree on: tags, numbers, windows, streams, extensions; or why they do not.
 
 An association has its terms from both sides' INIT or INIT ACK. Until the cookie has made its round trip, the answering
 side keeps them in the cookie and nowhere else.
@@ -9,16 +9,31 @@ from typing import Self
 
 import attrs
 
+from sctp.causes.invalid_mandatory_parameter import InvalidMandatoryParameter
+from sctp.causes.unresolvable_address import UnresolvableAddress
+from sctp.chunks.abort import Abort
 from sctp.chunks.forward_tsn import ForwardTsn
 from sctp.chunks.initiation import Initiation
 from sctp.chunks.reconfig import ReConfig
+from sctp.drops import DropReason
 from sctp.options import SctpOptions
 from sctp.parameters.forward_tsn_supported import ForwardTsnSupported
-from sctp.parameters.parameter import Parameter
+from sctp.parameters.host_name_address import HostNameAddress
+from sctp.parameters.parameter import Parameter, serialize_parameter
 from sctp.parameters.supported_extensions import SupportedExtensions
+from sctp.parameters.unknown import UnknownParameter
+from sctp.parameters.unrecognized_parameter import UnrecognizedParameter
+from sctp.unrecognized import sift
 from wire.buffer import Reader, Writer
+from wire.core import Drops
 
-__all__ = ["OUR_EXTENSIONS", "Terms", "agree"]
+__all__ = ["OUR_EXTENSIONS", "Terms", "agree", "objection_to", "read_parameters"]
+
+_MIN_WINDOW = 1500
+"""RFC 9260 §3.3.2: a_rwnd MUST NOT be smaller."""
+
+_MAX_REPORTED = 128
+"""Bytes of unknown parameters that are handed back in an INIT ACK, so that it fits a packet."""
 
 # RFC 8831 §6.1: partial reliability (0xC000) and stream resets, announced through RFC 5061's parameter (0x8008).
 OUR_EXTENSIONS: tuple[Parameter, ...] = (
@@ -82,6 +97,41 @@ class Terms:
             has_forward_tsn=bool(extensions & 1),
             has_reconfiguration=bool(extensions & 2),
         )
+
+
+def read_parameters(chunk: Initiation, drops: Drops) -> tuple[tuple[Parameter, ...], tuple[UnrecognizedParameter, ...]]:
+    """Separate the parameters that count from those that nobody here knows, which are dropped.
+
+    Args:
+        chunk: the peer's INIT or INIT ACK.
+        drops: where they are counted.
+
+    Returns:
+        Those that count; and what the peer is told of the others, if it wants to be, as far as there is room.
+    """
+    unknown = sum(isinstance(item, UnknownParameter) for item in chunk.parameters)
+    if unknown:
+        drops[DropReason.UNKNOWN_PARAMETER] += unknown
+    known, reported = sift(chunk.parameters, UnknownParameter)
+    room = _MAX_REPORTED
+    reports = []
+    for item in reported:
+        parameter = serialize_parameter(item)
+        room -= len(parameter)
+        if room < 0:
+            break
+        reports.append(UnrecognizedParameter(parameter=parameter))
+    return known, tuple(reports)
+
+
+def objection_to(chunk: Initiation) -> Abort | None:
+    """Return the answer to an INIT or INIT ACK that no association can come of."""
+    if any(isinstance(item, HostNameAddress) for item in chunk.parameters):
+        # RFC 9260 §3.3.2 note 3.
+        return Abort(causes=(UnresolvableAddress(),))
+    if chunk.a_rwnd < _MIN_WINDOW or not chunk.outbound_streams or not chunk.inbound_streams:
+        return Abort(causes=(InvalidMandatoryParameter(),))
+    return None
 
 
 def agree(
