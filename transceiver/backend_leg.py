@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 import trio
 
 from sctp.channel_events import ChannelClosed, ChannelOpened, MessageReceived
+from transceiver.agents.server import AgentFailed
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backends.contract import BackendLink, BackendUnavailable, Speech
 from transceiver.backends.realtime import BackendRefused
@@ -250,7 +251,10 @@ class BackendLeg:
         pause = None
         if not self._is_closed:
             pause = self._reconnecting.lost(now, self._entropy(1), is_final=isinstance(error, BackendRefused))
-        self._report("backend-lost", {"reason": str(error), "will_retry": pause is not None, "exception": error})
+        facts: dict[str, object] = {"reason": str(error), "will_retry": pause is not None}
+        if isinstance(error.__cause__, AgentFailed):
+            facts["exception"] = error  # somebody's code, and they want to know where; a lost server is everyday life
+        self._report("backend-lost", facts)
         self._bridge.backend_lost(str(error), now, will_retry=pause is not None)
         self._advanced(now)
         return pause

@@ -96,7 +96,7 @@ async def open_socket(
         if stream is not None:
             await trio.aclose_forcefully(stream)
         if isinstance(error, trio.TooSlowError):
-            raise SocketUnreachable(f"no WebSocket within {timeout:g} seconds") from error
+            raise SocketUnreachable(f"no WebSocket within {timeout:g} s") from error
         if isinstance(error, OSError | trio.BrokenResourceError | trio.ClosedResourceError):
             raise SocketUnreachable(_words_of(error)) from error
         raise

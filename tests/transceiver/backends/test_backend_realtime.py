@@ -301,7 +301,7 @@ async def test_a_key_that_no_header_can_carry_is_told_without_the_key(server, op
 
 async def test_a_server_that_hangs_in_the_handshake(nursery):
     url = await serve_bytes(nursery, b"HTTP/1.1 101 Swit", then_close=False)
-    assert "no WebSocket within 0.05 seconds" in str(await run(url, connect_timeout=0.05))
+    assert "no WebSocket within 0.05 s" in str(await run(url, connect_timeout=0.05))
     nursery.cancel_scope.cancel()
 
 
