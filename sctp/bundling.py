@@ -59,7 +59,7 @@ class Bundler:
             sender = block.sender
             if sender.is_done:
                 return packets
-            if sender.forward_tsn_due:
+            if sender.forwarding.is_due:
                 packets.append(self._pack([], now, sends_data=True))
             # §6.1, RFC 7053: the last DATA before a shutdown asks for its SACK at once.
             is_immediate = state is not State.ESTABLISHED
@@ -101,7 +101,7 @@ class Bundler:
         sender = block.sender
         if sends_data and not sender.is_done:
             room = self._room - sum([len(chunk) for chunk in chunks])
-            forward = sender.forward_tsn(now) if sender.forward_tsn_due and room >= self._room // 2 else None
+            forward = sender.forward_tsn(now) if sender.forwarding.is_due and room >= self._room // 2 else None
             if forward is not None:
                 tsn, skipped = forward
                 numbers = tuple((stream_id, ssn & 0xFFFF) for stream_id, ssn in skipped)

@@ -223,7 +223,7 @@ class Dispatch:
             if has_data:
                 self._shutdown.data_received(now)
             self._shutdown.advance(now)
-        if sender.closed_since is not None and sender.is_starved(now):
+        if sender.peer_window.closed_since is not None and sender.peer_window.is_starved(now):
             block.abort("zero-window", "the peer takes nothing any more", UserInitiatedAbort())
         # RFC 9260 §6.1 D: something came from outside, so as many packets of new data may follow.
         sender.burst = block.options.max_burst

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from sctp.options import SctpOptions
 from sctp.timers import Timer
 from sctp.tx.congestion import CongestionControl
+from sctp.tx.forwarding import Forwarding
 from sctp.tx.message import BEGINNING, DATA_HEADER_SIZE, END, UNORDERED, SentChunk, chunk_size
 from sctp.tx.outstanding import OutstandingData
+from sctp.tx.peer_window import PeerWindow
 from sctp.tx.rto import RetransmissionTimeout
 from sctp.tx.send_queue import SendQueue
 
@@ -22,9 +24,6 @@ COMMON_HEADER_SIZE = 12
 
 _MIN_FRAGMENT = 256
 """Bytes below which the rest of a packet is not filled with the beginning of a message: 16 for each header add up."""
-
-_FORWARD_TSN_DELAY = 0.2
-"""RFC 3758 §3.5 F3: any delay applied SHOULD NOT exceed 200 ms."""
 
 
 class Sender:
@@ -40,34 +39,26 @@ class Sender:
         congestion: the path's window.
         rto: the retransmission timeout.
         timer: T3-rtx.
-        peer_window: the peer's window as it was last announced, `a_rwnd`.
+        peer_window: the peer's window.
+        forwarding: when the peer is told to wait no longer.
         last_sent: when DATA was last sent.
         burst: packets of new data that may still be sent before the next input.
-        probe: until a closed window is probed for the first time.
-        may_probe: whether one chunk may go out although the window is closed.
-        closed_since: since when the peer's window has been closed while we have something to send.
         has_heard: whether a SACK has come since the timer was started.
         ignores_window: whether the next packet is a fast retransmission, which cwnd does not hold back.
         is_limited_to_one: whether a timeout has not been answered yet, so that only one packet may be in flight.
-        forward_tsn_due: whether a FORWARD TSN has to be sent.
-        forward_tsn_sent: when the last one was.
     """
 
     __slots__ = (
         "_options",
         "burst",
-        "closed_since",
         "congestion",
-        "forward_tsn_due",
-        "forward_tsn_sent",
+        "forwarding",
         "has_heard",
         "ignores_window",
         "is_limited_to_one",
         "last_sent",
-        "may_probe",
         "outstanding",
         "peer_window",
-        "probe",
         "queue",
         "rto",
         "timer",
@@ -84,22 +75,18 @@ class Sender:
         self.outstanding = OutstandingData(initial_tsn, self.queue.abandon)
         self.congestion = CongestionControl(self._options, self._options.mtu - COMMON_HEADER_SIZE)
         self.timer = Timer()
-        self.peer_window = 0
+        self.peer_window = PeerWindow(self._options.zero_window_limit)
+        self.forwarding = Forwarding()
         self.last_sent: float | None = None
         self.burst = self._options.max_burst
-        self.probe = Timer()
-        self.may_probe = False
-        self.closed_since: float | None = None
         self.has_heard = False
         self.ignores_window = False
         self.is_limited_to_one = False
-        self.forward_tsn_due = False
-        self.forward_tsn_sent: float | None = None
 
     def set_peer(self, a_rwnd: int, *, has_forward_tsn: bool) -> None:
         """Learn what the peer's INIT or INIT ACK says."""
         # RFC 9260 §6.2.1 A.
-        self.peer_window = a_rwnd
+        self.peer_window.size = a_rwnd
         # RFC 3758 §3.3.1: whoever does not announce it gets everything.
         self.queue.may_expire = has_forward_tsn
         self.outstanding.may_abandon = has_forward_tsn
@@ -114,17 +101,8 @@ class Sender:
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
         when = self.timer.deadline
-        probe = self.probe.deadline
-        if probe is not None and (when is None or probe < when):
-            when = probe
-        if self.closed_since is not None:
-            end = self.closed_since + self._options.zero_window_limit
-            when = end if when is None else min(when, end)
-        return when
-
-    def is_starved(self, now: float) -> bool:
-        """Whether the peer has kept its window closed for too long."""
-        return self.closed_since is not None and now >= self.closed_since + self._options.zero_window_limit
+        window = self.peer_window.next_timeout()
+        return window if when is None or (window is not None and window < when) else when
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
@@ -134,23 +112,12 @@ class Sender:
         Returns:
             Unwrapped numbers; None when there is nothing to say, or it was said a moment ago.
         """
-        outstanding = self.outstanding
-        if not self.forward_tsn_due or not outstanding.needs_forward_tsn:
+        outstanding, forwarding = self.outstanding, self.forwarding
+        if not forwarding.is_due or not outstanding.needs_forward_tsn:
             return None
-        self.forward_tsn_due = False
-        self.forward_tsn_sent = now
         # RFC 3758 §3.5 C5.
         self._start_timer(now)
-        room = (self._options.mtu - COMMON_HEADER_SIZE - 8) // 4
-        skipped: dict[int, int] = {}
-        for chunk in outstanding.skipped():
-            message = chunk.message
-            if not message.is_unordered:
-                if message.stream_id not in skipped and len(skipped) >= room:
-                    # C4: no more than fits a packet; the rest is told later.
-                    return chunk.tsn - 1, tuple(skipped.items())
-                skipped[message.stream_id] = message.stream_sequence_number
-        return outstanding.advanced_peer_ack_point, tuple(skipped.items())
+        return forwarding.take(outstanding, (self._options.mtu - COMMON_HEADER_SIZE - 8) // 4, now)
 
     def has_something(self, now: float) -> bool:
         """Whether `compose` would return anything for an empty packet."""
@@ -173,22 +140,16 @@ class Sender:
         return is_shut and not self.ignores_window
 
     def _may_send(self, left: int, now: float) -> bool:
-        """Whether the peer's window lets a new chunk out; sets the timer for a probe when it does not.
+        """Whether the peer's window lets a new chunk out, as a probe if need be.
 
         Args:
             left: bytes that are left of the message whose turn it is.
             now: the present.
         """
-        outstanding = self.outstanding
-        if self.peer_window - outstanding.flight_size >= min(chunk_size(left), self.congestion.packet_size):
+        outstanding, window = self.outstanding, self.peer_window
+        if window.size - outstanding.flight_size >= min(chunk_size(left), self.congestion.packet_size):
             return True
-        if outstanding.is_empty:
-            if self.may_probe:
-                return True
-            if self.probe.deadline is None:
-                # §6.1 A: the first probe 1 RTO after the window is found closed.
-                self.probe.start(now + self.rto.seconds)
-        return False
+        return outstanding.is_empty and window.admits_probe(now, self.rto.seconds)
 
     def compose(self, room: int, now: float) -> list[SentChunk]:
         """Choose the DATA chunks of one packet, in the order of their TSNs.
@@ -234,7 +195,7 @@ class Sender:
 
     def _add_new(self, chunks: list[SentChunk], room: int, now: float) -> bool:
         """Add new chunks as far as they fit; return whether there are any."""
-        outstanding, queue = self.outstanding, self.queue
+        outstanding, queue, window = self.outstanding, self.queue, self.peer_window
         if not outstanding.flight_size and self.last_sent is not None and not queue.is_empty:
             # §7.2.1: cwnd shrinks once per RTO of silence.
             self.congestion.idle(int((now - self.last_sent) / self.rto.seconds))
@@ -246,7 +207,7 @@ class Sender:
             limit = room - DATA_HEADER_SIZE
             if left > limit and limit < _MIN_FRAGMENT:
                 break
-            if self.peer_window - outstanding.flight_size < packet_size and not self._may_send(left, now):
+            if window.size - outstanding.flight_size < packet_size and not self._may_send(left, now):
                 break
             flags = UNORDERED if message.is_unordered else 0
             if not position:
@@ -259,8 +220,7 @@ class Sender:
             room -= chunk.size
             has_added = True
         if has_added:
-            self.may_probe = False
-            self.probe.deadline = None
+            window.chunk_sent()
         return has_added
 
     def _start_timer(self, now: float) -> None:
@@ -277,14 +237,14 @@ class Sender:
         Returns:
             Whether it brought news: the peer is alive and takes what we send.
         """
-        outstanding, congestion = self.outstanding, self.congestion
+        outstanding, congestion, window = self.outstanding, self.congestion, self.peer_window
         flight_before = outstanding.flight_size
         result = outstanding.acknowledge(
             cumulative_tsn_ack, blocks, now, is_recovering=congestion.recovery_exit is not None
         )
         self.has_heard = True
         # §6.2.1 D ii: what is in flight is subtracted wherever the window is asked for.
-        self.peer_window = a_rwnd
+        window.size = a_rwnd
         if result.round_trip is not None:
             self.rto.measure(result.round_trip)
         if result.has_advanced:
@@ -302,9 +262,10 @@ class Sender:
             self.ignores_window = True
         if outstanding.limited or outstanding.needs_forward_tsn:
             outstanding.abandon_expired(now)
-            self._advance(now)
-        if a_rwnd < congestion.packet_size or self.closed_since is not None:
-            self._watch_window(now, has_advanced=result.has_advanced)
+            self.forwarding.acknowledged(outstanding, self.rto.smoothed, now)
+        is_small = a_rwnd < congestion.packet_size
+        if is_small or window.closed_since is not None:
+            window.watch(now, is_closed=is_small and not self.is_done, has_advanced=result.has_advanced)
         # §6.3.2 R2, R3.
         if outstanding.is_empty:
             self.timer.stop()
@@ -315,28 +276,7 @@ class Sender:
 
     def acknowledge_cumulatively(self, cumulative_tsn_ack: int, now: float) -> bool:
         """Take in the cumulative TSN ack of a SHUTDOWN, which says nothing of gaps and windows."""
-        return self.acknowledge(cumulative_tsn_ack, self.peer_window, (), now)
-
-    def _advance(self, now: float) -> None:
-        outstanding = self.outstanding
-        before = outstanding.advanced_peer_ack_point
-        outstanding.advance()
-        if outstanding.needs_forward_tsn:
-            sent = self.forward_tsn_sent
-            delay = min(self.rto.smoothed or _FORWARD_TSN_DELAY, _FORWARD_TSN_DELAY)
-            # RFC 3758 §3.5 F2: not with every SACK of the same round trip.
-            if outstanding.advanced_peer_ack_point > before or sent is None or now - sent >= delay:
-                self.forward_tsn_due = True
-
-    def _watch_window(self, now: float, *, has_advanced: bool) -> None:
-        is_closed = self.peer_window < self.congestion.packet_size and not self.is_done
-        if not is_closed or has_advanced:
-            self.closed_since = None
-        if is_closed and self.closed_since is None:
-            self.closed_since = now
-        if not is_closed:
-            self.probe.stop()
-            self.may_probe = False
+        return self.acknowledge(cumulative_tsn_ack, self.peer_window.size, (), now)
 
     # Time ------------------------------------------------------------------------------------------------------------
 
@@ -346,15 +286,14 @@ class Sender:
         Returns:
             Whether the peer has left something unanswered, which counts towards giving it up.
         """
-        if self.probe.is_due(now):
-            self.probe.stop()
-            self.may_probe = True
+        window = self.peer_window
+        window.handle_timeout(now)
         if not self.timer.is_due(now):
             return False
         self.timer.stop()
         outstanding = self.outstanding
         # §6.1 A: whoever keeps its window closed and goes on answering is not unreachable, and the path not congested.
-        is_probe_answered = self.closed_since is not None and self.has_heard
+        is_probe_answered = window.closed_since is not None and self.has_heard
         if not is_probe_answered:
             # §6.3.3 E1.
             self.congestion.timed_out()
@@ -363,10 +302,7 @@ class Sender:
         self.rto.back_off()
         # E3.
         outstanding.lose_all(now)
-        # RFC 3758 §3.5 A5.
-        outstanding.advance()
-        if outstanding.needs_forward_tsn:
-            self.forward_tsn_due = True
+        self.forwarding.timed_out(outstanding)
         if not outstanding.is_empty:
             self.timer.start(now + self.rto.seconds)
         self.has_heard = False

@@ -55,21 +55,21 @@ def write_sender(writer: Writer, sender: Sender, now: float) -> None:
     write_float(writer, rto.seconds)
     write_float(writer, rto.variation)
     write_optional_time(writer, rto.smoothed, 0.0)
-    writer.u32(sender.peer_window, "a_rwnd").u16(sender.burst, "burst")
+    writer.u32(sender.peer_window.size, "a_rwnd").u16(sender.burst, "burst")
     for when in (
         sender.timer.deadline,
-        sender.probe.deadline,
+        sender.peer_window.probe.deadline,
         sender.last_sent,
-        sender.closed_since,
-        sender.forward_tsn_sent,
+        sender.peer_window.closed_since,
+        sender.forwarding.sent_at,
     ):
         write_optional_time(writer, when, now)
     for flag in (
-        sender.may_probe,
+        sender.peer_window.may_probe,
         sender.has_heard,
         sender.ignores_window,
         sender.is_limited_to_one,
-        sender.forward_tsn_due,
+        sender.forwarding.is_due,
     ):
         writer.u8(flag)
 
@@ -90,17 +90,17 @@ def read_sender(reader: Reader, sender: Sender, now: float) -> None:
     congestion.recovery_exit = read_optional_number(reader, "recovery_exit")
     rto.seconds, rto.variation = read_float(reader, "RTO"), read_float(reader, "RTTVAR")
     rto.smoothed = read_optional_time(reader, 0.0, "SRTT")
-    sender.peer_window, sender.burst = reader.u32("a_rwnd"), reader.u16("burst")
+    sender.peer_window.size, sender.burst = reader.u32("a_rwnd"), reader.u16("burst")
     sender.timer.deadline = read_optional_time(reader, now, "T3-rtx")
-    sender.probe.deadline = read_optional_time(reader, now, "probe")
+    sender.peer_window.probe.deadline = read_optional_time(reader, now, "probe")
     sender.last_sent = read_optional_time(reader, now, "last_sent")
-    sender.closed_since = read_optional_time(reader, now, "closed_since")
-    sender.forward_tsn_sent = read_optional_time(reader, now, "forward_tsn_sent")
-    sender.may_probe = read_flag(reader, "may_probe")
+    sender.peer_window.closed_since = read_optional_time(reader, now, "closed_since")
+    sender.forwarding.sent_at = read_optional_time(reader, now, "forward_tsn_sent")
+    sender.peer_window.may_probe = read_flag(reader, "may_probe")
     sender.has_heard = read_flag(reader, "has_heard")
     sender.ignores_window = read_flag(reader, "ignores_window")
     sender.is_limited_to_one = read_flag(reader, "is_limited_to_one")
-    sender.forward_tsn_due = read_flag(reader, "forward_tsn_due")
+    sender.forwarding.is_due = read_flag(reader, "forward_tsn_due")
 
 
 def _write_message(writer: Writer, message: OutgoingMessage, data: bytes, now: float) -> None:

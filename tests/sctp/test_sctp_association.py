@@ -423,7 +423,7 @@ def test_a_shutdown_waits_for_what_waits_for_a_reset(network):
 def test_a_shutdown_does_not_wait_for_what_has_expired(network):
     network.connect(0)
     network.ends[1].send(1, 51, b"x", network.now)
-    network.ends[0]._block.sender.peer_window = 0
+    network.ends[0]._block.sender.peer_window.size = 0
     network.ends[0].send(1, 51, b"short-lived", network.now, lifetime=0.1)
     network.now += 0.2
     network.ends[0].shutdown(network.now)

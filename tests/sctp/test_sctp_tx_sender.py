@@ -81,7 +81,7 @@ def test_silence_makes_the_window_forget(sender):
 
 
 def test_a_closed_window_is_probed_by_one_chunk_and_costs_neither_window_nor_patience(sender):
-    sender.peer_window = 500
+    sender.peer_window.size = 500
     sender.queue.add(OutgoingMessage(1, 51, b"x" * 5000))
     assert sender.compose(ROOM, 1.0) == []
     assert sender.next_timeout() == 1.5
@@ -101,7 +101,7 @@ def test_a_closed_window_is_probed_by_one_chunk_and_costs_neither_window_nor_pat
 
 
 def test_a_window_that_opens_by_a_sack_needs_no_probe(sender):
-    sender.peer_window = 0
+    sender.peer_window.size = 0
     sender.queue.add(OutgoingMessage(1, 51, b"x" * 100))
     sender.compose(ROOM, 1.0)
     sender.acknowledge(9, 50_000, (), 1.1)
@@ -109,7 +109,7 @@ def test_a_window_that_opens_by_a_sack_needs_no_probe(sender):
 
 
 def test_the_peers_window_counts_what_is_in_flight(sender):
-    sender.peer_window = 1500
+    sender.peer_window.size = 1500
     send(sender, 1)
     sender.queue.add(OutgoingMessage(1, 51, b"x" * 900))
     assert sender.compose(ROOM, 0.0) == []
