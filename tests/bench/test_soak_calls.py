@@ -32,6 +32,8 @@ from edge.config.model import (
 from edge.keys import derive_bundle, new_root
 from edge.roles import RunningRoles, run_roles
 
+pytestmark = pytest.mark.e2e  # no process of its own, but calls take the time that they take
+
 KERNELS_CHOICE = ("127.0.0.1", 0)
 CONNECT_TIMEOUT = 0.3
 SOON = [ending for ending in ENDINGS if ending.name not in {"vanished", "longest call"}]  # those take their seconds
