@@ -150,7 +150,7 @@ class ChannelPeer:
             self._collect(self.session, now)
         return result
 
-    def wait_until(self, what: str, condition: Callable[[], bool], seconds: float = 10) -> None:
+    def wait_until(self, what: str, condition: Callable[[], bool], seconds: float = 20) -> None:
         """Wait for something that the thread brings about."""
         end = time.monotonic() + seconds
         while not condition():

@@ -89,12 +89,10 @@ async function exchange({ label, options = {}, wanted, seed }) {
   const one = open(label, options);
   await until("the channel is open", () => one.opened);
   const sent = wanted.map((each, number) => makeMessage(each, seed * 1000 + number));
-  const start = performance.now();
   await sendAll(one.channel, sent);
   await until("all has come back", () => one.messages.length === sent.length);
-  const ms = one.messages.length ? one.messages.at(-1).at - start : 0;
   await until("nothing waits", () => one.channel.bufferedAmount === 0);
-  return { ms, sent: await digestAll(sent), heard: await digestAll(one.messages.map(({ data }) => data)) };
+  return { sent: await digestAll(sent), heard: await digestAll(one.messages.map(({ data }) => data)) };
 }
 
 // Sends numbered messages, one each `everyMs`, and waits until all are back or nothing comes any more.
@@ -116,14 +114,11 @@ async function sendNumbered({ label, options = {}, count, size, everyMs = 0, qui
 
 // Opens so many channels at once, talks on each, and closes them all.
 async function openAndClose({ label, count }) {
-  const start = performance.now();
   const wave = Array.from({ length: count }, (_, number) => open(`${label} ${number}`));
   await until("all are open", () => wave.every(({ opened }) => opened));
-  const openMs = performance.now() - start;
   for (const { channel } of wave) channel.send(channel.label);
   const isEchoed = ({ channel, messages }) => messages.length === 1 && messages[0].data === channel.label;
   await until("all have answered", () => wave.every(isEchoed));
-  const talkMs = performance.now() - start - openMs;
   const ids = wave.map(({ channel }) => channel.id);
   for (const { channel } of wave) channel.close();
   await until("all are closed", () => wave.every(({ closed }) => closed));
@@ -131,9 +126,6 @@ async function openAndClose({ label, count }) {
     ids,
     states: [...new Set(wave.map(({ channel }) => channel.readyState))],
     errors: wave.flatMap(({ errors }) => errors),
-    openMs,
-    talkMs,
-    closeMs: performance.now() - start - openMs - talkMs,
   };
 }
 
