@@ -110,12 +110,12 @@ class SentChunk:
         misses: how many SACKs in a row have missed it.
         transmissions: how often it was sent.
         sent_at: when it was last sent.
-        is_fast_retransmitted: whether only the timer may send it once more (RFC 9260 §7.2.4 (5)).
+        fast_retransmitted_at: the TSN that was the next new one when it was fast retransmitted; -1 if it was not.
     """
 
     __slots__ = (
+        "fast_retransmitted_at",
         "flags",
-        "is_fast_retransmitted",
         "message",
         "misses",
         "payload",
@@ -143,4 +143,4 @@ class SentChunk:
         self.state = ChunkState.IN_FLIGHT
         self.misses = 0
         self.transmissions = 1
-        self.is_fast_retransmitted = False
+        self.fast_retransmitted_at = -1

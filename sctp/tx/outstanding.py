@@ -120,6 +120,8 @@ class OutstandingData:
         chunk.misses = 0
         chunk.transmissions += 1
         chunk.sent_at = now
+        if chunk.fast_retransmitted_at >= 0:
+            chunk.fast_retransmitted_at = self.next_tsn
         self.flight_size += chunk.size
         # RFC 9260 §6.3.1 C5: nothing is measured with a chunk that was sent twice, nor with those behind it.
         self.timed_tsn = None
@@ -230,10 +232,14 @@ class OutstandingData:
                 break
             if chunk.state is not _IN_FLIGHT:
                 continue  # abandoned with a chunk before it
+            if result.highest_newly_acked < chunk.fast_retransmitted_at:
+                # DEVIATES: by §7.2.4 (5) only the timer may send it a third time, for the SACKs of what was sent before
+                # its retransmission say nothing about that. Those of what was sent behind it do; and where a tenth is
+                # lost, waiting for the timer would make large messages take three times as long.
+                continue
             chunk.misses += 1
-            if chunk.misses >= _MISSES and not chunk.is_fast_retransmitted:
-                # §7.2.4 (5).
-                chunk.is_fast_retransmitted = True
+            if chunk.misses >= _MISSES:
+                chunk.fast_retransmitted_at = self.next_tsn
                 # RFC 3758 §3.5 F5: a loss is a loss for congestion control, also if the chunk is abandoned.
                 result.has_lost = True
                 self._lose(chunk, now)

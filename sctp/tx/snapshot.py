@@ -172,7 +172,8 @@ def _write_outstanding(writer: Writer, outstanding: OutstandingData, table: dict
     writer.u32(len(outstanding.chunks), "chunks")
     for chunk in outstanding.chunks:
         writer.u32(table[id(chunk.message)], "message")
-        writer.u8(_STATES.index(chunk.state)).u8(chunk.flags | chunk.is_fast_retransmitted << 3)
+        writer.u8(_STATES.index(chunk.state)).u8(chunk.flags)
+        write_optional_number(writer, None if chunk.fast_retransmitted_at < 0 else chunk.fast_retransmitted_at)
         writer.u8(chunk.misses, "misses").u32(chunk.transmissions, "transmissions")
         write_time(writer, chunk.sent_at, now)
         writer.vector(2, chunk.payload, "payload")
@@ -190,6 +191,7 @@ def _read_outstanding(
     for number in range(_count(reader, "chunks")):
         message = _at(messages, reader, "message")
         state, flags = _at(_STATES, reader, "state", size=1), reader.u8("flags")
+        fast_retransmitted_at = read_optional_number(reader, "fast_retransmitted_at")
         misses, transmissions = reader.u8("misses"), reader.u32("transmissions")
         sent_at = read_time(reader, now, "sent_at")
         chunk = SentChunk(
@@ -200,7 +202,8 @@ def _read_outstanding(
             sent_at,
         )
         chunk.state, chunk.misses, chunk.transmissions = state, misses, transmissions
-        chunk.is_fast_retransmitted = bool(flags & 8)
+        if fast_retransmitted_at is not None:
+            chunk.fast_retransmitted_at = fast_retransmitted_at
         chunks.append(chunk)
     outstanding.next_tsn = cumulative + 1 + len(chunks)
     if outstanding.advanced_peer_ack_point >= outstanding.next_tsn:

@@ -85,17 +85,30 @@ def test_in_recovery_every_missing_one_counts_when_the_cumulative_tsn_advances()
     assert outstanding.chunks[0].misses == 2
 
 
-def test_a_chunk_is_fast_retransmitted_once():
+def test_a_lost_retransmission_is_found_by_what_was_sent_behind_it():
     outstanding = outstanding_of(12)
     for last in (11, 12, 13):
         sack(outstanding, 9, (11, last))
     chunk = outstanding.next_retransmission()
+    outstanding.add(SentChunk(22, OutgoingMessage(1, 51, b"x" * 100), b"x" * 100, 3, 1.9))
     outstanding.retransmit(chunk, 2.0)
-    for last in (14, 15, 16, 17):
+    for number in range(23, 27):
+        outstanding.add(SentChunk(number, OutgoingMessage(1, 51, b"x" * 100), b"x" * 100, 3, 2.0))
+    # What was under way before it says nothing about it, however much it is.
+    for last in range(14, 23):
         sack(outstanding, 9, (11, last))
     assert chunk.state is ChunkState.IN_FLIGHT
+    assert chunk.misses == 0
+    sack(outstanding, 9, (11, 23))
+    sack(outstanding, 9, (11, 24))
     assert outstanding.next_retransmission() is None
-    assert chunk.transmissions == 2
+    assert sack(outstanding, 9, (11, 25)).has_lost
+    assert outstanding.next_retransmission() is chunk
+    outstanding.retransmit(chunk, 3.0)
+    assert chunk.transmissions == 3
+    # And again, by what is sent behind that.
+    sack(outstanding, 9, (11, 26))
+    assert chunk.misses == 0
 
 
 def test_nothing_is_measured_with_what_was_sent_twice():
