@@ -89,7 +89,7 @@ def test_a_good_configuration_has_no_problem() -> None:
         ({"signal": {"max_offers_per_minute": -1}}, "signal.max_offers_per_minute: found -1.", "should be at least 0."),
         ({"transceiver": {"cluster": 65536}}, "transceiver.cluster: found 65536.", "0 to 65535."),
         ({"transceiver": {"backend": "owl"}}, 'transceiver.backend: found "owl".', "or the name of a [[backend]]."),
-        ({"transceiver": {"voice": {"listening": "well"}}}, 'transceiver.voice.listening: found "well".', '"accurate".'),
+        ({"transceiver": {"voice": {"listening": "?"}}}, 'transceiver.voice.listening: found "?".', '"accurate".'),
         ({"transceiver": {"voice": {"bitrate": 41_000}}}, "transceiver.voice.bitrate: found 41000.", "40000."),
         ({"transceiver": {"voice": {"bitrate": 11_000}}}, "transceiver.voice.bitrate: found 11000.", "40000."),
         ({"transceiver": {"voice": {"min_bitrate": 1}}}, "transceiver.voice.min_bitrate: found 1.", "510000 bit/s."),
