@@ -41,11 +41,6 @@ class PeerWindow:
             self.probe.start(now + rto)
         return self.may_probe
 
-    def chunk_sent(self) -> None:
-        """A new chunk has left: the next probe is T3-rtx's."""
-        self.may_probe = False
-        self.probe.deadline = None
-
     def watch(self, now: float, *, is_closed: bool, has_advanced: bool) -> None:
         """Learn from a SACK.
 

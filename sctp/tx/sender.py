@@ -100,9 +100,12 @@ class Sender:
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
-        when = self.timer.deadline
-        window = self.peer_window.next_timeout()
-        return window if when is None or (window is not None and window < when) else when
+        when, window = self.timer.deadline, self.peer_window
+        if window.probe.deadline is None and window.closed_since is None:
+            # The hot path: asked after every packet.
+            return when
+        patience = window.next_timeout()
+        return patience if when is None or (patience is not None and patience < when) else when
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
@@ -220,7 +223,9 @@ class Sender:
             room -= chunk.size
             has_added = True
         if has_added:
-            window.chunk_sent()
+            # What was let out as a probe is T3-rtx's from here on.
+            window.may_probe = False
+            window.probe.deadline = None
         return has_added
 
     def _start_timer(self, now: float) -> None:
