@@ -167,7 +167,7 @@ async def test_datagrams_from_nobody_are_dropped(start, worker_network) -> None:
         header = pack_header(UP, ingress=1, client=("198.51.100.7", 50000), session=session, tag=b"flow-tag")
         with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as stranger:
             await stranger.bind(("127.0.0.1", 0))
-            for data in (header + packet, header, b"", b"\x11", os.urandom(1400), bytes(60000)):
+            for data in (header + packet, header, b"", b"\x11", b"\xff" + os.urandom(1399), bytes(60000)):
                 await stranger.sendto(data, running.worker.address)
             await worker_network.eventually(lambda: running.worker.drops[DropReason.NOT_A_RELAY] == 2)
             await worker_network.eventually(lambda: running.worker._link.drops.total() >= 3)
