@@ -18,7 +18,7 @@ from edge.caller.progress import CallerOptions
 
 __all__ = ["measure"]
 
-_FEW, _MANY = 8, 150
+_FEW, _MANY = 8, 300
 _ROUNDS, _SECONDS = 3, 4.0
 _OPTIONS = CallerOptions(clip=SPEECH)
 
