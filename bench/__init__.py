@@ -10,7 +10,6 @@ What is measured and how to read it is told in `docs/benchmarks.md`. Read in thi
 * `voices`        what answers calls with a voice, and the bare codecs
 * `aiortc_echo`, `bare_loop`, `bare_codec`, `sctp_ours`, `sctp_aiortc`, `delay`   the programs of the peers, and the
   long line
-* `edge_at`       our own program, with another complexity of its encoder
 * `load`          calls placed from this process
 * `stretch`       what happened to them in a stretch of time, and what it cost whom
 * `ticks`         how late the transceiver's ticks were

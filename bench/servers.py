@@ -128,8 +128,8 @@ def our_edge(
         config.writelines(
             f'[[backend]]\nuse = "{use}"\nmodels = ["{models}"]\n' for models, use in (claims or {}).items()
         )
-    if complexity is not None:
-        commands[TRANSCEIVER][: len(program)] = [sys.executable, "-m", "bench.edge_at", str(complexity)]
+        if complexity is not None:
+            config.write(f"[transceiver.voice]\ncomplexity = {complexity}\n")
     url, *others = (f"http://127.0.0.1:{ports[name]}" for name in ("http", "relay_http", "control"))
 
     def is_ready() -> bool:
