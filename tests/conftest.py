@@ -20,16 +20,27 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
-@pytest.fixture(scope="session")
-def call_network() -> ModuleType:
-    """The module next door: a caller and a session in a network without sockets or a clock."""
-    name = "call_network"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+def load_module(path: Path) -> ModuleType:
+    """Load what tests share; they are no package, so it is found by its file."""
+    name = path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def load_neighbour() -> Callable[[Path], ModuleType]:
+    """Load a module that stands beside a conftest.py."""
+    return load_module
+
+
+@pytest.fixture(scope="session")
+def call_network() -> ModuleType:
+    """The module next door: a caller and a session in a network without sockets or a clock."""
+    return load_module(Path(__file__).with_name("call_network.py"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """What the tests of SCTP share."""
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -9,24 +8,12 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def channel_network() -> ModuleType:
+def channel_network(load_neighbour: Callable[[Path], ModuleType]) -> ModuleType:
     """The module next door: two cores in a network without sockets or a clock."""
-    name = "channel_network"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_neighbour(Path(__file__).with_name("channel_network.py"))
 
 
 @pytest.fixture(scope="session")
-def sctp_network() -> ModuleType:
+def sctp_network(load_neighbour: Callable[[Path], ModuleType]) -> ModuleType:
     """The other module next door: two bare associations in bad weather."""
-    name = "association_network"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_neighbour(Path(__file__).with_name("association_network.py"))

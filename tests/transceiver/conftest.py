@@ -1,8 +1,6 @@
 """Sessions to try: one in a network with a caller, or many behind the hop."""
 
-import importlib.util
 import random
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path as FilePath
@@ -188,15 +186,9 @@ def world(make_world: Callable[..., World]) -> World:
 
 
 @pytest.fixture(scope="session")
-def worker_network() -> ModuleType:
+def worker_network(load_neighbour: Callable[[FilePath], ModuleType]) -> ModuleType:
     """The module next door: a worker on loopback sockets, a relay, and callers."""
-    name = "worker_network"
-    spec = importlib.util.spec_from_file_location(name, FilePath(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_neighbour(FilePath(__file__).with_name("worker_network.py"))
 
 
 @pytest.fixture
