@@ -17,6 +17,7 @@ Read in this order:
 * `flows`     who may claim a client's address, for how long, and who wins
 * `transactions` whom an answer to a transceiver's own check belongs to
 * `admission` whether the sender of a request may have what it asks for
+* `stun_router` whom a client's STUN is for, and who gets a claim by it
 * `forwarder` the sans-IO core: datagrams in, datagrams out
 * `datapath`  between the sockets and the forwarder: `plain_path` one by one, `slot_path` in batches that nobody copies
 * `worker`    the loop around it, on Trio

@@ -7,9 +7,7 @@ What it decides, in the order of the code:
 
 1. Media, DTLS and STUN responses follow the claims on their source address (`relay.flows`); without one they are
    dropped. This is the hot path.
-2. A Binding Request is routed by its own token, always. On first sight of (ingress, address, session) its integrity
-   is verified (`relay.admission`), before anything is made, moved or forwarded; then it makes a claim. Later ones with
-   the same fragment from the same address pass with a comparison, and the transceiver verifies them as everything.
+2. STUN is routed by `relay.stun_router`: a Binding Request by its own token, once its integrity is verified.
 3. From the hop, only live links are heard. A datagram to a client needs the tag that a relay made for exactly this
    ingress, session and address; the VALIDATED flag proves the claim.
 
@@ -32,7 +30,7 @@ import attrs
 
 from relay.admission import Admission
 from relay.drops import DropReason
-from relay.flows import ClaimState, Flow, FlowTable, Route, TransceiverPlace
+from relay.flows import FlowTable, Route, TransceiverPlace
 from relay.hop.header import (
     CONTROL,
     DOWN,
@@ -41,24 +39,19 @@ from relay.hop.header import (
     IPV6_HEADER_SIZE,
     UP,
     Header,
-    pack_header,
     parse_header,
 )
 from relay.hop.keys import HopKeys
 from relay.hop.links import FlowGone, LinkDown, LinkUp, RelayLinks, TransceiverIdentity
+from relay.stun_router import StunRouter
 from relay.tags import FlowTags
-from relay.transactions import Transactions, binding_request_id, is_binding_response
+from relay.transactions import binding_request_id
 from relay.udp import MAX_DATAGRAM
 from stun.credentials import CredentialKeys
 from stun.credentials import Route as Token
-from stun.message import read_username
 from wire.core import Address, Drops, Entropy, Event
-from wire.errors import LocalProtocolError
 
 __all__ = ["FOLLOWS", "KIND", "Forwarder", "ForwarderOptions"]
-
-_REVERIFY = 5.0
-"""A known fragment's integrity is verified again after so long without authentic traffic, and then counts as such."""
 
 # RFC 7983 §7, as one look-up: what follows its flow (DTLS 20..63, SRTP and SRTCP 128..191), what is STUN (0..3).
 FOLLOWS, _STUN, _FOREIGN = 2, 1, 0
@@ -68,8 +61,6 @@ KIND = bytes(
 )
 
 _CONTROL = bytes((CONTROL,))
-_BINDING_REQUEST = b"\x00\x01"
-_BINDING_INDICATION = b"\x00\x11"
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +91,7 @@ class Forwarder:
 
     Attributes:
         admission: judges requests; its `credentials` may be replaced at any time, when keys are reloaded.
-        flow_tags: may be replaced too.
+        stun: routes what clients say in STUN.
         links: the links to the transceivers; its `keys` may be replaced too.
         table: flows and claims.
         drops: datagrams not forwarded, by `DropReason`.
@@ -132,14 +123,30 @@ class Forwarder:
         self.admission = Admission(
             credentials=credentials, max_call=options.max_call, entropy=entropy, drops=self.drops
         )
-        self.flow_tags = flow_tags
-        self._transactions = Transactions()
+        self.stun = StunRouter(
+            admission=self.admission,
+            flow_tags=flow_tags,
+            table=self.table,
+            find_place=self._find_place,
+            drops=self.drops,
+            counts=self.counts,
+            outgoing=self.to_transceivers,
+        )
         # Claims hold their place, so that a link that comes back finds them again; without claims it is forgotten.
         self._places: WeakValueDictionary[TransceiverIdentity, TransceiverPlace] = WeakValueDictionary()
         self._live: dict[Address, TransceiverPlace] = {}
         # Shortcuts for the hot paths.
         self._flows = self.table.flows
         self._by_down_header = self.table.by_down_header
+
+    @property
+    def flow_tags(self) -> FlowTags:
+        """Makes and verifies flow tags; may be replaced at any time."""
+        return self.stun.flow_tags
+
+    @flow_tags.setter
+    def flow_tags(self, flow_tags: FlowTags) -> None:
+        self.stun.flow_tags = flow_tags
 
     # From clients.
 
@@ -169,92 +176,9 @@ class Forwarder:
                 else:
                     self.to_transceivers.append((claim.up_header + data, address))
         elif kind == _STUN:
-            self._receive_stun(data, source, ingress, now, unix_time)
+            self.stun.receive(data, source, ingress, now, unix_time)
         else:
             self.drops[DropReason.NOT_OURS] += 1
-
-    def _receive_stun(self, data: bytes, source: Address, ingress: int, now: float, unix_time: float) -> None:
-        # What this decides must not hang on how late the timer is.
-        self.table.handle_timeout(now)
-        flow = self._flows[ingress].get(source)
-        if data.startswith(_BINDING_REQUEST):
-            self._route_request(data, source, ingress, flow, now, unix_time)
-            return
-        is_response = is_binding_response(data)
-        if not is_response and not data.startswith(_BINDING_INDICATION):
-            self.drops[DropReason.NOT_OURS] += 1
-        elif is_response and (asked := self._transactions.find(data, ingress, source, now)) is not None:
-            self._forward(asked[0], data, asked[1])
-        elif flow is None:
-            self.drops[DropReason.NO_FLOW] += 1
-        else:
-            for claim in flow.targets:
-                self._forward(claim.up_header, data, claim.place)
-
-    def _forward(self, up_header: bytes, data: bytes, place: TransceiverPlace) -> None:
-        if place.address is None:
-            self.drops[DropReason.LINK_DOWN] += 1
-        else:
-            self.to_transceivers.append((up_header + data, place.address))
-
-    # Binding Requests: routed by their own token.
-
-    def _route_request(
-        self, data: bytes, source: Address, ingress: int, flow: Flow | None, now: float, unix_time: float
-    ) -> None:
-        username = read_username(data)
-        if username is None:
-            self.drops[DropReason.NO_USERNAME] += 1
-            return
-        ufrag = username[0]
-        admission = self.admission
-        if flow is not None:
-            for claim in flow.claims:
-                if claim.ufrag == ufrag and unix_time <= claim.token_end:
-                    if now - claim.authentic >= _REVERIFY:
-                        if not admission.verify_again(data, ufrag):
-                            return
-                        claim.authentic = now
-                    self._forward(claim.up_header, data, claim.place)
-                    return
-        token = admission.open(ufrag, source, now, unix_time)
-        if token is None:
-            return
-        known = flow.claim_of(token.session) if flow is not None else None
-        if known is None and not admission.has_room(self.table, token.session, now):
-            return
-        if not admission.verify(data, ufrag, source, now):
-            return
-        if known is None:
-            self._claim(data, source, ingress, token, ufrag, now)
-            return
-        # Learned from the transceiver, or the session has been given another fragment.
-        known.ufrag, known.token_end = ufrag, admission.end_of(token)
-        if known.state is not ClaimState.UNPROVEN:
-            known.authentic = now
-        self._forward(known.up_header, data, known.place)
-
-    def _claim(self, data: bytes, source: Address, ingress: int, token: Token, ufrag: str, now: float) -> None:
-        self.admission.count_new_address(token.session)
-        place = self._places.get((token.cluster, token.incarnation, token.worker))
-        if place is None or place.address is None:
-            self.drops[DropReason.UNKNOWN_TRANSCEIVER] += 1
-            return
-        try:
-            tag = self.flow_tags.make(ingress, token.session, source)
-            up_header = pack_header(UP, ingress=ingress, client=source, session=token.session, tag=tag)
-        except LocalProtocolError:
-            self.drops[DropReason.UNSUPPORTED_SOURCE] += 1
-            return
-        route = Route(session=token.session, place=place, tag=tag, up_header=up_header)
-        claim = self.table.claim(ingress, source, route, now)
-        if claim is None:
-            # Its requests route themselves; what else it sends has to wait until its path is proven.
-            self.counts["unclaimed"] += 1
-        else:
-            self.counts["claimed"] += 1
-            claim.ufrag, claim.token_end = ufrag, self.admission.end_of(token)
-        self._forward(up_header, data, place)
 
     # From the hop.
 
@@ -315,7 +239,7 @@ class Forwarder:
             if self.table.prove(header.ingress, header.client, route, now) is not None:
                 self.counts["proven"] += 1
         elif (transaction := binding_request_id(payload)) is not None:
-            self._transactions.remember(transaction, header.ingress, header.client, up_header, place, now)
+            self.stun.transactions.remember(transaction, header.ingress, header.client, up_header, place, now)
         outgoing.append((payload, header.client))
 
     # Time and links.
@@ -339,6 +263,10 @@ class Forwarder:
     def live_transceivers(self) -> int:
         """How many links are up."""
         return len(self._live)
+
+    def _find_place(self, token: Token) -> TransceiverPlace | None:
+        """Where the transceiver that a token names is; None when it is not known."""
+        return self._places.get((token.cluster, token.incarnation, token.worker))
 
     def _collect_link_datagrams(self, now: float) -> None:
         self.to_transceivers.extend(self.links.datagrams_to_send(now))

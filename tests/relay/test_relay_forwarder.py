@@ -645,7 +645,7 @@ def test_open_transactions_are_bounded_and_forgotten(world, kit, monkeypatch):
     for number in range(5):
         request = kit.stun(0x0001, number.to_bytes(12, "big"))
         world.transceiver_sends(first, 7, CLIENT, request, validated=False)
-    transactions = world.forwarder._transactions
+    transactions = world.forwarder.stun.transactions
     assert len(transactions) == 3
     world.client_sends(kit.stun(BINDING_RESPONSE, (4).to_bytes(12, "big")), CLIENT)
     world.client_sends(kit.stun(BINDING_RESPONSE, (1).to_bytes(12, "big")), CLIENT)

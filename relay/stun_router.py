@@ -1,0 +1,153 @@
+"""What clients say in STUN, and whom it is for.
+
+* A Binding Request is routed by its own token, always. On first sight of (ingress, address, session) its integrity is
+  verified (`relay.admission`), before anything is made, moved or forwarded; then it makes a claim. Later ones with the
+  same fragment from the same address pass with a comparison, and the transceiver verifies them as everything.
+* A Binding Response goes to who asked (`relay.transactions`), or else follows the flow's claims, as indications do.
+* Everything else has no use in ICE and is dropped.
+
+Attacker: the whole internet, forged sources included; see `relay.flows` for what he gets. Nothing here sends anything
+to a client.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from relay.admission import Admission
+from relay.drops import DropReason
+from relay.flows import ClaimState, Flow, FlowTable, Route, TransceiverPlace
+from relay.hop.header import UP, pack_header
+from relay.tags import FlowTags
+from relay.transactions import Transactions, is_binding_response
+from stun.credentials import Route as Token
+from stun.message import read_username
+from wire.core import Address, Drops
+from wire.errors import LocalProtocolError
+
+__all__ = ["StunRouter"]
+
+_REVERIFY = 5.0
+"""A known fragment's integrity is verified again after so long without authentic traffic, and then counts as such."""
+
+_BINDING_REQUEST = b"\x00\x01"
+_BINDING_INDICATION = b"\x00\x11"
+
+
+class StunRouter:
+    """Routes what clients say in STUN, and makes claims for those who may have them.
+
+    Args:
+        admission: judges requests.
+        flow_tags: shared with the other relays of the ingress group, and with nobody else.
+        table: flows and claims.
+        find_place: where the transceiver that a token names is; None when it is not known.
+        drops: datagrams not forwarded, by `DropReason`.
+        counts: "claimed" and "unclaimed" are counted here.
+        outgoing: takes datagrams for the hop socket.
+
+    Attributes:
+        flow_tags: may be replaced at any time.
+        transactions: open requests of transceivers, whose answers are routed here.
+    """
+
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        flow_tags: FlowTags,
+        table: FlowTable,
+        find_place: Callable[[Token], TransceiverPlace | None],
+        drops: Drops,
+        counts: Counter[str],
+        outgoing: list[tuple[bytes, Address]],
+    ) -> None:
+        self.flow_tags = flow_tags
+        self.transactions = Transactions()
+        self._admission = admission
+        self._table = table
+        self._find_place = find_place
+        self._drops = drops
+        self._counts = counts
+        self._outgoing = outgoing
+
+    def receive(self, data: bytes, source: Address, ingress: int, now: float, unix_time: float) -> None:
+        """Take one datagram that begins as STUN does; see `relay.forwarder.Forwarder.receive_from_client`."""
+        # What this decides must not hang on how late the timer is.
+        self._table.handle_timeout(now)
+        flow = self._table.flows[ingress].get(source)
+        if data.startswith(_BINDING_REQUEST):
+            self._route_request(data, source, ingress, flow, now, unix_time)
+            return
+        is_response = is_binding_response(data)
+        if not is_response and not data.startswith(_BINDING_INDICATION):
+            self._drops[DropReason.NOT_OURS] += 1
+        elif is_response and (asked := self.transactions.find(data, ingress, source, now)) is not None:
+            self._forward(asked[0], data, asked[1])
+        elif flow is None:
+            self._drops[DropReason.NO_FLOW] += 1
+        else:
+            for claim in flow.targets:
+                self._forward(claim.up_header, data, claim.place)
+
+    def _route_request(
+        self, data: bytes, source: Address, ingress: int, flow: Flow | None, now: float, unix_time: float
+    ) -> None:
+        username = read_username(data)
+        if username is None:
+            self._drops[DropReason.NO_USERNAME] += 1
+            return
+        ufrag = username[0]
+        admission = self._admission
+        if flow is not None:
+            for claim in flow.claims:
+                if claim.ufrag == ufrag and unix_time <= claim.token_end:
+                    if now - claim.authentic >= _REVERIFY:
+                        if not admission.verify_again(data, ufrag):
+                            return
+                        claim.authentic = now
+                    self._forward(claim.up_header, data, claim.place)
+                    return
+        token = admission.open(ufrag, source, now, unix_time)
+        if token is None:
+            return
+        known = flow.claim_of(token.session) if flow is not None else None
+        if known is None and not admission.has_room(self._table, token.session, now):
+            return
+        if not admission.verify(data, ufrag, source, now):
+            return
+        if known is None:
+            self._claim(data, source, ingress, token, ufrag, now)
+            return
+        # Learned from the transceiver, or the session has been given another fragment.
+        known.ufrag, known.token_end = ufrag, admission.end_of(token)
+        if known.state is not ClaimState.UNPROVEN:
+            known.authentic = now
+        self._forward(known.up_header, data, known.place)
+
+    def _claim(self, data: bytes, source: Address, ingress: int, token: Token, ufrag: str, now: float) -> None:
+        self._admission.count_new_address(token.session)
+        place = self._find_place(token)
+        if place is None or place.address is None:
+            self._drops[DropReason.UNKNOWN_TRANSCEIVER] += 1
+            return
+        try:
+            tag = self.flow_tags.make(ingress, token.session, source)
+            up_header = pack_header(UP, ingress=ingress, client=source, session=token.session, tag=tag)
+        except LocalProtocolError:
+            self._drops[DropReason.UNSUPPORTED_SOURCE] += 1
+            return
+        route = Route(session=token.session, place=place, tag=tag, up_header=up_header)
+        claim = self._table.claim(ingress, source, route, now)
+        if claim is None:
+            # Its requests route themselves; what else it sends has to wait until its path is proven.
+            self._counts["unclaimed"] += 1
+        else:
+            self._counts["claimed"] += 1
+            claim.ufrag, claim.token_end = ufrag, self._admission.end_of(token)
+        self._forward(up_header, data, place)
+
+    def _forward(self, up_header: bytes, data: bytes, place: TransceiverPlace) -> None:
+        if place.address is None:
+            self._drops[DropReason.LINK_DOWN] += 1
+        else:
+            self._outgoing.append((up_header + data, place.address))
