@@ -1,8 +1,9 @@
 """How many calls are held: calls are added until a packet is lost or the transceiver ticks late.
 
-On a machine with few processors the caller and the servers compete for them, and the caller has as much to do as all of
-them. So the number of calls says when this machine was full; what carries over to another is the number of calls that
-one CPU-second of the transceiver holds.
+The caller runs on the same machine and has as much to do as all servers together. It gives way to them, since a tick
+that came late because the caller had the processor says nothing about the transceiver; but all have to fit. So the
+number of calls says when this machine was full; what carries over to another is the number of calls that one CPU-second
+of the transceiver holds.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from bench.load import SPEECH, Load, connected, exchanging
+from bench.processes import giving_way
 from bench.servers import TRANSCEIVER, Server, our_edge
 from bench.settings import Settings
 from bench.stretch import Stretch, watch
@@ -110,7 +112,7 @@ async def _search(search: _Search, settings: Settings) -> Row:
     held: _Step | None = None
     last: _Step | None = None
     stopped_by = f"{search.most} calls are the most that is tried"
-    with search.serve(settings.folder / search.name) as ours:
+    with search.serve(settings.folder / search.name) as ours, giving_way() as gives_way:
         async with exchanging() as exchange, connected(ours, exchange) as load:
             for count in range(search.step, search.most + 1, search.step):
                 try:
@@ -123,7 +125,7 @@ async def _search(search: _Search, settings: Settings) -> Row:
                     stopped_by = f"at {count} calls: {last.problem}; {last.describe()}"
                     break
                 held = last
-    return _row(search, held, last, stopped_by)
+    return _row(search, held, last, stopped_by, gives_way)
 
 
 async def _watch_step(search: _Search, load: Load, server: Server, settings: Settings) -> _Step:
@@ -142,7 +144,7 @@ async def _watch_step(search: _Search, load: Load, server: Server, settings: Set
     return step
 
 
-def _row(search: _Search, held: _Step | None, last: _Step | None, stopped_by: str) -> Row:
+def _row(search: _Search, held: _Step | None, last: _Step | None, stopped_by: str, gives_way: bool) -> Row:
     calls = held.stretch.streams if held is not None else 0
     counted = held or last
     per_cpu_second = 1 / counted.stretch.cpu_per_stream(TRANSCEIVER) if counted is not None else 0.0
@@ -151,6 +153,7 @@ def _row(search: _Search, held: _Step | None, last: _Step | None, stopped_by: st
         ours=f"{per_cpu_second:.0f} ({calls or 'none'} held)",
         notes=(
             *search.notes,
+            "the caller gives way to the servers" if gives_way else "the caller competes with the servers (not root)",
             *([f"{calls} held: {held.describe()}"] if held is not None else []),
             f"stopped {stopped_by}",
         ),

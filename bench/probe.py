@@ -17,6 +17,7 @@ import trio
 
 from bench.load import Load, connected, exchanging
 from bench.onsets import OnsetDetector, onset_clip
+from bench.processes import not_giving_way
 from bench.servers import Server
 from edge.caller.audio import EchoProbe
 from edge.caller.opus_file import SAMPLE_RATE, Clip
@@ -131,4 +132,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    not_giving_way()
     main()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.settings import NotMeasured
 
-__all__ = ["MachineClock", "cpu_of", "free_port", "memory_of", "spawned"]
+__all__ = ["MachineClock", "cpu_of", "free_port", "giving_way", "memory_of", "not_giving_way", "spawned"]
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -57,6 +57,33 @@ def _machine_busy() -> float:
     # proc_stat(5): user nice system idle iowait irq softirq steal; what the hypervisor took is lost to us as well.
     user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
     return (user + nice + system + irq + softirq + steal) / _TICKS_PER_SECOND
+
+
+@contextmanager
+def giving_way() -> Iterator[bool]:
+    """Let this thread run only when nobody else wants the processor, until the block ends.
+
+    For what makes load and measures no time. On another machine it would take nothing from the servers; here it would
+    make them wait for a processor, and what was measured as their lateness would be its appetite. Processes that are
+    started meanwhile are the same, until they call `not_giving_way`.
+
+    Yields:
+        Whether it does; coming back takes a privilege, so without it nothing is changed.
+    """
+    if os.geteuid() != 0:
+        yield False
+        return
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    try:
+        yield True
+    finally:
+        not_giving_way()
+
+
+def not_giving_way() -> None:
+    """Let this thread run as programs usually do, whoever started it."""
+    if os.sched_getscheduler(0) == os.SCHED_IDLE:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @contextmanager

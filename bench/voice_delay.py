@@ -5,7 +5,8 @@ one, and the caller notes when it gets the packet with that. Both happen on a qu
 transceiver about half busy; so does an echo of packets, which shows how long a packet that needs no codec is held up by
 those that do.
 
-The probes' calls come from a process of their own: the one that makes the load has too much to do to be in time.
+The probes' calls come from a process of their own: the one that makes the load has too much to do to be in time. It
+gives way to all others, since it stands for callers on other machines.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import trio
 from bench.agents import HEARD, SAID
 from bench.load import SPEECH, connected, exchanging
 from bench.onsets import ONSET_SECONDS, pair_times, quantile
+from bench.processes import giving_way
 from bench.servers import TRANSCEIVER, Server
 from bench.settings import NotMeasured, Settings
 from bench.stretch import watch
@@ -61,9 +63,10 @@ async def measure(settings: Settings) -> list[Row]:
         quiet = await _probe(server, settings)
         settings.say(f"voice-delay: alone: {_describe(quiet)}")
         async with exchanging() as exchange, connected(server, exchange) as load:
-            await load.grow(_CALLS, _OPTIONS)
-            loads = (await watch(load, server, settings.shorter(4.0))).loads
-            beside = await _probe(server, settings)
+            with giving_way():
+                await load.grow(_CALLS, _OPTIONS)
+                loads = (await watch(load, server, settings.shorter(4.0))).loads
+                beside = await _probe(server, settings)
         settings.say(f"voice-delay: beside {_CALLS} calls: {_describe(beside)}")
     return list(_rows(quiet, beside, loads))
 
