@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +18,9 @@ from typing import Any
 import attrs
 import pytest
 
-__all__ = ["PROGRAM", "Edge", "free_port", "start_edge"]
+from .namespaces import command_in, inside
+
+__all__ = ["PROGRAM", "Edge", "add_server", "free_port", "start_edge"]
 
 _START_SECONDS = 60.0  # of a machine that is busy with something else
 
@@ -30,23 +33,69 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
+@attrs.frozen(kw_only=True)
+class Server:
+    """A process of an edge.
+
+    Attributes:
+        command: what starts it.
+        health: base URL of its health pages.
+        environment: its variables.
+    """
+
+    command: list[str]
+    health: str
+    environment: Mapping[str, str]
+
+
 @attrs.define
 class Edge:
-    """A signal, a relay and a transceiver, each a process of its own."""
+    """A signal, a relay and a transceiver, each a process of its own.
+
+    Attributes:
+        folder: of keys, configurations and logs.
+        signal_url: where offers go.
+        relay_url: health pages of the relay.
+        control_url: of the transceiver.
+        media_port: the relay's public one.
+        key: API key; None where none is needed.
+        namespace: where the tests look at it from.
+        processes: by name, mostly that of the role.
+        servers: what they were started with.
+    """
 
     folder: Path
     signal_url: str
     relay_url: str
     control_url: str
     media_port: int
+    key: str | None = None
+    namespace: str | None = None
     processes: dict[str, subprocess.Popen[bytes]] = attrs.field(factory=dict)
+    servers: dict[str, Server] = attrs.field(factory=dict)
 
     def get(self, url: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        return self._request(urllib.request.Request(url))[:2]
+
+    def offer(self, offer: str) -> tuple[str, str]:
+        """Offer a call; returns the answer and the call's location."""
+        url, headers = f"{self.signal_url}/v1/realtime/calls", {"Content-Type": "application/sdp"}
+        status, body, location = self._request(urllib.request.Request(url, offer.encode(), headers))
+        assert status == 201, body
+        return body, location
+
+    def _request(self, request: urllib.request.Request) -> tuple[int, str, str]:
+        if self.key:
+            request.add_header("Authorization", f"Bearer {self.key}")
+
+        def fetch() -> tuple[int, str, str]:
+            try:
+                with urllib.request.urlopen(request, timeout=5) as response:
+                    return response.status, response.read().decode(), response.headers.get("Location", "")
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode(), ""
+
+        return inside(self.namespace, fetch)
 
     def call_state(self, location: str) -> dict[str, Any] | None:
         status, body = self.get(self.signal_url + location)
@@ -54,12 +103,23 @@ class Edge:
 
     def metric(self, url: str, name: str, **labels: str) -> float:
         """Sum a metric's samples that carry the given labels."""
-        total = 0.0
+        samples = self.samples(url, name).items()
+        return sum(
+            value for sample, value in samples if all(f'{key}="{text}"' in sample for key, text in labels.items())
+        )
+
+    def samples(self, url: str, name: str) -> dict[str, float]:
+        """All samples of a metric, by their labels as they stand there."""
+        found = {}
         for line in self.get(f"{url}/metrics")[1].splitlines():
             sample, _, value = line.rpartition(" ")
-            if sample.split("{")[0] == name and all(f'{key}="{text}"' in sample for key, text in labels.items()):
-                total += float(value)
-        return total
+            if sample.split("{")[0] == name:
+                found[sample] = float(value)
+        return found
+
+    def counted(self, url: str, name: str) -> Counter[str]:
+        """A metric that has one label, by its text: what it stands at now."""
+        return Counter({sample.split('"')[1]: int(value) for sample, value in self.samples(url, name).items()})
 
     def wait_until(self, what: str, condition: Any, seconds: float = 10.0) -> Any:
         """Poll what another process will do soon; fails with `what` after a deadline."""
@@ -75,6 +135,36 @@ class Edge:
 
     def log(self, role: str) -> str:
         return (self.folder / f"{role}.log").read_text(errors="replace")
+
+    def start(self, name: str) -> None:
+        """Start a process, for the first time or again; its log goes on."""
+        server = self.servers[name]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                server.command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **server.environment},
+            )
+
+    def start_all(self) -> None:
+        """Start all, and wait until they are ready."""
+        try:
+            for name in self.servers:
+                self.start(name)
+            for server in self.servers.values():
+                self.wait_until(
+                    f"{server.health} is ready", lambda url=server.health: self.is_ready(url), _START_SECONDS
+                )
+        except BaseException:
+            self.kill()
+            raise
+
+    def is_ready(self, url: str) -> bool:
+        try:
+            return self.get(f"{url}/readyz")[0] == 200
+        except OSError:
+            return False
 
     def kill(self) -> None:
         for process in self.processes.values():
@@ -145,27 +235,36 @@ control = "127.0.0.1:{control}"
         f"http://127.0.0.1:{control}",
         media,
     )
+    urls = {"signal": edge.signal_url, "relay": edge.relay_url, "transceiver": edge.control_url}
     for role, text in config.items():
-        path = folder / f"{role}.toml"
-        path.write_text(f'keys = "{folder}/keys/{role}.keys"\n{top}{text}')
-        with (folder / f"{role}.log").open("wb") as log:
-            edge.processes[role] = subprocess.Popen(
-                [PROGRAM, "serve", "--role", role, "--config", str(path)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
-            )
-    try:
-        for url in (edge.signal_url, edge.relay_url, edge.control_url):
-            edge.wait_until(f"{url} is ready", lambda url=url: _is_ready(edge, url), _START_SECONDS)
-    except BaseException:
-        edge.kill()
-        raise
+        add_server(edge, role, f"{top}{text}", urls[role], environment=environment)
+    edge.start_all()
     return edge
 
 
-def _is_ready(edge: Edge, url: str) -> bool:
-    try:
-        return edge.get(f"{url}/readyz")[0] == 200
-    except OSError:
-        return False
+def add_server(
+    edge: Edge,
+    name: str,
+    text: str,
+    health: str,
+    *,
+    role: str | None = None,
+    namespace: str | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Configure a process of an edge, to be started.
+
+    Args:
+        edge: the edge, which has keys.
+        name: of the process; its log is named after it.
+        text: the configuration, but for the keys.
+        health: base URL of its health pages.
+        role: what it runs; None when that is its name.
+        namespace: where it lives; None for here.
+        environment: further variables.
+    """
+    role = role or name
+    path = edge.folder / f"{name}.toml"
+    path.write_text(f'keys = "{edge.folder}/keys/{role}.keys"\n{text}')
+    command = command_in(namespace, PROGRAM, "serve", "--role", role, "--config", path)
+    edge.servers[name] = Server(command=command, health=health, environment=environment)

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from .conftest import PROGRAM
+from .namespaces import switched
 
 pytestmark = pytest.mark.e2e
 
@@ -42,35 +42,10 @@ def call_of(host: str) -> list[str]:
     return ["ip", "netns", "exec", host, str(PROGRAM), "call", "http://10.77.0.1:8080"]
 
 
-def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
-
-
-@contextmanager
-def hosts() -> Iterator[dict[str, str]]:
-    """Make a namespace for each address and one for the switch; return their names, and take them away again."""
-    names = {host: f"tv-{os.getpid()}-{host}" for host in (*ADDRESSES, "switch")}
-    with ExitStack() as stack:
-        for name in names.values():
-            ip("netns", "add", name)
-            stack.callback(ip, "netns", "del", name)
-        switch = names["switch"]
-        ip("-n", switch, "link", "add", "switch", "type", "bridge")
-        ip("-n", switch, "link", "set", "switch", "up")
-        for number, (host, address) in enumerate(ADDRESSES.items()):
-            port = f"port{number}"
-            ip("-n", names[host], "link", "add", "eth", "type", "veth", "peer", "name", port, "netns", switch)
-            ip("-n", switch, "link", "set", port, "master", "switch", "up")
-            ip("-n", names[host], "address", "add", f"{address}/24", "dev", "eth")
-            ip("-n", names[host], "link", "set", "eth", "up")
-            ip("-n", names[host], "link", "set", "lo", "up")
-        yield names
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 def test_a_call_between_hosts(tmp_path: Path) -> None:
     subprocess.run([PROGRAM, "keys", "new", str(tmp_path / "keys")], check=True, capture_output=True)
-    with hosts() as names, ExitStack() as stack:
+    with switched({host: [f"{address}/24"] for host, address in ADDRESSES.items()}) as names, ExitStack() as stack:
         servers: dict[str, subprocess.Popen[bytes]] = {}
         for role, text in CONFIGURATION.items():
             path = tmp_path / f"{role}.toml"

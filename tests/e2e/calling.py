@@ -1,0 +1,173 @@
+"""Handles of the programs that the relay's tests run: a call that counts its packets, and a flood."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from .namespaces import command_in
+
+__all__ = ["Counted", "Flood", "PacedCall", "flood", "paced_call"]
+
+_HERE = Path(__file__).parent
+
+
+@attrs.frozen(kw_only=True)
+class Counted:
+    """A stretch of a call, by the caller's own count; the server echoes every packet.
+
+    Attributes:
+        sent: packets sent.
+        missing: numbers of those that never came back.
+        twice: packets that came back once more.
+        gap_ms: the longest time without one.
+        gap_packets: the longest run of missing ones.
+        send_errors: packets that the kernel did not take.
+        closed: the stage of the session.
+        drops: what the caller has dropped in all its life, by reason.
+    """
+
+    sent: int
+    missing: list[int]
+    twice: int
+    gap_ms: float
+    gap_packets: int
+    send_errors: int
+    closed: str
+    drops: dict[str, int]
+
+
+@attrs.define
+class PacedCall:
+    """A call of `paced_caller`.
+
+    Attributes:
+        location: of the call, at signal.
+        port: the caller's.
+        server: the ingress that it talks to.
+    """
+
+    _process: subprocess.Popen[str]
+    location: str = ""
+    port: int = 0
+    server: tuple[str, int] = ("", 0)
+
+    def wait_until_connected(self) -> None:
+        told = self._read()
+        self.location, self.port, self.server = told["connected"], told["local"], tuple(told["server"])
+
+    def begin(self) -> None:
+        """From here on packets count."""
+        self._order("begin")
+
+    def finish(self) -> Counted:
+        """Tell of the packets since; waits for the last ones."""
+        return Counted(**self._order("finish"))
+
+    def for_a_while(self, seconds: float) -> Counted:
+        """Count for so long."""
+        self.begin()
+        time.sleep(seconds)
+        return self.finish()
+
+    def _order(self, word: str) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"the caller has ended:\n{self._process.stderr.read() if self._process.stderr else ''}"
+        return json.loads(line)
+
+
+@contextmanager
+def paced_call(
+    url: str, *, key: str | None = None, namespace: str | None = None, address: str = "", port: int = 0
+) -> Iterator[PacedCall]:
+    """Start a call and wait until audio flows; hangs up behind the block.
+
+    Args:
+        url: of signal.
+        key: API key.
+        namespace: where the caller lives.
+        address: to send from; empty for any.
+        port: to send from; 0 for any.
+    """
+    command = [sys.executable, _HERE / "paced_caller.py", url, "--port", str(port), "--address", address]
+    command += ["--key", key] if key else []
+    process = subprocess.Popen(
+        command_in(namespace, *command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        call = PacedCall(process)
+        call.wait_until_connected()
+        yield call
+        process.communicate("stop\n", timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@attrs.define
+class Flood:
+    """A flood that is under way.
+
+    Attributes:
+        sent: how many datagrams it was, behind its end.
+    """
+
+    _process: subprocess.Popen[str]
+    sent: int = 0
+
+    def wait(self) -> int:
+        """Wait until it is over, and return how many datagrams it was."""
+        output, errors = self._process.communicate(timeout=60)
+        assert self._process.returncode == 0, errors
+        self.sent = json.loads(output)["sent"]
+        return self.sent
+
+
+def flood(
+    target: tuple[str, int],
+    *,
+    sources: Sequence[tuple[str, int]],
+    payloads: Sequence[bytes],
+    rate: int,
+    seconds: float,
+    raw: bool,
+    namespace: str | None = None,
+) -> Flood:
+    """Start a flood; see `flooder`."""
+    process = subprocess.Popen(
+        command_in(namespace, sys.executable, _HERE / "flooder.py"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    plan = {
+        "target": target,
+        "sources": sources,
+        "payloads": [payload.hex() for payload in payloads],
+        "rate": rate,
+        "seconds": seconds,
+        "raw": raw,
+    }
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(plan))
+    process.stdin.close()
+    process.stdin = None
+    return Flood(process)

@@ -1,0 +1,177 @@
+"""A call that counts every packet: the headless caller in a process of its own, which runs in any namespace.
+
+    python paced_caller.py URL [--key KEY] [--port PORT] [--address HOST]
+
+says {"connected": …} when audio flows both ways, and then obeys lines of its standard input:
+
+    begin     from here on packets count
+    finish    tells of the packets sent since, after having waited for those that may still come back
+    stop      hangs up, and ends
+
+Each packet of audio carries a number, and the server echoes it: so what it tells is exact. `sent`, `missing` (numbers
+that never came back), `twice`, `gap_ms` (the longest time between two arrivals) and `gap_packets` (the longest run of
+missing numbers), `local` (our port).
+"""
+
+import argparse
+import json
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterable
+
+import trio
+
+from dtls.certificate import Certificate
+from edge.caller.description import parse_answer
+from edge.caller.exchange import Exchange, Line
+from edge.caller.opus_file import Clip
+from edge.caller.placing import Call, Caller
+from edge.caller.progress import CallerOptions
+from edge.caller.session import CallerSession
+from edge.caller.signalling import SignalClient
+
+_NUMBERED = struct.Struct(
+    ">BI55x"
+)  # an Opus packet by its first byte: 20 ms of CELT, about as long as those of a voice
+_LATE = 1.0
+
+
+class _Numbered(tuple[bytes, ...]):  # noqa: SLOT001 - one that has attributes cannot have slots
+    """Packets that carry their number."""
+
+    sent: int
+
+    def __getitem__(self, index: int) -> bytes:
+        self.sent += 1
+        return _NUMBERED.pack(0xF8, self.sent - 1)
+
+
+class _Journal:
+    """What came back; a `Recording`."""
+
+    seconds = 0.0
+
+    def __init__(self) -> None:
+        self.times: dict[int, float] = {}
+        self.twice = 0
+        self.last = time.monotonic()
+        self.gap = 0.0
+
+    def add(self, sequence_number: int, timestamp: int, packet: bytes) -> None:
+        if len(packet) != _NUMBERED.size:
+            return  # silence of the server's own
+        number, now = _NUMBERED.unpack(packet)[1], time.monotonic()
+        if number in self.times:
+            self.twice += 1
+            return
+        self.times[number] = now
+        self.gap = max(self.gap, now - self.last)
+        self.last = now
+
+    def finish(self) -> None:
+        pass
+
+
+class _Line(Line):
+    """Sends from one address."""
+
+    def __init__(self, session: CallerSession, local: tuple[str, int]) -> None:
+        super().__init__(session)
+        self._local = local
+
+    def open(self, hosts: Iterable[str]) -> list[socket.socket]:
+        is_ipv6 = any(":" in host for host in hosts)
+        opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+        opened.setblocking(False)
+        opened.bind((self._local[0] or ("::" if is_ipv6 else "0.0.0.0"), self._local[1]))  # noqa: S104
+        self._sockets = {is_ipv6: opened}
+        return [opened]
+
+
+async def _main(words: argparse.Namespace) -> None:
+    packets, journal = _Numbered((b"",)), _Journal()
+    packets.sent = 0
+    options = CallerOptions(clip=Clip(packets=packets, samples=(960,)), recording=journal)
+    exchange, signal = Exchange(), SignalClient(words.url, words.key)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(exchange.run)
+        now = trio.current_time()
+        session = CallerSession(
+            certificate=Certificate.generate(unix_time=time.time()),
+            options=options,
+            unix_time=time.time(),
+            entropy=os.urandom,
+            now=now,
+        )
+        signalled = await signal.offer(session.offer)
+        answer = parse_answer(signalled.answer)
+        session.accept(answer, trio.current_time())
+        line = _Line(session, (words.address, words.port))
+        exchange.add(line, [candidate.host for candidate in answer.candidates])
+        call = Call(session=session, line=line, path=signalled.path, answer=answer, posted_at=now, answered_at=now)
+        caller = Caller(signal, exchange)
+        await caller.connect(call)
+        await caller.hear(call)
+        (opened,) = line.sockets()
+        server = session.path.address
+        _say({"connected": signalled.path, "local": opened.getsockname()[1], "server": list(server)})
+        await _obey(line, packets, journal)
+        await caller.hang_up(call)
+        await signal.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def _obey(line: Line, packets: _Numbered, journal: _Journal) -> None:
+    first, errors = 0, 0
+    while True:
+        order = (await trio.to_thread.run_sync(sys.stdin.readline)).strip()
+        if order == "begin":
+            first, errors = packets.sent, line.send_errors
+            journal.twice, journal.gap, journal.last = 0, 0.0, time.monotonic()
+            _say({"begun": first})
+        elif order == "finish":
+            last = packets.sent
+            wanted = range(first, last)
+            with trio.move_on_after(_LATE):
+                while not all(number in journal.times for number in wanted):  # noqa: ASYNC110 - rare, and a test
+                    await trio.sleep(0.01)
+            missing = [number for number in wanted if number not in journal.times]
+            _say(
+                {
+                    "sent": last - first,
+                    "missing": missing,
+                    "twice": journal.twice,
+                    "gap_ms": round(1000 * journal.gap, 1),
+                    "gap_packets": _longest_run(missing),
+                    "send_errors": line.send_errors - errors,
+                    "closed": line.session.stage.value,
+                    "drops": {str(reason): count for reason, count in line.session.dropped().items()},
+                }
+            )
+        else:
+            return
+
+
+def _longest_run(numbers: list[int]) -> int:
+    longest = run = 0
+    before = -2
+    for number in numbers:
+        run = run + 1 if number == before + 1 else 1
+        longest, before = max(longest, run), number
+    return longest
+
+
+def _say(facts: dict[str, object]) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("--key")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--address", default="")
+    trio.run(_main, parser.parse_args())

@@ -1,0 +1,127 @@
+"""The relay is flooded while a call goes on, and the call loses nothing.
+
+Each flood has a stated rate, `RATE`: enough that what it costs shows in the relay's counters, and little enough that
+two processors, which victim, attacker and servers share here, are not simply used up: what is shown is what the relay
+does with each datagram, and not how fast the machine is. The relay's counters account for the flood to the datagram,
+so none of it waited in a buffer that was full; the call's packets are counted by the caller and by the transceiver.
+
+Once on loopback, and once between network namespaces with source addresses of the attacker's choosing.
+"""
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from .attack_arena import Arena, loopback_arena, namespace_arena
+from .calling import Counted, PacedCall
+
+pytestmark = pytest.mark.e2e
+
+RATE = 5000
+SECONDS = 3.0
+FAILURES, SAMPLE, WINDOW = 32, 8, 10.0  # of relay.budgets
+ICE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+@pytest.fixture(scope="module", params=["loopback", "namespaces"])
+def arena(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    if request.param == "namespaces" and os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    make = namespace_arena if request.param == "namespaces" else loopback_arena
+    with make(tmp_path_factory.mktemp("arena")) as arena:
+        yield arena
+
+
+@pytest.fixture
+def victim(arena: Arena) -> Iterator[PacedCall]:
+    with arena.call() as call:
+        yield call
+
+
+def flooded(
+    arena: Arena, victim: PacedCall, sources: Sequence[tuple[str, int]], payloads: Sequence[bytes]
+) -> tuple[int, Counter[str], Counted]:
+    """Flood the relay beside a call; returns the datagrams sent, what the relay dropped, and what the call counted."""
+    before = arena.drops()
+    victim.begin()
+    sent = arena.flood(sources, payloads, rate=RATE, seconds=SECONDS).wait()
+    counted = victim.finish()
+    dropped = arena.drops()
+    dropped.subtract(before)
+    assert sent > RATE * SECONDS / 2, "this machine was too busy for the flood"
+    assert dropped["receive-buffer-full"] == dropped["send-buffer-full"] == 0
+    return sent, +dropped, counted
+
+
+def assert_budget_holds(reason: str, sent: int, dropped: Counter[str], sources: int) -> None:
+    """Few are looked at closely, by the budget of each source and by lot; the rest is refused before that."""
+    assert dropped[reason] + dropped["source-budget"] == sent
+    windows = 1 + SECONDS // WINDOW + 1
+    assert dropped[reason] <= sources * FAILURES * windows + 1.3 * sent / SAMPLE
+    assert dropped["source-budget"] > sent / 2
+
+
+def test_forged_tokens(arena: Arena, victim: PacedCall) -> None:
+    real = arena.credentials()
+    weather = random.Random(1)
+    sources = arena.sources(8)
+    # As long as a real one and under a key that exists, so that only opening it tells.
+    forged = [
+        type(real)(ufrag=real.ufrag[:2] + "".join(weather.choices(ICE, k=len(real.ufrag) - 2)), password="p" * 32)
+        for _ in range(256)
+    ]
+    sent, dropped, counted = flooded(arena, victim, sources, [each.request() for each in forged])
+    arena.assert_nothing_lost(victim, counted, SECONDS)
+    assert_budget_holds("forged-token", sent, dropped, len(sources))
+
+
+def test_valid_tokens_with_bad_integrity(arena: Arena, victim: PacedCall) -> None:
+    real = arena.credentials()
+    sources = arena.sources(8)
+    guesses = [type(real)(ufrag=real.ufrag, password=f"{number:032}").request() for number in range(256)]
+    sent, dropped, counted = flooded(arena, victim, sources, guesses)
+    arena.assert_nothing_lost(victim, counted, SECONDS)
+    assert_budget_holds("bad-integrity", sent, dropped, len(sources))
+
+
+def test_valid_tokens_from_many_sources(arena: Arena, victim: PacedCall) -> None:
+    real = arena.credentials()
+    flows, events = arena.flows(), arena.events()
+    sources = arena.sources(1000)
+    sent, dropped, counted = flooded(arena, victim, sources, [real.request() for _ in range(997)])
+    arena.assert_nothing_lost(victim, counted, SECONDS)
+    # Eight addresses at a time and four new ones a second; only what comes from these goes on.
+    assert arena.flows() <= flows + 8
+    claimed = (arena.events() - events)["claimed"]
+    assert 1 <= claimed <= 4 * (SECONDS + 2)
+    refused = dropped["token-rate"] + dropped["token-addresses"]
+    assert sent - refused <= 8 * sent / len(sources) + claimed + 8
+    assert set(dropped) <= {"token-rate", "token-addresses", "unsendable"}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"\x80\x6f" + bytes(170), b"\x16\xfe\xfd" + bytes(100), b"\x01\x01\x00\x00\x21\x12\xa4\x42" + bytes(12)],
+    ids=["rtp", "dtls", "stun-response"],
+)
+def test_what_makes_no_flow_from_unknown_addresses(arena: Arena, victim: PacedCall, payload: bytes) -> None:
+    claimed = arena.events()["claimed"]
+    sent, dropped, counted = flooded(arena, victim, arena.sources(500), [payload])
+    arena.assert_nothing_lost(victim, counted, SECONDS)
+    assert dropped == {"no-flow": sent}
+    assert arena.events()["claimed"] == claimed
+
+
+def test_a_call_begins_while_others_flood(arena: Arena, victim: PacedCall) -> None:
+    real = arena.credentials()
+    guesses = [type(real)(ufrag=real.ufrag, password=f"{number:032}").request() for number in range(256)]
+    flood = arena.flood(arena.sources(200), guesses, rate=RATE, seconds=2 * SECONDS)
+    victim.begin()
+    with arena.call() as second:
+        counted = second.for_a_while(1.0)
+        arena.assert_nothing_lost(second, counted, 1.0)
+    assert flood.wait()
+    arena.assert_nothing_lost(victim, victim.finish(), SECONDS)
