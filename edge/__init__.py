@@ -2,7 +2,7 @@
 
 Read in this order:
 
-* `cli`          the commands, and how what goes wrong is told; `key_commands` holds those for keys
+* `cli`          the commands, and how what goes wrong is told; `serve_command`, `config_command`, `key_commands`
 * `config`       every configuration key, and how a file and variables become records
 * `keys`         which tier has which key, and rotation; `key_files` reads and writes them
 * `serve`        what `trio-voice serve` does: configuration, keys, signals; `reload` and `start` say what can go wrong
@@ -13,5 +13,6 @@ Read in this order:
 * `control`      the API between signal and transceivers
 * `pages`        the page with the Talk button
 * `caller`       `trio-voice call`: a client without a browser
-* `logs`, `metrics`  what an operator sees
+* `reports`      what the tiers have to say; `logs` writes it
+* `metrics`      what Prometheus reads; `exposition` writes it
 """

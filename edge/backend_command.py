@@ -11,7 +11,7 @@ from edge.config.model import LogConfig
 from edge.config.values import address, format_address
 from edge.http.server import HttpServer
 from edge.logs import configure_logs, get_logger, reporter
-from edge.tiers.tier import failure_hook, open_http
+from edge.tiers.serving import failure_hook, open_http
 from transceiver.agents.contract import Agent
 from transceiver.agents.loading import AgentNotFound, load_agent
 from transceiver.agents.parrot import parrot

@@ -12,7 +12,7 @@ from edge.http.health import HEALTH_PATHS, add_health_routes
 from edge.http.messages import Request, Response
 from edge.http.routing import Router
 from edge.http.websocket import Upgrade, refuse_plain_request
-from edge.logs import Report
+from edge.reports import Report
 from edge.signal.access import Access
 from edge.signal.cors import CorsPolicy
 from edge.signal.errors import RequestRefused

@@ -16,7 +16,7 @@ __all__ = ["keys_group"]
 _folder = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 
 
-@click.group("keys")
+@click.group("keys", short_help="Make, rotate and look at the keys of a fleet.")
 def keys_group() -> None:
     """Make, rotate and look at the keys of a fleet.
 

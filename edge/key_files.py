@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from edge.config.model import Role
+from edge.config.problems import UserError
 from edge.keys import ADDED_LATER, KEY_IDS, PURPOSES, ROOT_SIZE, Bundle, KeySet, Root, derive_bundle, key_size
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
 _FORMAT = 1
 
 
-class KeysError(Exception):
+class KeysError(UserError):
     """A key file is missing, broken, or for another role; the text names it and says what would be right."""
 
 

@@ -9,18 +9,16 @@ import functools
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from edge.config.model import LogConfig
+from edge.reports import Report
 
-__all__ = ["Report", "configure_logs", "get_logger", "reporter"]
-
-Report = Callable[[str, Mapping[str, object]], None]
-"""Takes what happened and its facts, from code that knows no logger."""
+__all__ = ["configure_logs", "get_logger", "reporter"]
 
 _TELLING_NAME = re.compile(r"(?i)(authorization|api_?key|secret|password|pwd|ufrag|bearer|private)")
 _STRUCK_OUT = "***"

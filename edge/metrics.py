@@ -1,18 +1,20 @@
 """Metrics for Prometheus, read from live objects when somebody asks.
 
 Hot paths only bump plain integers in counters of their own; nothing here runs until `/metrics` is asked for. A
-process has one `Metrics`, with a registry of its own; each role adds what it has.
+process has one `Metrics`; each role adds what it has. The client library that writes them (`edge.exposition`) is loaded
+when they are first asked for, or ahead of that by `load`, off the path of a relay's start.
 """
 
+import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-__all__ = ["Histogram", "Metrics"]
+if TYPE_CHECKING:
+    from edge.exposition import Exposition
+
+__all__ = ["Histogram", "Kind", "Metrics", "Source"]
 
 Label = TypeVar("Label", bound=str | int)
 
@@ -30,6 +32,33 @@ class Histogram:
     total: float
 
 
+class Kind(enum.Enum):
+    """What a metric's numbers mean."""
+
+    COUNTER = enum.auto()
+    GAUGE = enum.auto()
+    HISTOGRAM = enum.auto()
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """A metric, and who knows its numbers.
+
+    Attributes:
+        kind: what they mean.
+        name: with the prefix of this program.
+        help: for people.
+        labels: what the values in front of each number are called.
+        read: returns the numbers, each behind the values of its labels; or the distribution.
+    """
+
+    kind: Kind
+    name: str
+    help: str
+    labels: Sequence[str] = ()
+    read: Callable[[], Iterable[tuple[Sequence[str], float]] | Histogram]
+
+
 class Metrics:
     """The metrics of a process.
 
@@ -37,13 +66,8 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self._live = _LiveCollector()
-        self._registry = CollectorRegistry()
-        self._registry.register(self._live)
-        # What the process takes and how often the garbage collector stops it; each registers itself.
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
+        self._sources: list[Source] = []
+        self._exposition: Exposition | None = None
 
     def add_counters(self, name: str, help_: str, label: str, read: Callable[[], Mapping[Label, float]]) -> None:
         """Add counters that differ in one label.
@@ -54,74 +78,51 @@ class Metrics:
             label: what the keys of the mapping are called ("reason").
             read: returns the counts by the label's value.
         """
-
-        def collect() -> Metric:
-            family = CounterMetricFamily(f"trio_voice_{name}", help_, labels=(label,))
-            for value, count in list(read().items()):
-                family.add_metric((str(value),), count)
-            return family
-
-        self._live.sources.append(collect)
+        self._add(Kind.COUNTER, name, help_, (label,), lambda: _by_label(read()))
 
     def add_counter(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """Add one counter."""
-        self._live.sources.append(lambda: CounterMetricFamily(f"trio_voice_{name}", help_, value=read()))
+        self._add(Kind.COUNTER, name, help_, (), lambda: [((), read())])
 
     def add_gauge(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """Add a value that goes up and down."""
-        self._live.sources.append(lambda: GaugeMetricFamily(f"trio_voice_{name}", help_, value=read()))
+        self._add(Kind.GAUGE, name, help_, (), lambda: [((), read())])
 
     def add_gauges(self, name: str, help_: str, label: str, read: Callable[[], Mapping[Label, float]]) -> None:
         """Add values that go up and down and differ in one label; see `add_counters`."""
-
-        def collect() -> Metric:
-            family = GaugeMetricFamily(f"trio_voice_{name}", help_, labels=(label,))
-            for value, amount in list(read().items()):
-                family.add_metric((str(value),), amount)
-            return family
-
-        self._live.sources.append(collect)
+        self._add(Kind.GAUGE, name, help_, (label,), lambda: _by_label(read()))
 
     def add_info(self, name: str, help_: str, facts: Mapping[str, str]) -> None:
         """Add facts that do not change, as labels of a constant 1."""
-
-        def collect() -> Metric:
-            family = GaugeMetricFamily(f"trio_voice_{name}_info", help_, labels=tuple(facts))
-            family.add_metric(tuple(facts.values()), 1)
-            return family
-
-        self._live.sources.append(collect)
+        self._add(Kind.GAUGE, f"{name}_info", help_, tuple(facts), lambda: [(tuple(facts.values()), 1.0)])
 
     def add_histogram(self, name: str, help_: str, read: Callable[[], Histogram]) -> None:
         """Add a distribution."""
+        self._add(Kind.HISTOGRAM, name, help_, (), read)
 
-        def collect() -> Metric:
-            histogram = read()
-            cumulated, buckets = 0, []
-            for bound, count in histogram.buckets:
-                cumulated += count
-                buckets.append((f"{bound:g}" if bound != float("inf") else "+Inf", float(cumulated)))
-            if not buckets or buckets[-1][0] != "+Inf":
-                buckets.append(("+Inf", float(cumulated)))
-            return HistogramMetricFamily(f"trio_voice_{name}", help_, buckets=buckets, sum_value=histogram.total)
+    def _add(
+        self,
+        kind: Kind,
+        name: str,
+        help_: str,
+        labels: Sequence[str],
+        read: Callable[[], Iterable[tuple[Sequence[str], float]] | Histogram],
+    ) -> None:
+        self._sources.append(Source(kind=kind, name=f"trio_voice_{name}", help=help_, labels=labels, read=read))
 
-        self._live.sources.append(collect)
+    def load(self) -> None:
+        """Load what writes them, which takes some 30 ms; safe in a thread."""
+        if self._exposition is None:
+            from edge.exposition import Exposition
+
+            self._exposition = Exposition(self._sources)
 
     def render(self) -> bytes:
         """Write everything in the text format 0.0.4 of Prometheus."""
-        return generate_latest(self._registry)
+        self.load()
+        assert self._exposition is not None  # noqa: S101 - just loaded
+        return self._exposition.render()
 
 
-@attrs.define(eq=False)
-class _LiveCollector(Collector):
-    """Asks each source for its present numbers."""
-
-    sources: list[Callable[[], Metric]] = attrs.field(factory=list)
-
-    def collect(self) -> Iterable[Metric]:
-        """Return everything, as the registry wants it."""
-        return [source() for source in self.sources]
-
-    def describe(self) -> Iterable[Metric]:
-        """Name nothing in advance: sources come with the roles."""
-        return []
+def _by_label(numbers: Mapping[Label, float]) -> list[tuple[Sequence[str], float]]:
+    return [((str(value),), number) for value, number in list(numbers.items())]

@@ -3,25 +3,22 @@
 With all three in one process they still talk over UDP and HTTP, as between hosts; the only difference is that each is
 told the addresses that the one before it was given. Started from the back to the front, so that what a tier needs is
 there before it; stopped from the front to the back, so that transceivers can say goodbye through relays.
+
+A tier's code is loaded when the tier is: a relay needs a quarter of what a transceiver does, and is waited for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 import attrs
 import trio
 
-from edge.config.backends import backends_of
-from edge.config.model import Config, Role, TransceiverConfig, TransceiverEndpoint
+from edge.config.model import Config, RelayConfig, Role, TransceiverConfig, TransceiverEndpoint
 from edge.config.values import format_address
 from edge.keys import Bundle
-from edge.logs import Report, get_logger, reporter
 from edge.metrics import Metrics
-from edge.tiers.relay import RelayTier
-from edge.tiers.signal import SignalTier
-from edge.tiers.tier import Surroundings, Tier, open_http
-from edge.tiers.transceiver import TransceiverTier
-from edge.workers.tier import WorkersTier
+from edge.reports import Reports
+from edge.tiers.tier import Surroundings, Tier
 
 __all__ = ["Keyring", "RunningRoles", "run_roles"]
 
@@ -81,14 +78,20 @@ class RunningRoles:
     @property
     def url(self) -> str | None:
         """Where a browser finds the page; None when signal does not run here."""
-        signal = self.tiers.get(Role.SIGNAL)
+        if (signal := self.tiers.get(Role.SIGNAL)) is None:
+            return None
+        from edge.tiers.signal import SignalTier
+
         return signal.url if isinstance(signal, SignalTier) else None
 
     def complete(self, config: Config) -> Config:
         """Tell relay and signal of the transceiver in this process, unless they are told of others."""
-        transceiver = self.tiers.get(Role.TRANSCEIVER)
-        if not isinstance(transceiver, TransceiverTier | WorkersTier):
+        if (transceiver := self.tiers.get(Role.TRANSCEIVER)) is None:
             return config
+        from edge.tiers.transceiver import TransceiverTier
+        from edge.workers.tier import WorkersTier
+
+        assert isinstance(transceiver, TransceiverTier | WorkersTier)  # noqa: S101 - what `_transceiver_tier` makes
         relay, signal = config.relay, config.signal
         if relay is not None and not relay.transceivers:
             relay = attrs.evolve(relay, transceivers=tuple(map(_reachable, transceiver.hop_addresses)))
@@ -99,28 +102,37 @@ class RunningRoles:
 
 
 async def run_roles(
-    config: Config, keys: Keyring, *, task_status: trio.TaskStatus[RunningRoles] = trio.TASK_STATUS_IGNORED
+    config: Config,
+    keys: Keyring,
+    reports: Reports | None = None,
+    *,
+    task_status: trio.TaskStatus[RunningRoles] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the roles whose section `config` has, until cancelled or stopped.
 
     Args:
         config: what to run.
         keys: the bundle of each of them.
+        reports: takes what they have to say; None for the log, which is loaded then.
         task_status: started with what reloads and stops them, when all are up.
 
     Raises:
         StartError: an address or file cannot be used; inside an exception group, as from any nursery.
     """
     metrics = Metrics()
-    report_for = _reporters()
+    if reports is None:
+        reports = _logged_reports()
     running = RunningRoles(config=config)
 
     def surroundings(role: Role) -> Surroundings:
-        return Surroundings(metrics=metrics, report=report_for(role))
+        return Surroundings(metrics=metrics, report=reports.of(role))
 
     async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
         listener = None
         if config.signal is not None:
+            from edge.tiers.serving import open_http
+            from edge.tiers.signal import SignalTier
+
             # First of all, as its port is the one that is most often taken. Who connects already, waits.
             listener = await stack.enter_async_context(await open_http("signal.listen", config.signal.listen))
 
@@ -134,7 +146,7 @@ async def run_roles(
             )
         running.config = config = running.complete(config)
         if config.relay is not None:
-            await start(Role.RELAY, RelayTier(config.relay, keys[Role.RELAY], surroundings(Role.RELAY)))
+            await start(Role.RELAY, _relay_tier(config.relay, keys[Role.RELAY], surroundings(Role.RELAY)))
             if Role.TRANSCEIVER in running.tiers:
                 await _wait_until_ready(running)
         if config.signal is not None and listener is not None:
@@ -143,11 +155,30 @@ async def run_roles(
         task_status.started(running)
 
 
+def _logged_reports() -> Reports:
+    from edge.logs import get_logger, reporter
+
+    reports = Reports()
+    reports.open(lambda tier: reporter(get_logger(tier)))
+    return reports
+
+
 def _transceiver_tier(config: Config, keys: Bundle, surroundings: Surroundings) -> Tier:
     section = config.transceiver or TransceiverConfig()
     if section.workers > 1:
+        from edge.workers.tier import WorkersTier
+
         return WorkersTier(config, keys, surroundings)
+    from edge.config.backends import backends_of
+    from edge.tiers.transceiver import TransceiverTier
+
     return TransceiverTier(section, backends_of(config.backend, section.backend), keys, surroundings)
+
+
+def _relay_tier(section: RelayConfig, keys: Bundle, surroundings: Surroundings) -> Tier:
+    from edge.tiers.relay import RelayTier
+
+    return RelayTier(section, keys, surroundings)
 
 
 async def _wait_until_ready(running: RunningRoles) -> None:
@@ -161,23 +192,3 @@ def _reachable(address: tuple[str, int]) -> tuple[str, int]:
     """Replace a wildcard by the loopback address of its family."""
     host, port = address
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - replaced
-
-
-def _reporters() -> Callable[[Role], Report]:
-    """Make each role's way into the log; a warning that several sockets give rise to is said once."""
-    said: set[str] = set()
-
-    def report_for(role: Role) -> Report:
-        report = reporter(get_logger(role))
-
-        def report_once(name: str, facts: Mapping[str, object]) -> None:
-            warning = facts.get("warning")
-            if isinstance(warning, str):
-                if warning in said:
-                    return
-                said.add(warning)
-            report(name, facts)
-
-        return report_once
-
-    return report_for

@@ -1,9 +1,13 @@
-"""What `trio-voice serve` does around the roles: configuration, keys, signals, and a line that says it is ready."""
+"""What `trio-voice serve` does around the roles: configuration, keys, signals, and a line that says it is ready.
+
+Logs come last: who starts again has calls waiting, and what is reported meanwhile is kept (`edge.reports`).
+"""
 
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -13,13 +17,13 @@ from edge.collector import spare_the_collector
 from edge.config.check import roles_of
 from edge.config.embedded import DEFAULT_MEDIA_PORT, embedded_tree, own_address
 from edge.config.load import Loaded, load
-from edge.config.model import Config, Role
+from edge.config.model import Config, LogConfig, Role
 from edge.config.problems import ConfigError
 from edge.config.sources import Tree
 from edge.key_files import KeysError, age_problem, bundle_path, load_bundle, mode_problem
 from edge.keys import derive_bundle, new_root
-from edge.logs import configure_logs, get_logger
 from edge.reload import what_can_change
+from edge.reports import Reports
 from edge.roles import Keyring, RunningRoles, run_roles
 from edge.start import StartError
 
@@ -93,29 +97,43 @@ async def serve(launch: Launch, loaded: Loaded) -> int:
     Raises:
         ConfigError, KeysError: it cannot start; inside an exception group.
     """
-    configure_logs(loaded.config.log)
     keys, warnings = load_keys(loaded.config)
-    log = get_logger("process")
-    for warning in (*loaded.warnings, *warnings):
-        log.warning(warning)
+    reports = Reports()
+    open_log = partial(_open_log, loaded.config.log, reports, (*loaded.warnings, *warnings))
     try:
         with trio.open_signal_receiver(*_signals()) as received:
             async with trio.open_nursery() as nursery:
                 process = _Process(launch, keys, nursery.cancel_scope)
                 nursery.start_soon(process.follow_signals, received)
-                process.running = await nursery.start(run_roles, loaded.config, keys)
+                running = await nursery.start(run_roles, loaded.config, keys, reports)
+                await trio.to_thread.run_sync(open_log)  # what is forwarded already does not wait for it
+                process.running = running
                 spare_the_collector()
                 _announce(process.running, launch.role)
                 await trio.sleep_forever()
     except Exception as error:
+        open_log()
         if isinstance(error, ExceptionGroup) and error.split((ConfigError, KeysError))[1] is None:
             raise
         # Our own mistake: told where all else is told, so that whoever collects logs finds it.
-        log.critical("crashed", exc_info=error)
+        from edge.logs import get_logger
+
+        get_logger("process").critical("crashed", exc_info=error)
         return 1
     if not process.exit_code:
         print("Stopped.", flush=True)
     return process.exit_code
+
+
+def _open_log(config: LogConfig, reports: Reports, warnings: Sequence[str]) -> None:
+    """Load what writes logs, and write what was reported until now; may be called again."""
+    from edge.logs import configure_logs, get_logger, reporter
+
+    configure_logs(config)
+    log = get_logger("process")
+    for warning in warnings:
+        log.warning(warning)
+    reports.open(lambda tier: reporter(get_logger(tier)))
 
 
 def _signals() -> list[signal.Signals]:
@@ -158,6 +176,8 @@ class _Process:
                     nursery.start_soon(self._stop, self.running)
 
     async def _stop(self, running: RunningRoles) -> None:
+        from edge.logs import get_logger
+
         get_logger("process").info("stopping")
         with trio.move_on_after(_STOP_SECONDS):
             await running.stop()
@@ -165,6 +185,8 @@ class _Process:
 
     async def _reload(self, running: RunningRoles) -> None:
         """Apply what has changed. Nothing is applied when anything of it is wrong; that is logged."""
+        from edge.logs import configure_logs, get_logger
+
         log = get_logger("process")
         async with self._reloading:
             try:

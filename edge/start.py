@@ -16,6 +16,12 @@ _OPTIONS = {"signal.listen": "--http IP:PORT", "relay.ingresses": "--media-port 
 class StartError(ConfigError):
     """The configuration is right in itself, but cannot be used on this machine now."""
 
+    exit_code = 1
+
+    def tell(self) -> str:
+        """List what is in the way."""
+        return "\n".join(["cannot start.", *(f"  {problem}" for problem in self.problems)])
+
     @classmethod
     def for_address(cls, key: str, address: Address, error: OSError) -> "StartError":
         """Say why an address cannot be bound, and what to do."""

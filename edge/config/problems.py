@@ -5,7 +5,7 @@ from typing import Self
 
 import attrs
 
-__all__ = ["ConfigError", "Problem", "Text", "WrongValue", "describe"]
+__all__ = ["ConfigError", "Problem", "Text", "UserError", "WrongValue", "describe"]
 
 _LONGEST_QUOTE = 120
 
@@ -62,16 +62,38 @@ class Problem:
         return f"{self.key}: {self.found}. {self.right}"
 
 
-class ConfigError(Exception):
+class UserError(Exception):
+    """Something that the user can mend: told in words by the command line, and never as a traceback.
+
+    Attributes:
+        exit_code: of the program.
+    """
+
+    exit_code = 1
+
+    def tell(self) -> str:
+        """Say what is wrong, and what would be right."""
+        return str(self)
+
+
+class ConfigError(UserError):
     """The configuration cannot be used.
 
     Attributes:
         problems: everything that is wrong with it; at least one.
     """
 
+    exit_code = 2
+
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+    def tell(self) -> str:
+        """List everything that is wrong."""
+        count = len(self.problems)
+        heading = "there is a problem" if count == 1 else f"there are {count} problems"
+        return "\n".join([f"{heading} in the configuration.", *(f"  {problem}" for problem in self.problems)])
 
 
 def describe(value: object, *, is_secret: bool = False) -> str:

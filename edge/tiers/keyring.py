@@ -1,12 +1,19 @@
-"""A bundle's secrets, turned into what the tiers' libraries want."""
+"""A bundle's secrets, turned into what the tiers' libraries want.
+
+What a relay does not need is imported where it is used: a relay that starts again has calls waiting for it.
+"""
+
+from typing import TYPE_CHECKING
 
 from edge.keys import Bundle, Purpose, control_bearer
-from edge.signal.client_secrets import ClientSecretKeys
 from relay.hop.keys import HopKeys
 from relay.tags import FlowTags
 from relay.worker import RelayKeys
 from stun.credentials import CredentialKey, CredentialKeys
-from transceiver.call_ids import CallIdKey, CallIdKeys
+
+if TYPE_CHECKING:
+    from edge.signal.client_secrets import ClientSecretKeys
+    from transceiver.call_ids import CallIdKeys
 
 __all__ = ["call_id_keys", "client_secret_keys", "control_bearers", "credential_keys", "hop_keys", "relay_keys"]
 
@@ -23,14 +30,18 @@ def credential_keys(bundle: Bundle) -> CredentialKeys:
     )
 
 
-def call_id_keys(bundle: Bundle) -> CallIdKeys:
+def call_id_keys(bundle: Bundle) -> "CallIdKeys":
     """Keys of call ids; signal and transceivers have them."""
+    from transceiver.call_ids import CallIdKey, CallIdKeys
+
     keys = [CallIdKey(key_id=key_id, token=token) for key_id, token in bundle.secrets(Purpose.CALL_ID).items()]
     return CallIdKeys(keys, bundle.minting)
 
 
-def client_secret_keys(bundle: Bundle) -> ClientSecretKeys | None:
+def client_secret_keys(bundle: Bundle) -> "ClientSecretKeys | None":
     """Keys of client secrets; signal has them, unless its bundle is of an earlier version."""
+    from edge.signal.client_secrets import ClientSecretKeys
+
     if Purpose.CLIENT_SECRET in bundle.lacks():
         return None
     return ClientSecretKeys(bundle.secrets(Purpose.CLIENT_SECRET), bundle.minting)

@@ -1,27 +1,31 @@
-"""The relay tier: a worker, and health pages where they are wanted."""
+"""The relay tier: a worker, and health pages where they are wanted.
+
+A relay that starts again has calls waiting for it. So it forwards first, and loads what serves its pages afterwards, in
+a thread beside the loop.
+"""
 
 import ipaddress
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 
 from edge.config.model import Config, RelayConfig
 from edge.config.problems import Problem
 from edge.config.values import format_address, is_ip
-from edge.http.health import add_health_routes
-from edge.http.routing import Router
-from edge.http.server import HttpServer
 from edge.keys import Bundle
 from edge.metrics import Metrics
 from edge.start import StartError, first_that_cannot_be_bound
 from edge.tiers.keyring import relay_keys
-from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_http
+from edge.tiers.tier import Surroundings
 from relay.forwarder import ForwarderOptions
 from relay.worker import IngressBinding, RelayOptions, RelayWorker
 from wire.core import Address
 
-__all__ = ["RelayTier"]
+if TYPE_CHECKING:
+    from edge.tiers.relay_pages import RelayPages
 
-_PATIENCE = 1.0
+__all__ = ["RelayTier"]
 
 
 class RelayTier:
@@ -38,7 +42,7 @@ class RelayTier:
         self._keys = keys
         self._surroundings = surroundings
         self._worker: RelayWorker | None = None
-        self._server: HttpServer | None = None
+        self._pages: RelayPages | None = None
         self._worker_scope = trio.CancelScope()
         self._worker_finished = trio.Event()
 
@@ -46,18 +50,12 @@ class RelayTier:
         """Run until cancelled or stopped; see `Tier.run`."""
         transceivers = await _resolve(self._config)
         worker = self._worker = self._bind(transceivers)
-        metrics, report = self._surroundings.metrics, self._surroundings.report
-        _add_metrics(metrics, worker)
+        _add_metrics(self._surroundings.metrics, worker)
         try:
             async with trio.open_nursery() as nursery:
-                if self._config.http is not None:
-                    router = Router()
-                    add_health_routes(router, self.not_ready_reason, metrics.render)
-                    self._server = HttpServer(router, on_failure=failure_hook(report))
-                    add_http_metrics(metrics, "relay", self._server)
-                    listener = await open_http("relay.http", self._config.http)
-                    await nursery.start(self._server.serve, [listener])
                 await nursery.start(self._run_worker, worker)
+                if self._config.http is not None:
+                    await self._open_pages(self._config.http, nursery)
                 task_status.started()
         finally:
             worker.close()
@@ -80,6 +78,10 @@ class RelayTier:
             addresses += [(f"relay.ingresses[{index}].bind", each.bind) for index, each in enumerate(config.ingresses)]
             raise first_that_cannot_be_bound(addresses, error) from None
 
+    async def _open_pages(self, address: Address, nursery: trio.Nursery) -> None:
+        self._pages = await trio.to_thread.run_sync(_load_pages, self._surroundings, self.not_ready_reason)
+        await nursery.start(self._pages.serve, address)
+
     async def _run_worker(self, worker: RelayWorker, *, task_status: trio.TaskStatus[RelayWorker]) -> None:
         try:
             with self._worker_scope:
@@ -97,8 +99,8 @@ class RelayTier:
 
     async def stop(self) -> None:
         """End; see `Tier.stop`. Clients notice nothing if another relay takes over their datagrams."""
-        if self._server is not None:
-            await self._server.stop(_PATIENCE)
+        if self._pages is not None:
+            await self._pages.stop()
         self._worker_scope.cancel()
         if self._worker is not None:
             await self._worker_finished.wait()
@@ -132,6 +134,13 @@ async def _resolve(config: RelayConfig) -> tuple[Address, ...]:
             raise StartError([problem]) from None
         found.update({(str(answer[4][0]), port): None for answer in answers})
     return tuple(found)
+
+
+def _load_pages(surroundings: Surroundings, not_ready_reason: Callable[[], str]) -> "RelayPages":
+    from edge.tiers.relay_pages import RelayPages
+
+    surroundings.metrics.load()
+    return RelayPages(surroundings, not_ready_reason)
 
 
 def _add_metrics(metrics: Metrics, worker: RelayWorker) -> None:

@@ -24,7 +24,8 @@ from edge.signal.pages import read_pages
 from edge.signal.placement import fleet_of
 from edge.start import StartError
 from edge.tiers.keyring import call_id_keys, client_secret_keys, control_bearers
-from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook
+from edge.tiers.serving import add_http_metrics, failure_hook
+from edge.tiers.tier import Surroundings
 from wire.core import Address
 
 __all__ = ["SignalTier"]

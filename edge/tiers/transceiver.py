@@ -14,7 +14,8 @@ from edge.http.server import HttpServer
 from edge.keys import Bundle
 from edge.start import StartError
 from edge.tiers.keyring import call_id_keys, control_bearers, credential_keys, hop_keys
-from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_http
+from edge.tiers.serving import add_http_metrics, failure_hook, open_http
+from edge.tiers.tier import Surroundings
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
 from transceiver.agents.loading import AgentNotFound
 from transceiver.audio.adaptation import SendingOptions

@@ -15,8 +15,9 @@ import trio
 from edge.collector import spare_the_collector
 from edge.config.backends import backends_of
 from edge.config.problems import ConfigError, Problem
-from edge.logs import Report, configure_logs, get_logger, reporter
+from edge.logs import configure_logs, get_logger, reporter
 from edge.metrics import Metrics
+from edge.reports import Report
 from edge.start import StartError
 from edge.tiers.tier import Surroundings
 from edge.tiers.transceiver import TransceiverTier, WorkerIdentity

@@ -7,7 +7,7 @@ import trio
 
 from edge.config.problems import Problem
 from edge.config.values import format_address
-from edge.logs import Report
+from edge.reports import Report
 from edge.start import StartError
 from edge.workers.launch import Launch, launch_worker
 from edge.workers.life import Life

@@ -15,7 +15,8 @@ from edge.keys import Bundle
 from edge.metrics import Metrics
 from edge.start import StartError
 from edge.tiers.keyring import call_id_keys, control_bearers
-from edge.tiers.tier import Surroundings, add_http_metrics, failure_hook, open_http
+from edge.tiers.serving import add_http_metrics, failure_hook, open_http
+from edge.tiers.tier import Surroundings
 from edge.tiers.transceiver import check_agents_of, new_incarnation
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
 from edge.workers.front import Front

@@ -11,7 +11,6 @@ import pytest
 import trio
 import trio.testing
 
-import edge.roles
 from edge.caller.exchange import Exchange
 from edge.caller.opus_file import read_clip
 from edge.caller.placing import Caller
@@ -155,7 +154,7 @@ async def test_foreign_keys_keep_tiers_apart(nursery, config: Config, call) -> N
 
 async def test_every_tier_tells_its_health_and_metrics(nursery, config: Config) -> None:
     running = await start_apart(nursery, config)
-    relay_http = running[Role.RELAY].tiers[Role.RELAY]._server
+    relay_http = running[Role.RELAY].tiers[Role.RELAY]._pages
     assert relay_http is not None
     transceiver = running[Role.TRANSCEIVER].tiers[Role.TRANSCEIVER]
     host, port = transceiver.control_address
@@ -281,13 +280,3 @@ async def test_a_page_on_all_addresses_is_announced_under_one_that_can_be_opened
     assert "0.0.0.0" not in running.url  # noqa: S104 - as above
     assert (await get(f"{running.url}/healthz")).status == 200
     nursery.cancel_scope.cancel()
-
-
-async def test_a_warning_that_several_sockets_give_rise_to_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = []
-    monkeypatch.setattr(edge.roles, "reporter", lambda _log: lambda name, facts: said.append((name, dict(facts))))
-    report_for = edge.roles._reporters()
-    for role in Role:
-        report_for(role)("socket-warning", {"warning": "small buffer"})
-        report_for(role)("call-created", {"call": "rtc_1"})
-    assert [name for name, _ in said] == ["socket-warning", "call-created", "call-created", "call-created"]

@@ -10,6 +10,7 @@ import pytest
 import structlog
 import trio
 
+import edge.logs
 import edge.serve
 from edge.config.embedded import embedded_tree
 from edge.config.load import load
@@ -66,16 +67,16 @@ def test_bundles_come_from_a_folder_or_a_file(tmp_path: Path) -> None:
 
 
 async def test_a_crash_is_one_log_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def crash(_config, _keys, *, task_status) -> None:
+    async def crash(_config, _keys, _reports, *, task_status) -> None:
         task_status.started(None)
         await trio.lowlevel.checkpoint()
         raise RuntimeError("our mistake")
 
     stream = io.StringIO()
-    configure = edge.serve.configure_logs
+    configure = edge.logs.configure_logs
     monkeypatch.setattr(edge.serve, "run_roles", crash)
     monkeypatch.setattr(edge.serve, "_announce", lambda _running, _role: None)
-    monkeypatch.setattr(edge.serve, "configure_logs", lambda _config: configure(LogConfig(format="json"), stream))
+    monkeypatch.setattr(edge.logs, "configure_logs", lambda _config: configure(LogConfig(format="json"), stream))
     launch = Launch(environ={})
     assert await serve(launch, launch.load()) == 1
     (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]

@@ -13,7 +13,6 @@ import pytest
 import trio
 import trio.testing
 
-import edge.roles
 import edge.tiers.transceiver
 import edge.workers.command
 from edge.caller.exchange import Exchange
@@ -113,7 +112,7 @@ async def tasks(nursery, monkeypatch: pytest.MonkeyPatch) -> TaskLaunch:
         def __init__(self, *arguments: object) -> None:
             super().__init__(*arguments, launch=launch)
 
-    monkeypatch.setattr(edge.roles, "WorkersTier", WorkersInTasks)
+    monkeypatch.setattr(edge.workers.tier, "WorkersTier", WorkersInTasks)
     monkeypatch.setattr(edge.workers.command, "configure_logs", launch.log_configs.append)
     monkeypatch.setattr(
         edge.workers.command, "reporter", lambda _log: lambda name, facts: launch.said.append((name, dict(facts)))
