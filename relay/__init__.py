@@ -1,4 +1,4 @@
-"""The relay: owns the public UDP port and takes every datagram to the transceiver that its session lives on.
+"""The relay: owns the public ports and takes every datagram to the transceiver that its session lives on.
 
 It decrypts nothing and decides little: a STUN request names its transceiver (`stun.credentials`), and everything else
 from the same address follows it. What it keeps is a small table that it can lose at any moment.
@@ -20,5 +20,6 @@ Read in this order:
 * `stun_router` whom a client's STUN is for, and who gets a claim by it
 * `forwarder` the sans-IO core: datagrams in, datagrams out
 * `datapath`  between the sockets and the forwarder: `plain_path` one by one, `slot_path` in batches that nobody copies
+* `tcp`       clients over TCP, on the same flows and the same hop
 * `worker`    the loop around it, on Trio
 """

@@ -20,7 +20,7 @@ from relay.hop.header import pack_host
 from wire.core import Entropy
 from wire.errors import LocalProtocolError
 
-__all__ = ["FAILURES", "NEW_ADDRESSES", "SAMPLE", "FailureBudget", "NewAddressBudget"]
+__all__ = ["FAILURES", "NEW_ADDRESSES", "SAMPLE", "FailureBudget", "NewAddressBudget", "source_of"]
 
 FAILURES = 32
 FAILURE_WINDOW = 10.0
@@ -60,11 +60,11 @@ class FailureBudget:
 
     def allows(self, host: str, now: float) -> bool:
         """Whether a request from `host` should be verified now."""
-        return self._window.count(_source(host), now) < FAILURES or self._entropy(1)[0] % SAMPLE == 0
+        return self._window.count(source_of(host), now) < FAILURES or self._entropy(1)[0] % SAMPLE == 0
 
     def failed(self, host: str, now: float) -> None:
         """Hold a failure against `host`."""
-        source = _source(host)
+        source = source_of(host)
         if self._window.count(source, now) < FAILURES:
             self._window.add(source)
 
@@ -84,7 +84,8 @@ class NewAddressBudget:
         self._window.add(session)
 
 
-def _source(host: str) -> bytes:
+def source_of(host: str) -> bytes:
+    """What one subscriber can hardly have many of: an IPv4 address, or the /64 of an IPv6 address."""
     try:
         address = pack_host(host)
     except LocalProtocolError:

@@ -47,6 +47,8 @@ class DropReason(enum.StrEnum):
     """From a live link, but neither a DOWN header nor a control message."""
     UNKNOWN_INGRESS = "unknown-ingress"
     """Names an ingress that is not one of ours."""
+    UNREACHABLE = "unreachable"
+    """For a client of a TCP ingress whose connection is not here."""
     FORGED_TAG = "forged-tag"
     """The flow tag does not stand for this ingress, session and client address."""
     FOREIGN_TRANSCEIVER = "foreign-transceiver"

@@ -42,6 +42,8 @@ deadline is computed when its old one comes up in the heap, about every 10 s.
 import enum
 import heapq
 import itertools
+from collections.abc import Container, Mapping
+from types import MappingProxyType
 
 import attrs
 
@@ -69,6 +71,8 @@ QUIET_LIFE = 30.0
 """RFC 7675 §5.1: consent ends after 30 s; no transceiver sends beyond."""
 CLAIMS_PER_FLOW = 2
 CLAIMS_PER_SESSION = 8
+
+_ALL_BY_UDP: Mapping[int, Container[Address]] = MappingProxyType({})
 
 
 class ClaimState(enum.Enum):
@@ -192,6 +196,8 @@ class FlowTable:
     Args:
         ingresses: numbers of the ingresses.
         max_claims: how many claims are held at most.
+        connected: of each ingress whose clients come over connections, the clients that are there now. Nobody else can
+            be reached through it, whatever is said about him.
 
     Attributes:
         flows: flows by ingress and client address (hot path of plain sockets).
@@ -199,11 +205,14 @@ class FlowTable:
         by_down_header: proven claims by the bytes in front of their transceiver's datagrams (hot path).
     """
 
-    def __init__(self, *, ingresses: tuple[int, ...], max_claims: int) -> None:
+    def __init__(
+        self, *, ingresses: tuple[int, ...], max_claims: int, connected: Mapping[int, Container[Address]] = _ALL_BY_UDP
+    ) -> None:
         self.flows: dict[int, dict[Address, Flow]] = {ingress: {} for ingress in ingresses}
         self.by_source: dict[int, dict[bytes, Claim]] = {ingress: {} for ingress in ingresses}
         self.by_down_header: dict[bytes, Claim] = {}
         self._max_claims = max_claims
+        self._connected = connected
         self._sessions: dict[int, list[Claim]] = {}
         self._unproven: dict[Claim, None] = {}
         self._deadlines: list[tuple[float, int, Claim]] = []
@@ -254,8 +263,11 @@ class FlowTable:
         Makes the claim if there is none, at the cost of an unproven or quiet one if need be.
 
         Returns:
-            The proven claim; None when the flow or the table holds nothing that would yield.
+            The proven claim; None when the flow or the table holds nothing that would yield, or the client is not
+            connected.
         """
+        if not self.reaches(ingress, client):
+            return None
         flow = self.flows[ingress].get(client)
         claim = flow.claim_of(route.session) if flow is not None else None
         if claim is None:
@@ -291,6 +303,18 @@ class FlowTable:
         self._retarget(flow)
         if not flow.claims:
             del self.flows[flow.ingress][flow.client]
+
+    def reaches(self, ingress: int, client: Address) -> bool:
+        """Whether anything can be sent to a client: always over UDP, and over a connection while there is one."""
+        connected = self._connected.get(ingress)
+        return connected is None or client in connected
+
+    def leave(self, ingress: int, client: Address) -> None:
+        """Forget all claims on an address, whose connection has ended."""
+        flow = self.flows[ingress].get(client)
+        if flow is not None:
+            for claim in tuple(flow.claims):
+                self.remove(claim)
 
     def handle_timeout(self, now: float) -> None:
         """Do what time does to claims."""

@@ -23,7 +23,8 @@ socket. Where the system allows it, `relay.slot_path` takes these two paths with
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from weakref import WeakValueDictionary
 
 import attrs
@@ -88,6 +89,7 @@ class Forwarder:
         entropy: for the links, and for the choice of what a failing source may still ask.
         now: the present.
         options: what an operator may choose.
+        connected: of each ingress that is a TCP one, the clients that are connected; see `FlowTable`.
 
     Attributes:
         admission: judges requests; its `credentials` may be replaced at any time, when keys are reloaded.
@@ -112,10 +114,11 @@ class Forwarder:
         entropy: Entropy,
         now: float,
         options: ForwarderOptions = ForwarderOptions(),
+        connected: Mapping[int, Container[Address]] = MappingProxyType({}),
     ) -> None:
         numbers = tuple(ingresses)
         self.links = RelayLinks(keys=hop_keys, transceivers=transceivers, entropy=entropy, now=now)
-        self.table = FlowTable(ingresses=numbers, max_claims=options.max_claims)
+        self.table = FlowTable(ingresses=numbers, max_claims=options.max_claims, connected=connected)
         self.drops: Drops = Counter()
         self.counts: Counter[str] = Counter()
         self.to_transceivers: list[tuple[bytes, Address]] = []
@@ -218,6 +221,9 @@ class Forwarder:
         outgoing = self.to_clients.get(header.ingress)
         if outgoing is None:
             self.drops[DropReason.UNKNOWN_INGRESS] += 1
+            return
+        if not self.table.reaches(header.ingress, header.client):
+            self.drops[DropReason.UNREACHABLE] += 1
             return
         if not self.flow_tags.verify(header.tag, header.ingress, header.session, header.client):
             self.drops[DropReason.FORGED_TAG] += 1

@@ -22,7 +22,7 @@ class PlainPath:
     Args:
         forwarder: decides about everything.
         hop: the hop socket.
-        ingresses: the public sockets, by number.
+        ingresses: the public UDP sockets, by number.
         drops: counts what the kernel does not take, by `UdpDropReason`.
 
     Attributes:
@@ -60,8 +60,8 @@ class PlainPath:
         """Send everything; see `relay.datapath.Datapath`."""
         up = self._send(self._hop, self._forwarder.to_transceivers)
         down_datagrams = down_bytes = 0
-        for number, datagrams in self._forwarder.to_clients.items():
-            count, size = self._send(self._ingresses[number], datagrams)
+        for number, sock in self._ingresses.items():
+            count, size = self._send(sock, self._forwarder.to_clients[number])
             down_datagrams += count
             down_bytes += size
         return Sent(*up, down_datagrams, down_bytes)

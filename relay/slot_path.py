@@ -38,7 +38,7 @@ class SlotPath:
     Args:
         forwarder: decides about all that is not on a known path.
         hop: the hop socket.
-        ingresses: the public sockets, by number.
+        ingresses: the public UDP sockets, by number.
         drops: counts what the kernel does not take, by `UdpDropReason`.
 
     Attributes:
@@ -49,6 +49,7 @@ class SlotPath:
         self._forwarder = forwarder
         self._up = SendSlots(hop, drops)
         self._down = {number: SendSlots(sock, drops) for number, sock in ingresses.items()}
+        self._downward = [(forwarder.to_clients[number], sending) for number, sending in self._down.items()]
         self.receivers: dict[socket, Callable[[float], int]] = {
             hop: partial(self._receive_from_hop, *_hop_slots(hop)),
             **{sock: partial(self._receive_from_clients, number, *_slots(sock)) for number, sock in ingresses.items()},
@@ -97,7 +98,11 @@ class SlotPath:
                 continue
             claim.authentic = now
             flow = claim.flow
-            sending = down[flow.ingress]
+            try:
+                sending = down[flow.ingress]
+            except KeyError:  # of a TCP ingress (`relay.tcp`), which has the forwarder's datagrams
+                self._forwarder.receive_from_hop(bytes(view[offset : offset + length]), parse_sockaddr(source), now)
+                continue
             sending.destinations.append(flow.sockaddr)
             sending.pieces += (start + size, length - size)
         return len(lengths)
@@ -108,10 +113,10 @@ class SlotPath:
             for data, address in upward:
                 self._up.add(data, address)
             upward.clear()
-        for ingress, downward in self._forwarder.to_clients.items():
+        for downward, sending in self._downward:
             if downward:
                 for data, address in downward:
-                    self._down[ingress].add(data, address)
+                    sending.add(data, address)
                 downward.clear()
 
     def flush(self) -> Sent:

@@ -24,7 +24,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, Protocol, TypeVar
 
 import trio
 
@@ -69,6 +69,16 @@ _MEMINFO = struct.Struct("=9I")
 
 # RFC 4594 §4.1, RFC 8837 §5: telephony media is marked Expedited Forwarding (46), the upper six bits of the field.
 _DSCP_EF = 46 << 2
+
+
+class _HasDescriptor(Protocol):
+    """What an epoll set takes."""
+
+    def fileno(self) -> int:
+        """The number of its descriptor."""
+
+
+_Readable = TypeVar("_Readable", bound=_HasDescriptor)
 
 
 def open_udp(host: str, port: int, *, on_warning: Callable[[str], object]) -> socket.socket:
@@ -164,15 +174,15 @@ async def receive_batches(
 
 
 async def receive_rounds(
-    receivers: Mapping[socket.socket, Callable[[float], int]], flush: Callable[[float], object]
+    receivers: Mapping[_Readable, Callable[[float], int]], flush: Callable[[float], object]
 ) -> NoReturn:
     """Have some sockets read when something has arrived, until cancelled; cancellation takes effect between rounds.
 
     One wait for all sockets: what has come to several of them costs one wake-up.
 
     Args:
-        receivers: for each socket, from `open_udp`, what is called with the time to take a batch of at most `BATCH`
-            datagrams and to tell how many there were; must not block.
+        receivers: for each socket, from `open_udp`, or whatever else becomes readable, what is called with the time to
+            take a batch of at most `BATCH` datagrams and to tell how many there were; must not block.
         flush: called with the time after the sockets that had something were read.
     """
     by_number = {sock.fileno(): receive for sock, receive in receivers.items()}

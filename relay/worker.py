@@ -10,6 +10,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import Literal
 
 import attrs
 import trio
@@ -21,14 +22,21 @@ from relay.hop.keys import HopKeys
 from relay.plain_path import PlainPath
 from relay.slot_path import SlotPath
 from relay.tags import FlowTags
+from relay.tcp.connections import Connections
+from relay.tcp.options import TcpOptions
+from relay.tcp.sockets import TcpSockets, open_tcp, peer_of
 from relay.udp import UdpDropReason, address_of, canonical, lost_on_arrival, open_udp, receive_rounds
 from stun.credentials import CredentialKeys
 from wire.core import Address, Drops
 
-__all__ = ["IngressBinding", "RelayKeys", "RelayOptions", "RelayWorker", "run_relay"]
+__all__ = ["IngressBinding", "IngressProtocol", "RelayKeys", "RelayOptions", "RelayWorker", "run_relay"]
 
 _LONGEST_SLEEP = 0.25
 """A batch can bring a deadline forward, and does not wake the timer: it looks again after this many seconds at most."""
+
+
+IngressProtocol = Literal["udp", "tcp"]
+"""What clients speak below STUN, DTLS and SRTP; over TCP with the framing of RFC 4571."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,11 +45,14 @@ class IngressBinding:
 
     Attributes:
         id: the ingress's number, unique in the fleet, 16 bits; the hop header carries it.
-        bind: IP address and port of the socket; port 0 lets the kernel choose.
+        bind: IP address and port of the socket; port 0 lets the kernel choose. None, for TCP only: connections are
+            accepted by somebody else, who calls `RelayWorker.adopt`.
+        protocol: what clients speak.
     """
 
     id: int
-    bind: Address
+    bind: Address | None
+    protocol: IngressProtocol = "udp"
 
 
 @attrs.frozen(kw_only=True)
@@ -54,12 +65,14 @@ class RelayOptions:
             the address that was asked.
         transceivers: hop addresses of all transceiver workers, by IP address.
         forwarder: bounds.
+        tcp: bounds of the TCP ingresses.
     """
 
     hop: Address
     ingresses: Sequence[IngressBinding]
     transceivers: Sequence[Address]
     forwarder: ForwarderOptions = attrs.field(factory=ForwarderOptions)
+    tcp: TcpOptions = attrs.field(factory=TcpOptions)
 
 
 @attrs.frozen(kw_only=True)
@@ -95,6 +108,7 @@ class RelayWorker:
             Up is what was made for the hop socket (control messages included), down what was made for clients.
         hop_address: where the hop socket is bound.
         ingress_addresses: where each ingress is bound, by number.
+        connections: the clients on TCP.
     """
 
     def __init__(
@@ -107,28 +121,44 @@ class RelayWorker:
         with ExitStack() as stack:
             self._hop = stack.enter_context(open_udp(*options.hop, on_warning=on_warning))
             self._ingresses: dict[int, socket.socket] = {}
+            listeners: dict[int, socket.socket] = {}
             for ingress in options.ingresses:
-                sock = open_udp(*ingress.bind, on_warning=on_warning)
-                self._ingresses[ingress.id] = stack.enter_context(sock)
+                if ingress.bind is None:
+                    continue
+                if ingress.protocol == "udp":
+                    sock = self._ingresses[ingress.id] = open_udp(*ingress.bind, on_warning=on_warning)
+                else:
+                    sock = listeners[ingress.id] = open_tcp(*ingress.bind)
+                stack.enter_context(sock)
             self._sockets = stack.pop_all()
         self.hop_address = address_of(self._hop)
         self.ingress_addresses: Mapping[int, Address] = {
-            number: address_of(sock) for number, sock in self._ingresses.items()
+            number: address_of(sock) for number, sock in (self._ingresses | listeners).items()
         }
         self.send_drops: Drops = Counter()
         self.traffic: Counter[str] = Counter()
+        connected: dict[int, set[Address]] = {
+            ingress.id: set() for ingress in options.ingresses if ingress.protocol == "tcp"
+        }
         self.forwarder = Forwarder(
             credentials=keys.credentials,
             hop_keys=keys.hop,
             flow_tags=keys.flow_tags,
-            ingresses=self._ingresses,
+            ingresses=[ingress.id for ingress in options.ingresses],
             transceivers=[canonical(address) for address in options.transceivers],
             entropy=os.urandom,
             now=trio.current_time(),
             options=options.forwarder,
+            connected=connected,
         )
+        self.connections = Connections(forwarder=self.forwarder, connected=connected, options=options.tcp)
+        self._tcp = TcpSockets(self.connections, listeners) if connected else None
         path = SlotPath if mmsg.is_available() else PlainPath
         self._path: Datapath = path(self.forwarder, self._hop, self._ingresses, self.send_drops)
+        self._receivers: dict[socket.socket | TcpSockets, Callable[[float], int]] = dict(self._path.receivers.items())
+        if self._tcp is not None:
+            self._sockets.callback(self._tcp.close)
+            self._receivers[self._tcp] = self._tcp.receive
 
     async def run(self, *, task_status: trio.TaskStatus["RelayWorker"] = trio.TASK_STATUS_IGNORED) -> None:
         """Forward until cancelled; then the sockets are closed.
@@ -138,12 +168,28 @@ class RelayWorker:
         with self._sockets:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_time)
-                nursery.start_soon(receive_rounds, self._path.receivers, self._flush)
+                nursery.start_soon(receive_rounds, self._receivers, self._flush)
                 task_status.started(self)
 
     def close(self) -> None:
         """Close the sockets of a relay that was never run."""
         self._sockets.close()
+
+    def adopt(self, sock: socket.socket, ingress: int) -> None:
+        """Take over a client's connection that somebody else has accepted, and of which nothing has been read.
+
+        Args:
+            sock: the connection; it is closed here, whatever becomes of it.
+            ingress: number of a TCP ingress.
+        """
+        try:
+            client = peer_of(sock)
+        except OSError:  # it has ended meanwhile
+            client = None
+        if self._tcp is None or client is None:
+            sock.close()
+        else:
+            self._tcp.adopt(sock, ingress, client, trio.current_time())
 
     def replace_keys(self, keys: RelayKeys) -> None:
         """Use other keys from now on; claims and links stay."""
@@ -160,18 +206,21 @@ class RelayWorker:
         """Everything dropped, by reason: by the forwarder, by the links, and by the kernel."""
         lost = sum(map(lost_on_arrival, (self._hop, *self._ingresses.values())))
         arrival = Counter({UdpDropReason.RECEIVE_BUFFER_FULL: lost})
-        return self.forwarder.drops + self.forwarder.links.drops + self.send_drops + arrival
+        return self.forwarder.drops + self.forwarder.links.drops + self.connections.drops + self.send_drops + arrival
 
     async def _keep_time(self) -> None:
         while True:
             now = trio.current_time()
             self.forwarder.handle_timeout(now)
+            times = [self.forwarder.next_timeout()]
+            if self._tcp is not None:
+                self._tcp.handle_timeout(now)
+                times.append(self._tcp.next_timeout())
             self._flush(now)
-            due = self.forwarder.next_timeout()
             latest = now + _LONGEST_SLEEP
-            await trio.sleep_until(latest if due is None else min(due, latest))
+            await trio.sleep_until(min((when for when in times if when is not None and when < latest), default=latest))
 
-    def _flush(self, now: float) -> None:  # noqa: ARG002 - what `receive_rounds` calls
+    def _flush(self, now: float) -> None:
         sent, traffic = self._path.flush(), self.traffic
         if sent.up_datagrams:
             traffic["up_datagrams"] += sent.up_datagrams
@@ -179,6 +228,10 @@ class RelayWorker:
         if sent.down_datagrams:
             traffic["down_datagrams"] += sent.down_datagrams
             traffic["down_bytes"] += sent.down_bytes
+        if self._tcp is not None:
+            datagrams, size = self._tcp.flush(now)
+            traffic["down_datagrams"] += datagrams
+            traffic["down_bytes"] += size
 
 
 async def run_relay(

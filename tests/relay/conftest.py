@@ -2,8 +2,8 @@
 
 import random
 import struct
-from collections.abc import Callable
-from types import SimpleNamespace
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, SimpleNamespace
 
 import attrs
 import pytest
@@ -179,13 +179,16 @@ def down_header(
 
 @pytest.fixture
 def make_world() -> Callable[..., World]:
-    def make(max_claims: int = 1000, transceivers: int = 2) -> World:
+    def make(
+        max_claims: int = 1000, transceivers: int = 2, connected: Mapping[int, set[Address]] = MappingProxyType({})
+    ) -> World:
         fakes = [FakeTransceiver(("10.0.1.1", 5000 + i), 100 + i, 1000.0) for i in range(transceivers)]
         forwarder = Forwarder(
             credentials=CREDENTIALS,
             hop_keys=HOP_KEYS,
             flow_tags=FLOW_TAGS,
-            ingresses=[1, 2],
+            ingresses=[1, 2, *connected],
+            connected=connected,
             transceivers=[fake.address for fake in fakes],
             entropy=seeded(7),
             now=1000.0,
