@@ -65,7 +65,8 @@ test: $(VENV)/.dev system-packages ## all tests, real browsers included (some mi
 system-packages:
 	@deploy/install-test-packages
 
-bench: $(VENV)/.dev system-packages ## the measurements of the design, as ratios in one run
+bench: $(VENV)/.dev ## the measurements of the design, as ratios in one run
+	@deploy/install-test-packages bench
 	$(BIN)/python -m bench $(ARGS)
 
 soak: $(VENV)/.dev ## ten thousand calls ended in every way: nothing may be left of them (ten minutes)

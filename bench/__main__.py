@@ -18,7 +18,7 @@ from bench import (
     echo_cpu,
     first_audio,
     memory,
-    relay_packets,
+    relay,
     setup_cpu,
     voice_delay,
 )
@@ -31,7 +31,7 @@ _RESULTS = Path(__file__).parent / "results"
 _MEASUREMENTS: dict[str, Callable[[Settings], Awaitable[list[Row]]]] = {
     "setup": setup_cpu.measure,
     "echo": echo_cpu.measure,
-    "relay": relay_packets.measure,
+    "relay": relay.measure,
     "bridged": bridged_cpu.measure,
     "memory": memory.measure,
     "first-audio": first_audio.measure,

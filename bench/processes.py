@@ -14,7 +14,17 @@ from pathlib import Path
 
 from bench.settings import NotMeasured
 
-__all__ = ["MachineClock", "cpu_of", "free_port", "giving_way", "memory_of", "not_giving_way", "spawned"]
+__all__ = [
+    "MachineClock",
+    "cpu_of",
+    "family_of",
+    "free_port",
+    "giving_way",
+    "memory_of",
+    "not_giving_way",
+    "spawned",
+    "times_of",
+]
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -31,6 +41,19 @@ def cpu_of(pid: int) -> float:
     """Return the CPU seconds that a process has used so far, all its threads together."""
     # What clock_getcpuclockid(3) returns: the number negated, and 2 for "time scheduled".
     return time.clock_gettime((~pid << 3) | 2)
+
+
+def times_of(pid: int) -> tuple[float, float]:
+    """Return the seconds of a process in its own code and in the kernel, in hundredths: for their ratio only."""
+    # proc_pid_stat(5): the 14th and 15th field; the second one, a name in parentheses, may hold blanks.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) / _TICKS_PER_SECOND, int(fields[12]) / _TICKS_PER_SECOND
+
+
+def family_of(pid: int) -> tuple[int, ...]:
+    """Return a process and those that it has started, and so on."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return (pid, *(member for child in children for member in family_of(int(child))))
 
 
 def memory_of(pid: int) -> int:
@@ -87,13 +110,16 @@ def not_giving_way() -> None:
 
 
 @contextmanager
-def spawned(commands: Mapping[str, Sequence[str]], logs: Path, is_ready: Callable[[], bool]) -> Iterator[Processes]:
+def spawned(
+    commands: Mapping[str, Sequence[str]], logs: Path, is_ready: Callable[[], bool], *, descriptors: Sequence[int] = ()
+) -> Iterator[Processes]:
     """Run commands until the block ends.
 
     Args:
         commands: by a name, which the log file takes.
         logs: folder for what they print.
         is_ready: asked until it is true; may raise OSError for not yet.
+        descriptors: of open files that they inherit.
 
     Raises:
         NotMeasured: one ended, or they did not become ready in time.
@@ -104,7 +130,12 @@ def spawned(commands: Mapping[str, Sequence[str]], logs: Path, is_ready: Callabl
             with (logs / f"{name}.log").open("wb") as log:
                 environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
                 processes[name] = subprocess.Popen(
-                    command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=_REPOSITORY
+                    command,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    cwd=_REPOSITORY,
+                    pass_fds=descriptors,
                 )
         _wait_until_ready(processes, logs, is_ready)
         yield processes

@@ -1,12 +1,16 @@
 /* What a relay does to a datagram of a known flow, in C and nothing else: the other side of `python -m bench --only relay`.
 
-       relay_forwarder PUBLIC_PORT HOP_PORT TRANSCEIVER_PORT < TABLE
+       forwarder PUBLIC_FD HOP_FD TRANSCEIVER_PORT < TABLE
 
-   Both sockets are on 127.0.0.1. The table is records of 34 bytes: a client's address and port as in a sockaddr_in
-   (6 bytes), and the UP header of its path (28 bytes). A client's datagram gets its header in front and goes to the
-   transceiver; the transceiver's is found by its DOWN header, loses it and goes to the client.
+   Both sockets are opened by who starts it, in the way in which our relay opens its own. The table is records of 34
+   bytes: a client's address and port as in a sockaddr_in (6 bytes), and the UP header of its path (28 bytes). A client's
+   datagram is looked up by its source; it gets its header in front and goes to where its transceiver is. The
+   transceiver's is looked up by its DOWN header; if it comes from where the flow's transceiver is, it loses the header,
+   the flow counts as alive, and it goes to the client. What has no flow is held against its source, which has a budget
+   of failures for a while, as in relay/budgets.py; a known flow is charged nothing, there as here.
 
-   One thread; recvmmsg and sendmmsg of 64; one epoll wait for both sockets, as in our relay. */
+   One thread; recvmmsg and sendmmsg of 64; one epoll wait for both sockets, as in our relay. Flows that are silent are
+   looked for once a second. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -20,17 +24,32 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { BATCH = 64, HEADER = 28, HEADROOM = 40, LONGEST = 2048, BUFFER = 4 << 20, TOS_EF = 46 << 2 };
+enum { BATCH = 64, HEADER = 28, HEADROOM = 40, LONGEST = 2048, STRIDE = 2176, BUDGETS = 1 << 15, FAILURES = 32 };
+static const double FAILURE_WINDOW = 10, SILENCE = 10, CHECK_INTERVAL = 1;
+
+struct place { /* where a transceiver is; none while its link is down */
+    struct sockaddr_in address;
+};
 
 struct flow {
     struct sockaddr_in client;
     uint8_t up[HEADER], down[HEADER];
+    struct place *place;
     double authentic;
-    struct flow *next_by_source, *next_by_header;
+    int is_quiet;
+    struct flow *next_by_source, *next_by_header, *next;
 };
 
-static struct flow **by_source, **by_header;
+struct budget {
+    uint32_t host, failures;
+    double end;
+};
+
+static struct flow **by_source, **by_header, *flows;
 static uint64_t mask;
+static struct place transceiver;
+static struct budget budgets[BUDGETS];
+static unsigned long dropped, refused, quiet;
 
 static uint64_t hash(const uint8_t *bytes, int size) { /* FNV-1a, eight bytes at a time */
     uint64_t value = 14695981039346656037u, word;
@@ -52,19 +71,8 @@ static uint64_t hash_source(const struct sockaddr_in *source) {
     return hash(key, 6);
 }
 
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static int open_udp(int port) {
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), size = BUFFER, tos = TOS_EF;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos);
-    if (bind(fd, (struct sockaddr *)&address, sizeof address)) die("bind");
-    return fd;
+static int is_same(const struct sockaddr_in *one, const struct sockaddr_in *other) {
+    return one->sin_port == other->sin_port && one->sin_addr.s_addr == other->sin_addr.s_addr;
 }
 
 static void read_table(void) {
@@ -82,23 +90,35 @@ static void read_table(void) {
         memcpy(flow->down, flow->up, HEADER);
         flow->down[0] = 0x12;
         flow->down[1] |= 1;
+        flow->place = &transceiver;
         struct flow **source = &by_source[hash_source(&flow->client) & mask];
         flow->next_by_source = *source, *source = flow;
         struct flow **header = &by_header[hash(flow->down, HEADER) & mask];
         flow->next_by_header = *header, *header = flow;
+        flow->next = flows, flows = flow;
     }
 }
 
-static uint8_t slots[2][BATCH][HEADROOM + LONGEST + 1 + 39];
+static uint8_t slots[2][BATCH][STRIDE];
 static struct sockaddr_in sources[2][BATCH];
 static struct iovec in_vectors[2][BATCH], out_vectors[BATCH];
 static struct mmsghdr in[2][BATCH], out[BATCH];
-static unsigned long dropped;
 
 static double now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return time.tv_sec + time.tv_nsec * 1e-9;
+}
+
+static void hold_against(const struct sockaddr_in *source, double time) {
+    uint32_t host = source->sin_addr.s_addr;
+    struct budget *budget = &budgets[hash((const uint8_t *)&host, sizeof host) & (BUDGETS - 1)];
+    if (budget->host != host || time >= budget->end) *budget = (struct budget){.host = host, .end = time + FAILURE_WINDOW};
+    if (budget->failures < FAILURES)
+        budget->failures++;
+    else
+        refused++;
+    dropped++;
 }
 
 static void send_all(int fd, int count) {
@@ -109,37 +129,41 @@ static void send_all(int fd, int count) {
     }
 }
 
-static int forward_up(int from, int to, struct sockaddr_in *transceiver) {
+static int follows(uint8_t first) { /* RFC 7983 */
+    return (first >= 20 && first < 64) || (first >= 128 && first < 192);
+}
+
+static void forward_up(int from, int to, double time) {
     int count = recvmmsg(from, in[0], BATCH, MSG_DONTWAIT, NULL), going = 0;
     for (int i = 0; i < count; i++) {
         const struct sockaddr_in *source = &sources[0][i];
         struct flow *flow = by_source[hash_source(source) & mask];
-        while (flow && (flow->client.sin_port != source->sin_port || flow->client.sin_addr.s_addr != source->sin_addr.s_addr))
-            flow = flow->next_by_source;
-        uint8_t *data = in_vectors[0][i].iov_base, first = *data;
+        while (flow && !is_same(&flow->client, source)) flow = flow->next_by_source;
+        uint8_t *data = in_vectors[0][i].iov_base;
         unsigned length = in[0][i].msg_len;
-        if (!flow || !length || length > LONGEST || !((first >= 20 && first < 64) || (first >= 128 && first < 192))) {
+        if (!flow || !length || length > LONGEST || !follows(*data)) {
+            hold_against(source, time);
+            continue;
+        }
+        if (!flow->place->address.sin_port) {
             dropped++;
             continue;
         }
         memcpy(data - HEADER, flow->up, HEADER);
         out_vectors[going] = (struct iovec){data - HEADER, length + HEADER};
-        out[going++].msg_hdr.msg_name = transceiver;
+        out[going++].msg_hdr.msg_name = &flow->place->address;
     }
     send_all(to, going);
-    return count;
 }
 
-static int forward_down(int from, int to, const struct sockaddr_in *transceiver) {
+static void forward_down(int from, int to, double time) {
     int count = recvmmsg(from, in[1], BATCH, MSG_DONTWAIT, NULL), going = 0;
-    double time = now();
     for (int i = 0; i < count; i++) {
-        const struct sockaddr_in *source = &sources[1][i];
         uint8_t *data = in_vectors[1][i].iov_base;
         unsigned length = in[1][i].msg_len;
-        struct flow *flow = length < HEADER ? NULL : by_header[hash(data, HEADER) & mask];
+        struct flow *flow = length < HEADER || length > LONGEST ? NULL : by_header[hash(data, HEADER) & mask];
         while (flow && memcmp(flow->down, data, HEADER)) flow = flow->next_by_header;
-        if (!flow || source->sin_port != transceiver->sin_port || source->sin_addr.s_addr != transceiver->sin_addr.s_addr) {
+        if (!flow || !is_same(&flow->place->address, &sources[1][i])) {
             dropped++;
             continue;
         }
@@ -148,13 +172,18 @@ static int forward_down(int from, int to, const struct sockaddr_in *transceiver)
         out[going++].msg_hdr.msg_name = &flow->client;
     }
     send_all(to, going);
-    return count;
+}
+
+static void look_for_silence(double time) { /* nobody takes the place of a flow here, so it is only noted */
+    quiet = 0;
+    for (struct flow *flow = flows; flow; flow = flow->next)
+        quiet += flow->is_quiet = time - flow->authentic >= SILENCE;
 }
 
 int main(int count, char **words) {
     if (count != 4) return 2;
-    int public = open_udp(atoi(words[1])), hop = open_udp(atoi(words[2]));
-    struct sockaddr_in transceiver = {
+    int public = atoi(words[1]), hop = atoi(words[2]);
+    transceiver.address = (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons(atoi(words[3])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     read_table();
     for (int side = 0; side < 2; side++)
@@ -172,9 +201,10 @@ int main(int count, char **words) {
     epoll_ctl(arrived, EPOLL_CTL_ADD, hop, &event);
     puts("ready");
     fflush(stdout);
-    for (;;) {
-        int ready = epoll_wait(arrived, events, 2, -1);
-        for (int i = 0; i < ready; i++)
-            events[i].data.fd == public ? forward_up(public, hop, &transceiver) : forward_down(hop, public, &transceiver);
+    for (double next_check = 0;;) {
+        int ready = epoll_wait(arrived, events, 2, CHECK_INTERVAL * 1000);
+        double time = now();
+        for (int i = 0; i < ready; i++) events[i].data.fd == public ? forward_up(public, hop, time) : forward_down(hop, public, time);
+        if (time >= next_check) look_for_silence(time), next_check = time + CHECK_INTERVAL;
     }
 }

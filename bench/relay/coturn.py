@@ -1,0 +1,104 @@
+"""coturn, the TURN server that everybody has: what our relay replaces.
+
+Its clients' datagrams are channel data (RFC 8656 §12.4), the shortest form that TURN has: 4 bytes in front. To the peer
+it sends from an address of its own for each client, so it has a socket for each.
+"""
+
+import resource
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from bench.processes import cpu_of, free_port, spawned
+from bench.relay.load import Load
+from bench.relay.sides import LOOPBACK, Clients, Side
+from bench.relay.turn_client import CHANNEL, Credentials, allocate_all
+from bench.settings import NotMeasured, Settings
+from relay.udp import open_udp
+
+__all__ = ["Coturn", "coturn"]
+
+_RELAYED_HOST = "127.0.0.2"
+"""Of its own, so that nobody else's ports are in the way of 50,000."""
+_CREDENTIALS = Credentials(user="bench", realm="bench", password="bench")  # noqa: S106 - of a server that lives a minute
+_OTHER_DESCRIPTORS = 200
+
+_OPTIONS = (
+    *("-n", "--no-cli", "--no-tls", "--no-dtls", "--no-tcp", "--no-tcp-relay", "--no-rfc5780"),
+    *("--no-software-attribute", "--lt-cred-mech", "--allow-loopback-peers", "--relay-threads=1"),
+    *("--min-port=10000", "--max-port=65535", "--channel-lifetime=3600", "--permission-lifetime=3600"),
+    *("--log-file=stdout", "--simple-log", "--no-stdout-log"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Coturn:
+    """coturn with all its channels.
+
+    Attributes:
+        side: to measure.
+        claim_cpu: CPU seconds that it took to allocate an address and bind a channel, for all clients together.
+    """
+
+    side: Side
+    claim_cpu: float
+
+
+@contextmanager
+def coturn(folder: Path, clients: Clients, settings: Settings) -> Iterator[Coturn]:
+    """Run it, and have each client allocate.
+
+    Raises:
+        NotMeasured: it is not installed, or may not have as many sockets.
+    """
+    program = shutil.which("turnserver")
+    if program is None:
+        raise NotMeasured("coturn is not installed (Debian: apt install coturn)")
+    _allow_descriptors(len(clients.hosts) + _OTHER_DESCRIPTORS)
+    port = free_port(socket.SOCK_DGRAM)
+    user = f"{_CREDENTIALS.user}:{_CREDENTIALS.password}"
+    command = [program, *_OPTIONS, "-L", LOOPBACK, "-E", _RELAYED_HOST, "-p", str(port), "-u", user]
+    command += ["-r", _CREDENTIALS.realm, f"--pidfile={folder}/coturn.pid", f"--userdb={folder}/coturn.db"]
+    with (
+        open_udp(LOOPBACK, 0, on_warning=settings.say) as transceiver,
+        spawned({"coturn": command}, folder, lambda: _is_bound(port)) as ran,
+    ):
+        pid = ran["coturn"].pid
+        before = cpu_of(pid)
+        relayed = allocate_all(clients, (LOOPBACK, port), transceiver.getsockname(), _CREDENTIALS)
+        header = CHANNEL.to_bytes(2, "big") + b"\0\0"
+        side = Side(
+            name="coturn",
+            pids=(pid,),
+            up=Load.of(
+                clients.sock,
+                transceiver,
+                [(host, (LOOPBACK, port), header) for host in clients.hosts],
+                is_channel=True,
+            ),
+            down=Load.of(transceiver, clients.sock, [(None, address, b"") for address in relayed]),
+        )
+        yield Coturn(side=side, claim_cpu=cpu_of(pid) - before)
+
+
+def _allow_descriptors(count: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if count <= soft:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(count, hard)))
+    except (OSError, ValueError) as error:
+        raise NotMeasured(f"coturn needs a socket for each flow, and a process may have {hard} (ulimit -Hn)") from error
+
+
+def _is_bound(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,176 @@
+"""What the relay's measurements compare: our relay, and the C forwarder with sockets like its own."""
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from bench.processes import cpu_of, family_of, free_port, spawned
+from bench.relay.load import Load
+from bench.servers import PROGRAM, fetch
+from bench.settings import Settings
+from relay.hop.header import answering
+from relay.udp import open_udp
+from wire.core import Address
+
+__all__ = ["INGRESS", "IP_PKTINFO", "LOOPBACK", "Clients", "OurRelay", "Side", "c_forwarder", "our_relay", "send_from"]
+
+LOOPBACK = "127.0.0.1"
+INGRESS = 1
+
+IP_PKTINFO = 8
+"""Linux's number of the option, which Python does not know."""
+_PACKET_INFORMATION = struct.Struct("=i4s4x")
+_IDLE_SECONDS = 1.0
+
+_CONFIGURATION = """
+keys = "{folder}/keys/relay.keys"
+[relay]
+hop = "127.0.0.1:{hop}"
+http = "127.0.0.1:{http}"
+transceivers = ["127.0.0.1:{transceiver}"]
+[[relay.ingresses]]
+id = {ingress}
+advertise = "127.0.0.1:{public}"
+bind = "127.0.0.1:{public}"
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Clients:
+    """Clients' hosts: addresses of 127.0.0.0/8, all of which are this machine's, at one port.
+
+    Attributes:
+        sock: sends from, and receives at, all of them.
+        hosts: their addresses.
+    """
+
+    sock: socket.socket
+    hosts: Sequence[str]
+
+    @classmethod
+    def many(cls, sock: socket.socket, count: int) -> "Clients":
+        """Make so many, behind a socket that is bound to any address."""
+        return cls(sock=sock, hosts=[f"127.{1 + (n >> 16)}.{n >> 8 & 255}.{n & 255}" for n in range(count)])
+
+    @property
+    def port(self) -> int:
+        """The port of all of them."""
+        return int(self.sock.getsockname()[1])
+
+
+def send_from(sock: socket.socket, host: str, data: bytes, to: Address) -> None:
+    """Send a datagram from one of the addresses that a socket is bound to."""
+    told = _PACKET_INFORMATION.pack(0, socket.inet_aton(host))
+    sock.sendmsg([data], [(socket.IPPROTO_IP, IP_PKTINFO, told)], 0, to)
+
+
+@attrs.frozen(kw_only=True)
+class Side:
+    """A forwarder under measurement, with all its flows known to it.
+
+    Attributes:
+        name: for people.
+        pids: of its processes.
+        up: datagrams of all flows to the transceiver.
+        down: and to the clients.
+        refresh: called before its turn, to keep the flows alive.
+        idle: CPU seconds that it takes in a second when nothing comes.
+    """
+
+    name: str
+    pids: Sequence[int]
+    up: Load
+    down: Load
+    refresh: Callable[[], object] = lambda: None
+    idle: float = 0.0
+
+    def at_rest(self) -> "Side":
+        """Watch it while nothing comes, and note what that takes."""
+        self.refresh()
+        cpu, began = sum(map(cpu_of, self.pids)), time.monotonic()
+        time.sleep(_IDLE_SECONDS)
+        return attrs.evolve(self, idle=(sum(map(cpu_of, self.pids)) - cpu) / (time.monotonic() - began))
+
+
+@attrs.frozen(kw_only=True)
+class OurRelay:
+    """A relay that runs.
+
+    Attributes:
+        pids: of its processes.
+        public: its address for clients.
+        http: base URL for operators.
+        transceiver: socket of the transceiver that it is told of.
+    """
+
+    pids: Sequence[int]
+    public: Address
+    http: str
+    transceiver: socket.socket
+
+
+@contextmanager
+def our_relay(folder: Path, settings: Settings, *, options: Sequence[str] = ()) -> Iterator[OurRelay]:
+    """Run `trio-voice serve --role relay`.
+
+    Args:
+        folder: has the keys in `keys`; for configuration and log.
+        settings: is told the kernel's warnings.
+        options: further ones of the command line.
+    """
+    with open_udp(LOOPBACK, 0, on_warning=settings.say) as transceiver:
+        ports = {name: free_port(socket.SOCK_DGRAM) for name in ("hop", "public")} | {"http": free_port()}
+        path = folder / "relay.toml"
+        path.write_text(
+            _CONFIGURATION.format(folder=folder, **ports, ingress=INGRESS, transceiver=transceiver.getsockname()[1])
+        )
+        command = [*PROGRAM, "serve", "--role", "relay", "--config", str(path), *options]
+        http = f"http://{LOOPBACK}:{ports['http']}"
+        with spawned({"relay": command}, folder, lambda: bool(fetch(f"{http}/healthz"))) as ran:
+            pids = family_of(ran["relay"].pid)
+            yield OurRelay(pids=pids, public=(LOOPBACK, ports["public"]), http=http, transceiver=transceiver)
+
+
+@contextmanager
+def c_forwarder(
+    programs: Path, folder: Path, clients: Clients, up_headers: Sequence[bytes], settings: Settings
+) -> Iterator[Side]:
+    """Run the forwarder in C.
+
+    Args:
+        programs: where it is.
+        folder: for its table and its log.
+        clients: their hosts.
+        up_headers: what stands in front of the datagrams of each.
+        settings: is told the kernel's warnings.
+    """
+    with (
+        open_udp(LOOPBACK, 0, on_warning=settings.say) as transceiver,
+        open_udp(LOOPBACK, 0, on_warning=settings.say) as public,
+        open_udp(LOOPBACK, 0, on_warning=settings.say) as hop,
+    ):
+        port = clients.port.to_bytes(2, "big")
+        records = (socket.inet_aton(host) + port + up for host, up in zip(clients.hosts, up_headers, strict=True))
+        (folder / "table").write_bytes(b"".join(records))
+        descriptors = (public.fileno(), hop.fileno())
+        words = (programs / "forwarder", *descriptors, transceiver.getsockname()[1])
+        command = ["sh", "-c", f"exec {' '.join(map(str, words))} < {folder}/table"]
+        log = folder / "forwarder.log"
+        with spawned(
+            {"forwarder": command}, folder, lambda: "ready" in log.read_text(), descriptors=descriptors
+        ) as ran:
+            yield Side(
+                name="in C",
+                pids=(ran["forwarder"].pid,),
+                up=Load.of(clients.sock, transceiver, [(host, public.getsockname(), b"") for host in clients.hosts]),
+                down=Load.of(
+                    transceiver,
+                    clients.sock,
+                    [(None, hop.getsockname(), answering(up, validated=True)) for up in up_headers],
+                ),
+            )
