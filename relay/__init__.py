@@ -18,6 +18,7 @@ Read in this order:
 * `transactions` whom an answer to a transceiver's own check belongs to
 * `admission` whether the sender of a request may have what it asks for
 * `stun_router` whom a client's STUN is for, and who gets a claim by it
+* `hop_router` what comes from the hop and is not on a known path: new, announced and ended ones, and the links
 * `forwarder` the sans-IO core: datagrams in, datagrams out
 * `datapath`  between the sockets and the forwarder: `plain_path` one by one, `slot_path` in batches that nobody copies
 * `tcp`       clients over TCP, on the same flows and the same hop

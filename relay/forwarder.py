@@ -8,8 +8,8 @@ What it decides, in the order of the code:
 1. Media, DTLS and STUN responses follow the claims on their source address (`relay.flows`); without one they are
    dropped. This is the hot path.
 2. STUN is routed by `relay.stun_router`: a Binding Request by its own token, once its integrity is verified.
-3. From the hop, only live links are heard. A datagram to a client needs the tag that a relay made for exactly this
-   ingress, session and address; the VALIDATED flag proves the claim.
+3. From the hop, what is on a proven path goes to its client. Everything else is for `relay.hop_router`: only live links
+   are heard, and a flow tag must be right.
 
 Attacker: the whole internet, forged sources included, and a transceiver gone bad. What each rule takes from him stands
 at the rule: `relay.flows` (theft, lock-out, filling the table), `relay.budgets` (cost), `relay.tags` (reflection to
@@ -25,32 +25,21 @@ socket. Where the system allows it, `relay.slot_path` takes these two paths with
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from weakref import WeakValueDictionary
 
 import attrs
 
 from relay.admission import Admission
 from relay.drops import DropReason
-from relay.flows import FlowTable, Route, TransceiverPlace
-from relay.hop.header import (
-    CONTROL,
-    DOWN,
-    FLAG_IPV6,
-    IPV4_HEADER_SIZE,
-    IPV6_HEADER_SIZE,
-    UP,
-    Header,
-    parse_header,
-)
+from relay.flows import FlowTable
+from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE
 from relay.hop.keys import HopKeys
-from relay.hop.links import FlowGone, LinkDown, LinkUp, RelayLinks, TransceiverIdentity
+from relay.hop.links import RelayLinks
+from relay.hop_router import HopRouter
 from relay.stun_router import StunRouter
 from relay.tags import FlowTags
-from relay.transactions import binding_request_id
 from relay.udp import MAX_DATAGRAM
 from stun.credentials import CredentialKeys
-from stun.credentials import Route as Token
-from wire.core import Address, Drops, Entropy, Event
+from wire.core import Address, Drops, Entropy
 
 __all__ = ["FOLLOWS", "KIND", "Forwarder", "ForwarderOptions"]
 
@@ -60,8 +49,6 @@ FOLLOWS, _STUN, _FOREIGN = 2, 1, 0
 KIND = bytes(
     _STUN if first <= 3 else FOLLOWS if 20 <= first <= 63 or 128 <= first <= 191 else _FOREIGN for first in range(256)
 )
-
-_CONTROL = bytes((CONTROL,))
 
 
 @attrs.frozen(kw_only=True)
@@ -94,11 +81,12 @@ class Forwarder:
     Attributes:
         admission: judges requests; its `credentials` may be replaced at any time, when keys are reloaded.
         stun: routes what clients say in STUN.
+        hop: routes what comes from the hop and is not on a known path.
         links: the links to the transceivers; its `keys` may be replaced too.
         table: flows and claims.
         drops: datagrams not forwarded, by `DropReason`.
         counts: what is worth a number and is no drop: "claimed", "unclaimed" (a request was forwarded though no claim
-            was to be had), "proven", "gone".
+            was to be had), "proven", "announced", "gone".
         to_transceivers: datagrams for the hop socket; whoever sends them clears the list.
         to_clients: datagrams for each ingress's socket; whoever sends them clears the lists.
     """
@@ -117,7 +105,14 @@ class Forwarder:
         connected: Mapping[int, Container[Address]] = MappingProxyType({}),
     ) -> None:
         numbers = tuple(ingresses)
-        self.links = RelayLinks(keys=hop_keys, transceivers=transceivers, entropy=entropy, now=now)
+        self.links = RelayLinks(
+            keys=hop_keys,
+            transceivers=transceivers,
+            entropy=entropy,
+            now=now,
+            # What comes over a connection comes to one relay only.
+            ingresses=[number for number in numbers if number not in connected],
+        )
         self.table = FlowTable(ingresses=numbers, max_claims=options.max_claims, connected=connected)
         self.drops: Drops = Counter()
         self.counts: Counter[str] = Counter()
@@ -126,18 +121,23 @@ class Forwarder:
         self.admission = Admission(
             credentials=credentials, max_call=options.max_call, entropy=entropy, drops=self.drops
         )
+        self.hop = HopRouter(
+            links=self.links,
+            table=self.table,
+            drops=self.drops,
+            counts=self.counts,
+            to_transceivers=self.to_transceivers,
+            to_clients=self.to_clients,
+        )
         self.stun = StunRouter(
             admission=self.admission,
             flow_tags=flow_tags,
             table=self.table,
-            find_place=self._find_place,
+            find_place=self.hop.find_place,
             drops=self.drops,
             counts=self.counts,
             outgoing=self.to_transceivers,
         )
-        # Claims hold their place, so that a link that comes back finds them again; without claims it is forgotten.
-        self._places: WeakValueDictionary[TransceiverIdentity, TransceiverPlace] = WeakValueDictionary()
-        self._live: dict[Address, TransceiverPlace] = {}
         # Shortcuts for the hot paths.
         self._flows = self.table.flows
         self._by_down_header = self.table.by_down_header
@@ -200,61 +200,14 @@ class Forwarder:
             claim.authentic = now
             self.to_clients[claim.flow.ingress].append((data[IPV6_HEADER_SIZE:], claim.flow.client))
             return
-        if data.startswith(_CONTROL):
-            self._handle_link_events(self.links.receive_control(data, source, now))
-            self._collect_link_datagrams(now)
-            return
-        place = self._live.get(source)
-        if place is None:
-            self.drops[DropReason.UNKNOWN_PEER] += 1
-            return
-        header = parse_header(data)
-        if header is None or header.direction != DOWN:
-            self.drops[DropReason.BAD_HEADER] += 1
-            return
-        self._receive_first(header, data[: header.size], data[header.size :], place, now)
-
-    def _receive_first(
-        self, header: Header, packed: bytes, payload: bytes, place: TransceiverPlace, now: float
-    ) -> None:
-        """A datagram to a path that is not proven here: perhaps not yet, perhaps we have just started."""
-        outgoing = self.to_clients.get(header.ingress)
-        if outgoing is None:
-            self.drops[DropReason.UNKNOWN_INGRESS] += 1
-            return
-        if not self.table.reaches(header.ingress, header.client):
-            self.drops[DropReason.UNREACHABLE] += 1
-            return
-        if not self.flow_tags.verify(header.tag, header.ingress, header.session, header.client):
-            self.drops[DropReason.FORGED_TAG] += 1
-            return
-        self.table.handle_timeout(now)
-        flow = self._flows[header.ingress].get(header.client)
-        claim = flow.claim_of(header.session) if flow is not None else None
-        if claim is not None and header.generation < claim.generation:
-            self.drops[DropReason.STALE_GENERATION] += 1
-            return
-        if claim is not None and claim.place is not place and header.generation == claim.generation:
-            self.drops[DropReason.FOREIGN_TRANSCEIVER] += 1
-            return
-        up_header = _upward(packed)
-        if header.validated:
-            route = Route(
-                session=header.session, place=place, tag=header.tag, up_header=up_header, generation=header.generation
-            )
-            if self.table.prove(header.ingress, header.client, route, now) is not None:
-                self.counts["proven"] += 1
-        elif (transaction := binding_request_id(payload)) is not None:
-            self.stun.transactions.remember(transaction, header.ingress, header.client, up_header, place, now)
-        outgoing.append((payload, header.client))
+        self.hop.receive(data, source, self.stun, now)
 
     # Time and links.
 
     def handle_timeout(self, now: float) -> None:
         """Do what `next_timeout` announced, if it is due."""
         self.table.handle_timeout(now)
-        self._handle_link_events(self.links.handle_timeout(now))
-        self._collect_link_datagrams(now)
+        self.hop.follow(self.links.handle_timeout(now), self.stun, now)
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
@@ -263,44 +216,9 @@ class Forwarder:
 
     def set_transceivers(self, transceivers: Iterable[Address], now: float) -> None:
         """Follow a changed list of transceivers; claims that lead to others wait until they run out."""
-        self._handle_link_events(self.links.set_transceivers(transceivers, now))
+        self.hop.follow(self.links.set_transceivers(transceivers, now), self.stun, now)
 
     @property
     def live_transceivers(self) -> int:
         """How many links are up."""
-        return len(self._live)
-
-    def _find_place(self, token: Token) -> TransceiverPlace | None:
-        """Where the transceiver that a token names is; None when it is not known."""
-        return self._places.get((token.cluster, token.incarnation, token.worker))
-
-    def _collect_link_datagrams(self, now: float) -> None:
-        self.to_transceivers.extend(self.links.datagrams_to_send(now))
-
-    def _handle_link_events(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if isinstance(event, LinkUp):
-                place = self._places.get(event.identity) or TransceiverPlace(address=None)
-                if place.address is not None:
-                    # The same process at another address: it has moved on the hop.
-                    self._live.pop(place.address, None)
-                place.move(event.address)
-                self._places[event.identity] = self._live[event.address] = place
-            elif isinstance(event, LinkDown):
-                gone = self._live.pop(event.address, None)
-                if gone is not None:
-                    gone.move(None)
-            elif isinstance(event, FlowGone):
-                self._forget(event)
-
-    def _forget(self, event: FlowGone) -> None:
-        for claim in self.table.claims_of(event.session):
-            # Only the transceiver that a claim leads to may end it.
-            if claim.tag == event.tag and claim.place is self._live.get(event.address):
-                self.table.remove(claim)
-                self.counts["gone"] += 1
-
-
-def _upward(down_header: bytes) -> bytes:
-    """The UP header of the path whose DOWN header is given."""
-    return bytes((UP, down_header[1] & FLAG_IPV6)) + down_header[2:]
+        return self.hop.live

@@ -32,7 +32,8 @@ from wire.core import Address, Drops
 __all__ = ["IngressBinding", "IngressProtocol", "RelayKeys", "RelayOptions", "RelayWorker", "run_relay"]
 
 _LONGEST_SLEEP = 0.25
-"""A batch can bring a deadline forward, and does not wake the timer: it looks again after this many seconds at most."""
+"""A batch can bring a deadline forward, and does not wake the timer: it looks again after this many seconds at most.
+Only announced flows wake it, as a relay that has just started must know them soon."""
 
 
 IngressProtocol = Literal["udp", "tcp"]
@@ -153,6 +154,7 @@ class RelayWorker:
         )
         self.connections = Connections(forwarder=self.forwarder, connected=connected, options=options.tcp)
         self._tcp = TcpSockets(self.connections, listeners) if connected else None
+        self._is_learning = trio.Event()
         path = SlotPath if mmsg.is_available() else PlainPath
         self._path: Datapath = path(self.forwarder, self._hop, self._ingresses, self.send_drops)
         self._receivers: dict[socket.socket | TcpSockets, Callable[[float], int]] = dict(self._path.receivers.items())
@@ -218,9 +220,13 @@ class RelayWorker:
                 times.append(self._tcp.next_timeout())
             self._flush(now)
             latest = now + _LONGEST_SLEEP
-            await trio.sleep_until(min((when for when in times if when is not None and when < latest), default=latest))
+            self._is_learning = trio.Event()
+            with trio.move_on_at(min((when for when in times if when is not None and when < latest), default=latest)):
+                await self._is_learning.wait()
 
     def _flush(self, now: float) -> None:
+        if self.forwarder.links.is_learning:
+            self._is_learning.set()
         sent, traffic = self._path.flush(), self.traffic
         if sent.up_datagrams:
             traffic["up_datagrams"] += sent.up_datagrams

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 
 from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, UP, parse_header
-from relay.hop.links import TransceiverLink
+from relay.hop.links import FlowsWanted, TransceiverLink
 from stun.events import PathExpired, PathValidated
 from transceiver.backend_leg import BackendLeg
-from transceiver.flows import Flow
+from transceiver.flows import Flow, flows_to_announce
 from transceiver.registry import Call, CallRegistry
 from transceiver.session_events import Established
 from wire.core import Address, Closed, Drops, Event, Path
@@ -86,6 +86,7 @@ class Dispatcher:
             return
         call, flow = found
         flow.relay = source
+        flow.heard = now
         try:
             events = call.session.receive_datagram(data[size:], flow.path, now)
             if events:
@@ -181,10 +182,10 @@ class Dispatcher:
             self._send_link(now)
             return
         path = Path(header.client, header.ingress)
-        flow = Flow(path, data[: header.size], header.tag, source)
+        flow = Flow(path, data[: header.size], header.tag, source, now)
         try:
             if call.session.is_validated(path):  # known already; the relay has a new tag for it
-                flow.mark_validated()
+                self._validate(flow, now)
             # What the session answers has to find its way back, to a stranger too; the flow stays only if the session
             # knows its path then.
             self._calls.add_flow(call, flow)
@@ -206,7 +207,7 @@ class Dispatcher:
                 case PathValidated():
                     flow = call.flows.get(event.path)
                     if flow is not None:
-                        flow.mark_validated()
+                        self._validate(flow, now)
                 case PathExpired():
                     self._release(call, event.path)
                     self._send_link(now)
@@ -241,9 +242,18 @@ class Dispatcher:
     def _send_link(self, now: float) -> None:
         self._send(self._link.datagrams_to_send(now))
 
+    def _validate(self, flow: Flow, now: float) -> None:
+        """Tell relays that a path is proven: the one that forwards it by the next header, the others now."""
+        flow.mark_validated()
+        self._link.announce_to_others(flow.up_header, flow.relay)
+        self._send_link(now)
+
     def _follow_link(self, events: Iterable[Event], now: float) -> None:
         for event in events:
-            self._report("hop-link", {"event": type(event).__name__, **attrs.asdict(event)})
+            if isinstance(event, FlowsWanted):
+                self._link.announce(event.address, flows_to_announce(self._calls, event, now))
+            else:
+                self._report("hop-link", {"event": type(event).__name__, **attrs.asdict(event)})
         self._send_link(now)
 
     # -- the end of calls
@@ -268,7 +278,7 @@ class Dispatcher:
         """Forget a path, here and at its relay."""
         flow = self._calls.remove_flow(call, path)
         if flow is not None:
-            self._link.gone(call.session_id, flow.tag, flow.relay)
+            self._link.release(flow.up_header, flow.relay)
 
     def _forget(self, call: Call, closed: Closed, now: float) -> None:
         """Free everything of a call, here and at the relays; nothing happens the second time."""

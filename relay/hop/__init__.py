@@ -7,9 +7,11 @@ Read in this order:
 
 * `header`    the client's datagram between the tiers: 28 or 40 bytes in front of it
 * `keys`      the hop key, two ids valid at a time
-* `messages`  HELLO, WELCOME, CONFIRM, GONE, WORKERS: what is inside a sealed message
+* `messages`  what is inside a sealed message; `link_messages` and `flow_messages` are the records
 * `sealing`   the envelope around them: who sealed it, for whom, and the n-th time
 * `links`     the protocol between the two ends of a link, and what it is good for
 * `relay_end`, `transceiver_end`   the two ends, sans-IO; `events` is what they report
+* `announcing`, `learning`   which flows a relay has still to be told, and which of those it was told it takes up next;
+  `pace` is how fast
 * `drops`     why a control message was refused
 """

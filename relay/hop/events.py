@@ -4,7 +4,16 @@ import attrs
 
 from wire.core import Address, Event
 
-__all__ = ["FlowGone", "LinkDown", "LinkUp", "RelayLost", "RelaySeen", "TransceiverIdentity"]
+__all__ = [
+    "FlowGone",
+    "FlowsAnnounced",
+    "FlowsWanted",
+    "LinkDown",
+    "LinkUp",
+    "RelayLost",
+    "RelaySeen",
+    "TransceiverIdentity",
+]
 
 TransceiverIdentity = tuple[int, int, int]
 """Cluster, incarnation and worker: what a route names."""
@@ -49,6 +58,34 @@ class FlowGone(Event):
     session: int
     tag: bytes
     address: Address
+
+
+@attrs.frozen(kw_only=True)
+class FlowsAnnounced(Event):
+    """A transceiver says which flows are its own; which of them are ours is for the flow tags to say.
+
+    Attributes:
+        headers: UP headers of proven paths.
+        address: the transceiver that says so.
+    """
+
+    headers: tuple[bytes, ...]
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class FlowsWanted(Event):
+    """A relay is to be told which flows it may be asked to forward.
+
+    Attributes:
+        address: the relay.
+        ingresses: the ingresses that it serves.
+        is_new: it may know nothing, and wants all of them; else what it did not hear of lately.
+    """
+
+    address: Address
+    ingresses: frozenset[int]
+    is_new: bool
 
 
 @attrs.frozen(kw_only=True)

@@ -3,8 +3,10 @@
     relay                                      transceiver
       │── HELLO nonce ───────────────────────────▶│   every second; faster until the first answer
       │◀────────── WELCOME nonce, cookie, identity │   no state is kept
-      │── CONFIRM cookie ─────────────────────────▶│   this address is a relay for the next 30 s
+      │── CONFIRM cookie, ingresses ──────────────▶│   this address is a relay for the next 30 s
       │◀──────────────────────────── WORKERS count ─│   only from one of several, each time it is confirmed
+      │◀──────────────────── ANNOUNCE n, UP headers ─│   the flows of these ingresses, when the relay is new, and
+      │── ANNOUNCED n ────────────────────────────▶│   each flow when its path is proven; then every 20 s
       │                                            │
       │◀═══════ the clients' datagrams, both ways ═╪═══▶
       │◀───────────────────── GONE session, tag ───│   when a session ends or a path dies
@@ -25,18 +27,34 @@ Properties:
 * WORKERS is under the same window. It makes the relay say HELLO to the ports beside the one that it was configured
   with, and believe whatever answers there no more than anybody else: so a relay is told one address, and finds all
   workers of a transceiver, however many they become. What was found that way announces nothing further.
+* ANNOUNCE and ANNOUNCED are under these windows too. What is announced is believed as far as its flow tags are right:
+  they say that a relay of the group has seen a session's authentic request from that address at that ingress.
+* A relay may name ingresses that it does not serve, and is then told flows of others: it holds the hop key, so it is a
+  relay of the fleet gone bad. It learns addresses of clients and their tags. With these it can do nothing: a tag
+  is a word from relays to themselves, which counts only from the address of a transceiver; and no client sends to it.
 
 The addresses that the two ends agree on are trusted for data, whose header is not sealed: inside a cluster, who can
 forge sources between the tiers and guess 64 bits of flow tag can inject a datagram, which then still has to pass the
 session's own cryptography.
 """
 
-from relay.hop.events import FlowGone, LinkDown, LinkUp, RelayLost, RelaySeen, TransceiverIdentity
+from relay.hop.events import (
+    FlowGone,
+    FlowsAnnounced,
+    FlowsWanted,
+    LinkDown,
+    LinkUp,
+    RelayLost,
+    RelaySeen,
+    TransceiverIdentity,
+)
 from relay.hop.relay_end import RelayLinks
 from relay.hop.transceiver_end import TransceiverLink
 
 __all__ = [
     "FlowGone",
+    "FlowsAnnounced",
+    "FlowsWanted",
     "LinkDown",
     "LinkUp",
     "RelayLinks",

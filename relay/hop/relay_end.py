@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from relay.hop.drops import HopDropReason
-from relay.hop.events import FlowGone, LinkDown, LinkUp, TransceiverIdentity
+from relay.hop.events import FlowGone, FlowsAnnounced, LinkDown, LinkUp, TransceiverIdentity
 from relay.hop.keys import HopKeys
-from relay.hop.messages import NONCE_SIZE, Confirm, Gone, Hello, Message, Welcome, Workers
+from relay.hop.learning import Lessons
+from relay.hop.link_messages import MAX_INGRESSES, NONCE_SIZE
+from relay.hop.messages import Announce, Announced, Confirm, Gone, Hello, Message, Welcome, Workers
 from relay.hop.sealing import ANYONE, Opened, draw_number, open_sealed, seal
 from wire.core import Address, Drops, Entropy, Event
 from wire.replay import ReplayWindow
@@ -35,6 +37,7 @@ class _Peer:
     nonces: deque[bytes] = attrs.field(factory=lambda: deque(maxlen=OPEN_HELLOS), repr=False)
     identity: TransceiverIdentity | None = None
     number: int = ANYONE
+    revision: int = 0
     window: ReplayWindow = attrs.field(factory=ReplayWindow)
     answered: float = 0.0
     beside: frozenset[Address] = frozenset()  # where it has said that the other workers of its transceiver are
@@ -44,17 +47,34 @@ class _Peer:
 class RelayLinks:
     """The relay's end of its links to all transceivers.
 
+    Args:
+        keys: the hop's keys.
+        transceivers: addresses that are asked who is there.
+        entropy: source of unpredictable bytes.
+        now: the present.
+        ingresses: numbers of the ingresses that are served here; transceivers announce the flows of the first 255.
+
     Attributes:
         keys: may be replaced at any time.
         drops: refused messages by `HopDropReason`.
     """
 
-    def __init__(self, *, keys: HopKeys, transceivers: Sequence[Address], entropy: Entropy, now: float) -> None:
+    def __init__(
+        self,
+        *,
+        keys: HopKeys,
+        transceivers: Sequence[Address],
+        entropy: Entropy,
+        now: float,
+        ingresses: Iterable[int] = (),
+    ) -> None:
         self.keys = keys
         self.drops: Drops = Counter()
         self._entropy = entropy
         self._number = draw_number(entropy)
         self._counter = 0
+        self._ingresses = tuple(sorted(ingresses)[:MAX_INGRESSES])
+        self._lessons: Lessons[tuple[_Peer, int]] = Lessons(now)
         self._configured = frozenset(transceivers)
         self._peers = {address: _Peer(address=address, next_hello=now) for address in transceivers}
         self._addresses: dict[TransceiverIdentity, Address] = {}
@@ -79,6 +99,7 @@ class RelayLinks:
         left = [self._peers.pop(address) for address in self._peers.keys() - wanted]
         for address in sorted(wanted - self._peers.keys()):
             self._peers[address] = _Peer(address=address, next_hello=now)
+        self._say_due_hellos(now)
         return [self._take_down(peer) for peer in left if peer.identity is not None]
 
     @property
@@ -97,35 +118,47 @@ class RelayLinks:
             self.drops[opened] += 1
             return ()
         if isinstance(opened.message, Welcome):
-            return self._handle_welcome(peer, opened.message, opened.sender, now)
+            return self._handle_welcome(peer, opened.message, opened, now)
         if isinstance(opened.message, Gone):
             return self._handle_gone(peer, opened.message, opened)
         if isinstance(opened.message, Workers):
             return self._handle_workers(peer, opened.message, opened, now)
+        if isinstance(opened.message, Announce):
+            return self._handle_announce(peer, opened.message, opened, now)
         self.drops[HopDropReason.WRONG_END] += 1
         return ()
 
     def handle_timeout(self, now: float) -> Iterable[Event]:
         """Say HELLO where it is due, and give up links that nobody answers."""
-        events: list[Event] = []
-        for peer in self._peers.values():
-            if peer.identity is not None and now - peer.answered >= LINK_LIFE:
-                events.append(self._take_down(peer))
-            if now >= peer.next_hello:
-                self._say_hello(peer, now)
+        silent = [peer for peer in self._peers.values() if peer.identity and now - peer.answered >= LINK_LIFE]
+        events: list[Event] = [self._take_down(peer) for peer in silent]
+        self._say_due_hellos(now)
+        events += self._learn(now)
         return events
 
     def next_timeout(self) -> float | None:
-        """When the next HELLO is due.
+        """When the next HELLO is due, or something that was announced may be taken up.
 
         A link is given up together with a HELLO, at most one interval late.
         """
-        return min((peer.next_hello for peer in self._peers.values()), default=None)
+        hello = min((peer.next_hello for peer in self._peers.values()), default=None)
+        lesson = self._lessons.next_timeout()
+        return lesson if lesson is not None and (hello is None or lesson < hello) else hello
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether something was announced that is not taken up yet; `next_timeout` is near then."""
+        return bool(self._lessons)
 
     def datagrams_to_send(self, now: float) -> Iterable[tuple[bytes, Address]]:  # noqa: ARG002 - the core contract
         """Take what is to be sent from the hop socket."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
+
+    def _say_due_hellos(self, now: float) -> None:
+        for peer in self._peers.values():
+            if now >= peer.next_hello:
+                self._say_hello(peer, now)
 
     def _say_hello(self, peer: _Peer, now: float) -> None:
         nonce = self._entropy(NONCE_SIZE)
@@ -134,7 +167,7 @@ class RelayLinks:
         peer.interval = min(2 * peer.interval, HELLO_INTERVAL)
         self._send(peer, Hello(nonce=nonce), ANYONE)
 
-    def _handle_welcome(self, peer: _Peer, welcome: Welcome, number: int, now: float) -> Iterable[Event]:
+    def _handle_welcome(self, peer: _Peer, welcome: Welcome, opened: Opened, now: float) -> Iterable[Event]:
         if not any(hmac.compare_digest(nonce, welcome.nonce) for nonce in peer.nonces):
             self.drops[HopDropReason.STALE_NONCE] += 1
             return ()
@@ -143,7 +176,8 @@ class RelayLinks:
         peer.interval = HELLO_INTERVAL
         peer.next_hello = now + HELLO_INTERVAL
         events: list[Event] = []
-        identity = (welcome.cluster, welcome.incarnation, welcome.worker)
+        identity, number = (welcome.cluster, welcome.incarnation, welcome.worker), opened.sender
+        peer.revision = opened.revision
         if (identity, number) != (peer.identity, peer.number):
             if peer.identity is not None:
                 events.append(self._take_down(peer))
@@ -154,7 +188,8 @@ class RelayLinks:
                 # Another process, which may be alone; if it is not, it will say so.
                 peer.beside = frozenset()
                 events.extend(self._follow_addresses(now))
-        self._send(peer, Confirm(cookie=welcome.cookie), peer.number)
+        ingresses = self._ingresses if peer.revision >= 1 else ()
+        self._send(peer, Confirm(cookie=welcome.cookie, ingresses=ingresses), peer.number)
         return events
 
     def _handle_gone(self, peer: _Peer, gone: Gone, opened: Opened) -> Iterable[Event]:
@@ -171,6 +206,20 @@ class RelayLinks:
         peer.beside = frozenset((host, each) for each in ports if 0 < each <= 65_535)
         peer.announcer = (cluster, incarnation)
         return self._follow_addresses(now)
+
+    def _handle_announce(self, peer: _Peer, announce: Announce, opened: Opened, now: float) -> Iterable[Event]:
+        if self._is_fresh(peer, opened) and not self._lessons.add((peer, opened.sender), announce):
+            self.drops[HopDropReason.TOO_MANY] += 1
+        return self._learn(now)
+
+    def _learn(self, now: float) -> Iterable[Event]:
+        events: list[Event] = []
+        for (peer, number), announce in self._lessons.take(now):
+            if peer.number != number or self._peers.get(peer.address) is not peer:
+                continue  # the link to that process has gone down meanwhile
+            self._send(peer, Announced(number=announce.number), peer.number)
+            events.append(FlowsAnnounced(headers=announce.headers, address=peer.address))
+        return events
 
     def _is_fresh(self, peer: _Peer, opened: Opened) -> bool:
         """Whether the process that a link is up with says something for the first time; counts what is not so."""

@@ -1,6 +1,6 @@
 """The envelope of a control message.
 
-    u8 version and type CONTROL | u8 kind | u8 key id | u8 zero | u64 sender | u64 counter | AES-SIV(body)
+    u8 version and type CONTROL | u8 kind | u8 key id | u8 revision | u64 sender | u64 counter | AES-SIV(body)
 
 Goal: a relay believes who a transceiver says it is, a transceiver knows which addresses are relays, and nobody else
 can say either, nor say it again later, elsewhere, or back to whoever said it first.
@@ -17,6 +17,10 @@ repeats within a sender's life.
 Properties: a message opens only at the end that it was sealed for, so it can be neither reflected nor carried over
 to another link or a later incarnation; kinds are part of what is authenticated. Repetition at the right end is refused
 by a replay window or by the nonce that a message answers (`relay.hop.links`).
+
+Revisions: every message says which revision of the protocol its sender speaks, and each end says nothing that the
+other's revision lacks. Revision 0 wrote zero there and ignored what it read. The byte is authenticated, so nobody can
+talk two ends down to an earlier revision.
 
 Why SIV and not GCM: one key has many senders, and only their random numbers keep nonces apart. Under SIV a
 collision would tell that two messages are equal; under GCM it would give away the authentication key. Control
@@ -36,12 +40,15 @@ from wire.buffer import Writer
 from wire.core import Entropy
 from wire.errors import MalformedError
 
-__all__ = ["ANYONE", "Opened", "draw_number", "open_sealed", "seal"]
+__all__ = ["ANYONE", "REVISION", "Opened", "draw_number", "open_sealed", "seal"]
 
 ANYONE = 0
 """The receiver of a HELLO, which is sent before the sender knows who is there."""
 
-_ENVELOPE = struct.Struct(">BBBxQQ")
+REVISION = 1
+"""What this version speaks. 0: HELLO, WELCOME, CONFIRM, GONE, WORKERS. 1: ingresses in CONFIRM; ANNOUNCE, ANNOUNCED."""
+
+_ENVELOPE = struct.Struct(">BBBBQQ")
 _SIV_SIZE = 16
 _RECEIVER = struct.Struct(">Q")
 
@@ -52,6 +59,7 @@ class Opened(NamedTuple):
     message: Message
     sender: int
     counter: int
+    revision: int = REVISION
 
 
 def draw_number(entropy: Entropy) -> int:
@@ -59,7 +67,9 @@ def draw_number(entropy: Entropy) -> int:
     return int.from_bytes(entropy(8), "big") or 1
 
 
-def seal(keys: HopKeys, message: Message, *, sender: int, counter: int, receiver: int) -> bytes:
+def seal(
+    keys: HopKeys, message: Message, *, sender: int, counter: int, receiver: int, revision: int = REVISION
+) -> bytes:
     """Seal a message under the current key.
 
     Args:
@@ -68,8 +78,9 @@ def seal(keys: HopKeys, message: Message, *, sender: int, counter: int, receiver
         sender: our own random number.
         counter: not used before with this `sender`.
         receiver: the other end's number; `ANYONE` for a HELLO.
+        revision: what the sender speaks.
     """
-    envelope = _ENVELOPE.pack(CONTROL, message.KIND, keys.current, sender, counter)
+    envelope = _ENVELOPE.pack(CONTROL, message.KIND, keys.current, revision, sender, counter)
     body = Writer()
     message.serialize(body)
     return envelope + keys.ciphers[keys.current].encrypt(body.finish(), [envelope, _RECEIVER.pack(receiver)])
@@ -85,7 +96,7 @@ def open_sealed(keys: HopKeys, data: bytes, *, receiver: int) -> Opened | HopDro
     """
     if len(data) <= _ENVELOPE.size + _SIV_SIZE or data[0] != CONTROL:
         return HopDropReason.MALFORMED
-    _, kind, key_id, sender, counter = _ENVELOPE.unpack_from(data)
+    _, kind, key_id, revision, sender, counter = _ENVELOPE.unpack_from(data)
     cipher = keys.ciphers.get(key_id)
     if cipher is None:
         return HopDropReason.UNKNOWN_KEY
@@ -100,4 +111,4 @@ def open_sealed(keys: HopKeys, data: bytes, *, receiver: int) -> Opened | HopDro
         return HopDropReason.MALFORMED
     if message is None:
         return HopDropReason.MALFORMED
-    return Opened(message, sender, counter)
+    return Opened(message, sender, counter, revision)

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from relay.hop.announcing import Announcements
 from relay.hop.drops import HopDropReason
-from relay.hop.events import RelayLost, RelaySeen
+from relay.hop.events import FlowsWanted, RelayLost, RelaySeen
+from relay.hop.header import parse_header
 from relay.hop.keys import HopKeys
-from relay.hop.messages import COOKIE_SIZE, Confirm, Gone, Hello, Message, Welcome, Workers
+from relay.hop.link_messages import COOKIE_SIZE
+from relay.hop.messages import Announced, Confirm, Gone, Hello, Message, Welcome, Workers
 from relay.hop.sealing import Opened, draw_number, open_sealed, seal
 from wire.core import Address, Drops, Entropy, Event
 from wire.replay import ReplayWindow
 
-__all__ = ["COOKIE_SLOT", "RELAY_LIFE", "TransceiverLink"]
+__all__ = ["COOKIE_SLOT", "REFRESH_INTERVAL", "RELAY_LIFE", "TransceiverLink"]
 
 RELAY_LIFE = 30.0
 """How long a transceiver takes datagrams from a relay that confirms nothing; long, since it harms nobody."""
@@ -26,14 +29,20 @@ WINDOW_LIFE = 2 * COOKIE_SLOT
 MAX_RELAYS = 4096
 """Only holders of the hop key get into the table; still it has an end."""
 CHECK_INTERVAL = 1.0
+REFRESH_INTERVAL = 20.0
+"""How often a relay is told again of flows that go through others: a claim that nothing refreshes is forgotten after
+30 s, and a chunk may have to be sent again."""
 
 
 @attrs.define
 class _ProvenRelay:
-    """A relay's address, and until when it is believed."""
+    """A relay's address, until when it is believed, and what it is told."""
 
     number: int
     confirmed: float
+    ingresses: frozenset[int]
+    refresh: float
+    announcements: Announcements
 
 
 class TransceiverLink:
@@ -72,6 +81,7 @@ class TransceiverLink:
         self._cookie_secret = entropy(32)
         self._counter = 0
         self._relays: dict[Address, _ProvenRelay] = {}
+        self._announcing: dict[Address, _ProvenRelay] = {}  # those that have something still to be told
         self._windows: dict[int, tuple[ReplayWindow, float]] = {}
         self._next_check = now + CHECK_INTERVAL
         self._outgoing: list[tuple[bytes, Address]] = []
@@ -95,11 +105,13 @@ class TransceiverLink:
             return self._handle_hello(opened.message, opened.sender, source, now)
         if isinstance(opened.message, Confirm):
             return self._handle_confirm(opened.message, opened, source, now)
+        if isinstance(opened.message, Announced):
+            return self._handle_announced(opened.message, opened, source)
         self.drops[HopDropReason.WRONG_END] += 1
         return ()
 
     def gone(self, session: int, tag: bytes, relay: Address) -> None:
-        """Tell a relay that a path has ended.
+        """Tell a relay that a path has ended, or was never here.
 
         Sent once: if it is lost, the relay's claim runs out by itself (10 s without authenticated traffic).
         """
@@ -107,24 +119,68 @@ class TransceiverLink:
         if proven is not None:
             self._send(Gone(session=session, tag=tag), proven.number, relay)
 
+    def announce(self, relay: Address, up_headers: Iterable[bytes]) -> None:
+        """Tell a relay of flows, those first that matter most; answers `FlowsWanted`."""
+        proven = self._relays.get(relay)
+        if proven is not None:
+            proven.announcements.add(up_headers)
+            self._announcing[relay] = proven
+
+    def announce_to_others(self, up_header: bytes, relay: Address) -> None:
+        """Tell every relay of a flow's ingress group that its path is proven.
+
+        Args:
+            up_header: the flow's.
+            relay: the one that forwards it, which learns so from the next datagram.
+        """
+        for address in self._group(up_header):
+            if address != relay:
+                self.announce(address, (up_header,))
+
+    def release(self, up_header: bytes, relay: Address) -> None:
+        """Tell every relay of a flow's ingress group, and the one that forwarded last, that the path has ended."""
+        header = parse_header(up_header)
+        if header is None:
+            return
+        for address in {relay, *self._group(up_header)}:
+            self.gone(header.session, header.tag, address)
+            if (telling := self._announcing.get(address)) is not None:
+                telling.announcements.withdraw(up_header)
+
+    def _group(self, up_header: bytes) -> list[Address]:
+        ingress = int.from_bytes(up_header[2:4], "big")
+        return [address for address, proven in self._relays.items() if ingress in proven.ingresses]
+
     def handle_timeout(self, now: float) -> Iterable[Event]:
-        """Forget relays that confirm no more."""
+        """Forget relays that confirm no more, and tell the others again; what is to be announced is due to be sent."""
         if now < self._next_check:
             return ()
         self._next_check = now + CHECK_INTERVAL
         lost = [address for address, relay in self._relays.items() if now - relay.confirmed >= RELAY_LIFE]
         for address in lost:
             del self._relays[address]
+            self._announcing.pop(address, None)
         for number in [number for number, (_, used) in self._windows.items() if now - used >= WINDOW_LIFE]:
             del self._windows[number]
-        return [RelayLost(address=address) for address in lost]
+        events: list[Event] = [RelayLost(address=address) for address in lost]
+        for address, relay in self._relays.items():
+            if relay.ingresses and now >= relay.refresh:
+                relay.refresh = now + REFRESH_INTERVAL
+                events.append(FlowsWanted(address=address, ingresses=relay.ingresses, is_new=False))
+        return events
 
     def next_timeout(self) -> float | None:
-        """When to look after the relays again; None while there are none."""
-        return self._next_check if self._relays or self._windows else None
+        """When to look after the relays again, or to announce more; None while there are no relays."""
+        check = self._next_check if self._relays or self._windows else None
+        for relay in self._announcing.values():
+            when = relay.announcements.next_timeout()
+            if when is not None and (check is None or when < check):
+                check = when
+        return check
 
-    def datagrams_to_send(self, now: float) -> Iterable[tuple[bytes, Address]]:  # noqa: ARG002 - the core contract
+    def datagrams_to_send(self, now: float) -> Iterable[tuple[bytes, Address]]:
         """Take what is to be sent from the worker's socket."""
+        self._send_announcements(now)
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
@@ -156,11 +212,37 @@ class TransceiverLink:
             return ()
         window.commit(opened.counter)
         self._windows[number] = (window, now)
-        self._relays[source] = _ProvenRelay(number=number, confirmed=now)
         if self._workers > 1:
             # Said again with each CONFIRM, as any of these can be lost.
             self._send(Workers(count=self._workers), number, source)
-        return () if known is not None and known.number == number else (RelaySeen(address=source),)
+        ingresses = frozenset(confirm.ingresses)
+        if known is not None and (known.number, known.ingresses) == (number, ingresses):
+            known.confirmed = now
+            return ()
+        self._relays[source] = _ProvenRelay(number, now, ingresses, now + REFRESH_INTERVAL, Announcements(now))
+        self._announcing.pop(source, None)
+        seen = RelaySeen(address=source)
+        return (seen, FlowsWanted(address=source, ingresses=ingresses, is_new=True)) if ingresses else (seen,)
+
+    def _handle_announced(self, announced: Announced, opened: Opened, source: Address) -> Iterable[Event]:
+        relay, window = self._relays.get(source), self._windows.get(opened.sender)
+        if relay is None or relay.number != opened.sender or window is None:
+            self.drops[HopDropReason.UNKNOWN_PEER] += 1
+            return ()
+        if not window[0].check(opened.counter):
+            self.drops[HopDropReason.REPLAYED] += 1
+            return ()
+        window[0].commit(opened.counter)
+        if not relay.announcements.acknowledge(announced.number):
+            self.drops[HopDropReason.STALE_NONCE] += 1
+        return ()
+
+    def _send_announcements(self, now: float) -> None:
+        for address, relay in list(self._announcing.items()):
+            for message in relay.announcements.messages(now):
+                self._send(message, relay.number, address)
+            if not relay.announcements:
+                del self._announcing[address]
 
     def _cookie(self, source: Address, number: int, slot: int) -> bytes:
         subject = f"{slot} {number} {source[1]} {source[0]}".encode()

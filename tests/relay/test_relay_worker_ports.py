@@ -148,11 +148,23 @@ def test_a_transceiver_that_comes_back_with_fewer_workers_is_followed(hop) -> No
 def test_what_was_announced_goes_with_the_address_that_was_configured(hop) -> None:
     three = hop(3)
     three.round()
-    events = list(three.relay.set_transceivers([("10.0.1.9", 5000), (HOST, 5002)], three.now))
-    assert {event.address[1] for event in events} == {5000, 5001}
-    assert ports(three) == [5002]
-    three.round()
+    assert list(three.relay.set_transceivers([("10.0.1.9", 5000), (HOST, 5002)], three.now)) == []
     assert ports(three) == [5000, 5001, 5002], "as another of them is configured now"
+    events = list(three.relay.set_transceivers([("10.0.1.9", 5000)], three.now))
+    assert {event.address[1] for event in events} == {5000, 5001, 5002}
+    assert ports(three) == []
+
+
+def test_workers_that_are_announced_are_asked_at_once(hop) -> None:
+    two = hop(2)
+    two.relay.handle_timeout(100.0)
+    for _ in range(4):  # without the timer
+        for data, address in two.relay.datagrams_to_send(100.0):
+            two.workers[address].receive_control(data, RELAY, 100.0)
+        for address, worker in two.workers.items():
+            for data, _ in worker.datagrams_to_send(100.0):
+                two.relay.receive_control(data, address, 100.0)
+    assert ports(two) == [5000, 5001]
 
 
 def test_only_a_configured_address_announces(hop, kit) -> None:

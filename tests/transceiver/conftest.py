@@ -17,7 +17,7 @@ from edge.caller.progress import CallerOptions, Stage
 from edge.caller.session import CallerSession
 from relay.hop.header import DOWN, UP, pack_header, parse_header
 from relay.hop.keys import HopKeys
-from relay.hop.links import FlowGone, RelayLinks, TransceiverLink
+from relay.hop.links import FlowGone, FlowsAnnounced, RelayLinks, TransceiverLink
 from transceiver.dispatcher import Dispatcher
 from transceiver.intake import Intake
 from transceiver.options import SessionOptions
@@ -63,12 +63,16 @@ class World:
     relay_events: list[Event] = attrs.field(factory=list)
     sent: list[tuple[bytes, Address]] = attrs.field(factory=list)
     options: SessionOptions = SESSION_OPTIONS
+    ingresses: tuple[int, ...] = ()  # of both relays, which then are a group
     RELAYS: ClassVar = RELAYS
 
     def __attrs_post_init__(self) -> None:
         entropy = random.Random(5).randbytes
         self.relays = {
-            address: RelayLinks(keys=HOP_KEYS, transceivers=[HERE], entropy=entropy, now=self.now) for address in RELAYS
+            address: RelayLinks(
+                keys=HOP_KEYS, transceivers=[HERE], entropy=entropy, now=self.now, ingresses=self.ingresses
+            )
+            for address in RELAYS
         }
         self.link = TransceiverLink(keys=HOP_KEYS, cluster=1, incarnation=2, worker=0, entropy=entropy, now=self.now)
         self.calls = CallRegistry()
@@ -153,6 +157,12 @@ class World:
                 assert relay == client.relay
                 client.down_headers.append(data[: header.size])
                 client.caller.receive_datagram(data[header.size :], Path(self.support.SERVER), self.now)
+
+    def announced(self) -> list[bytes]:
+        """What relays were told of since the last time."""
+        told = [header for event in self.relay_events if isinstance(event, FlowsAnnounced) for header in event.headers]
+        self.relay_events.clear()
+        return told
 
     def gone(self) -> list[tuple[int, bytes]]:
         return [(event.session, event.tag) for event in self.relay_events if isinstance(event, FlowGone)]

@@ -1,0 +1,98 @@
+"""Bodies of the messages about flows and sessions.
+
+    GONE       4  transceiver → relay   session u64, flow tag (8)
+    ANNOUNCE   6  transceiver → relay   number u32, count u8, count times an UP header (28 or 40 bytes each)
+    ANNOUNCED  7  relay → transceiver   number echoed u32
+
+A flow is announced as the UP header that relays put in front of its datagrams (`relay.hop.header`): it holds all that
+a relay needs to know, and the tag by which the relay recognises its own word.
+"""
+
+from typing import ClassVar, Self
+
+import attrs
+
+from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, TAG_SIZE, UP
+from wire.buffer import Reader, Writer
+from wire.errors import MalformedError
+
+__all__ = ["Announce", "Announced", "Gone"]
+
+
+@attrs.frozen(kw_only=True)
+class Gone:
+    """A session has ended, or one of its paths has died: its claim may be forgotten.
+
+    Attributes:
+        session: the session's number.
+        tag: the flow tag of the path.
+    """
+
+    KIND: ClassVar = 4
+    session: int
+    tag: bytes
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the body."""
+        return cls(session=reader.u64("session"), tag=reader.octets(TAG_SIZE, "tag"))
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the body."""
+        writer.u64(self.session, "session").octets(self.tag)
+
+
+@attrs.frozen(kw_only=True)
+class Announce:
+    """Some of a transceiver's flows, for a relay that serves their ingresses but may not have made them.
+
+    Attributes:
+        number: of this message on its link, to be acknowledged; the same when it is sent again.
+        headers: UP headers of proven paths, as relays have written them.
+    """
+
+    KIND: ClassVar = 6
+    number: int
+    headers: tuple[bytes, ...]
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the body; its headers are complete, and have no flag but the one of IPv6."""
+        number = reader.u32("number")
+        return cls(number=number, headers=tuple(_read_header(reader) for _ in range(reader.u8("count"))))
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the body."""
+        writer.u32(self.number, "number").u8(len(self.headers), "count")
+        for header in self.headers:
+            writer.octets(header)
+
+
+@attrs.frozen(kw_only=True)
+class Announced:
+    """A relay has learned the flows of an ANNOUNCE, as far as it believes them and has room.
+
+    Attributes:
+        number: the ANNOUNCE's.
+    """
+
+    KIND: ClassVar = 7
+    number: int
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the body."""
+        return cls(number=reader.u32("number"))
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the body."""
+        writer.u32(self.number, "number")
+
+
+def _read_header(reader: Reader) -> bytes:
+    header = reader.octets(IPV4_HEADER_SIZE, "header")
+    if header[0] != UP or header[1] & ~FLAG_IPV6:
+        raise MalformedError("header", reader.offset, "is not that of a datagram to a transceiver")
+    if header[1]:
+        header += reader.octets(IPV6_HEADER_SIZE - IPV4_HEADER_SIZE, "header")
+    return header

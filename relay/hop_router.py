@@ -1,0 +1,181 @@
+"""What comes from the hop and is not on a known path: new paths, announced ones, ended ones, and the links themselves.
+
+* A datagram to a client needs a live link, and the tag that a relay made for exactly this ingress, session and address.
+  With VALIDATED it proves a claim; so a relay that has just started relearns a path from the first datagram down it.
+* A path that is announced (`relay.hop.announcing`) needs the same and proves the same; so such a relay, and every other
+  of the ingress group, also knows the way up before a client has said anything that routes itself.
+* A path that has ended is forgotten; only the transceiver that it leads to can say so.
+
+Attacker: a transceiver gone bad, or whoever forges its address between the tiers. He can name only what a relay has
+made a tag for, so he can have nothing sent where no client asked, and each wrong tag is counted and changes nothing.
+He cannot take a session from its present owner (FOREIGN_TRANSCEIVER, STALE_GENERATION).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from weakref import WeakValueDictionary
+
+from relay.drops import DropReason
+from relay.flows import FlowTable, Route, TransceiverPlace
+from relay.hop.header import CONTROL, DOWN, FLAG_IPV6, UP, Header, answering, parse_header
+from relay.hop.links import FlowGone, FlowsAnnounced, LinkDown, LinkUp, RelayLinks, TransceiverIdentity
+from relay.stun_router import StunRouter
+from relay.transactions import binding_request_id
+from stun.credentials import Route as Token
+from wire.core import Address, Drops, Event
+
+__all__ = ["HopRouter"]
+
+
+class HopRouter:
+    """Keeps the links to transceivers, and learns from them which paths are theirs.
+
+    Args:
+        links: our end of the links.
+        table: flows and claims.
+        drops: datagrams not forwarded, by `DropReason`.
+        counts: "proven", "announced" and "gone" are counted here.
+        to_transceivers: takes datagrams for the hop socket.
+        to_clients: takes datagrams for clients, by ingress.
+    """
+
+    def __init__(
+        self,
+        *,
+        links: RelayLinks,
+        table: FlowTable,
+        drops: Drops,
+        counts: Counter[str],
+        to_transceivers: list[tuple[bytes, Address]],
+        to_clients: Mapping[int, list[tuple[bytes, Address]]],
+    ) -> None:
+        self._links = links
+        self._table = table
+        self._drops = drops
+        self._counts = counts
+        self._to_transceivers = to_transceivers
+        self._to_clients = to_clients
+        # Claims hold their place, so that a link that comes back finds them again; without claims it is forgotten.
+        self._places: WeakValueDictionary[TransceiverIdentity, TransceiverPlace] = WeakValueDictionary()
+        self._live: dict[Address, TransceiverPlace] = {}
+
+    @property
+    def live(self) -> int:
+        """How many links are up."""
+        return len(self._live)
+
+    def find_place(self, token: Token) -> TransceiverPlace | None:
+        """Where the transceiver that a token names is; None when it is not known."""
+        return self._places.get((token.cluster, token.incarnation, token.worker))
+
+    def receive(self, data: bytes, source: Address, stun: StunRouter, now: float) -> None:
+        """Take one datagram that is not on a known path.
+
+        Args:
+            data: at most `relay.datagrams.MAX_DATAGRAM` bytes.
+            source: where it came from.
+            stun: knows the flow tags, and wants to know what transceivers ask.
+            now: the present.
+        """
+        if data and data[0] == CONTROL:
+            self.follow(self._links.receive_control(data, source, now), stun, now)
+            return
+        place = self._live.get(source)
+        if place is None:
+            self._drops[DropReason.UNKNOWN_PEER] += 1
+            return
+        header = parse_header(data)
+        if header is None or header.direction != DOWN:
+            self._drops[DropReason.BAD_HEADER] += 1
+            return
+        self._table.handle_timeout(now)
+        if not self._is_credible(header, place, stun):
+            return
+        up_header, payload = _upward(data[: header.size]), data[header.size :]
+        if header.validated:
+            if self._prove(header, up_header, place, now):
+                self._counts["proven"] += 1
+        elif (transaction := binding_request_id(payload)) is not None:
+            stun.transactions.remember(transaction, header.ingress, header.client, up_header, place, now)
+        self._to_clients[header.ingress].append((payload, header.client))
+
+    def follow(self, events: Iterable[Event], stun: StunRouter, now: float) -> None:
+        """Do what the links report, and collect what they have to say."""
+        for event in events:
+            match event:
+                case LinkUp():
+                    self._put(event)
+                case LinkDown():
+                    if (place := self._live.pop(event.address, None)) is not None:
+                        place.move(None)
+                case FlowGone():
+                    self._forget(event)
+                case FlowsAnnounced():
+                    self._learn(event, stun, now)
+                case _:
+                    pass
+        self._to_transceivers.extend(self._links.datagrams_to_send(now))
+
+    def _put(self, event: LinkUp) -> None:
+        place = self._places.get(event.identity) or TransceiverPlace(address=None)
+        if place.address is not None:
+            # The same process at another address: it has moved on the hop.
+            self._live.pop(place.address, None)
+        place.move(event.address)
+        self._places[event.identity] = self._live[event.address] = place
+
+    def _learn(self, event: FlowsAnnounced, stun: StunRouter, now: float) -> None:
+        place = self._live.get(event.address)
+        if place is None:
+            return
+        self._table.handle_timeout(now)
+        for packed in event.headers:
+            known = self._table.by_down_header.get(answering(packed, validated=True))
+            if known is not None and known.place is place:
+                known.authentic = now
+                continue
+            header = parse_header(packed)
+            if header is not None and self._is_credible(header, place, stun):
+                if self._prove(header, packed, place, now):
+                    self._counts["announced"] += 1
+                else:
+                    self._drops[DropReason.TABLE_FULL] += 1
+
+    def _is_credible(self, header: Header, place: TransceiverPlace, stun: StunRouter) -> bool:
+        """Whether a transceiver may speak for this path; counts why not."""
+        if header.ingress not in self._to_clients:
+            self._drops[DropReason.UNKNOWN_INGRESS] += 1
+            return False
+        if not self._table.reaches(header.ingress, header.client):
+            self._drops[DropReason.UNREACHABLE] += 1
+            return False
+        if not stun.flow_tags.verify(header.tag, header.ingress, header.session, header.client):
+            self._drops[DropReason.FORGED_TAG] += 1
+            return False
+        flow = self._table.flows[header.ingress].get(header.client)
+        claim = flow.claim_of(header.session) if flow is not None else None
+        if claim is not None and header.generation < claim.generation:
+            self._drops[DropReason.STALE_GENERATION] += 1
+            return False
+        if claim is not None and claim.place is not place and header.generation == claim.generation:
+            self._drops[DropReason.FOREIGN_TRANSCEIVER] += 1
+            return False
+        return True
+
+    def _prove(self, header: Header, up_header: bytes, place: TransceiverPlace, now: float) -> bool:
+        route = Route(
+            session=header.session, place=place, tag=header.tag, up_header=up_header, generation=header.generation
+        )
+        return self._table.prove(header.ingress, header.client, route, now) is not None
+
+    def _forget(self, event: FlowGone) -> None:
+        for claim in self._table.claims_of(event.session):
+            # Only the transceiver that a claim leads to may end it.
+            if claim.tag == event.tag and claim.place is self._live.get(event.address):
+                self._table.remove(claim)
+                self._counts["gone"] += 1
+
+
+def _upward(down_header: bytes) -> bytes:
+    """The UP header of the path whose DOWN header is given."""
+    return bytes((UP, down_header[1] & FLAG_IPV6)) + down_header[2:]
