@@ -11,7 +11,6 @@ order:
 * `streams`     TCP with few turns of the loop and few system calls
 * `websocket`   from a request to a WebSocket (`transceiver.websocket` is what follows)
 * `socket_service`  a WebSocket in the hands of its handler
-* `plain`       requests as nearly all are, read without h11
 * `connection`  one connection from its first byte to its end
 * `server`      accepting, bounding and stopping connections
 * `tls`         certificates from files, replaced without a restart

@@ -1,8 +1,7 @@
 """One connection, from its first byte to its end.
 
 h11 parses requests and keeps the rules of HTTP/1.1; it also refuses what request smuggling is made of (conflicting
-lengths, obsolete folding, stray control characters). Plain requests do without it (`edge.http.plain`), and leave it as
-if they had never been. This module reads, writes and keeps the time.
+lengths, obsolete folding, stray control characters). This module reads, writes and keeps the time.
 
 One cancel scope spans the connection, and its deadline moves from phase to phase; when it passes, the phase tells
 what the peer was late with. A peer that sends slowly cannot move the deadline.
@@ -20,7 +19,6 @@ import trio
 from edge.http import refusals
 from edge.http.limits import HttpLimits
 from edge.http.messages import FailureHook, Handler, Request, Response, split_target, write_head
-from edge.http.plain import PlainHead, read_plain_head
 from edge.http.reasons import DropReason, HttpCounts
 from edge.http.socket_service import SocketService
 from edge.http.websocket import Upgrade
@@ -122,16 +120,11 @@ class HttpConnection:
     # A request and its response, in order
 
     async def _serve_request(self) -> bool:
-        plain = await self._begin()
-        if plain is not None:
-            head, received = plain
-            request = await self._read_plain(head, received)
-        else:
-            event = await self._next_event()
-            if not isinstance(event, h11.Request):
-                return False  # the peer closed the connection between two requests
-            self._request = self._read_head(event)
-            request = await self._read_body(self._request)
+        event = await self._next_event()
+        if not isinstance(event, h11.Request):
+            return False  # the peer closed the connection between two requests
+        self._request = self._read_head(event)
+        request = await self._read_body(self._request)
         self._enter(Phase.HANDLER, self._limits.handler_timeout)
         self._keep_time()
         response = await self._answer(request)
@@ -147,58 +140,16 @@ class HttpConnection:
                 return False
             response = instead
         self._enter(Phase.RESPONSE, self._limits.write_timeout)
-        await self._send(response, request.method, request.id, is_plain=plain is not None)
+        await self._send(response, request.method, request.id)
         self._request = None
         self._served += 1
-        if plain is not None:
-            if self._stopping:
-                return False
-        elif self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
-        else:
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
+        self._http.start_next_cycle()
         if self._http.trailing_data[0]:
             await trio.lowlevel.checkpoint()  # who sends requests in one piece does not hold up the others
         self._enter(Phase.IDLE, self._limits.idle_timeout)
         return True
-
-    async def _begin(self) -> tuple[PlainHead, bytes] | None:
-        """Read the beginning of a request; when it is not plain, h11 has what came."""
-        if self._http.trailing_data[0]:
-            return None
-        received = await self._receive()
-        head = read_plain_head(received, self._limits)
-        if head is None:
-            self._http.receive_data(received)
-            return None
-        return head, received
-
-    async def _read_plain(self, head: PlainHead, received: bytes) -> Request:
-        self._request = self._make_request(head.method, head.target, head.headers, received[head.size :])
-        if head.length > self._limits.body_bytes:
-            raise refusals.body_too_large(self._limits)
-        if head.size + head.length == len(received):
-            return self._request
-        self._enter(Phase.BODY, self._limits.body_timeout)
-        body = bytearray(self._request.body)
-        while len(body) < head.length:
-            more = await self._receive()
-            if not more:
-                raise trio.BrokenResourceError("the peer closed the connection in the middle of a request")
-            body += more
-        if len(body) > head.length:
-            self._http.receive_data(bytes(body[head.length :]))  # the beginning of the next request
-        return attrs.evolve(self._request, body=bytes(body[: head.length]))
-
-    async def _receive(self) -> bytes:
-        """Wait for bytes; the first of a later request begin its time."""
-        self._keep_time()
-        data = await self._stream.receive_some(_READ_SIZE)
-        if self._phase is Phase.IDLE and data:
-            if self._served:
-                self._enter(Phase.HEADER, self._limits.header_timeout)
-            self._phase = Phase.HEADER  # of the first request: the time has been running since the connection
-        return bytes(data)
 
     async def _next_event(self) -> object:
         while True:
@@ -207,7 +158,13 @@ class HttpConnection:
                 return event
             if self._phase is Phase.IDLE and self._http.trailing_data[0]:
                 self._enter(Phase.HEADER, self._limits.header_timeout)  # the beginning came behind the last request
-            self._http.receive_data(await self._receive())
+            self._keep_time()
+            data = await self._stream.receive_some(_READ_SIZE)
+            if self._phase is Phase.IDLE and data:
+                if self._served:
+                    self._enter(Phase.HEADER, self._limits.header_timeout)
+                self._phase = Phase.HEADER  # of the first request: the time has been running since the connection
+            self._http.receive_data(bytes(data))
 
     def _read_head(self, event: h11.Request) -> Request:
         headers: dict[str, str] = {}
@@ -216,7 +173,18 @@ class HttpConnection:
             size += len(name) + len(value) + 4
             key, text = name.decode("ascii"), value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
-        request = self._make_request(event.method.decode("ascii"), event.target.decode("ascii"), headers)
+        path, query, authority = split_target(event.target.decode("ascii"))
+        if authority is not None:
+            headers["host"] = authority
+        request = Request(
+            method=event.method.decode("ascii"),
+            path=path,
+            query=query,
+            headers=headers,
+            peer=self._peer,
+            is_secure=self._is_secure,
+            id=self._new_request_id(),
+        )
         if size > self._limits.header_bytes or len(event.headers) > self._limits.header_count:
             raise refusals.header_too_large()
         # RFC 9112 §6.1: both lengths at once "ought to be handled as an error", because two readers of the connection
@@ -224,21 +192,6 @@ class HttpConnection:
         if "transfer-encoding" in headers and ("content-length" in headers or event.http_version < b"1.1"):
             raise refusals.ambiguous_length()
         return request
-
-    def _make_request(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> Request:
-        path, query, authority = split_target(target)
-        if authority is not None:
-            headers["host"] = authority
-        return Request(
-            method=method,
-            path=path,
-            query=query,
-            headers=headers,
-            body=body,
-            peer=self._peer,
-            is_secure=self._is_secure,
-            id=self._new_request_id(),
-        )
 
     async def _read_body(self, head: Request) -> Request:
         declared = head.headers.get("content-length")
@@ -273,19 +226,18 @@ class HttpConnection:
         if self._stopping and self._socket is not None:
             self._socket.stop()
 
-    async def _send(self, response: Response, method: str, request_id: str, *, is_plain: bool = False) -> None:
+    async def _send(self, response: Response, method: str, request_id: str) -> None:
         self._counts.responses[response.status] += 1
         headers = [*response.headers, ("Date", _http_date()), ("X-Request-Id", request_id)]
         # RFC 9110 §8.6: no Content-Length with 204; with 304 and to HEAD it would be that of the content left out.
         has_body = response.status not in {204, 304}
         if has_body:
             headers.append(("Content-Length", str(len(response.body))))
-        if not is_plain:
-            # h11 would spend more on checking and writing our headers than on reading the request. So it is told of a
-            # response, as it has to know whose turn it is and whether the connection stays open, and we write ours.
-            self._http.send(_CLOSING_RESPONSE if self._stopping else _ANY_RESPONSE)
-            self._http.send(_END)
-        if self._stopping if is_plain else self._http.our_state is not h11.DONE:
+        # h11 would spend more on checking and writing our headers than on reading the request. So it is told of a
+        # response, as it has to know whose turn it is and whether the connection stays open, and we write ours.
+        self._http.send(_CLOSING_RESPONSE if self._stopping else _ANY_RESPONSE)
+        self._http.send(_END)
+        if self._http.our_state is not h11.DONE:
             headers.append(("Connection", "close"))
         output = write_head(response.status, headers)
         if has_body and method != "HEAD":
