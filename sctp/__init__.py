@@ -35,7 +35,7 @@ To learn how an association lives (RFC 9260 §5 to §9), in the order of its lif
                       was agreed on
 * `tx`                a package: the sending half, from the queue to congestion control
 * `rx`                a package: the receiving half, from TSNs to whole messages in order
-* `data_path`         the short way between bytes and the halves, for DATA and SACK
+* `transfer`          the way of DATA and SACK, which nearly all packets consist of; `data_path` is their bytes
 * `outbox`, `bundling`    what waits besides DATA, and making packets of it all
 * `stream_reset`      streams start anew (RFC 6525)
 * `heartbeats`        asking a silent peer for a sign of life

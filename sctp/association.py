@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from sctp.causes.user_initiated_abort import UserInitiatedAbort
 from sctp.cookie import KEY_SIZE, CookieJar
 from sctp.dispatch import Dispatch
-from sctp.drops import DropReason
 from sctp.options import SctpOptions
 from sctp.parts import Parts
 from sctp.snapshot import read_snapshot, write_snapshot
@@ -65,12 +64,8 @@ class SctpAssociation:
     def receive_datagram(self, data: bytes, now: float) -> Iterable[Event]:
         """Take one datagram from the peer."""
         self._now = now
-        block = self._block
-        if block.state is State.ENDED:
-            block.drop(DropReason.AFTER_CLOSE)
-            return self._take_events()
         self._dispatch.receive(data, now)
-        return self._take_events()
+        return self._take_events() if self._block.events else ()
 
     def handle_timeout(self, now: float) -> Iterable[Event]:
         """Do what `next_timeout` announced, if it is due."""

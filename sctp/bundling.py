@@ -12,9 +12,11 @@ from sctp.data_path import PacketHeader, pack_sack
 from sctp.handshake import Handshake
 from sctp.states import RECEIVES_DATA, SENDS_DATA, State
 from sctp.tx.sender import COMMON_HEADER_SIZE
+from sctp.tx.series import take_series
 
 __all__ = ["Bundler"]
 
+_ESTABLISHED = State.ESTABLISHED
 _NUMBERS = 0xFFFF_FFFF
 
 
@@ -49,23 +51,30 @@ class Bundler:
                 self._handshake.is_echo_due = False
                 packets.append(self._pack([self._handshake.cookie_echo], now, sends_data=True))
             return packets
-        sends_data = state is State.ESTABLISHED or state in SENDS_DATA
+        sender = block.sender
+        sends_data = (state is _ESTABLISHED or state in SENDS_DATA) and not sender.is_done
         while outbox.control or outbox.first or block.receiver.sacks.is_owed:
             chunks = self._control_chunks(now, sends_data=sends_data)
             if not chunks:
                 break
             packets.append(self._pack(chunks, now, sends_data=sends_data))
         if sends_data:
-            sender = block.sender
-            if sender.is_done:
-                return packets
             if sender.forwarding.is_due:
                 packets.append(self._pack([], now, sends_data=True))
-            # §6.1, RFC 7053: the last DATA before a shutdown asks for its SACK at once.
-            is_immediate = state is not State.ESTABLISHED
-            while data := sender.compose(self._room, now):
-                packets.append(self._header.pack_data(data, is_immediate))
+            self._add_data(packets, now)
         return packets
+
+    def _add_data(self, packets: list[bytes], now: float) -> None:
+        """Add packets of nothing but DATA."""
+        sender, header, room = self._block.sender, self._header, self._room
+        # §6.1, RFC 7053: the last DATA before a shutdown asks for its SACK at once.
+        is_immediate = self._block.state is not _ESTABLISHED
+        while True:
+            if series := take_series(sender, room, now):
+                packets += header.pack_series(series, is_immediate)
+            if not (chunks := sender.compose(room, now)):
+                return
+            packets.append(header.pack_data(chunks, is_immediate))
 
     def take_sack(self) -> None:
         """Make a packet of the SACK that is due, so that the next one tells of the next packet (§6.7)."""
@@ -87,7 +96,7 @@ class Bundler:
             receiver is not None
             and receiver.sacks.is_owed
             and (receiver.sacks.is_due or (sends_data and block.sender.has_something(now)))
-            and (block.state is State.ESTABLISHED or block.state in RECEIVES_DATA)
+            and (block.state is _ESTABLISHED or block.state in RECEIVES_DATA)
         ):
             sack = pack_sack(*receiver.take_sack(room))
             chunks.append(sack)
@@ -99,7 +108,7 @@ class Bundler:
     def _pack(self, chunks: list[bytes], now: float, *, sends_data: bool) -> bytes:
         block = self._block
         sender = block.sender
-        if sends_data and not sender.is_done:
+        if sends_data:
             room = self._room - sum([len(chunk) for chunk in chunks])
             forward = sender.forward_tsn(now) if sender.forwarding.is_due and room >= self._room // 2 else None
             if forward is not None:
@@ -108,5 +117,5 @@ class Bundler:
                 data = serialize_chunk(ForwardTsn(new_cumulative_tsn=tsn & _NUMBERS, skipped=numbers))
                 chunks.append(data)
                 room -= len(data)
-            return self._header.pack_data(sender.compose(room, now), block.state is not State.ESTABLISHED, chunks)
+            return self._header.pack_data(sender.compose(room, now), block.state is not _ESTABLISHED, chunks)
         return self._header.pack(chunks)

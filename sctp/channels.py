@@ -90,10 +90,14 @@ class DataChannels:
 
     def receive_datagram(self, data: bytes, now: float) -> Iterable[Event]:
         """Take one SCTP packet from the peer."""
-        if self._table.is_closed:
+        table = self._table
+        if table.is_closed:
             return ()
-        self._table.handle(self._association.receive_datagram(data, now), now)
-        return self._take_events()
+        reported = self._association.receive_datagram(data, now)
+        if reported:
+            table.handle(reported, now)
+        # Most packets are pieces of messages, and make nothing known.
+        return self._take_events() if table.events else ()
 
     def handle_timeout(self, now: float) -> Iterable[Event]:
         """Do what `next_timeout` announced, if it is due."""

@@ -18,23 +18,29 @@ from sctp.tx.message import DATA_HEADER_SIZE, SentChunk
 __all__ = [
     "COMMON_HEADER_SIZE",
     "DATA_CHUNK",
+    "SACK_CHUNK",
+    "START_AND_CHECKSUM",
     "PacketHeader",
     "pack_packet",
     "pack_sack",
     "read_chunks",
-    "read_lone_sack",
     "unpack_sack",
 ]
 
 DATA_CHUNK = struct.Struct(">BBHIHHI")
 """Type, flags, length, TSN, stream, stream sequence number and PPID: a DATA chunk up to its user data."""
 
+SACK_CHUNK = struct.Struct(">BBHIIHH")
+"""Type, flags, length, cumulative TSN ack, a_rwnd, and how many gap blocks and duplicates follow."""
+
 COMMON_HEADER_SIZE = 12
 
+START_AND_CHECKSUM = struct.Struct("<8sI")
+"""The common header: ports and verification tag, and the checksum."""
+
 _COMMON_HEADER = struct.Struct(">HHI")
-_START_AND_CHECKSUM = struct.Struct("<8sI")
-_SACK_CHUNK = struct.Struct(">BBHIIHH")
 _CHUNK_HEADER = struct.Struct(">BBH")
+_BEHIND_TSN = struct.Struct(">HHI")
 _PAIR = struct.Struct(">HH")
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 _NO_CHECKSUM = bytes(4)
@@ -52,27 +58,20 @@ class PacketHeader:
     Attributes:
         verification_tag: as given.
         start: the eight bytes before the checksum.
+        checksum: that of a packet without chunks, to be extended by them.
     """
 
-    __slots__ = ("_crc", "start", "verification_tag")
+    __slots__ = ("checksum", "start", "verification_tag")
 
     def __init__(self, verification_tag: int) -> None:
         self.verification_tag = verification_tag
         self.start = _COMMON_HEADER.pack(PORT, PORT, verification_tag)
-        self._crc: int = _crc32c(self.start + _NO_CHECKSUM)
-
-    def is_of(self, data: bytes) -> bool:
-        """Whether a packet has this header, and the right checksum."""
-        if len(data) < COMMON_HEADER_SIZE + _CHUNK_HEADER.size:
-            return False
-        start, checksum = _START_AND_CHECKSUM.unpack_from(data)
-        is_right: bool = start == self.start and checksum == _extend_crc32c(self._crc, data[COMMON_HEADER_SIZE:])
-        return is_right
+        self.checksum: int = _crc32c(self.start + _NO_CHECKSUM)
 
     def pack(self, chunks: Iterable[bytes]) -> bytes:
         """Write a packet of chunks that are serialized and padded."""
         body = b"".join(chunks)
-        checksum: int = _extend_crc32c(self._crc, body)
+        checksum: int = _extend_crc32c(self.checksum, body)
         return b"".join((self.start, checksum.to_bytes(4, "little"), body))
 
     def pack_data(self, data: Sequence[SentChunk], is_immediate: bool, before: Iterable[bytes] = ()) -> bytes:
@@ -84,7 +83,7 @@ class PacketHeader:
             before: serialized chunks in front of them.
         """
         pieces = [self.start, b"", *before]
-        checksum = self._crc
+        checksum = self.checksum
         immediate = is_immediate << 3
         for piece in before:
             checksum = _extend_crc32c(checksum, piece)
@@ -107,6 +106,20 @@ class PacketHeader:
         pieces[1] = checksum.to_bytes(4, "little")
         return b"".join(pieces)
 
+    def pack_series(self, chunks: Sequence[SentChunk], is_immediate: bool) -> list[bytes]:
+        """Write packets of one DATA chunk each, of one message and without padding, as `tx.series` returns them."""
+        first = chunks[0]
+        message, size = first.message, len(first.payload)
+        before_tsn = _CHUNK_HEADER.pack(Data.TYPE, first.flags | is_immediate << 3, DATA_HEADER_SIZE + size)
+        behind_tsn = _BEHIND_TSN.pack(message.stream_id, message.stream_sequence_number & 0xFFFF, message.ppid)
+        start, checksum_before = self.start, _extend_crc32c(self.checksum, before_tsn)
+        packets = []
+        for chunk in chunks:
+            payload, varying = chunk.payload, (chunk.tsn & 0xFFFF_FFFF).to_bytes(4, "big") + behind_tsn
+            checksum: int = _extend_crc32c(_extend_crc32c(checksum_before, varying), payload)
+            packets.append(b"".join((start, checksum.to_bytes(4, "little"), before_tsn, varying, payload)))
+        return packets
+
 
 def pack_packet(verification_tag: int, chunks: Iterable[bytes]) -> bytes:
     """Write a packet of chunks that are serialized and padded."""
@@ -117,24 +130,12 @@ def pack_sack(
     cumulative_tsn_ack: int, a_rwnd: int, blocks: Sequence[tuple[int, int]], duplicates: Sequence[int]
 ) -> bytes:
     """Write a SACK chunk; the arguments are the fields of the record."""
-    length = _SACK_CHUNK.size + 4 * (len(blocks) + len(duplicates))
-    header = _SACK_CHUNK.pack(Sack.TYPE, 0, length, cumulative_tsn_ack, a_rwnd, len(blocks), len(duplicates))
-    if length == _SACK_CHUNK.size:
+    length = SACK_CHUNK.size + 4 * (len(blocks) + len(duplicates))
+    header = SACK_CHUNK.pack(Sack.TYPE, 0, length, cumulative_tsn_ack, a_rwnd, len(blocks), len(duplicates))
+    if length == SACK_CHUNK.size:
         return header
     pairs = [_PAIR.pack(*block) for block in blocks]
     return b"".join((header, *pairs, *[tsn.to_bytes(4, "big") for tsn in duplicates]))
-
-
-def read_lone_sack(data: bytes) -> tuple[int, int] | None:
-    """Return cumulative TSN ack and a_rwnd, if a packet holds a SACK without gaps and duplicates, and nothing else."""
-    if len(data) != COMMON_HEADER_SIZE + _SACK_CHUNK.size or data[COMMON_HEADER_SIZE] != Sack.TYPE:
-        return None
-    _, _, length, cumulative_tsn_ack, a_rwnd, block_count, duplicate_count = _SACK_CHUNK.unpack_from(
-        data, COMMON_HEADER_SIZE
-    )
-    if length != _SACK_CHUNK.size or block_count or duplicate_count:
-        return None
-    return cumulative_tsn_ack, a_rwnd
 
 
 def read_chunks(data: bytes) -> list[tuple[int, int, int, int]] | None:
@@ -154,7 +155,7 @@ def read_chunks(data: bytes) -> list[tuple[int, int, int, int]] | None:
             return None
         if chunk_type == Sack.TYPE:
             block_count, duplicate_count = _PAIR.unpack_from(data, position + 12)
-            if length != _SACK_CHUNK.size + 4 * (block_count + duplicate_count):
+            if length != SACK_CHUNK.size + 4 * (block_count + duplicate_count):
                 return None
         elif chunk_type != Data.TYPE:
             return None
@@ -170,9 +171,9 @@ def unpack_sack(data: bytes, start: int) -> tuple[int, int, list[tuple[int, int]
     Returns:
         Cumulative TSN ack (wrapped), a_rwnd, and the gap blocks.
     """
-    _, _, _, cumulative_tsn_ack, a_rwnd, block_count, _ = _SACK_CHUNK.unpack_from(data, start)
+    _, _, _, cumulative_tsn_ack, a_rwnd, block_count, _ = SACK_CHUNK.unpack_from(data, start)
     if not block_count:
         return cumulative_tsn_ack, a_rwnd, []
-    start += _SACK_CHUNK.size
+    start += SACK_CHUNK.size
     blocks = [_PAIR.unpack_from(data, at) for at in range(start, start + 4 * block_count, 4)]
     return cumulative_tsn_ack, a_rwnd, blocks

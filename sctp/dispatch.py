@@ -1,14 +1,13 @@
 """The way of a packet: from bytes, chunk by chunk, to the part that it concerns; then what became possible by it.
 
-Most packets are nothing but DATA and SACK of an established association, and take a short way (`data_path`).
+Most packets are nothing but DATA and SACK of an established association, and take a short way (`transfer`).
 
 Source: RFC 9260 §3.2, §6.10, and the sections named at each chunk.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from sctp.causes.no_user_data import NoUserData
 from sctp.causes.protocol_violation import ProtocolViolation
 from sctp.causes.stale_cookie import StaleCookie
 from sctp.causes.unrecognized_chunk_type import UnrecognizedChunkType
@@ -30,13 +29,14 @@ from sctp.chunks.shutdown import Shutdown
 from sctp.chunks.shutdown_ack import ShutdownAck
 from sctp.chunks.shutdown_complete import ShutdownComplete
 from sctp.chunks.unknown import UnknownChunk
-from sctp.data_path import COMMON_HEADER_SIZE, DATA_CHUNK, PacketHeader, read_chunks, read_lone_sack, unpack_sack
+from sctp.data_path import COMMON_HEADER_SIZE
 from sctp.drops import DropReason
 from sctp.inbound import admit
 from sctp.options import PORT
 from sctp.packet import parse_packet
 from sctp.parts import Parts
 from sctp.states import RECEIVES_DATA, RECEIVES_SACK, State
+from sctp.transfer import Transfer
 from sctp.tx.sack_check import check_sack
 from wire.errors import LimitError, MalformedError, RemoteProtocolError
 
@@ -52,9 +52,9 @@ _SHUTS_DOWN = frozenset(
         State.SHUTDOWN_ACK_SENT,
     }
 )
+_ESTABLISHED = State.ESTABLISHED
 _TRANSFERS = (Data, Sack)
 _MAX_REPORTED_CHUNK = 400
-_LEAST_DATA = COMMON_HEADER_SIZE + DATA_CHUNK.size
 
 
 class Dispatch:
@@ -68,29 +68,32 @@ class Dispatch:
         "_adoptions",
         "_answering",
         "_block",
-        "_bundler",
         "_handshake",
-        "_header",
         "_heartbeats",
+        "_max_burst",
         "_resets",
         "_shutdown",
+        "_transfer",
     )
 
     def __init__(self, parts: Parts) -> None:
         self._block = parts.block
-        self._bundler = parts.bundler
         self._answering = parts.answering
         self._handshake = parts.handshake
         self._heartbeats = parts.heartbeats
         self._resets = parts.resets
         self._shutdown = parts.shutdown
         self._adoptions = parts.block.adoptions
-        self._header = PacketHeader(parts.block.local_tag)
+        self._max_burst = parts.block.options.max_burst
+        self._transfer = Transfer(parts.block, parts.bundler)
 
     def receive(self, data: bytes, now: float) -> None:
         """Read a packet; whatever is in it, nothing is raised."""
         try:
-            if not self._receive_transfer(data, now):
+            if not self._transfer.receive(data, now):
+                if self._block.state is State.ENDED:
+                    self._block.drop(DropReason.AFTER_CLOSE)
+                    return
                 self._receive_packet(data, now)
         except LimitError as error:
             self._block.abort("message-too-large", str(error), ProtocolViolation())
@@ -100,52 +103,6 @@ class Dispatch:
         self.follow_up(now)
 
     # Packets ---------------------------------------------------------------------------------------------------------
-
-    def _receive_transfer(self, data: bytes, now: float) -> bool:
-        """Take the short way (`data_path`) if the packet is nothing but DATA and SACK of this association."""
-        block, header = self._block, self._header
-        if block.state is not State.ESTABLISHED:
-            return False
-        if header.verification_tag != block.local_tag:
-            header = self._header = PacketHeader(block.local_tag)
-        if not header.is_of(data):
-            return False
-        if self._receive_lone_chunk(data, now):
-            return True
-        chunks = read_chunks(data)
-        if chunks is None:
-            return False
-        for chunk_type, flags, start, end in chunks:
-            if chunk_type == Data.TYPE:
-                _, _, _, tsn, stream_id, number, ppid = DATA_CHUNK.unpack_from(data, start)
-                self._receive_data(tsn, stream_id, number, ppid, flags, data[start + DATA_CHUNK.size : end])
-            else:
-                cumulative, a_rwnd, blocks = unpack_sack(data, start)
-                self._receive_sack(cumulative, a_rwnd, blocks, now)
-            if block.state is not State.ESTABLISHED:
-                break
-        return True
-
-    def _receive_lone_chunk(self, data: bytes, now: float) -> bool:
-        """Read a packet of one DATA chunk, as in the middle of a large message, or of one SACK without gaps."""
-        receiver = self._block.receiver
-        if data[COMMON_HEADER_SIZE]:
-            sack = read_lone_sack(data)
-            if sack is None:
-                return False
-            self._receive_sack(*sack, (), now)
-            return True
-        if receiver is None or len(data) < _LEAST_DATA:
-            return False
-        _, flags, length, tsn, stream_id, number, ppid = DATA_CHUNK.unpack_from(data, COMMON_HEADER_SIZE)
-        end = COMMON_HEADER_SIZE + length
-        if length <= DATA_CHUNK.size or (end + 3) & ~3 != len(data):
-            return False
-        if receiver.sacks.is_due and receiver.tracker.has_gap:
-            # §6.7, as in `_receive_data`.
-            self._bundler.take_sack()
-        receiver.receive_data(tsn, stream_id, number, ppid, flags, data[_LEAST_DATA:end])
-        return True
 
     def _receive_packet(self, data: bytes, now: float) -> None:
         block = self._block
@@ -219,14 +176,14 @@ class Dispatch:
                 resets.answer_deferred()
         if resets.pending:
             resets.advance(now)
-        if block.state is not State.ESTABLISHED:
+        if block.state is not _ESTABLISHED:
             if has_data:
                 self._shutdown.data_received(now)
             self._shutdown.advance(now)
         if sender.peer_window.closed_since is not None and sender.peer_window.is_starved(now):
             block.abort("zero-window", "the peer takes nothing any more", UserInitiatedAbort())
         # RFC 9260 §6.1 D: something came from outside, so as many packets of new data may follow.
-        sender.burst = block.options.max_burst
+        sender.burst = self._max_burst
 
     # Chunks, in the order of an association's life -------------------------------------------------------------------
 
@@ -243,37 +200,15 @@ class Dispatch:
             self._block.drop(DropReason.UNEXPECTED_CHUNK)
             return
         flags = chunk.is_immediate << 3 | chunk.is_unordered << 2 | chunk.is_beginning << 1 | chunk.is_end
-        self._receive_data(chunk.tsn, chunk.stream_id, chunk.stream_sequence_number, chunk.ppid, flags, chunk.user_data)
-
-    def _receive_data(
-        self, tsn: int, stream_id: int, stream_sequence_number: int, ppid: int, flags: int, payload: bytes
-    ) -> None:
-        block = self._block
-        receiver = block.receiver
-        if receiver is None:
-            return
-        if not payload:
-            # RFC 9260 §6.2: SHOULD abort.
-            block.abort("misbehaved", "DATA without user data", NoUserData(tsn=tsn))
-            return
-        if not receiver.was_touched and receiver.sacks.is_due and receiver.tracker.has_gap:
-            # §6.7: with a gap, every packet gets its own SACK; three of them make a fast retransmit.
-            self._bundler.take_sack()
-        receiver.receive_data(tsn, stream_id, stream_sequence_number, ppid, flags, payload)
+        self._transfer.receive_data(
+            chunk.tsn, chunk.stream_id, chunk.stream_sequence_number, chunk.ppid, flags, chunk.user_data
+        )
 
     def _receive_sack_chunk(self, chunk: Sack, now: float) -> None:
         if self._block.state in RECEIVES_SACK:
-            self._receive_sack(chunk.cumulative_tsn_ack, chunk.a_rwnd, chunk.gap_ack_blocks, now)
+            self._transfer.receive_sack(chunk.cumulative_tsn_ack, chunk.a_rwnd, chunk.gap_ack_blocks, now)
         else:
             self._block.drop(DropReason.UNEXPECTED_CHUNK)
-
-    def _receive_sack(self, cumulative: int, a_rwnd: int, blocks: Sequence[tuple[int, int]], now: float) -> None:
-        block = self._block
-        checked = check_sack(block.sender.outstanding, cumulative, blocks)
-        if isinstance(checked, DropReason):
-            block.drop(checked)
-        elif block.sender.acknowledge(checked[0], a_rwnd, checked[1], now):
-            block.heard()
 
     def _receive_forward_tsn(self, chunk: ForwardTsn, _now: float) -> None:
         block = self._block

@@ -282,7 +282,7 @@ class StreamResets:
     def answer_deferred(self) -> None:
         """What was missing before the peer's reset has come: say so now, and not when it asks again."""
         receiver = self._block.receiver
-        if self.is_answer_deferred and receiver is not None and receiver.deferred is None:
+        if self.is_answer_deferred and receiver is not None and receiver.delivery.deferred is None:
             self.is_answer_deferred = False
             self.last_result = ReconfigurationResult.PERFORMED
             number = (self.expected_number - 1) & _NUMBERS

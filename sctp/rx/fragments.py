@@ -53,7 +53,7 @@ class Run:
         stream_id: of all fragments.
         stream_sequence_number: of all fragments; wrapped.
         ppid: of the first that arrived.
-        is_unordered: of all fragments.
+        inner_flags: those of a fragment that is neither the first nor the last: U of all fragments.
         payloads: in order.
         size: bytes in them.
     """
@@ -62,7 +62,7 @@ class Run:
         "first",
         "has_beginning",
         "has_end",
-        "is_unordered",
+        "inner_flags",
         "last",
         "payloads",
         "ppid",
@@ -78,9 +78,14 @@ class Run:
         self.stream_id = fragment.stream_id
         self.stream_sequence_number = fragment.stream_sequence_number
         self.ppid = fragment.ppid
-        self.is_unordered = fragment.flags & UNORDERED != 0
+        self.inner_flags = fragment.flags & UNORDERED
         self.payloads = deque((fragment.payload,))
         self.size = len(fragment.payload)
+
+    @property
+    def is_unordered(self) -> bool:
+        """Whether the message may be delivered before earlier ones."""
+        return self.inner_flags != 0
 
     @property
     def is_whole(self) -> bool:
@@ -95,7 +100,7 @@ class Run:
         """
         if (
             self.stream_id != other.stream_id
-            or self.is_unordered != other.is_unordered
+            or self.inner_flags != other.inner_flags
             or (not self.is_unordered and self.stream_sequence_number != other.stream_sequence_number)
         ):
             raise MisbehavedError("RFC 9260 §6.9: the fragments of a message have consecutive TSNs")
@@ -111,7 +116,7 @@ class Run:
     def fragments(self) -> Iterator[Fragment]:
         """The fragments as they arrived."""
         for tsn, payload in enumerate(self.payloads, self.first):
-            flags = self.is_unordered * UNORDERED
+            flags = self.inner_flags
             flags |= (self.has_beginning and tsn == self.first) * BEGINNING
             flags |= (self.has_end and tsn == self.last) * END
             yield Fragment(tsn, self.stream_id, self.stream_sequence_number, self.ppid, flags, payload)
@@ -125,42 +130,38 @@ class FragmentRuns:
         skipped_up_to: the peer has given up what is missing up to this TSN.
 
     Attributes:
+        max_message_size: as given.
         skipped_up_to: as given, and growing.
+        by_first: the runs, by their first TSN.
+        growing: the run that was touched last. `Delivery.add` appends to it what follows without a gap; so it is only
+            here that it is found by its last TSN.
     """
 
-    __slots__ = ("_by_first", "_by_last", "_max_message_size", "skipped_up_to")
+    __slots__ = ("_by_last", "by_first", "growing", "max_message_size", "skipped_up_to")
 
     def __init__(self, max_message_size: int, skipped_up_to: int) -> None:
-        self._max_message_size = max_message_size
+        self.max_message_size = max_message_size
         self.skipped_up_to = skipped_up_to
-        self._by_first: dict[int, Run] = {}
+        self.growing: Run | None = None
+        self.by_first: dict[int, Run] = {}
         self._by_last: dict[int, Run] = {}
 
-    def append(self, tsn: int, stream_id: int, stream_sequence_number: int, flags: int, payload: bytes) -> bool:
-        """Take a fragment from the middle of a message that follows on what is there, the short way.
+    def _ending_at(self, tsn: int) -> Run | None:
+        """Return the run whose last TSN is this one."""
+        growing = self.growing
+        return growing if growing is not None and growing.last == tsn else self._by_last.get(tsn)
 
-        Returns:
-            False when it is not such a one, and `add` has to find its place.
-        """
-        by_last = self._by_last
-        run = by_last.get(tsn - 1)
-        if (
-            run is None
-            or flags & (BEGINNING | END)
-            or run.has_end
-            or run.stream_id != stream_id
-            or run.stream_sequence_number != stream_sequence_number
-            or run.is_unordered != (flags & UNORDERED != 0)
-            or tsn + 1 in self._by_first
-            or run.size + len(payload) > self._max_message_size
-        ):
-            return False
-        run.payloads.append(payload)
-        run.size += len(payload)
-        run.last = tsn
-        del by_last[tsn - 1]
-        by_last[tsn] = run
-        return True
+    def _insert(self, run: Run) -> None:
+        if self.growing is not None:
+            self._by_last[self.growing.last] = self.growing
+        self.by_first[run.first] = self.growing = run
+
+    def _remove(self, run: Run) -> None:
+        del self.by_first[run.first]
+        if run is self.growing:
+            self.growing = None
+        else:
+            del self._by_last[run.last]
 
     def add(self, fragment: Fragment) -> Run | None:
         """Take a fragment that is not a message by itself.
@@ -173,20 +174,19 @@ class FragmentRuns:
             LimitError: the message is larger than allowed.
         """
         run = Run(fragment)
-        left = self._by_last.get(run.first - 1)
+        left = self._ending_at(run.first - 1)
         if left is not None and _meet(left, run):
-            del self._by_last[left.last], self._by_first[left.first]
+            self._remove(left)
             run = left.join(run)
-        right = self._by_first.get(run.last + 1)
+        right = self.by_first.get(run.last + 1)
         if right is not None and _meet(run, right):
-            del self._by_last[right.last], self._by_first[right.first]
+            self._remove(right)
             run = run.join(right)
-        if run.size > self._max_message_size:
+        if run.size > self.max_message_size:
             raise LimitError("max_message_size")
         if run.is_whole:
             return run
-        self._by_first[run.first] = run
-        self._by_last[run.last] = run
+        self._insert(run)
         return None
 
     def check_whole(self, tsn: int) -> None:
@@ -195,7 +195,7 @@ class FragmentRuns:
         Raises:
             MisbehavedError: it does.
         """
-        left, right = self._by_last.get(tsn - 1), self._by_first.get(tsn + 1)
+        left, right = self._ending_at(tsn - 1), self.by_first.get(tsn + 1)
         if (left is not None and not left.has_end) or (right is not None and not right.has_beginning):
             raise MisbehavedError("RFC 9260 §6.9: a message ends where the next one begins")
 
@@ -212,18 +212,18 @@ class FragmentRuns:
         removed: list[Run] = []
         # RFC 3758 §3.6: any partial message that is still missing a TSN up to the new cumulative TSN. What follows
         # such a run without a gap belongs to it.
-        for first, run in sorted(self._by_first.items()):
+        for first, run in sorted(self.by_first.items()):
             lacks_beginning = not run.has_beginning and first - 1 <= self.skipped_up_to
             lacks_end = not run.has_end and run.last + 1 <= up_to
             if lacks_beginning or lacks_end:
-                del self._by_first[first], self._by_last[run.last]
+                self._remove(run)
                 removed.append(run)
                 self.skipped_up_to = max(self.skipped_up_to, run.last)
         return removed
 
     def fragments(self) -> Iterator[Fragment]:
         """All that is held."""
-        for run in self._by_first.values():
+        for run in self.by_first.values():
             yield from run.fragments()
 
 

@@ -1,8 +1,9 @@
 """The receiving half as bytes: what has arrived, what is held, and what is owed."""
 
 from sctp.events import MessageReceived
+from sctp.rx.delivery import DeferredReset
 from sctp.rx.fragments import Fragment
-from sctp.rx.receiver import DeferredReset, Receiver
+from sctp.rx.receiver import Receiver
 from sctp.snapshot_fields import read_flag, read_optional_time, write_optional_time
 from wire.buffer import Reader, Writer
 from wire.errors import MalformedError, RemoteProtocolError
@@ -12,7 +13,7 @@ __all__ = ["read_receiver", "write_receiver"]
 
 def write_receiver(writer: Writer, receiver: Receiver, now: float) -> None:
     """Write the receiving half."""
-    tracker, sacks, order = receiver.tracker, receiver.sacks, receiver.order
+    tracker, sacks, delivery = receiver.tracker, receiver.sacks, receiver.delivery
     # The initial TSN minus 1 may be -1.
     writer.u64(tracker.cumulative_tsn + 1, "cumulative_tsn")
     islands = tracker.islands()
@@ -24,9 +25,9 @@ def write_receiver(writer: Writer, receiver: Receiver, now: float) -> None:
         writer.u64(tsn + _OFFSET, "duplicate")
     writer.u8(sacks.is_due | sacks.is_owed << 1 | sacks.has_acknowledged << 2)
     write_optional_time(writer, sacks.timer.deadline, now)
-    writer.u64(receiver.runs.skipped_up_to + 1, "skipped_up_to").u32(receiver.announced, "announced")
-    _write_fragments(writer, list(receiver.runs.fragments()))
-    expected, waiting = list(order.expected()), list(order.waiting())
+    writer.u64(delivery.runs.skipped_up_to + 1, "skipped_up_to").u32(receiver.announced, "announced")
+    _write_fragments(writer, list(delivery.runs.fragments()))
+    expected, waiting = list(delivery.order.expected()), list(delivery.order.waiting())
     writer.u32(len(expected), "streams")
     for stream_id, number in expected:
         writer.u16(stream_id, "stream_id").u64(number, "next number")
@@ -34,7 +35,7 @@ def write_receiver(writer: Writer, receiver: Receiver, now: float) -> None:
     for number, message in waiting:
         writer.u64(number, "number").u16(message.stream_id, "stream_id").u32(message.ppid, "ppid")
         writer.u32(len(message.data), "length").octets(message.data)
-    deferred = receiver.deferred
+    deferred = delivery.deferred
     writer.u8(deferred is not None)
     if deferred is not None:
         writer.u64(deferred.last_tsn, "last_tsn").u32(len(deferred.stream_ids), "streams")
@@ -53,7 +54,7 @@ def read_receiver(reader: Reader, receiver: Receiver, now: float) -> None:
     Raises:
         MalformedError: it is something else.
     """
-    tracker, sacks = receiver.tracker, receiver.sacks
+    tracker, sacks, delivery = receiver.tracker, receiver.sacks, receiver.delivery
     at = reader.offset
     tracker.cumulative_tsn = reader.u64("cumulative_tsn") - 1
     tracker.restore_islands([(reader.u64("first"), reader.u64("last")) for _ in range(_count(reader, "islands"))])
@@ -61,12 +62,12 @@ def read_receiver(reader: Reader, receiver: Receiver, now: float) -> None:
     flags = reader.u8("flags")
     sacks.is_due, sacks.is_owed, sacks.has_acknowledged = bool(flags & 1), bool(flags & 2), bool(flags & 4)
     sacks.timer.deadline = read_optional_time(reader, now, "SACK timer")
-    receiver.runs.skipped_up_to = reader.u64("skipped_up_to") - 1
+    delivery.runs.skipped_up_to = reader.u64("skipped_up_to") - 1
     receiver.announced = reader.u32("announced")
     try:
         for fragment in _read_fragments(reader):
-            receiver.runs.add(fragment)
-            _count_held(receiver, fragment.payload)
+            delivery.runs.add(fragment)
+            delivery.hold(1, len(fragment.payload))
     except MalformedError:
         raise
     except RemoteProtocolError as error:
@@ -77,19 +78,14 @@ def read_receiver(reader: Reader, receiver: Receiver, now: float) -> None:
         number, stream_id, ppid = reader.u64("number"), reader.u16("stream_id"), reader.u32("ppid")
         message = MessageReceived(stream_id, ppid, reader.octets(reader.u32("length"), "data"))
         waiting.append((number, message))
-        _count_held(receiver, message.data)
-    receiver.order.restore(expected, waiting)
+        delivery.hold(1, len(message.data))
+    delivery.order.restore(expected, waiting)
     if read_flag(reader, "deferred"):
         last_tsn = reader.u64("last_tsn")
         stream_ids = frozenset(reader.u16("stream_id") for _ in range(_count(reader, "streams")))
-        receiver.deferred = DeferredReset(last_tsn, stream_ids, _read_fragments(reader))
-        for fragment in receiver.deferred.fragments:
-            _count_held(receiver, fragment.payload)
-
-
-def _count_held(receiver: Receiver, data: bytes) -> None:
-    receiver.held_chunks += 1
-    receiver.held_bytes += len(data)
+        delivery.deferred = DeferredReset(last_tsn, stream_ids, _read_fragments(reader))
+        for fragment in delivery.deferred.fragments:
+            delivery.hold(1, len(fragment.payload))
 
 
 def _write_fragments(writer: Writer, fragments: list[Fragment]) -> None:

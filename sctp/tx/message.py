@@ -94,6 +94,10 @@ class ChunkState(enum.Enum):
     ABANDONED = "abandoned"
 
 
+# Names of the module, where a look-up in an enum class costs as much as a call; one is made for every packet.
+_IN_FLIGHT = ChunkState.IN_FLIGHT
+
+
 class SentChunk:
     """A DATA chunk that has a TSN.
 
@@ -140,7 +144,7 @@ class SentChunk:
         self.flags = flags
         self.sent_at = sent_at
         self.size = DATA_HEADER_SIZE + (len(payload) + 3 & ~3)
-        self.state = ChunkState.IN_FLIGHT
+        self.state = _IN_FLIGHT
         self.misses = 0
         self.transmissions = 1
         self.fast_retransmitted_at = -1

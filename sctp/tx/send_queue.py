@@ -105,6 +105,33 @@ class SendQueue:
                 self.virtual_time = max(self.virtual_time, stream.served)
         return payload
 
+    @property
+    def under_way(self) -> OutgoingMessage | None:
+        """The message that was sent in part: nothing comes before its rest."""
+        stream = self._current
+        if stream is None:
+            return None
+        message = stream.messages[0]
+        return message if message.position else None
+
+    def cut_series(self, size: int, count: int) -> list[bytes]:
+        """Cut off the user data of chunks from the middle of the message that is `under_way`.
+
+        Args:
+            size: bytes of each.
+            count: how many; something is left behind them.
+        """
+        stream = self._current
+        if stream is None:
+            raise LocalProtocolError("no message is under way")
+        message = stream.messages[0]
+        data, begin, taken = message.data, message.position, size * count
+        message.position = begin + taken
+        stream.buffered -= taken
+        stream.served += taken
+        self.buffered -= taken
+        return [data[at : at + size] for at in range(begin, begin + taken, size)]
+
     def abandon(self, message: OutgoingMessage) -> bool:
         """Forget what is left of a message that has begun.
 

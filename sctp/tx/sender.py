@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sctp.options import SctpOptions
 from sctp.timers import Timer
+from sctp.tx.acknowledging import acknowledge
 from sctp.tx.congestion import CongestionControl
 from sctp.tx.forwarding import Forwarding
 from sctp.tx.message import BEGINNING, DATA_HEADER_SIZE, END, UNORDERED, SentChunk, chunk_size
@@ -174,12 +175,25 @@ class Sender:
         if outstanding.retransmissions:
             room = self._add_lost(chunks, room, now)
         if not is_burst_over and self._add_new(chunks, room, now):
-            self.burst -= 1
-        if chunks:
-            if self.timer.deadline is None:
-                self._start_timer(now)
+            self.sent_new(1, now)
+        elif chunks:
+            self._start_timer(now)
             self.last_sent = now
         return chunks
+
+    def forget_path(self, now: float) -> None:
+        """New data is about to be sent: cwnd has shrunk once per RTO of silence (RFC 9260 §7.2.1)."""
+        if not self.outstanding.flight_size and self.last_sent is not None:
+            self.congestion.idle(int((now - self.last_sent) / self.rto.seconds))
+
+    def sent_new(self, packet_count: int, now: float) -> None:
+        """So many packets have new data."""
+        self.burst -= packet_count
+        # What was let out as a probe is T3-rtx's from here on.
+        self.peer_window.may_probe = False
+        self.peer_window.probe.deadline = None
+        self._start_timer(now)
+        self.last_sent = now
 
     def _add_lost(self, chunks: list[SentChunk], room: int, now: float) -> int:
         """Add what is marked for retransmission; return the room that is left for what is new."""
@@ -199,9 +213,8 @@ class Sender:
     def _add_new(self, chunks: list[SentChunk], room: int, now: float) -> bool:
         """Add new chunks as far as they fit; return whether there are any."""
         outstanding, queue, window = self.outstanding, self.queue, self.peer_window
-        if not outstanding.flight_size and self.last_sent is not None and not queue.is_empty:
-            # §7.2.1: cwnd shrinks once per RTO of silence.
-            self.congestion.idle(int((now - self.last_sent) / self.rto.seconds))
+        if not queue.is_empty:
+            self.forget_path(now)
         has_added = False
         packet_size = self.congestion.packet_size
         while room > DATA_HEADER_SIZE and (message := queue.next_message(now)) is not None:
@@ -222,10 +235,6 @@ class Sender:
             chunks.append(chunk)
             room -= chunk.size
             has_added = True
-        if has_added:
-            # What was let out as a probe is T3-rtx's from here on.
-            window.may_probe = False
-            window.probe.deadline = None
         return has_added
 
     def _start_timer(self, now: float) -> None:
@@ -244,15 +253,14 @@ class Sender:
         """
         outstanding, congestion, window = self.outstanding, self.congestion, self.peer_window
         flight_before = outstanding.flight_size
-        result = outstanding.acknowledge(
-            cumulative_tsn_ack, blocks, now, is_recovering=congestion.recovery_exit is not None
-        )
+        is_recovering = congestion.recovery_exit is not None
+        result = acknowledge(outstanding, cumulative_tsn_ack, blocks, now, is_recovering=is_recovering)
         self.has_heard = True
         # §6.2.1 D ii: what is in flight is subtracted wherever the window is asked for.
         window.size = a_rwnd
         if result.round_trip is not None:
             self.rto.measure(result.round_trip)
-        if result.has_advanced:
+        if is_recovering and result.has_advanced:
             congestion.cumulative_advanced(cumulative_tsn_ack)
         if result.acked:
             self.is_limited_to_one = False

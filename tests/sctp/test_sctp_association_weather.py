@@ -74,7 +74,7 @@ def test_the_announced_window_is_never_exceeded(sctp_network):
 
     def measure():
         nonlocal most
-        most = max(most, network.ends[1]._block.receiver.held_bytes)
+        most = max(most, network.ends[1]._block.receiver.delivery.held_bytes)
         return is_done(network, wanted)()
 
     network.run(600, until=measure)
@@ -186,7 +186,7 @@ def test_what_is_not_worth_repeating_is_skipped_and_the_rest_arrives_in_order(sc
         mine = [data for data in got if sent.index(data) % 2 == stream]
         assert mine == sorted(mine, key=sent.index)
     receiver = network.ends[1]._block.receiver
-    assert (receiver.held_bytes, receiver.held_chunks) == (0, 0)
+    assert (receiver.delivery.held_bytes, receiver.delivery.held_chunks) == (0, 0)
     assert network.ends[0]._block.sender.is_done
     assert "ForwardTsn" in network.kinds(0)
 
@@ -202,7 +202,7 @@ def test_a_message_given_up_in_the_middle_leaves_nothing_behind(sctp_network):
     network.ends[0].send(1, 51, b"next", network.now)
     network.run(20)
     assert [event.data for event in network.messages(1)] == [b"next"]
-    assert network.ends[1]._block.receiver.held_chunks == 0
+    assert network.ends[1]._block.receiver.delivery.held_chunks == 0
     assert network.ends[0].buffered_amount(1) == 0
 
 

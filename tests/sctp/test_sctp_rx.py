@@ -168,7 +168,7 @@ def test_messages_come_out_whole_whatever_the_order_of_their_pieces(seed):
         ordered = [event.data for event in got if event.stream_id == stream and event.data in wanted.get(stream, [])]
         assert ordered == wanted.get(stream, [])
     assert sorted(event.data for event in got) == sorted(data for group in wanted.values() for data in group)
-    assert half.receiver.held_bytes == half.receiver.held_chunks == 0
+    assert half.receiver.delivery.held_bytes == half.receiver.delivery.held_chunks == 0
     assert not half.drops
 
 
@@ -246,7 +246,7 @@ def test_a_full_window_takes_nothing_new_but_what_fills_a_gap(half):
 def test_a_peer_that_never_sends_the_first_message_fills_its_window_and_no_more(half):
     for tsn in range(10, 1000):
         half.data(tsn, number=tsn, payload=b"x" * 100)
-    assert half.receiver.held_bytes == 3000
+    assert half.receiver.delivery.held_bytes == 3000
     assert half.drops == {DropReason.WINDOW_FULL: 960}
     assert half.sack().cumulative_tsn_ack == 39
 
@@ -255,7 +255,7 @@ def test_many_tiny_pieces_are_bounded_too():
     half = Half(max_tsn_distance=50)
     for tsn in range(10, 200):
         half.data(tsn, number=tsn)
-    assert half.receiver.held_chunks == 50
+    assert half.receiver.delivery.held_chunks == 50
 
 
 @pytest.mark.parametrize("tsn", [11 + 32768, 10 + (1 << 30)])
@@ -284,7 +284,7 @@ def test_skipping_delivers_what_waited(half):
     forward(half, 11, (1, 1))
     assert half.take() == [b"x", b"y"]
     assert half.sack().cumulative_tsn_ack == 13
-    assert half.receiver.held_bytes == 0
+    assert half.receiver.delivery.held_bytes == 0
 
 
 def test_skipping_removes_messages_that_can_never_be_whole(half):
@@ -292,7 +292,7 @@ def test_skipping_removes_messages_that_can_never_be_whole(half):
     half.data(12, END)
     half.data(13, BEGINNING, number=1)
     forward(half, 11, (1, 0))
-    assert half.receiver.held_chunks == 1
+    assert half.receiver.delivery.held_chunks == 1
     half.data(14, END, number=1)
     assert half.take() == [b"xx"]
 
@@ -348,7 +348,7 @@ def test_a_reset_waits_for_what_is_missing_and_holds_what_is_behind_it(half):
     assert half.take() == [b"other"]
     half.data(10, number=0, payload=b"zero")
     assert half.take() == [b"zero", b"one", StreamsReset(stream_ids=(1,)), b"new"]
-    assert half.receiver.held_bytes == 0
+    assert half.receiver.delivery.held_bytes == 0
 
 
 def test_a_second_reset_while_one_waits_joins_it(half):
@@ -364,7 +364,7 @@ def test_a_reset_of_all_streams(half):
     half.data(11, number=0, stream=2)
     half.data(12, number=7, stream=3)
     half.receiver.reset_streams(12, [])
-    assert half.receiver.held_bytes == 0
+    assert half.receiver.delivery.held_bytes == 0
     half.take()
     half.data(13, number=0, stream=2)
     assert half.take() == [b"x"]
@@ -390,4 +390,4 @@ def test_the_rest_of_a_message_that_was_given_up_is_dropped_if_a_piece_was_there
     forward(half, 11)
     half.data(13, END)
     assert half.drops == {DropReason.SKIPPED_FRAGMENT: 1}
-    assert half.receiver.held_chunks == 0
+    assert half.receiver.delivery.held_chunks == 0

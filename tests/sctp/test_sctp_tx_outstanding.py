@@ -3,6 +3,7 @@
 import pytest
 
 from sctp.drops import DropReason
+from sctp.tx.acknowledging import acknowledge
 from sctp.tx.message import ChunkState, OutgoingMessage, SentChunk
 from sctp.tx.outstanding import OutstandingData
 from sctp.tx.sack_check import check_sack
@@ -27,7 +28,7 @@ def states(outstanding):
 
 
 def sack(outstanding, cumulative, *blocks, now=1.5, is_recovering=False):
-    return outstanding.acknowledge(cumulative, blocks, now, is_recovering=is_recovering)
+    return acknowledge(outstanding, cumulative, blocks, now, is_recovering=is_recovering)
 
 
 def test_a_cumulative_acknowledgement():
