@@ -6,12 +6,12 @@ send      [(bytes, address), …] ──▶ one joined copy ──▶ one call
 
 from socket import socket
 
-from relay.datagrams import Batch
-from relay.mmsg import SLOT_SIZE, ReceiveSlots, slot_layout
-from relay.sockaddr import parse_sockaddr
-from wire.core import Address
+from relay.datagrams import Batch, UdpDropReason
+from relay.mmsg import SLOT_SIZE, ReceiveSlots, SendSlots, address_of_bytes, slot_layout
+from relay.sockaddr import parse_sockaddr, serialize_sockaddr
+from wire.core import Address, Drops
 
-__all__ = ["BatchReceiver"]
+__all__ = ["BatchReceiver", "BatchSender"]
 
 _REMEMBERED = 4096
 """Addresses that are remembered at most; a transceiver hears from a few relays, whoever else may be sending."""
@@ -44,3 +44,42 @@ class BatchReceiver:
                 source = sources[raw] = parse_sockaddr(raw)
             batch.append((bytes(view[offset : offset + length]), source))
         return batch
+
+
+class BatchSender:
+    """Sends batches from one socket; what the kernel does not take at once is dropped and counted.
+
+    Args:
+        sock: from `relay.udp.open_udp`.
+        drops: counts by `UdpDropReason`.
+    """
+
+    def __init__(self, sock: socket, drops: Drops) -> None:
+        self._slots = SendSlots(sock, drops)
+        self._drops = drops
+        self._destinations: dict[Address, bytes] = {}
+
+    def send(self, datagrams: Batch) -> None:
+        """Send datagrams, each to its destination."""
+        destinations, pieces, known = self._slots.destinations, self._slots.pieces, self._destinations
+        joined = b"".join([data for data, _ in datagrams])
+        start = address_of_bytes(joined)
+        for data, address in datagrams:
+            size = len(data)
+            destination = known.get(address) or self._learn(address)
+            if destination:
+                destinations.append(destination)
+                pieces += (start, size)
+            start += size
+        self._slots.flush()  # while `joined` is alive
+
+    def _learn(self, address: Address) -> bytes:
+        """Spell a destination, and remember it; empty when it is none."""
+        if len(self._destinations) >= _REMEMBERED:
+            self._destinations.clear()
+        try:
+            destination = self._destinations[address] = serialize_sockaddr(address)
+        except (OSError, OverflowError):
+            self._drops[UdpDropReason.UNSENDABLE] += 1
+            return b""
+        return destination

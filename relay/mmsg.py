@@ -32,7 +32,16 @@ from relay.datagrams import BATCH, MAX_DATAGRAM, UdpDropReason
 from relay.sockaddr import IPV4_SIZE, IPV6_SIZE, serialize_sockaddr
 from wire.core import Address, Drops
 
-__all__ = ["DATAGRAM_OFFSET", "HEADROOM", "SLOT_SIZE", "ReceiveSlots", "SendSlots", "is_available", "slot_layout"]
+__all__ = [
+    "DATAGRAM_OFFSET",
+    "HEADROOM",
+    "SLOT_SIZE",
+    "ReceiveSlots",
+    "SendSlots",
+    "address_of_bytes",
+    "is_available",
+    "slot_layout",
+]
 
 ffi = FFI()
 
@@ -100,6 +109,11 @@ def _library() -> _CLibrary:
 
 def _address_of(memory: _CData) -> int:
     return int(ffi.cast("uintptr_t", memory))
+
+
+def address_of_bytes(data: bytes) -> int:
+    """Where in memory bytes lie; they must be kept as long as it is used."""
+    return _address_of(ffi.from_buffer(data))
 
 
 def slot_layout(source_size: int, first: str) -> struct.Struct:

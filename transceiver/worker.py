@@ -8,7 +8,7 @@ task that waits for what that says, and each socket of a call's owner has its ow
 import hmac
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import urandom
 from socket import socket
 
@@ -17,7 +17,7 @@ import trio
 
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
-from relay.udp import Batch, UdpDropReason, address_of, lost_on_arrival, open_udp, receive_batches, send_batch
+from relay.udp import Batch, UdpDropReason, address_of, batch_sender, lost_on_arrival, open_udp, receive_batches
 from stun.credentials import CredentialKeys
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backend_legs import BackendLegs
@@ -120,6 +120,7 @@ class Worker:
         self.drops: Drops = self._dispatcher.drops
         self.counts: Counter[str] = self._dispatcher.counts
         self._socket: socket | None = None
+        self._sender: Callable[[Batch], object] | None = None
         self._is_draining = False
         self._has_call = trio.Event()
         self._legs = BackendLegs(dispatcher=self._dispatcher, entropy=entropy, unix_time=unix_time, report=report)
@@ -136,6 +137,7 @@ class Worker:
             *self.options.hop, on_warning=lambda text: self._report("socket-warning", {"warning": text})
         ) as sock:
             self._socket = sock
+            self._sender = batch_sender(sock, self.drops)
             self.address = address_of(sock)
             try:
                 async with trio.open_nursery() as nursery:
@@ -147,7 +149,7 @@ class Worker:
                     task_status.started(self.address)
             finally:
                 self._end_all()
-                self._socket = self._legs.nursery = None
+                self._socket = self._sender = self._legs.nursery = None
 
     async def stop(self) -> None:
         """Take no further call, say goodbye to every client, and wait for their backends, which have a few seconds.
@@ -176,9 +178,9 @@ class Worker:
         for data, source in batch:
             receive(data, source, now)
 
-    def _send(self, datagrams: Iterable[tuple[bytes, Address]]) -> None:
-        if self._socket is not None:
-            send_batch(self._socket, datagrams, self.drops)
+    def _send(self, datagrams: Batch) -> None:
+        if datagrams and self._sender is not None:
+            self._sender(datagrams)
 
     # -- commands: what `Calls` promises
 

@@ -13,6 +13,7 @@ from relay.udp import (
     MAX_DATAGRAM,
     UdpDropReason,
     address_of,
+    batch_sender,
     canonical,
     drain,
     lost_on_arrival,
@@ -55,12 +56,14 @@ class SlotSender:
         self.slots.flush()
 
 
-@pytest.fixture
-def sender(datapath):
+@pytest.fixture(params=["parts", "batch_sender"])
+def sender(request, datapath):
     """Makes what sends a batch from a socket, and the counter of what it drops."""
 
     def make(sock):
         drops = Counter()
+        if request.param == "batch_sender":
+            return batch_sender(sock, drops), drops
         return SlotSender(sock, drops).send if datapath == "mmsg" else partial(send_batch, sock, drops=drops), drops
 
     return make

@@ -9,7 +9,7 @@ import pytest
 
 from edge.caller.progress import Stage
 from edge.caller.results import MediaStatistics
-from relay.hop.header import parse_header
+from relay.hop.header import CONTROL, DOWN, parse_header
 from stun.attributes import Attribute, AttributeType
 from stun.binding import binding_request
 from stun.events import PathExpired
@@ -207,6 +207,19 @@ def test_ending_a_call_tells_its_client_and_its_relay(world) -> None:
     # Ending it once more changes nothing.
     world.dispatcher.end(client.call, "again", world.now)
     assert world.dispatcher.counts["ended-again"] == 0
+
+
+def test_goodbye_and_what_the_relay_is_told_leave_together(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = world.add()
+    world.run(1)
+    batches: list[list[bytes]] = []
+    monkeypatch.setattr(world.dispatcher, "_send", lambda datagrams: batches.append([data for data, _ in datagrams]))
+    world.dispatcher.end(client.call, "hang-up", world.now)
+
+    (batch,) = batches
+    directions = [data[0] for data in batch]
+    assert directions == [DOWN] * (len(batch) - 1) + [CONTROL]
+    assert len(batch) >= 3  # the goodbyes of RTCP and DTLS, then GONE
 
 
 def test_a_client_that_hangs_up_frees_its_call(world) -> None:
