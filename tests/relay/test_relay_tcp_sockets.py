@@ -1,6 +1,7 @@
 """TCP ingresses on real loopback sockets, beside a UDP one."""
 
 import errno
+import functools
 import os
 import socket
 import struct
@@ -110,6 +111,7 @@ async def served(nursery, kit, options):
 
 @pytest.fixture
 def request_of(kit):
+    @functools.cache  # a second later it would be another token
     def make(session):
         route = Route(cluster=1, incarnation=INCARNATION, worker=0, session=session, minted=int(time.time()))
         ufrag = kit.credentials.mint(route)
