@@ -23,6 +23,7 @@ RELOADABLE = frozenset(
         "signal.transceivers",
         "signal.ingresses",
         "signal.ingress_count",
+        "signal.tcp_ingress_count",
         "signal.regions",
         "signal.location",
         "signal.location_headers",

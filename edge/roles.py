@@ -9,16 +9,21 @@ A tier's code is loaded when the tier is: a relay needs a quarter of what a tran
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
 from edge.config.model import Config, RelayConfig, Role, TransceiverConfig, TransceiverEndpoint
+from edge.config.sharing import ingresses_beside_signal
 from edge.config.values import format_address
 from edge.keys import Bundle
 from edge.metrics import Metrics
 from edge.reports import Reports
 from edge.tiers.tier import Surroundings, Tier
+
+if TYPE_CHECKING:
+    from edge.http.first_byte import Neighbour
 
 __all__ = ["Keyring", "RunningRoles", "run_roles"]
 
@@ -145,13 +150,15 @@ async def run_roles(
                 Role.TRANSCEIVER, _transceiver_tier(config, keys[Role.TRANSCEIVER], surroundings(Role.TRANSCEIVER))
             )
         running.config = config = running.complete(config)
+        neighbour = None
         if config.relay is not None:
-            await start(Role.RELAY, _relay_tier(config.relay, keys[Role.RELAY], surroundings(Role.RELAY)))
+            relay, neighbour = _relay_tier(config, config.relay, keys[Role.RELAY], surroundings(Role.RELAY))
+            await start(Role.RELAY, relay)
             if Role.TRANSCEIVER in running.tiers:
                 await _wait_until_ready(running)
         if config.signal is not None and listener is not None:
             bundle, around = keys[Role.SIGNAL], surroundings(Role.SIGNAL)
-            await start(Role.SIGNAL, SignalTier(config.signal, bundle, around, listener))
+            await start(Role.SIGNAL, SignalTier(config.signal, bundle, around, listener, neighbour))
         task_status.started(running)
 
 
@@ -175,10 +182,20 @@ def _transceiver_tier(config: Config, keys: Bundle, surroundings: Surroundings) 
     return TransceiverTier(section, backends_of(config.backend, section.backend), keys, surroundings)
 
 
-def _relay_tier(section: RelayConfig, keys: Bundle, surroundings: Surroundings) -> Tier:
+def _relay_tier(
+    config: Config, section: RelayConfig, keys: Bundle, surroundings: Surroundings
+) -> tuple[Tier, "Neighbour | None"]:
+    """Make the relay, and what signal has to know of it if they share a port."""
     from edge.tiers.relay import RelayTier
 
-    return RelayTier(section, keys, surroundings)
+    shared = [each.id for each in ingresses_beside_signal(config)]
+    tier = RelayTier(section, keys, surroundings, shared)
+    if not shared:
+        return tier, None
+    from edge.http.first_byte import Neighbour
+    from relay.tcp.framing import is_framed
+
+    return tier, Neighbour(wants=is_framed, take=tier.adopt)
 
 
 async def _wait_until_ready(running: RunningRoles) -> None:

@@ -56,7 +56,7 @@ class Launch:
         Raises:
             ConfigError: something is wrong with it.
         """
-        defaults = embedded_tree(own_address(), self.media_port) if self.role is None else None
+        defaults = partial(embedded_tree, own_address(), media_port=self.media_port) if self.role is None else None
         return load(path=self.path, environ=self.environ, role=self.role, defaults=defaults, options=self.options)
 
 

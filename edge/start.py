@@ -40,17 +40,19 @@ class StartError(ConfigError):
         return cls([Problem(key, found, right)])
 
 
-def first_that_cannot_be_bound(addresses: Iterable[tuple[str, Address]], error: OSError) -> StartError:
-    """Find which of several UDP addresses is to blame, when binding them together failed.
+def first_that_cannot_be_bound(addresses: Iterable[tuple[str, Address, str]], error: OSError) -> StartError:
+    """Find which of several addresses is to blame, when binding them together failed.
 
     Args:
-        addresses: each with its key, in the order of binding.
+        addresses: each with its key and "udp" or "tcp", in the order of binding.
         error: what the binding raised; it is told when each can be bound alone after all.
     """
     key, address = "", ("", 0)
-    for key, address in addresses:
+    for key, address, protocol in addresses:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        with socket.socket(family, socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM) as probe:
+            if protocol == "tcp":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(address)
             except OSError as problem:

@@ -1,7 +1,7 @@
 """What a transceiver offers to whoever controls it: calls are made, looked at and ended here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import attrs
 
@@ -14,6 +14,7 @@ __all__ = [
     "Conversations",
     "CreatedCall",
     "EventSocket",
+    "IngressProtocol",
     "ModelNotAllowed",
     "NotOwner",
     "OfferRefused",
@@ -23,6 +24,9 @@ __all__ = [
 ]
 
 
+IngressProtocol = Literal["udp", "tcp"]
+
+
 @attrs.frozen(kw_only=True)
 class AnswerIngress:
     """A relay address to put into an answer.
@@ -30,14 +34,16 @@ class AnswerIngress:
     Attributes:
         id: the ingress's number, unique in the fleet; relays write it into the hop header.
         host: IP address that the client can reach.
-        port: UDP port.
+        port: UDP or TCP port.
         priority: ICE candidate priority; higher is preferred (RFC 8445 §5.1.2).
+        protocol: what carries STUN, DTLS and SRTP: "udp" or "tcp".
     """
 
     id: int
     host: str
     port: int
     priority: int
+    protocol: IngressProtocol = "udp"
 
 
 @attrs.frozen(kw_only=True)

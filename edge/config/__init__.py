@@ -9,6 +9,7 @@ Read in this order:
 * `values`     one value at a time: addresses, URLs, networks, and what a wrong one is told
 * `sources`    the TOML file and the `TRIO_VOICE_...` variables, each as a tree
 * `embedded`   the tree below those two for `trio-voice serve` without a role: everything on this machine
+* `sharing`    whether a TCP ingress of the relay lives behind signal's port
 * `load`       the trees become one `Config`, with all problems at once
 * `check`      the rules that need more than one value, or know a key's meaning
 * `example`    the annotated example file, printed from the catalogue

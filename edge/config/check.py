@@ -20,6 +20,7 @@ __all__ = ["LOG_FORMATS", "LOG_LEVELS", "check", "is_loopback", "roles_of", "war
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "text", "json")
+PROTOCOLS = ("udp", "tcp")
 
 MAX_WORKERS = 255
 """A token names the worker in one byte, and so does the hop count them."""
@@ -100,6 +101,7 @@ def _check_signal(signal: SignalConfig, *, needs_transceivers: bool) -> Iterator
     yield from _check_tls(signal)
     yield from _check_access(signal)
     yield from _at_least("signal.ingress_count", signal.ingress_count, 1)
+    yield from _at_least("signal.tcp_ingress_count", signal.tcp_ingress_count, 0)
     yield from _at_least("signal.max_calls_per_key", signal.max_calls_per_key, 0)
     yield from _at_least("signal.max_offers_per_minute", signal.max_offers_per_minute, 0)
     if needs_transceivers and not signal.transceivers:
@@ -112,6 +114,7 @@ def _check_signal(signal: SignalConfig, *, needs_transceivers: bool) -> Iterator
         key = f"signal.ingresses[{index}]"
         yield from _ingress_id(key, ingress.id, [item.id for item in signal.ingresses[:index]])
         yield from _public("signal", key, ingress.advertise)
+        yield from _one_of(f"{key}.protocol", ingress.protocol, PROTOCOLS)
     for index, transceiver in enumerate(signal.transceivers):
         yield from _base_url(f"signal.transceivers[{index}].url", transceiver.url)
     yield from _check_regions(signal)
@@ -179,20 +182,24 @@ def _check_relay(relay: RelayConfig, *, needs_transceivers: bool) -> Iterator[Pr
     if not relay.ingresses:
         right = 'List the public addresses of this relay, such as ["1=203.0.113.5:3478"].'
         yield Problem("relay.ingresses", "there is none", right)
-    bound = {relay.hop: "relay.hop"}
+    bound = {("udp", relay.hop): "relay.hop"}
+    if relay.http:
+        bound["tcp", relay.http] = "relay.http"
     for index, ingress in enumerate(relay.ingresses):
         key = f"relay.ingresses[{index}]"
         yield from _ingress_id(key, ingress.id, [item.id for item in relay.ingresses[:index]])
         yield from _public("relay", key, ingress.advertise)
+        yield from _one_of(f"{key}.protocol", ingress.protocol, PROTOCOLS)
         yield from _ip(f"{key}.bind", ingress.bind)
         if is_ip(ingress.advertise[0]) and (":" in ingress.advertise[0]) != (":" in ingress.bind[0]):
             right = f"It must be of the same family as {key}.advertise, {format_address(ingress.advertise)}."
             yield Problem(f"{key}.bind", f"found {format_address(ingress.bind)}", right)
-        if ingress.bind[1] and ingress.bind in bound:
-            found = f"{format_address(ingress.bind)} is taken by {bound[ingress.bind]}"
+        binding = ingress.protocol, ingress.bind
+        if ingress.bind[1] and binding in bound:
+            found = f"{format_address(ingress.bind)} is taken by {bound[binding]}"
             right = "Each needs an address of its own; set `bind` to the one that clients' datagrams arrive at."
             yield Problem(f"{key}.bind", found, right)
-        bound.setdefault(ingress.bind, f"{key}.bind")
+        bound.setdefault(binding, f"{key}.bind")
     if needs_transceivers and not relay.transceivers:
         right = 'List the hop addresses of the transceivers, such as ["10.0.0.3:7001"].'
         yield Problem("relay.transceivers", "there is none", right)

@@ -3,12 +3,16 @@
 The tiers talk to each other over the same loopback UDP and HTTP as they would between hosts; only the ports are
 picked by the kernel. Clients are offered two addresses: loopback, which always works and survives a change of
 network, and the machine's own, because Firefox ignores loopback candidates.
+
+Beside these, clients are offered signal's own port over TCP: whoever could load the page can reach that one.
 """
 
 import socket
 
+from edge.config.model import DEFAULT_LISTEN
 from edge.config.sources import Tree
 from edge.config.values import format_address, is_ip
+from wire.core import Address
 
 __all__ = ["DEFAULT_MEDIA_PORT", "embedded_tree", "own_address"]
 
@@ -48,23 +52,40 @@ def _is_usable(address: str) -> bool:
     return is_ip(address) and not address.startswith(("127.", "0.", "fe80:")) and address not in {"::1", "::"}
 
 
-def embedded_tree(own: str | None, media_port: int = DEFAULT_MEDIA_PORT) -> Tree:
+def embedded_tree(own: str | None, listen: Address = DEFAULT_LISTEN, media_port: int = DEFAULT_MEDIA_PORT) -> Tree:
     """Build the defaults.
 
     Args:
         own: the machine's own address beside loopback; None for none.
+        listen: where signal listens; with port 0 nothing is offered over TCP, as the port is not known yet.
         media_port: public UDP port of the relay.
     """
     # Loopback first: the fewest things can go wrong on the way to it. A browser that ignores it loses no time.
     hosts = ["127.0.0.1"] + ([own] if own else [])
     addresses = [format_address((host, media_port)) for host in hosts]
+    ingresses: list[Tree] = [
+        {"id": number, "advertise": address, "bind": address} for number, address in enumerate(addresses, 1)
+    ]
+    if is_ip(listen[0]) and listen[1]:
+        ingresses.append(
+            {
+                "id": len(ingresses) + 1,
+                "advertise": format_address((_reachable(listen[0], own), listen[1])),
+                "bind": format_address(listen),
+                "protocol": "tcp",
+            }
+        )
     return {
         "signal": {},
-        "relay": {
-            "hop": "127.0.0.1:0",
-            "ingresses": [
-                {"id": number, "advertise": address, "bind": address} for number, address in enumerate(addresses, 1)
-            ],
-        },
+        "relay": {"hop": "127.0.0.1:0", "ingresses": ingresses},
         "transceiver": {"hop": "127.0.0.1:0", "control": "127.0.0.1:0"},
     }
+
+
+def _reachable(host: str, own: str | None) -> str:
+    """An address at which clients reach what listens on `host`."""
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104 - replaced
+        return host
+    if own is not None and (":" in own) == (":" in host):
+        return own
+    return "::1" if ":" in host else "127.0.0.1"

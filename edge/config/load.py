@@ -23,6 +23,7 @@ from edge.config.backends import with_api_keys
 from edge.config.catalogue import all_keys, record_of
 from edge.config.check import check, warnings_about
 from edge.config.model import (
+    DEFAULT_LISTEN,
     BackendConfig,
     Config,
     Network,
@@ -68,7 +69,7 @@ def load(
     path: Path | None = None,
     environ: Mapping[str, str],
     role: Role | None = None,
-    defaults: Tree | None = None,
+    defaults: Callable[[Address], Tree] | None = None,
     options: Tree | None = None,
 ) -> Loaded:
     """Load the configuration of one role, or of all three.
@@ -77,15 +78,16 @@ def load(
         path: TOML file; None for none.
         environ: environment variables.
         role: the role that runs; None for all three.
-        defaults: a tree below the file's, such as `embedded_tree`.
+        defaults: makes a tree below the file's, such as `embedded_tree`, for the address that signal listens on.
         options: a tree above the environment's, from the command line.
 
     Raises:
         ConfigError: something is wrong; holds everything that is.
     """
     environment, warnings = read_environment(environ)
-    tree = merge(defaults or {}, read_file(path) if path else {})
-    tree = merge(merge(tree, environment), options or {})
+    tree = merge(merge(read_file(path) if path else {}, environment), options or {})
+    if defaults is not None:
+        tree = merge(defaults(_listen(tree)), tree)
     for name in (role,) if role else Role:
         tree.setdefault(name.value, {})
     config = _with_shared_ingresses(structure(tree))
@@ -117,11 +119,23 @@ def structure(tree: Tree) -> Config:
         raise ConfigError(_problems_in(error, "")) from None
 
 
+def _listen(tree: Tree) -> Address:
+    """Find where signal will listen; a value that is wrong is told elsewhere, and nothing follows from it here."""
+    section = tree.get("signal")
+    value = section.get("listen", DEFAULT_LISTEN) if isinstance(section, dict) else DEFAULT_LISTEN
+    try:
+        return values.address(value)
+    except WrongValue:
+        return "", 0
+
+
 def _with_shared_ingresses(config: Config) -> Config:
     """Let signal offer the relay's ingresses when it is told of none itself."""
     if config.signal is None or config.relay is None or config.signal.ingresses:
         return config
-    ingresses = tuple(SignalIngress(id=item.id, advertise=item.advertise) for item in config.relay.ingresses)
+    ingresses = tuple(
+        SignalIngress(id=item.id, advertise=item.advertise, protocol=item.protocol) for item in config.relay.ingresses
+    )
     return attrs.evolve(config, signal=attrs.evolve(config.signal, ingresses=ingresses))
 
 

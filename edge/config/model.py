@@ -18,6 +18,7 @@ from geo.regions import Place
 from wire.core import Address
 
 __all__ = [
+    "DEFAULT_LISTEN",
     "BackendConfig",
     "Config",
     "LogConfig",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 Network = IPv4Network | IPv6Network
+
+DEFAULT_LISTEN: Address = ("127.0.0.1", 8080)
 
 
 class Role(enum.StrEnum):
@@ -85,17 +88,19 @@ class TransceiverEndpoint:
 
 @attrs.frozen(kw_only=True)
 class SignalIngress:
-    """A relay address that answers may offer; in short form "ID=IP:PORT" or "ID=IP:PORT@REGION".
+    """A relay address that answers may offer; in short form "ID=IP:PORT", "ID=tcp:IP:PORT" or "ID=IP:PORT@REGION".
 
     Attributes:
         id: number of the ingress, 1 to 65535, the same as in the relay's configuration.
-        advertise: IP address and UDP port that clients reach.
+        advertise: IP address and port that clients reach.
         region: name of the region it is in.
+        protocol: "udp", or "tcp" for clients whose network blocks UDP.
     """
 
     id: int
     advertise: Address
     region: str | None = None
+    protocol: str = "udp"
 
 
 @attrs.frozen(kw_only=True)
@@ -112,7 +117,9 @@ class SignalConfig:
         allowed_hosts: host names that requests may name beside the address listened on ("voice.example.com").
         transceivers: transceivers to place calls on.
         ingresses: relay addresses to offer to clients. Left out, those of the [relay] section of the same file.
-        ingress_count: how many of them one answer offers; the client's own ICE fails over among them.
+        ingress_count: how many of those with UDP one answer offers; the client's own ICE fails over among them.
+        tcp_ingress_count: how many of those with TCP it offers beside them, each of which a browser connects to at
+            once; 0 for none.
         regions: regions by name, with their locations.
         location: "LATITUDE, LONGITUDE" of the callers when no header tells, usually that of this server.
         location_headers: names of the two headers in which a trusted proxy gives the caller's latitude and longitude,
@@ -125,7 +132,7 @@ class SignalConfig:
         limits: what HTTP clients may take.
     """
 
-    listen: Address = ("127.0.0.1", 8080)
+    listen: Address = DEFAULT_LISTEN
     tls_certificate: str | None = None
     tls_key: str | None = None
     api_keys: tuple[str, ...] = attrs.field(default=(), repr=False)
@@ -134,6 +141,7 @@ class SignalConfig:
     transceivers: tuple[TransceiverEndpoint, ...] = ()
     ingresses: tuple[SignalIngress, ...] = ()
     ingress_count: int = 2
+    tcp_ingress_count: int = 1
     regions: tuple[RegionConfig, ...] = ()
     location: Place | None = None
     location_headers: tuple[str, ...] = ()
@@ -145,22 +153,26 @@ class SignalConfig:
 
 @attrs.frozen(kw_only=True)
 class RelayIngress:
-    """A public UDP address of a relay; in short form "ID=IP:PORT" or "ID=IP:PORT/BIND_IP:BIND_PORT".
+    """A public address of a relay; in short form "ID=IP:PORT", "ID=tcp:IP:PORT" or "ID=IP:PORT/BIND_IP:BIND_PORT".
 
     Attributes:
         id: number of the ingress, 1 to 65535, unique in the fleet.
-        advertise: IP address and UDP port that clients reach.
-        bind: IP address and UDP port to bind; left out, the port of `advertise` on every address of the machine.
+        advertise: IP address and port that clients reach.
+        bind: IP address and port to bind; left out, the port of `advertise` on every address of the machine. With TCP
+            and all roles in one process it may be that of signal.listen: the first byte of a connection tells whose it
+            is.
+        protocol: "udp", or "tcp" for clients whose network blocks UDP; the usual port for these is 443.
     """
 
     id: int
     advertise: Address
     bind: Address
+    protocol: str = "udp"
 
 
 @attrs.frozen(kw_only=True)
 class RelayConfig:
-    """The relay tier: owns the public UDP port and forwards to transceivers.
+    """The relay tier: owns the public ports of the media and forwards to transceivers.
 
     Attributes:
         hop: IP address and UDP port to bind for the traffic with transceivers; never the public one.

@@ -157,11 +157,11 @@ def expand_backend(value: object) -> object:
 
 
 def expand_relay_ingress(value: object) -> object:
-    """Turn the short form "ID=IP:PORT/IP:PORT" into a table, and add the address to bind where it is left out."""
+    """Turn the short form "ID=tcp:IP:PORT/IP:PORT" into a table, and add the address to bind where it is left out."""
     if isinstance(value, str):
-        number_, rest = _cut_id(value)
+        table, rest = _cut_id(value)
         advertise, slash, bind = rest.partition("/")
-        value = {"id": number_, "advertise": advertise} | ({"bind": bind} if slash else {})
+        value = table | {"advertise": advertise} | ({"bind": bind} if slash else {})
     if isinstance(value, dict) and "advertise" in value and "bind" not in value:
         try:
             host, port = address(value["advertise"])
@@ -172,12 +172,12 @@ def expand_relay_ingress(value: object) -> object:
 
 
 def expand_signal_ingress(value: object) -> object:
-    """Turn the short form "ID=IP:PORT@REGION" into a table."""
+    """Turn the short form "ID=tcp:IP:PORT@REGION" into a table."""
     if not isinstance(value, str):
         return value
-    number_, rest = _cut_id(value)
+    table, rest = _cut_id(value)
     advertise, at, region = rest.partition("@")
-    return {"id": number_, "advertise": advertise} | ({"region": region} if at else {})
+    return table | {"advertise": advertise} | ({"region": region} if at else {})
 
 
 def expand_transceiver(value: object) -> object:
@@ -200,8 +200,12 @@ def _without_quotes(value: object) -> str:
     return ", without quotes" if isinstance(value, str) and not isinstance(value, Text) else ""
 
 
-def _cut_id(value: str) -> tuple[int, str]:
+def _cut_id(value: str) -> tuple[dict[str, object], str]:
+    """Cut the number of an ingress and its protocol off, and return them as the beginning of its table."""
     identifier, equals, rest = value.partition("=")
     if not equals or not (identifier.isascii() and identifier.isdigit()):
         raise WrongValue(value, 'a table, or "ID=IP:PORT", such as "1=203.0.113.5:3478"')
-    return int(identifier), rest
+    protocol, colon, address_ = rest.partition(":")
+    if colon and protocol in {"udp", "tcp"}:
+        return {"id": int(identifier), "protocol": protocol}, address_
+    return {"id": int(identifier)}, rest

@@ -57,7 +57,14 @@ class CallRequest:
     def to_json(self) -> bytes:
         """Write it."""
         ingresses = [
-            {"id": each.id, "host": each.host, "port": each.port, "priority": each.priority} for each in self.ingresses
+            {
+                "id": each.id,
+                "host": each.host,
+                "port": each.port,
+                "priority": each.priority,
+                "protocol": each.protocol,
+            }
+            for each in self.ingresses
         ]
         fields = {"offer": self.offer, "owner": self.owner, "ingresses": ingresses}
         return json.dumps(fields | {"wishes": wishes_to_fields(self.wishes)}).encode()
@@ -205,11 +212,15 @@ def read_object(data: bytes) -> dict[str, object]:
 def _read_ingress(value: object) -> AnswerIngress:
     if not isinstance(value, dict):
         raise BadMessage("ingresses: each is an object")
+    protocol = value.get("protocol", "udp")
+    if protocol not in {"udp", "tcp"}:
+        raise BadMessage("ingresses: protocol is neither udp nor tcp")
     return AnswerIngress(
         id=_take(value, "id", int),
         host=_take(value, "host", str),
         port=_take(value, "port", int),
         priority=_take(value, "priority", int),
+        protocol=protocol,
     )
 
 

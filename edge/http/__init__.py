@@ -12,6 +12,7 @@ order:
 * `websocket`   from a request to a WebSocket (`transceiver.websocket` is what follows)
 * `socket_service`  a WebSocket in the hands of its handler
 * `connection`  one connection from its first byte to its end
+* `first_byte`  a port that HTTP shares with another protocol
 * `server`      accepting, bounding and stopping connections
 * `tls`         certificates from files, replaced without a restart
 * `routing`     a table of methods and paths

@@ -6,6 +6,7 @@ under way gets its response (with `Connection: close`), and when the patience is
 
 import ipaddress
 import secrets
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import trio
 
 from edge.http.connection import HttpConnection, linger
 from edge.http.errors import error_response
+from edge.http.first_byte import Neighbour, first_byte
 from edge.http.limits import HttpLimits
 from edge.http.messages import FailureHook, Handler, write_head
 from edge.http.reasons import DropReason, HttpCounts
@@ -61,6 +63,7 @@ class HttpServer:
         limits: what one peer may take.
         tls: with it, every connection begins with a TLS handshake.
         on_failure: told of exceptions that should not have happened, with the request where there is one.
+        neighbour: gets the connections that are not meant for us; None when all are.
     """
 
     def __init__(
@@ -70,7 +73,10 @@ class HttpServer:
         limits: HttpLimits | None = None,
         tls: ssl.SSLContext | None = None,
         on_failure: FailureHook = lambda _request, _error: None,
+        neighbour: Neighbour | None = None,
     ) -> None:
+        self._neighbour = neighbour
+        self._undecided: set[trio.CancelScope] = set()
         self._handler = handler
         self._limits = limits or HttpLimits()
         self._tls = tls
@@ -116,6 +122,8 @@ class HttpServer:
         self._accepting.cancel()
         for connection in self._connections:
             connection.stop()
+        for scope in self._undecided:
+            scope.cancel()
         if self._nursery is not None:
             with trio.move_on_after(patience):
                 await self._finished.wait()
@@ -153,15 +161,17 @@ class HttpServer:
             self.counts.drops[DropReason.PEER_VANISHED] += 1
             await trio.aclose_forcefully(accepted)
             return
-        stream = DirectStream(accepted)
         source = source_of(peer[0])
         if (reason := self._excess(source)) is not None:
             self.counts.drops[reason] += 1
-            await self._turn_away(stream, reason)
+            await self._turn_away(DirectStream(accepted), reason)
             return
         self._admitted += 1
         self._admitted_by_source[source] += 1
         try:
+            if self._neighbour is not None and not await self._is_ours(accepted, self._neighbour):
+                return
+            stream = DirectStream(accepted)
             if self._tls is None:
                 await self.serve_stream(stream, peer)
             else:
@@ -171,6 +181,27 @@ class HttpServer:
             self._admitted_by_source[source] -= 1
             if not self._admitted_by_source[source]:
                 del self._admitted_by_source[source]
+
+    async def _is_ours(self, accepted: trio.SocketStream, neighbour: Neighbour) -> bool:
+        """Wait for the first byte; whoever says none in time is closed, and whatever is the neighbour's passed on."""
+        with trio.move_on_after(self._limits.header_timeout) as scope:
+            self._undecided.add(scope)
+            try:
+                first = await first_byte(accepted)
+            except OSError:
+                first = None
+                self.counts.drops[DropReason.PEER_VANISHED] += 1
+            finally:
+                self._undecided.discard(scope)
+            if first is not None:
+                if not neighbour.wants(first):
+                    return True
+                neighbour.take(socket.socket(fileno=accepted.socket.detach()))
+                return False
+        if scope.cancelled_caught and not self._stopping:
+            self.counts.drops[DropReason.HEADER_TIMEOUT] += 1
+        await trio.aclose_forcefully(accepted)
+        return False
 
     async def _serve_tls(self, stream: DirectStream, context: ssl.SSLContext, peer: Address) -> None:
         # https_compatible: browsers close without TLS's own goodbye, and lengths tell us where a request ends.

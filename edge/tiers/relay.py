@@ -5,12 +5,13 @@ a thread beside the loop.
 """
 
 import ipaddress
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import trio
 
-from edge.config.model import Config, RelayConfig
+from edge.config.model import Config, RelayConfig, RelayIngress
 from edge.config.problems import Problem
 from edge.config.values import format_address, is_ip
 from edge.keys import Bundle
@@ -35,10 +36,14 @@ class RelayTier:
         config: its section.
         keys: its bundle.
         surroundings: metrics and log of the process.
+        shared: numbers of the TCP ingresses whose connections somebody else accepts, and passes to `adopt`.
     """
 
-    def __init__(self, config: RelayConfig, keys: Bundle, surroundings: Surroundings) -> None:
+    def __init__(
+        self, config: RelayConfig, keys: Bundle, surroundings: Surroundings, shared: Collection[int] = ()
+    ) -> None:
         self._config = config
+        self._shared = shared
         self._keys = keys
         self._surroundings = surroundings
         self._worker: RelayWorker | None = None
@@ -64,7 +69,7 @@ class RelayTier:
         config = self._config
         options = RelayOptions(
             hop=config.hop,
-            ingresses=[IngressBinding(id=each.id, bind=each.bind) for each in config.ingresses],
+            ingresses=[self._binding(each) for each in config.ingresses],
             transceivers=transceivers,
             forwarder=ForwarderOptions(max_claims=config.max_flows, max_call=config.max_call),
         )
@@ -74,9 +79,27 @@ class RelayTier:
                 options, relay_keys(self._keys), on_warning=lambda text: report("socket-warning", {"warning": text})
             )
         except OSError as error:
-            addresses = [("relay.hop", config.hop)]
-            addresses += [(f"relay.ingresses[{index}].bind", each.bind) for index, each in enumerate(config.ingresses)]
+            addresses: list[tuple[str, Address, str]] = [("relay.hop", config.hop, "udp")]
+            addresses += [
+                (f"relay.ingresses[{index}].bind", each.bind, each.protocol)
+                for index, each in enumerate(config.ingresses)
+                if each.id not in self._shared
+            ]
             raise first_that_cannot_be_bound(addresses, error) from None
+
+    def _binding(self, ingress: RelayIngress) -> IngressBinding:
+        bind = None if ingress.id in self._shared else ingress.bind
+        return IngressBinding(id=ingress.id, bind=bind, protocol="tcp" if ingress.protocol == "tcp" else "udp")
+
+    def adopt(self, sock: socket.socket) -> None:
+        """Take over a client's connection to a shared port; of one family with its ingress, if there is such a one."""
+        if self._worker is None:
+            sock.close()
+            return
+        is_ipv6 = sock.family == socket.AF_INET6
+        ingresses = [each for each in self._config.ingresses if each.id in self._shared]
+        alike = [each for each in ingresses if (":" in each.advertise[0]) == is_ipv6]
+        self._worker.adopt(sock, (alike or ingresses)[0].id)
 
     async def _open_pages(self, address: Address, nursery: trio.Nursery) -> None:
         self._pages = await trio.to_thread.run_sync(_load_pages, self._surroundings, self.not_ready_reason)
@@ -113,9 +136,11 @@ class RelayTier:
 
     def describe(self) -> str:
         """Tell people where it can be reached."""
-        ingresses = ", ".join(f"{each.id} = {format_address(each.advertise)}" for each in self._config.ingresses)
+        ingresses = ", ".join(
+            f"{each.id} = {format_address(each.advertise)} ({each.protocol.upper()})" for each in self._config.ingresses
+        )
         hop = self._worker.hop_address if self._worker else self._config.hop
-        return f"relay: clients send to {ingresses} (UDP), transceivers to {format_address(hop)}"
+        return f"relay: clients send to {ingresses}, transceivers to {format_address(hop)}"
 
 
 async def _resolve(config: RelayConfig) -> tuple[Address, ...]:
@@ -153,5 +178,6 @@ def _add_metrics(metrics: Metrics, worker: RelayWorker) -> None:
         "what",
         lambda: worker.traffic,
     )
+    metrics.add_gauge("relay_connections", "Clients on TCP.", lambda: len(worker.connections))
     metrics.add_gauge("relay_flows", "Client addresses in the table.", lambda: forwarder.table.flow_count)
     metrics.add_gauge("relay_transceivers", "Transceivers whose link is up.", lambda: len(forwarder.links.up))

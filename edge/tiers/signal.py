@@ -13,6 +13,7 @@ from edge.config.embedded import own_address
 from edge.config.model import Config, SignalConfig
 from edge.config.problems import Problem, describe
 from edge.config.values import format_address
+from edge.http.first_byte import Neighbour
 from edge.http.messages import Request, Response
 from edge.http.server import HttpServer
 from edge.http.static import StaticFile
@@ -60,13 +61,19 @@ class SignalTier:
         keys: its bundle.
         surroundings: metrics and log of the process.
         listener: accepts its connections; closed in the end.
+        neighbour: who shares the port with it; None for nobody.
 
     Attributes:
         address: where it listens; the kernel's choice, once `run` has started.
     """
 
     def __init__(
-        self, config: SignalConfig, keys: Bundle, surroundings: Surroundings, listener: trio.SocketListener
+        self,
+        config: SignalConfig,
+        keys: Bundle,
+        surroundings: Surroundings,
+        listener: trio.SocketListener,
+        neighbour: Neighbour | None = None,
     ) -> None:
         self.address: Address = config.listen
         self._listener = listener
@@ -75,7 +82,11 @@ class SignalTier:
         self._view = self._make_view(config, keys)
         self._tls = _tls_context(config)
         self._server = HttpServer(
-            self, limits=config.limits, tls=self._tls, on_failure=failure_hook(surroundings.report)
+            self,
+            limits=config.limits,
+            tls=self._tls,
+            on_failure=failure_hook(surroundings.report),
+            neighbour=neighbour,
         )
         self._nursery: trio.Nursery | None = None
         metrics = surroundings.metrics

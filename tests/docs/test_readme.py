@@ -1,4 +1,5 @@
 import re
+from functools import partial
 from pathlib import Path
 
 from edge.config.embedded import embedded_tree
@@ -20,6 +21,6 @@ def test_the_configuration_in_the_readme_is_one_that_works(tmp_path: Path) -> No
         (tmp_path / name).write_text("")
     file = tmp_path / "edge.toml"
     file.write_text(text[1].replace("/etc/ssl/", f"{tmp_path}/"))
-    loaded = load(path=file, environ={}, defaults=embedded_tree(None))
+    loaded = load(path=file, environ={}, defaults=partial(embedded_tree, None))
     assert loaded.config.signal is not None
     assert loaded.warnings == ()

@@ -15,7 +15,7 @@ def config(**changes: object) -> Config:
     for dotted, value in changes.items():
         section, _, key = dotted.partition("__")
         tree.setdefault(section, {})[key] = value
-    return load(environ={}, defaults=tree).config
+    return load(environ={}, options=tree).config
 
 
 def test_what_is_reloadable_are_keys() -> None:

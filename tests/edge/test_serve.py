@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def _restore():
 
 
 def all_roles(**options: object):
-    return load(environ={}, defaults=embedded_tree(None), options=dict(options)).config
+    return load(environ={}, defaults=partial(embedded_tree, None), options=dict(options)).config
 
 
 def test_without_bundles_every_start_has_keys_of_its_own() -> None:

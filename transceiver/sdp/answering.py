@@ -212,16 +212,21 @@ def _candidate(ingress: AnswerIngress) -> str:
     return Candidate(
         foundation=str(ingress.id),
         component=1,
-        transport="udp",
+        transport=ingress.protocol,
         priority=ingress.priority,
         host=ingress.host,
         port=ingress.port,
         type="host",
+        # RFC 6544 §4.4: a lite agent only waits to be connected to.
+        tcptype="passive" if ingress.protocol == "tcp" else None,
     ).to_sdp()
 
 
 def _default_destination(candidates: Sequence[AnswerIngress]) -> tuple[int, str]:
     # RFC 8839 §4.2.1.2: the default destination is one of the candidates, else the client sees an ICE mismatch.
-    preferred = candidates[0]
+    # RFC 6544 §4.3: one for UDP; without any, none, as where candidates are still to come.
+    preferred = next((ingress for ingress in candidates if ingress.protocol == "udp"), None)
+    if preferred is None:
+        return _DISCARD_PORT, _NO_CONNECTION
     version = ipaddress.ip_address(preferred.host).version
     return preferred.port, f"IN IP{version} {preferred.host}"

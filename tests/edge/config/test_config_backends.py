@@ -1,5 +1,6 @@
 """Backends in a configuration: how they are written, what is wrong with them, and what a transceiver is told."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ backend = "openai"
 
 def loaded(text: str, path: Path, **environ: str) -> Config:
     path.write_text(text)
-    return load(path=path, environ=environ, defaults=embedded_tree(None)).config
+    return load(path=path, environ=environ, defaults=partial(embedded_tree, None)).config
 
 
 def told(config: Config) -> Backends:
@@ -82,7 +83,7 @@ def test_models_choose_the_backend(tmp_path: Path) -> None:
 
 
 def test_without_a_word_the_parrot_answers_everything() -> None:
-    backends = told(load(environ={}, defaults=embedded_tree(None)).config)
+    backends = told(load(environ={}, defaults=partial(embedded_tree, None)).config)
     for model in (None, "gpt-realtime"):
         chosen = choose_backend(backends, model)
         assert chosen is not None
@@ -94,7 +95,7 @@ def test_variables_have_short_forms() -> None:
         "TRIO_VOICE_BACKEND": "gpt-*=realtime:wss://host/v1?a=b, echo",
         "TRIO_VOICE_TRANSCEIVER_BACKEND": "agent:m:f",
     }
-    config = load(environ=environ, defaults=embedded_tree(None)).config
+    config = load(environ=environ, defaults=partial(embedded_tree, None)).config
     assert config.backend == (
         BackendConfig(use="realtime:wss://host/v1?a=b", models=("gpt-*",)),
         BackendConfig(use="echo"),

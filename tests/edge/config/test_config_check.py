@@ -33,6 +33,22 @@ def test_a_good_configuration_has_no_problem() -> None:
         ({"log": {"format": "xml"}}, 'log.format: found "xml".', 'or "json".'),
         ({"signal": {"listen": "localhost:1"}}, "signal.listen: found the name", '"127.0.0.1:1".'),
         ({"signal": {"ingress_count": 0}}, "signal.ingress_count: found 0.", "at least 1."),
+        ({"signal": {"tcp_ingress_count": -1}}, "signal.tcp_ingress_count: found -1.", "at least 0."),
+        (
+            {"signal": {"ingresses": [{"id": 1, "advertise": "203.0.113.5:1", "protocol": "sctp"}]}},
+            'signal.ingresses[0].protocol: found "sctp".',
+            '"udp" or "tcp".',
+        ),
+        (
+            {"relay": {"ingresses": [{"id": 1, "advertise": "203.0.113.5:1", "protocol": "TCP"}]}},
+            'relay.ingresses[0].protocol: found "TCP".',
+            '"udp" or "tcp".',
+        ),
+        (
+            {"relay": {"ingresses": ["1=tcp:203.0.113.5:1", "2=tcp:203.0.113.6:1"]}},
+            "relay.ingresses[1].bind: 0.0.0.0:1 is taken by relay.ingresses[0].bind.",
+            "arrive at.",
+        ),
         ({"signal": {"ingresses": []}}, "signal.ingresses: there is none.", '"1=203.0.113.5:3478"].'),
         ({"signal": {"ingresses": ["0=203.0.113.5:1"]}}, "signal.ingresses[0].id: found 0.", "1 to 65535."),
         ({"signal": {"ingresses": ["1=0.0.0.0:1"]}}, "signal.ingresses[0].advertise: found 0.0.0.0:1.", ':1").'),

@@ -39,7 +39,7 @@ def test_defaults_are_shown_as_they_are() -> None:
             table = table[part]
         shown = load(
             environ={},
-            defaults={"relay": {"ingresses": ["1=127.0.0.1:1"]}},
+            defaults=lambda _: {"relay": {"ingresses": ["1=127.0.0.1:1"]}},
             options=tree | {"signal": {**tree["signal"], "tls_certificate": __file__, "tls_key": __file__}},
         ).config
         for part in key.path:

@@ -1,6 +1,7 @@
 """Whatever a file or the environment holds becomes a configuration or a list of problems, and nothing else."""
 
 import contextlib
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,14 +46,14 @@ def test_any_tree(chosen: dict, with_defaults: bool) -> None:
             table = table.setdefault(part, {})
         table[key.path[-1]] = value
     with contextlib.suppress(ConfigError):
-        load(environ={}, defaults=embedded_tree(None) if with_defaults else None, options=tree)
+        load(environ={}, defaults=partial(embedded_tree, None) if with_defaults else None, options=tree)
 
 
 @settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from([key.variable for key in KEYS]), texts | st.integers().map(str), max_size=6))
 def test_any_environment(environ: dict[str, str]) -> None:
     with contextlib.suppress(ConfigError):
-        load(environ=environ, defaults=embedded_tree("192.0.2.7"))
+        load(environ=environ, defaults=partial(embedded_tree, "192.0.2.7"))
 
 
 @given(st.sampled_from([*KEYS]), values)
@@ -61,7 +62,7 @@ def test_a_problem_names_its_key_and_what_would_be_right(key, value) -> None:
     for part in reversed(key.path):
         tree = {part: tree}
     try:
-        load(environ={}, defaults=embedded_tree(None), options=tree)
+        load(environ={}, defaults=partial(embedded_tree, None), options=tree)
     except ConfigError as error:
         for problem in error.problems:
             assert problem.key.startswith((key.dotted, "relay.", "signal.", "transceiver.", "log."))

@@ -1,5 +1,6 @@
 """Files and variables become records; what is wrong is named with its key, all of it at once."""
 
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from edge.config.embedded import embedded_tree, own_address
 from edge.config.load import Loaded, load, structure
 from edge.config.model import RelayIngress, Role, SignalIngress, TransceiverEndpoint
 from edge.config.problems import ConfigError
+from edge.config.sharing import ingresses_beside_signal
+from edge.config.sources import Tree
 from geo.regions import Place
+from wire.core import Address
 
 ANY = "0.0.0.0"  # noqa: S104 - written, not bound
 
@@ -203,14 +207,14 @@ def test_misspelt_variables_are_warned_of_and_those_of_kubernetes_are_not() -> N
         "TRIO_VOICE_RELAY_PORT_3478_UDP_ADDR": "10.0.0.1",
         "TRIO_VOICE_CONFIG": "file",
     }
-    loaded = load(environ=environ, defaults=embedded_tree(None))
+    loaded = load(environ=environ, defaults=partial(embedded_tree, None))
     (warning,) = loaded.warnings
     assert warning.startswith("environment variable TRIO_VOICE_SIGNAL_LISTE is not one of ours")
     assert warning.endswith("did you mean TRIO_VOICE_SIGNAL_LISTEN?")
 
 
 def embedded(own: str | None) -> Loaded:
-    return load(environ={}, defaults=embedded_tree(own))
+    return load(environ={}, defaults=partial(embedded_tree, own))
 
 
 def test_embedded_defaults_need_nothing_and_offer_loopback_and_the_own_address() -> None:
@@ -220,11 +224,13 @@ def test_embedded_defaults_need_nothing_and_offer_loopback_and_the_own_address()
     assert config.keys is None
     assert config.signal is not None
     assert config.signal.listen == ("127.0.0.1", 8080)
-    assert [item.advertise for item in config.signal.ingresses] == [("127.0.0.1", 3478), ("192.168.1.7", 3478)]
+    offered = [("127.0.0.1", 3478), ("192.168.1.7", 3478), ("127.0.0.1", 8080)]
+    assert [item.advertise for item in config.signal.ingresses] == offered
     assert config.relay is not None
-    assert [(item.id, item.bind) for item in config.relay.ingresses] == [
-        (1, ("127.0.0.1", 3478)),
-        (2, ("192.168.1.7", 3478)),
+    assert [(item.id, item.protocol, item.bind) for item in config.relay.ingresses] == [
+        (1, "udp", ("127.0.0.1", 3478)),
+        (2, "udp", ("192.168.1.7", 3478)),
+        (3, "tcp", ("127.0.0.1", 8080)),
     ]
     assert config.transceiver is not None
     assert config.transceiver.control[0] == "127.0.0.1"
@@ -233,7 +239,61 @@ def test_embedded_defaults_need_nothing_and_offer_loopback_and_the_own_address()
 def test_a_machine_without_another_address_offers_loopback_only() -> None:
     signal = embedded(None).config.signal
     assert signal is not None
-    assert [item.advertise for item in signal.ingresses] == [("127.0.0.1", 3478)]
+    assert [item.advertise for item in signal.ingresses] == [("127.0.0.1", 3478), ("127.0.0.1", 8080)]
+
+
+@pytest.mark.parametrize(
+    ("listen", "offered"),
+    [
+        ("0.0.0.0:443", ("192.168.1.7", 443)),
+        ("[::]:443", ("::1", 443)),
+        ("203.0.113.5:443", ("203.0.113.5", 443)),
+        ("127.0.0.1:0", None),
+    ],
+)
+def test_over_tcp_the_port_of_the_page_is_offered(listen: str, offered: Address | None) -> None:
+    environ = {"TRIO_VOICE_SIGNAL_LISTEN": listen, "TRIO_VOICE_SIGNAL_API_KEYS": "k" * 20}
+    config = load(environ=environ, defaults=partial(embedded_tree, "192.168.1.7")).config
+    assert config.signal is not None
+    over_tcp = [item.advertise for item in config.signal.ingresses if item.protocol == "tcp"]
+    assert over_tcp == ([] if offered is None else [offered])
+    assert [item.id for item in ingresses_beside_signal(config)] == ([] if offered is None else [3])
+
+
+@pytest.mark.parametrize(
+    ("ingress", "is_shared"),
+    [
+        ("4=tcp:203.0.113.5:443", True),
+        ("4=tcp:203.0.113.5:443/10.0.0.5:443", True),
+        ("4=tcp:203.0.113.5:443/10.0.0.6:443", False),
+        ("4=tcp:203.0.113.5:443/10.0.0.5:8443", False),
+        ("4=203.0.113.5:443/10.0.0.5:443", False),
+    ],
+)
+def test_a_tcp_ingress_on_signals_address_is_shared(ingress: str, *, is_shared: bool) -> None:
+    options: Tree = {"signal": {"listen": "10.0.0.5:443"}, "relay": {"ingresses": [ingress]}}
+    config = load(environ={}, defaults=partial(embedded_tree, None), options=options).config
+    assert bool(ingresses_beside_signal(config)) == is_shared
+    options["keys"], options["relay"] = "keys", {"ingresses": [ingress], "transceivers": ["10.0.0.3:7001"]}
+    assert ingresses_beside_signal(load(environ={}, role=Role.RELAY, options=options).config) == ()
+
+
+def test_short_forms_name_the_protocol() -> None:
+    options: Tree = {
+        "signal": {"ingresses": ["1=tcp:203.0.113.5:443@eu", "2=udp:203.0.113.5:3478"], "regions": ["eu"]},
+        "relay": {"ingresses": ["1=tcp:[2001:db8::5]:443/[::1]:8443", "2=203.0.113.5:443"]},
+    }
+    config = load(environ={}, defaults=partial(embedded_tree, None), options=options).config
+    assert config.signal is not None
+    assert config.signal.ingresses == (
+        SignalIngress(id=1, advertise=("203.0.113.5", 443), region="eu", protocol="tcp"),
+        SignalIngress(id=2, advertise=("203.0.113.5", 3478)),
+    )
+    assert config.relay is not None
+    assert config.relay.ingresses == (
+        RelayIngress(id=1, advertise=("2001:db8::5", 443), bind=("::1", 8443), protocol="tcp"),
+        RelayIngress(id=2, advertise=("203.0.113.5", 443), bind=(ANY, 443)),
+    )
 
 
 def test_the_own_address_is_one_that_others_could_use() -> None:

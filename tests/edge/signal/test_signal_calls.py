@@ -170,3 +170,31 @@ async def test_a_placed_call_is_reported_with_the_reasons(edge):
     assert (facts["request"], facts["transceiver"]) == ("req_1", "http://one")
     assert facts["call"] in edge.transceivers["one"].calls
     assert len(facts["why"]) == 2
+
+
+async def test_tcp_comes_behind_udp_and_is_counted_apart(empty_edge):
+    calls = empty_edge.add_transceiver("one", 1)
+    ingresses = (
+        SignalIngress(id=3, advertise=("192.0.2.3", 443), protocol="tcp"),
+        SignalIngress(id=4, advertise=("192.0.2.4", 443), protocol="tcp"),
+        SignalIngress(id=1, advertise=("192.0.2.1", 3478)),
+    )
+    edge = await empty_edge.start(ingresses=ingresses, ingress_count=1, tcp_ingress_count=2)
+    await edge.call()
+    ((_, _, chosen),) = calls.calls.values()
+    assert [(each.id, each.protocol) for each in chosen] == [(1, "udp"), (3, "tcp"), (4, "tcp")]
+    # RFC 6544 §4.2: type preference 90, then 2^13 * 4 (passive) + 8191 and descending, component 1
+    first = (90 << 24) + (((4 << 13) + 8191) << 8) + 255
+    assert [each.priority for each in chosen] == [2130706431, first, first - 256]
+
+
+async def test_no_tcp_is_offered_where_none_is_wanted(empty_edge):
+    calls = empty_edge.add_transceiver("one", 1)
+    ingresses = (
+        SignalIngress(id=1, advertise=("192.0.2.1", 3478)),
+        SignalIngress(id=3, advertise=("192.0.2.3", 443), protocol="tcp"),
+    )
+    edge = await empty_edge.start(ingresses=ingresses, tcp_ingress_count=0)
+    await edge.call()
+    ((_, _, chosen),) = calls.calls.values()
+    assert [each.id for each in chosen] == [1]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -53,9 +54,8 @@ def test_what_is_right(section) -> None:
 
 
 def test_it_can_be_set_by_file_variable_and_option(tmp_path: Path) -> None:
-    tree = embedded_tree("192.0.2.7")
     environ = {"TRIO_VOICE_TRANSCEIVER_WORKERS": "3"}
-    loaded = load(environ=environ, defaults=tree)
+    loaded = load(environ=environ, defaults=partial(embedded_tree, "192.0.2.7"))
     assert loaded.config.transceiver is not None
     assert loaded.config.transceiver.workers == 3
     invoked = CliRunner().invoke(main, ["serve", "--workers", "many"])
@@ -72,7 +72,7 @@ def test_more_workers_than_cores_is_a_warning(monkeypatch: pytest.MonkeyPatch) -
 
     def warnings(workers: int) -> list[str]:
         tree = embedded_tree("192.0.2.7") | {"transceiver": {"workers": workers}}
-        return [text for text in load(environ={}, defaults=tree).warnings if "workers" in text]
+        return [text for text in load(environ={}, options=tree).warnings if "workers" in text]
 
     assert warnings(2) == []
     (warning,) = warnings(3)

@@ -221,3 +221,21 @@ def test_ipv6_is_the_default_destination_when_it_is_preferred(chromium: str, wri
     answered = parse_description(write_answer(negotiate(parse_offer(chromium)), candidates=[only]))
     assert answered.media[0].connection == "IN IP6 2001:db8::7"
     assert [(c.host, c.port, c.foundation) for c in candidates(answered.media[0])] == [("2001:db8::7", 3479, "9")]
+
+
+def test_tcp_candidates_are_passive_and_the_default_destination_is_udp(chromium: str, write_answer: Write) -> None:
+    ingresses = [
+        AnswerIngress(id=3, host="192.0.2.1", port=443, priority=1518305279, protocol="tcp"),
+        AnswerIngress(id=1, host="192.0.2.2", port=3478, priority=2130706431),
+    ]
+    text = write_answer(negotiate(parse_offer(chromium)), candidates=ingresses)
+    assert "a=candidate:3 1 tcp 1518305279 192.0.2.1 443 typ host tcptype passive\r\n" in text
+    assert "m=audio 3478 UDP/TLS/RTP/SAVPF" in text
+    assert "c=IN IP4 192.0.2.2\r\n" in text
+
+
+def test_without_udp_there_is_no_default_destination(chromium: str, write_answer: Write) -> None:
+    only = AnswerIngress(id=3, host="192.0.2.1", port=443, priority=1, protocol="tcp")
+    text = write_answer(negotiate(parse_offer(chromium)), candidates=[only])
+    assert "m=audio 9 UDP/TLS/RTP/SAVPF" in text
+    assert "c=IN IP4 0.0.0.0\r\n" in text
