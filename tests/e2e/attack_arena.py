@@ -20,7 +20,7 @@ from .namespaces import ip, switched
 
 __all__ = ["Arena", "Credentials", "loopback_arena", "namespace_arena"]
 
-SERVER, VICTIM, ATTACKER, BYSTANDER = "10.78.0.1", "10.78.0.2", "10.78.0.3", "10.78.0.4"
+SERVER, VICTIM, ATTACKER, BYSTANDER, RELAY = "10.78.0.1", "10.78.0.2", "10.78.0.3", "10.78.0.4", "10.78.0.5"
 KEY = "sk-test"
 PUBLIC, RELAY_HOP, TRANSCEIVER_HOP = 3478, 7000, 7001
 
@@ -30,14 +30,14 @@ _CONFIGURATION = {
 listen = "{SERVER}:8080"
 api_keys = ["{KEY}"]
 transceivers = ["http://127.0.0.1:7080"]
-ingresses = ["1={SERVER}:{PUBLIC}"]
+ingresses = ["1={RELAY}:{PUBLIC}"]
 """,
     "relay": f"""
 [relay]
-hop = "{SERVER}:{RELAY_HOP}"
-http = "127.0.0.1:7090"
+hop = "{RELAY}:{RELAY_HOP}"
+http = "{RELAY}:7090"
 transceivers = ["{SERVER}:{TRANSCEIVER_HOP}"]
-ingresses = ["1={SERVER}:{PUBLIC}/{SERVER}:{PUBLIC}"]
+ingresses = ["1={RELAY}:{PUBLIC}/{RELAY}:{PUBLIC}"]
 """,
     "transceiver": f"""
 [transceiver]
@@ -177,16 +177,16 @@ def loopback_arena(folder: Path) -> Iterator[Arena]:
 
 @contextmanager
 def namespace_arena(folder: Path) -> Iterator[Arena]:
-    """Server, victim, attacker and bystander on hosts of their own; needs root. The hop is in the attacker's reach."""
+    """Everybody on a host of his own; needs root. The hop is in the attacker's reach."""
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
-    hosts = {"server": SERVER, "victim": VICTIM, "attacker": ATTACKER, "bystander": BYSTANDER}
+    hosts = {"server": SERVER, "victim": VICTIM, "attacker": ATTACKER, "bystander": BYSTANDER, "relay": RELAY}
     with switched({host: [f"{address}/16"] for host, address in hosts.items()}) as names:
         # Whatever is sent to addresses that an attacker made up comes by the bystander.
-        ip("-n", names["server"], "route", "add", "10.79.0.0/16", "via", BYSTANDER)
+        ip("-n", names["relay"], "route", "add", "10.79.0.0/16", "via", BYSTANDER)
         edge = Edge(
             folder,
             f"http://{SERVER}:8080",
-            "http://127.0.0.1:7090",
+            f"http://{RELAY}:7090",
             "http://127.0.0.1:7080",
             PUBLIC,
             key=KEY,
@@ -194,12 +194,13 @@ def namespace_arena(folder: Path) -> Iterator[Arena]:
         )
         health = {"signal": edge.signal_url, "relay": edge.relay_url, "transceiver": edge.control_url}
         for role, text in _CONFIGURATION.items():
-            add_server(edge, role, text, health[role], namespace=names["server"])
+            where = names["relay" if role == "relay" else "server"]
+            add_server(edge, role, text, health[role], namespace=where)
         edge.start_all()
         try:
             yield Arena(
                 edge=edge,
-                relay=(SERVER, PUBLIC),
+                relay=(RELAY, PUBLIC),
                 victim=names["victim"],
                 attacker=names["attacker"],
                 names=names,

@@ -1,0 +1,81 @@
+"""What goes over an interface, as its owner would see it with tcpdump: UDP over IPv4. Needs root."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import attrs
+
+from .namespaces import inside
+
+__all__ = ["Sniffed", "Sniffer", "sniffing"]
+
+_ALL_PROTOCOLS = 3  # ETH_P_ALL: what leaves an interface is seen by nothing less
+_IPV4 = 0x0800
+_UDP = struct.Struct(">HHHH")
+
+
+class Sniffed(NamedTuple):
+    """A datagram on its way."""
+
+    source: tuple[str, int]
+    target: tuple[str, int]
+    data: bytes
+
+
+@attrs.define
+class Sniffer:
+    """Collects.
+
+    Attributes:
+        seen: all datagrams so far; each once on an interface, twice on loopback.
+    """
+
+    seen: list[Sniffed] = attrs.field(factory=list)
+
+    def to(self, *address: object) -> list[Sniffed]:
+        """Those to a host, or to a host and a port."""
+        return [each for each in self.seen if each.target[: len(address)] == address]
+
+    def between(self, source: tuple[str, int], target: tuple[str, int]) -> list[bytes]:
+        """Those from one address to another."""
+        return [each.data for each in self.seen if (each.source, each.target) == (source, target)]
+
+
+@contextmanager
+def sniffing(namespace: str, interface: str = "eth") -> Iterator[Sniffer]:
+    """Collect until the block ends."""
+    sniffer, stop = Sniffer(), threading.Event()
+
+    def opened() -> socket.socket:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL_PROTOCOLS))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        sock.bind((interface, _ALL_PROTOCOLS))
+        sock.settimeout(0.05)
+        return sock
+
+    def collect(sock: socket.socket) -> None:
+        while not stop.is_set():
+            try:
+                packet, origin = sock.recvfrom(4096)
+            except TimeoutError:
+                continue
+            if origin[1] == _IPV4 and len(packet) >= 28 and packet[0] == 0x45 and packet[9] == socket.IPPROTO_UDP:
+                source_port, target_port, length, _ = _UDP.unpack_from(packet, 20)
+                hosts = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
+                data = packet[28 : 20 + length]
+                sniffer.seen.append(Sniffed((hosts[0], source_port), (hosts[1], target_port), data))
+
+    with inside(namespace, opened) as sock:
+        thread = threading.Thread(target=collect, args=(sock,))
+        thread.start()
+        try:
+            yield sniffer
+            time.sleep(0.1)
+        finally:
+            stop.set()
+            thread.join()
