@@ -5,7 +5,8 @@
 3. As soon as no preferred candidate can still turn out to work, or after some patience, the best is nominated: the
    same check again, with USE-CANDIDATE. The server follows.
 4. From then on a check every five seconds asks whether the server still consents to be sent to; after 30 seconds
-   without an answer, `Closed`.
+   without an answer, `Closed`. Who misses what should come over the path has it checked at once (`check_now`): a NAT
+   that has forgotten us gives us another address, and only a check tells the server.
 
 The server's own Binding Requests, by which it validates our address, are answered all the time.
 
@@ -207,6 +208,16 @@ class IceControlling:
         return (PathValidated(path=pair.path),)
 
     # Time and sending.
+
+    def check_now(self, now: float) -> None:
+        """Check the selected path without waiting for the next consent check; nothing happens when there is none."""
+        if self._closed or self._selected is None:
+            return
+        # RFC 7675 §5.1 keeps consent checks 4 seconds apart, as nothing hurries; this one asks whether the path has
+        # broken. How often that may be asked is up to whoever does.
+        self._consent.asked(now)
+        self._request(self._selected, Purpose.CONSENT, now)
+        self._timeout = self._find_timeout()
 
     def handle_timeout(self, now: float) -> Iterable[Event]:
         """Send what is due, and give up what was waited for long enough."""

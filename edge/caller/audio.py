@@ -133,9 +133,10 @@ class InboundAudio:
         statistics: of the stream, the first that appears; None before its first packet.
         probe: measures the echo.
         foreign_count: packets of other streams and payload types.
+        heard_at: when the last packet came; None before the first.
     """
 
-    __slots__ = ("_payload_type", "_recording", "_ssrc", "foreign_count", "probe", "statistics")
+    __slots__ = ("_payload_type", "_recording", "_ssrc", "foreign_count", "heard_at", "probe", "statistics")
 
     def __init__(self, payload_type: int, recording: Recording | None) -> None:
         self._payload_type = payload_type
@@ -144,6 +145,7 @@ class InboundAudio:
         self.statistics: ReceptionStatistics | None = None
         self.probe = EchoProbe()
         self.foreign_count = 0
+        self.heard_at: float | None = None
 
     def receive(self, packet: bytes, now: float) -> None:
         """Take an RTP packet that was authentic."""
@@ -158,6 +160,7 @@ class InboundAudio:
                 return
             self.statistics = ReceptionStatistics(ssrc, SAMPLE_RATE)
             self._ssrc = ssrc
+        self.heard_at = now
         self.statistics.received(sequence_number, timestamp, now)  # type: ignore[union-attr]  # set with _ssrc
         payload = packet[start:end]
         self.probe.received(payload, now)

@@ -21,6 +21,7 @@ from edge.caller.description import Answer, AnswerUnusable, make_offer
 from edge.caller.events import EventChannel
 from edge.caller.media import Media
 from edge.caller.progress import CallerOptions, DropReason, Heard, Secured, Stage
+from edge.caller.silence import SilenceWatch
 from srtp.keying import EXPORTER_LABEL, split_keying_material
 from srtp.profile import ProtectionProfile
 from srtp.session import SrtpSession
@@ -74,6 +75,7 @@ class CallerSession:
         self._ice: IceControlling | None = None
         self._dtls: DtlsAssociation | None = None
         self._outgoing: list[tuple[bytes, Path]] = []
+        self._silence = SilenceWatch()
         self.stage = Stage.OFFERING
         self.drops: Drops = Counter()
         self.ice_at: float | None = None
@@ -172,6 +174,9 @@ class CallerSession:
         events: list[Event] = []
         if self._ice is not None and _is_due(self._ice.next_timeout(), now):
             events.extend(self._follow_ice(self._ice.handle_timeout(now), now))
+        if self._ice is not None and _is_due(self._silent_at(), now):
+            self._silence.checked()
+            self._ice.check_now(now)
         if self._dtls is not None and _is_due(self._dtls.next_timeout(), now):
             events.extend(self._follow_dtls(self._dtls.handle_timeout(now), now))
         if self.events is not None and _is_due(self.events.next_timeout(), now):
@@ -199,8 +204,12 @@ class CallerSession:
             self._dtls.next_timeout() if self._dtls is not None else None,
             self.media.reports.next_at if self.media is not None else None,
             self.events.next_timeout() if self.events is not None else None,
+            self._silent_at(),
         )
         return min((time for time in times if time is not None), default=None)
+
+    def _silent_at(self) -> float | None:
+        return self._silence.next_at(self.media.inbound.heard_at) if self.media is not None else None
 
     @property
     def round_trip_time(self) -> float | None:
