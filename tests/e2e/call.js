@@ -21,7 +21,7 @@ async (options) => {
   const start = performance.now();
   const response = await fetch("/v1/realtime/calls", {
     method: "POST",
-    headers: { "Content-Type": "application/sdp" },
+    headers: { "Content-Type": "application/sdp", ...(options.key && { Authorization: `Bearer ${options.key}` }) },
     body: sdp,
   });
   const text = await response.text();

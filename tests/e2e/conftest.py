@@ -61,8 +61,8 @@ def playwright() -> Iterator[Playwright]:
         yield instance
 
 
-def launch(playwright: Playwright, tone: Path, *flags: str) -> Browser:
-    executable = shutil.which("chromium")
+def launch(playwright: Playwright, tone: Path, *flags: str, program: Path | None = None) -> Browser:
+    executable = program or shutil.which("chromium")
     assert executable, "the system's Chromium is missing: `make test` installs it from Debian's packages"
     return playwright.chromium.launch(
         executable_path=executable,

@@ -1,5 +1,6 @@
 """What goes over an interface, as its owner would see it with tcpdump: UDP over IPv4. Needs root."""
 
+import itertools
 import socket
 import struct
 import threading
@@ -12,7 +13,7 @@ import attrs
 
 from .namespaces import inside
 
-__all__ = ["Sniffed", "Sniffer", "sniffing"]
+__all__ = ["Heard", "Sniffed", "Sniffer", "sniffing"]
 
 _ALL_PROTOCOLS = 3  # ETH_P_ALL: what leaves an interface is seen by nothing less
 _IPV4 = 0x0800
@@ -25,6 +26,24 @@ class Sniffed(NamedTuple):
     source: tuple[str, int]
     target: tuple[str, int]
     data: bytes
+    at: float
+
+
+@attrs.frozen(kw_only=True)
+class Heard:
+    """A stretch of a call, by the RTP that left and that came back over the client's interface.
+
+    Attributes:
+        sent: packets that left.
+        returned: packets that came back, each number once.
+        missing: numbers that never came back between the first and the last that did.
+        gap_ms: the longest time between two that came back.
+    """
+
+    sent: int
+    returned: int
+    missing: int
+    gap_ms: float
 
 
 @attrs.define
@@ -41,9 +60,33 @@ class Sniffer:
         """Those to a host, or to a host and a port."""
         return [each for each in self.seen if each.target[: len(address)] == address]
 
+    def heard(self, server: tuple[str, int], since: float = 0.0) -> Heard:
+        """Count the RTP to and from a server that echoes it, whose numbers follow those of what it got."""
+        rtp = [each for each in self.seen if each.at >= since and _is_rtp(each.data)]
+        back = [each for each in rtp if each.source == server]
+        assert back, "no RTP came back"
+        highest = first = int.from_bytes(back[0].data[2:4], "big")
+        numbers = set()
+        for each in back:
+            ahead = (int.from_bytes(each.data[2:4], "big") - highest + 0x8000 & 0xFFFF) - 0x8000
+            numbers.add(highest + ahead)
+            highest = max(highest, highest + ahead)
+        gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(back)]
+        return Heard(
+            sent=len([each for each in rtp if each.target == server]),
+            returned=len(numbers),
+            missing=highest - first + 1 - len([number for number in numbers if number >= first]),
+            gap_ms=round(1000 * max(gaps), 1),
+        )
+
     def between(self, source: tuple[str, int], target: tuple[str, int]) -> list[bytes]:
         """Those from one address to another."""
         return [each.data for each in self.seen if (each.source, each.target) == (source, target)]
+
+
+def _is_rtp(data: bytes) -> bool:
+    # RFC 5761 §4: the packet types of RTCP, which stand where RTP has marker and payload type, are 192 to 223.
+    return len(data) > 12 and 128 <= data[0] <= 191 and not 192 <= data[1] <= 223
 
 
 @contextmanager
@@ -68,7 +111,7 @@ def sniffing(namespace: str, interface: str = "eth") -> Iterator[Sniffer]:
                 source_port, target_port, length, _ = _UDP.unpack_from(packet, 20)
                 hosts = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
                 data = packet[28 : 20 + length]
-                sniffer.seen.append(Sniffed((hosts[0], source_port), (hosts[1], target_port), data))
+                sniffer.seen.append(Sniffed((hosts[0], source_port), (hosts[1], target_port), data, time.monotonic()))
 
     with inside(namespace, opened) as sock:
         thread = threading.Thread(target=collect, args=(sock,))

@@ -83,6 +83,6 @@ def test_replayed_checks_move_nothing_and_bring_nobody_traffic(arena: Arena) -> 
         arena.assert_nothing_lost(victim, counted, SECONDS)
         assert arena.source_of(victim) == (VICTIM, victim.port)
         brought = [each for each in at_bystander.seen if each.source == arena.relay]
-    # Nothing of the call, and less than was spent on it.
-    assert [each for each in brought if each.data[0] >= 20] == []
-    assert sum(len(each.data) for each in brought) < sent * min(map(len, checks)) / 4
+    # A transaction that was seen from the victim is answered to nobody else.
+    assert brought == []
+    assert sent >= 20 * SECONDS

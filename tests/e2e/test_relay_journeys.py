@@ -1,0 +1,103 @@
+"""A call goes on while the network under it changes: the NAT's mapping, or the relay that its packets come to.
+
+Counted is the RTP that leaves and comes back at the client's interface, for our own caller and for Chromium.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Playwright
+
+from .calling import paced_call
+from .conftest import launch
+from .sniffing import Heard, sniffing
+from .travelling import HOMES, KEY, PUBLIC, Journey, journey
+
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")]
+
+CALL = (Path(__file__).parent / "call.js").read_text()
+FRAME_MS = 20
+
+
+@pytest.fixture(scope="module")
+def travelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+    with journey(tmp_path_factory.mktemp("journey")) as made:
+        yield made
+
+
+@pytest.fixture
+def our_call(travelling: Journey) -> Iterator[str]:
+    with paced_call(travelling.edge.signal_url, key=KEY, namespace=travelling.client) as call:
+        yield call.location
+
+
+@pytest.fixture
+def chromium_call(travelling: Journey, playwright: Playwright, tone_wav: Path, tmp_path: Path) -> Iterator[str]:
+    wrapper = tmp_path / "chromium"
+    wrapper.write_text(f'#!/bin/sh\nexec ip netns exec {travelling.client} {shutil.which("chromium")} "$@"\n')
+    wrapper.chmod(0o755)
+    origin = travelling.edge.signal_url
+    flag = f"--unsafely-treat-insecure-origin-as-secure={origin}"
+    browser = launch(playwright, tone_wav, flag, program=wrapper)
+    try:
+        page = browser.new_context(permissions=["microphone"]).new_page()
+        page.goto(origin)
+        yield page.evaluate(CALL, {"key": KEY})["location"]
+    finally:
+        browser.close()
+
+
+def client_of(travelling: Journey, location: str) -> tuple[str, str]:
+    state = travelling.edge.call_state(location)
+    assert state is not None
+    host, _, port = state["client"].rpartition(":")
+    return host, port
+
+
+def count(travelling: Journey, happening: Callable[[], object], seconds: float) -> Heard:
+    """Count from a second before something happens until some seconds behind it."""
+    with sniffing(travelling.client) as sniffer:
+        time.sleep(1)
+        happening()
+        time.sleep(seconds)
+    return sniffer.heard(PUBLIC)
+
+
+@pytest.mark.parametrize(("caller", "limit_ms"), [("our_call", 400), ("chromium_call", 3500)])
+def test_a_call_survives_a_nat_rebind(
+    travelling: Journey, request: pytest.FixtureRequest, caller: str, limit_ms: float, record_property: Callable
+) -> None:
+    location = request.getfixturevalue(caller)
+    time.sleep(2)
+    before = client_of(travelling, location)
+    assert before[0] == travelling.client_address
+    heard = count(travelling, travelling.rebind, 6)
+    print(f"{caller}: {heard}")
+    after = client_of(travelling, location)
+    assert after[0] == travelling.client_address != before[0]
+    assert after[0] in HOMES
+    assert heard.gap_ms <= limit_ms
+    assert heard.missing <= limit_ms / FRAME_MS
+    assert heard.sent >= 300
+
+
+@pytest.mark.parametrize("caller", ["our_call", "chromium_call"])
+def test_a_call_survives_the_move_to_another_relay(
+    travelling: Journey, request: pytest.FixtureRequest, caller: str
+) -> None:
+    travelling.lead_to("a")
+    location = request.getfixturevalue(caller)
+    time.sleep(2)
+    before = client_of(travelling, location)
+    forwarded = {name: travelling.forwarded(name) for name in "ab"}
+    heard = count(travelling, lambda: travelling.lead_to("b"), 3)
+    print(f"{caller}: {heard}")
+    assert travelling.forwarded("b") - forwarded["b"] >= 100
+    assert client_of(travelling, location) == before
+    assert heard.sent >= 150
+    assert heard.missing <= 3
+    assert heard.gap_ms <= 5 * FRAME_MS

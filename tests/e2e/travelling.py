@@ -1,0 +1,138 @@
+"""A client behind a NAT, and two relays of one ingress group behind the same public address: network namespaces.
+
+    client ── gateway (nftables masquerade; its route chooses the relay) ─┬─ relay a ─┐
+                                                                         └─ relay b ─┴─ server: signal, transceiver
+
+Both relays hold the public address, as with anycast; nothing translates addresses towards them.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from .edge_processes import PROGRAM, Edge, add_server
+from .namespaces import ip, run_in, switched
+
+__all__ = ["PUBLIC", "Journey", "journey"]
+
+PUBLIC = ("10.90.0.1", 3478)
+KEY = "sk-test"
+SERVER, RELAYS = "10.78.0.1", {"a": "10.78.0.5", "b": "10.78.0.6"}
+HOMES = ("10.78.0.8", "10.78.0.9")
+CLIENT, GATEWAY = "10.80.0.2", "10.80.0.1"
+
+_SIGNAL = f"""
+[signal]
+listen = "{SERVER}:8080"
+api_keys = ["{KEY}"]
+transceivers = ["http://127.0.0.1:7080"]
+ingresses = ["1={PUBLIC[0]}:{PUBLIC[1]}"]
+"""
+_TRANSCEIVER = f"""
+[transceiver]
+backend = "echo"
+hop = "{SERVER}:7001"
+control = "127.0.0.1:7080"
+"""
+_RELAY = """
+[relay]
+hop = "{host}:7000"
+http = "{host}:7090"
+transceivers = ["{server}:7001"]
+ingresses = ["1={public}/{public}"]
+"""
+
+
+@attrs.define
+class Journey:
+    """The edge, and what may happen on the way to it.
+
+    Attributes:
+        edge: the edge.
+        names: namespaces by host.
+    """
+
+    edge: Edge
+    names: dict[str, str]
+    _home: int = 0
+
+    @property
+    def client(self) -> str:
+        return self.names["client"]
+
+    @property
+    def client_address(self) -> str:
+        """What the world sees of the client: the NAT's address."""
+        return HOMES[self._home]
+
+    def lead_to(self, relay: str) -> None:
+        """From now on the client's packets come out at another relay."""
+        ip("-n", self.names["gateway"], "route", "replace", f"{PUBLIC[0]}/32", "via", RELAYS[relay])
+
+    def rebind(self) -> None:
+        """The NAT gets another address, and with it all its mappings are new; it happens to a home once a day."""
+        old, self._home = HOMES[self._home], 1 - self._home
+        new = HOMES[self._home]
+        run_in(
+            self.names["gateway"],
+            "sh",
+            "-c",
+            # The first address of a network takes its routes along, if it goes first.
+            f"ip address add {new}/16 dev eth && ip address del {old}/16 dev eth",
+        )
+
+    def relay_url(self, relay: str) -> str:
+        return f"http://{RELAYS[relay]}:7090"
+
+    def forwarded(self, relay: str) -> float:
+        """Datagrams that a relay has passed on to clients."""
+        return self.edge.metric(self.relay_url(relay), "trio_voice_relay_traffic_total", what="down_datagrams")
+
+
+@contextmanager
+def journey(folder: Path) -> Iterator[Journey]:
+    """Build it, start all; needs root and nft."""
+    subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
+    hosts = {"server": [f"{SERVER}/16"], "gateway": [f"{HOMES[0]}/16"], "client": []}
+    hosts |= {f"relay-{name}": [f"{address}/16"] for name, address in RELAYS.items()}
+    with switched(hosts) as names:
+        client, gateway = names["client"], names["gateway"]
+        # The client's cable goes to the gateway instead of the switch.
+        ip("-n", client, "link", "del", "eth")
+        ip("-n", client, "link", "add", "eth", "type", "veth", "peer", "name", "home", "netns", gateway)
+        ip("-n", client, "address", "add", f"{CLIENT}/24", "dev", "eth")
+        ip("-n", gateway, "address", "add", f"{GATEWAY}/24", "dev", "home")
+        ip("-n", client, "link", "set", "eth", "up")
+        ip("-n", gateway, "link", "set", "home", "up")
+        ip("-n", client, "route", "add", "default", "via", GATEWAY)
+        run_in(gateway, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.promote_secondaries=1")
+        run_in(gateway, "sysctl", "-qw", "net.ipv4.conf.eth.promote_secondaries=1")
+        rules = "add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; "
+        run_in(gateway, "nft", rules + 'add rule ip nat out oifname "eth" masquerade random')
+        for name in RELAYS:
+            ip("-n", names[f"relay-{name}"], "address", "add", f"{PUBLIC[0]}/32", "dev", "lo")
+        edge = Edge(
+            folder,
+            f"http://{SERVER}:8080",
+            f"http://{RELAYS['a']}:7090",
+            "http://127.0.0.1:7080",
+            PUBLIC[1],
+            key=KEY,
+            namespace=names["server"],
+        )
+        add_server(edge, "signal", _SIGNAL, edge.signal_url, namespace=names["server"])
+        add_server(edge, "transceiver", _TRANSCEIVER, edge.control_url, namespace=names["server"])
+        for name, host in RELAYS.items():
+            text = _RELAY.format(host=host, server=SERVER, public=f"{PUBLIC[0]}:{PUBLIC[1]}")
+            where = names[f"relay-{name}"]
+            add_server(edge, f"relay-{name}", text, f"http://{host}:7090", role="relay", namespace=where)
+        made = Journey(edge, names)
+        made.lead_to("a")
+        edge.start_all()
+        try:
+            yield made
+        finally:
+            edge.kill()
