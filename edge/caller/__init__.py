@@ -12,6 +12,7 @@ Read in this order:
 * `progress`          the stages of a call, its events, what may be chosen
 * `events`            the data channel, over which a call speaks with an agent in events
 * `media`             audio and reports under SRTP
+* `silence`           when audio has stopped, and the path has to be checked
 * `session`           `CallerSession`: all of these and ICE, DTLS, SRTP in one core, without sockets or a clock
 * `exchange`          sockets and time for many sessions: one waiting task, one ticker
 * `signalling`        POST and DELETE
