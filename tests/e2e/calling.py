@@ -91,7 +91,13 @@ class PacedCall:
 
 @contextmanager
 def paced_call(
-    url: str, *, key: str | None = None, namespace: str | None = None, address: str = "", port: int = 0
+    url: str,
+    *,
+    key: str | None = None,
+    namespace: str | None = None,
+    address: str = "",
+    port: int = 0,
+    server: str = "",
 ) -> Iterator[PacedCall]:
     """Start a call and wait until audio flows; hangs up behind the block.
 
@@ -101,8 +107,10 @@ def paced_call(
         namespace: where the caller lives.
         address: to send from; empty for any.
         port: to send from; 0 for any.
+        server: which of the answer's candidates to take; empty for all.
     """
     command = [sys.executable, _HERE / "paced_caller.py", url, "--port", str(port), "--address", address]
+    command += ["--server", server] if server else []
     command += ["--key", key] if key else []
     process = subprocess.Popen(
         command_in(namespace, *command),

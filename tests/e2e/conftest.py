@@ -3,12 +3,14 @@
 import math
 import shutil
 import struct
+import tempfile
 import wave
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from .edge_processes import PROGRAM, Edge, free_port, start_edge
 from .page_server import serve_pages
@@ -17,7 +19,7 @@ from .sound import speech, write_wav
 from .talk import Talk
 from .voice_edge import VoiceEdge, start_voice_edge
 
-__all__ = ["PROGRAM", "TONE_HZ", "Edge", "Talk", "VoiceEdge", "free_port", "launch"]
+__all__ = ["PROGRAM", "TONE_HZ", "Edge", "Talk", "VoiceEdge", "chromium_page", "free_port", "launch"]
 
 TONE_HZ = 700.0
 CHROMIUM_FLAGS = (
@@ -68,6 +70,27 @@ def launch(playwright: Playwright, tone: Path, *flags: str, program: Path | None
         executable_path=executable,
         args=[*CHROMIUM_FLAGS, f"--use-file-for-fake-audio-capture={tone}", *flags],
     )
+
+
+@contextmanager
+def chromium_page(
+    playwright: Playwright, tone: Path, url: str, *flags: str, namespace: str | None = None
+) -> Iterator[Page]:
+    """A page of a browser of its own, which may live in a namespace; there, `url` need not be secure."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = None
+        if namespace is not None:
+            program = Path(folder) / "chromium"
+            program.write_text(f'#!/bin/sh\nexec ip netns exec {namespace} {shutil.which("chromium")} "$@"\n')
+            program.chmod(0o755)
+            flags = (*flags, f"--unsafely-treat-insecure-origin-as-secure={url}")
+        browser = launch(playwright, tone, *flags, program=program)
+        try:
+            page = browser.new_context(permissions=["microphone"]).new_page()
+            page.goto(url)
+            yield page
+        finally:
+            browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -190,6 +190,7 @@ def start_edge(
     top: str = "",
     signal_section: str = "",
     environment: Mapping[str, str] = MappingProxyType({}),
+    hosts: Sequence[str] = ("127.0.0.1",),
 ) -> Edge:
     """Make keys and configuration as an operator would, and start the three tiers.
 
@@ -199,16 +200,23 @@ def start_edge(
         top: further lines for all roles, above the sections.
         signal_section: further lines for signal's section.
         environment: further variables of the processes.
+        hosts: addresses of the relay's ingresses, which are numbered from 1 and share a port.
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     http, relay_http, control = free_port(), free_port(), free_port()
     media, relay_hop, transceiver_hop = (free_port(socket.SOCK_DGRAM) for _ in range(3))
+    public = [f"[{host}]:{media}" if ":" in host else f"{host}:{media}" for host in hosts]
+    ingresses = "\n".join(
+        f'[[relay.ingresses]]\nid = {number}\nadvertise = "{address}"\nbind = "{address}"'
+        for number, address in enumerate(public, 1)
+    )
     config = {
         "signal": f"""
 [signal]
 listen = "127.0.0.1:{http}"
 transceivers = ["http://127.0.0.1:{control}"]
-ingresses = ["1=127.0.0.1:{media}"]
+ingresses = {[f"{number}={address}" for number, address in enumerate(public, 1)]}
+ingress_count = {len(public)}
 {signal_section}
 """,
         "relay": f"""
@@ -216,10 +224,7 @@ ingresses = ["1=127.0.0.1:{media}"]
 hop = "127.0.0.1:{relay_hop}"
 http = "127.0.0.1:{relay_http}"
 transceivers = ["127.0.0.1:{transceiver_hop}"]
-[[relay.ingresses]]
-id = 1
-advertise = "127.0.0.1:{media}"
-bind = "127.0.0.1:{media}"
+{ingresses}
 """,
         "transceiver": f"""
 [transceiver]

@@ -1,6 +1,6 @@
 """A call that counts every packet: the headless caller in a process of its own, which runs in any namespace.
 
-    python paced_caller.py URL [--key KEY] [--port PORT] [--address HOST]
+    python paced_caller.py URL [--key KEY] [--port PORT] [--address HOST] [--server HOST]
 
 says {"connected": …} when audio flows both ways, and then obeys lines of its standard input:
 
@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+import attrs
 import trio
 
 from dtls.certificate import Certificate
@@ -108,6 +109,9 @@ async def _main(words: argparse.Namespace) -> None:
         )
         signalled = await signal.offer(session.offer)
         answer = parse_answer(signalled.answer)
+        if words.server:
+            chosen = tuple(candidate for candidate in answer.candidates if candidate.host == words.server)
+            answer = attrs.evolve(answer, candidates=chosen)
         session.accept(answer, trio.current_time())
         line = _Line(session, (words.address, words.port))
         exchange.add(line, [candidate.host for candidate in answer.candidates])
@@ -173,5 +177,6 @@ if __name__ == "__main__":
     parser.add_argument("url")
     parser.add_argument("--key")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--address", default="")
+    parser.add_argument("--address", default="", help="to send from")
+    parser.add_argument("--server", help="the one of the answer's candidates to take")
     trio.run(_main, parser.parse_args())

@@ -4,7 +4,6 @@ Counted is the RTP that leaves and comes back at the client's interface, for our
 """
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from playwright.sync_api import Playwright
 
 from .calling import paced_call
-from .conftest import launch
+from .conftest import chromium_page
 from .sniffing import Heard, sniffing
 from .travelling import HOMES, KEY, PUBLIC, Journey, journey
 
@@ -36,19 +35,9 @@ def our_call(travelling: Journey) -> Iterator[str]:
 
 
 @pytest.fixture
-def chromium_call(travelling: Journey, playwright: Playwright, tone_wav: Path, tmp_path: Path) -> Iterator[str]:
-    wrapper = tmp_path / "chromium"
-    wrapper.write_text(f'#!/bin/sh\nexec ip netns exec {travelling.client} {shutil.which("chromium")} "$@"\n')
-    wrapper.chmod(0o755)
-    origin = travelling.edge.signal_url
-    flag = f"--unsafely-treat-insecure-origin-as-secure={origin}"
-    browser = launch(playwright, tone_wav, flag, program=wrapper)
-    try:
-        page = browser.new_context(permissions=["microphone"]).new_page()
-        page.goto(origin)
+def chromium_call(travelling: Journey, playwright: Playwright, tone_wav: Path) -> Iterator[str]:
+    with chromium_page(playwright, tone_wav, travelling.edge.signal_url, namespace=travelling.client) as page:
         yield page.evaluate(CALL, {"key": KEY})["location"]
-    finally:
-        browser.close()
 
 
 def client_of(travelling: Journey, location: str) -> tuple[str, str]:
@@ -69,7 +58,7 @@ def count(travelling: Journey, happening: Callable[[], object], seconds: float) 
 
 @pytest.mark.parametrize(("caller", "limit_ms"), [("our_call", 400), ("chromium_call", 3500)])
 def test_a_call_survives_a_nat_rebind(
-    travelling: Journey, request: pytest.FixtureRequest, caller: str, limit_ms: float, record_property: Callable
+    travelling: Journey, request: pytest.FixtureRequest, caller: str, limit_ms: float
 ) -> None:
     location = request.getfixturevalue(caller)
     time.sleep(2)
