@@ -14,7 +14,9 @@ Read in this order:
 * `tags`      the flow tag: why the way back needs no table, and why a transceiver cannot pick an address
 * `drops`     every reason for which a datagram is not forwarded
 * `budgets`   what one source, and one token, may cost
-* `flows`     who may claim a client's address, for how long, and who wins
+* `flows`     who may claim a client's address, for how long, and who wins; a `claims.Claim` is what it keeps
+              of one, `claim_indices` how it finds them
+* `timer_wheel` what has to be looked at later
 * `transactions` whom an answer to a transceiver's own check belongs to
 * `admission` whether the sender of a request may have what it asks for
 * `stun_router` whom a client's STUN is for, and who gets a claim by it

@@ -14,7 +14,6 @@ from relay.flows import FlowTable
 from stun.credentials import CredentialKeys, Route, token_age_problem
 from stun.integrity import verify_message_integrity
 from wire.core import Address, Drops, Entropy
-from wire.errors import LocalProtocolError
 
 __all__ = ["Admission"]
 
@@ -39,9 +38,20 @@ class Admission:
         self._failures = FailureBudget(entropy)
         self._new_addresses = NewAddressBudget()
 
-    def open(self, ufrag: str, source: Address, now: float, unix_time: float) -> Route | None:
-        """Read the token that a request shows; None when it is refused."""
-        if not self._failures.allows(source[0], now):
+    def open(
+        self, ufrag: str, source: Address, now: float, unix_time: float, *, is_known: bool = False
+    ) -> Route | None:
+        """Read the token that a request shows; None when it is refused.
+
+        Args:
+            ufrag: the token.
+            source: who shows it.
+            now: the present.
+            unix_time: the present on the wall.
+            is_known: it looks like one that was verified at this source before: then what has failed in the source's
+                name is not held against it.
+        """
+        if not is_known and not self._failures.allows(source[0], now):
             self._drops[DropReason.SOURCE_BUDGET] += 1
             return None
         token = self.credentials.open(ufrag)
@@ -54,10 +64,6 @@ class Admission:
             self._fail(DropReason.EXPIRED_TOKEN if too_old else DropReason.FUTURE_TOKEN, source, now)
             return None
         return token
-
-    def end_of(self, token: Route) -> float:
-        """Unix time after which a token is refused."""
-        return token.minted + self._max_call
 
     def has_room(self, table: FlowTable, session: int, now: float) -> bool:
         """Whether a session may have another claim.
@@ -79,27 +85,23 @@ class Admission:
         """Hold an authentic request from a new address against its session, right after `has_room`."""
         self._new_addresses.spend(session)
 
-    def verify(self, data: bytes, ufrag: str, source: Address, now: float) -> bool:
-        """Whether the sender knows the password of a fragment that `open` has read."""
+    def verify(self, data: bytes, ufrag: str, source: Address, now: float, *, is_known: bool = False) -> bool:
+        """Whether the sender knows the password of a fragment that `open` has read.
+
+        Args:
+            data: the request.
+            ufrag: its fragment.
+            source: who sends it.
+            now: the present.
+            is_known: it was verified at this source before. A failure is not held against the source then: it has a
+                claim, and somebody may be forging its address.
+        """
         if verify_message_integrity(data, self.credentials.password(ufrag).encode()):
             return True
-        self._fail(DropReason.BAD_INTEGRITY, source, now)
-        return False
-
-    def verify_again(self, data: bytes, ufrag: str) -> bool:
-        """Whether the sender knows the password of a fragment that has been verified at its address before.
-
-        A failure is not held against the source: it has a claim, and somebody may be forging its address.
-        """
-        try:
-            password = self.credentials.password(ufrag)
-        except LocalProtocolError:
-            # Its key has retired since, which is meant to take longer than a call may last.
-            self._drops[DropReason.FORGED_TOKEN] += 1
-            return False
-        if verify_message_integrity(data, password.encode()):
-            return True
-        self._drops[DropReason.BAD_INTEGRITY] += 1
+        if is_known:
+            self._drops[DropReason.BAD_INTEGRITY] += 1
+        else:
+            self._fail(DropReason.BAD_INTEGRITY, source, now)
         return False
 
     def _fail(self, reason: DropReason, source: Address, now: float) -> None:

@@ -15,10 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from weakref import WeakValueDictionary
 
+from relay.claims import Route, TransceiverPlace
 from relay.drops import DropReason
-from relay.flows import FlowTable, Route, TransceiverPlace
-from relay.hop.header import CONTROL, DOWN, FLAG_IPV6, UP, Header, answering, parse_header
+from relay.flows import FlowTable
+from relay.hop.header import CONTROL, DOWN, FLAG_IPV6, KIND_SIZE, UP, Header, parse_header
 from relay.hop.links import FlowGone, FlowsAnnounced, LinkDown, LinkUp, RelayLinks, TransceiverIdentity
+from relay.sockaddr import sockaddr_of
 from relay.stun_router import StunRouter
 from relay.transactions import binding_request_id
 from stun.credentials import Route as Token
@@ -93,7 +95,8 @@ class HopRouter:
             return
         up_header, payload = _upward(data[: header.size]), data[header.size :]
         if header.validated:
-            if self._prove(header, up_header, place, now):
+            is_witnessed = stun.transactions.take_witnessed(up_header, now)
+            if self._prove(header, up_header, place, now, is_witnessed=is_witnessed):
                 self._counts["proven"] += 1
         elif (transaction := binding_request_id(payload)) is not None:
             stun.transactions.remember(transaction, header.ingress, header.client, up_header, place, now)
@@ -130,9 +133,9 @@ class HopRouter:
             return
         self._table.handle_timeout(now)
         for packed in event.headers:
-            known = self._table.by_down_header.get(answering(packed, validated=True))
+            known = self._table.by_path.get(packed[KIND_SIZE:])
             if known is not None and known.place is place:
-                known.authentic = now
+                known.told = self._table.tick
                 continue
             header = parse_header(packed)
             if header is not None and self._is_credible(header, place, stun):
@@ -152,8 +155,7 @@ class HopRouter:
         if not stun.flow_tags.verify(header.tag, header.ingress, header.session, header.client):
             self._drops[DropReason.FORGED_TAG] += 1
             return False
-        flow = self._table.flows[header.ingress].get(header.client)
-        claim = flow.claim_of(header.session) if flow is not None else None
+        claim = self._table.claim_of(header.ingress, sockaddr_of(header.client), header.session)
         if claim is not None and header.generation < claim.generation:
             self._drops[DropReason.STALE_GENERATION] += 1
             return False
@@ -162,11 +164,13 @@ class HopRouter:
             return False
         return True
 
-    def _prove(self, header: Header, up_header: bytes, place: TransceiverPlace, now: float) -> bool:
+    def _prove(
+        self, header: Header, up_header: bytes, place: TransceiverPlace, now: float, *, is_witnessed: bool = False
+    ) -> bool:
         route = Route(
             session=header.session, place=place, tag=header.tag, up_header=up_header, generation=header.generation
         )
-        return self._table.prove(header.ingress, header.client, route, now) is not None
+        return self._table.prove(header.ingress, header.client, route, now, is_witnessed=is_witnessed) is not None
 
     def _forget(self, event: FlowGone) -> None:
         for claim in self._table.claims_of(event.session):

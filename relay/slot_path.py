@@ -17,14 +17,22 @@ whole with the same in C.
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from socket import socket
+from socket import AF_INET6, socket
 from struct import Struct
 
 from relay.datagrams import MAX_DATAGRAM
 from relay.datapath import Sent
 from relay.drops import DropReason
 from relay.forwarder import FOLLOWS, KIND, Forwarder
-from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE
+from relay.hop.header import (
+    IPV4_HEADER_SIZE,
+    IPV6_HEADER_SIZE,
+    KIND_SIZE,
+    UP_IPV4,
+    UP_IPV6,
+    VALIDATED_IPV4,
+    VALIDATED_IPV6,
+)
 from relay.mmsg import SLOT_SIZE, ReceiveSlots, SendSlots, slot_layout
 from relay.sockaddr import parse_sockaddr
 from wire.core import Drops
@@ -52,14 +60,20 @@ class SlotPath:
         self._downward = [(forwarder.to_clients[number], sending) for number, sending in self._down.items()]
         self.receivers: dict[socket, Callable[[float], int]] = {
             hop: partial(self._receive_from_hop, *_hop_slots(hop)),
-            **{sock: partial(self._receive_from_clients, number, *_slots(sock)) for number, sock in ingresses.items()},
+            **{
+                sock: partial(self._receive_from_clients, number, *_public_slots(sock))
+                for number, sock in ingresses.items()
+            },
         }
 
-    def _receive_from_clients(self, ingress: int, slots: ReceiveSlots, layout: Struct, now: float) -> int:
+    def _receive_from_clients(
+        self, ingress: int, slots: ReceiveSlots, layout: Struct, header_size: int, now: float
+    ) -> int:
         lengths = slots.receive()
         unix_time = time.time()
         claims = self._forwarder.table.by_source[ingress]
         destinations, pieces, view = self._up.destinations, self._up.pieces, slots.view
+        path_size = header_size - KIND_SIZE
         for (source, first), length, start, offset in zip(
             layout.iter_unpack(view[: SLOT_SIZE * len(lengths)]), lengths, slots.starts, slots.offsets, strict=False
         ):
@@ -74,36 +88,37 @@ class SlotPath:
             if not destination:
                 self._forwarder.drops[DropReason.LINK_DOWN] += 1
                 continue
-            header = claim.up_header
-            size = len(header)
-            view[offset - size : offset] = header
+            # The kind in front of the path stands there already; see `_public_slots`.
+            view[offset - path_size : offset] = claim.path
             destinations.append(destination)
-            pieces += (start - size, length + size)
+            pieces += (start - header_size, length + header_size)
         return len(lengths)
 
     def _receive_from_hop(self, slots: ReceiveSlots, layout: Struct, now: float) -> int:
         lengths = slots.receive()
-        claims = self._forwarder.table.by_down_header
+        table = self._forwarder.table
+        claims, tick = table.by_path, table.tick
         down, view = self._down, slots.view
-        for (source, header, more), length, start, offset in zip(
+        for (source, kind, path, more), length, start, offset in zip(
             layout.iter_unpack(view[: SLOT_SIZE * len(lengths)]), lengths, slots.starts, slots.offsets, strict=False
         ):
-            claim, size = claims.get(header), IPV4_HEADER_SIZE
-            if claim is None:
-                claim, size = claims.get(header + more), IPV6_HEADER_SIZE
+            claim, size = None, IPV4_HEADER_SIZE
+            if kind == VALIDATED_IPV4:
+                claim = claims.get(path)
+            elif kind == VALIDATED_IPV6:
+                claim, size = claims.get(path + more), IPV6_HEADER_SIZE
             if claim is None or claim.place.sockaddr != source or not size <= length <= MAX_DATAGRAM:
                 data = bytes(view[offset : offset + length])
                 self._forwarder.receive_from_hop(data, parse_sockaddr(source), now)
                 self._collect()
                 continue
-            claim.authentic = now
-            flow = claim.flow
+            claim.told = tick
             try:
-                sending = down[flow.ingress]
+                sending = down[claim.ingress]
             except KeyError:  # of a TCP ingress (`relay.tcp`), which has the forwarder's datagrams
                 self._forwarder.receive_from_hop(bytes(view[offset : offset + length]), parse_sockaddr(source), now)
                 continue
-            sending.destinations.append(flow.sockaddr)
+            sending.destinations.append(claim.sockaddr)
             sending.pieces += (start + size, length - size)
         return len(lengths)
 
@@ -131,11 +146,17 @@ class SlotPath:
         return Sent(up_datagrams, up_bytes, down_datagrams, down_bytes)
 
 
-def _slots(sock: socket) -> tuple[ReceiveSlots, Struct]:
+def _public_slots(sock: socket) -> tuple[ReceiveSlots, Struct, int]:
     slots = ReceiveSlots(sock)
-    return slots, slot_layout(slots.source_size, "B")
+    # What comes to a socket has sources of one family, so the UP headers of all have one kind, at one place in a slot:
+    # it is written once, and nobody writes over it.
+    kind, size = (UP_IPV6, IPV6_HEADER_SIZE) if sock.family == AF_INET6 else (UP_IPV4, IPV4_HEADER_SIZE)
+    for offset in slots.offsets:
+        slots.view[offset - size : offset - size + KIND_SIZE] = kind
+    return slots, slot_layout(slots.source_size, "B"), size
 
 
 def _hop_slots(sock: socket) -> tuple[ReceiveSlots, Struct]:
     slots = ReceiveSlots(sock)
-    return slots, slot_layout(slots.source_size, f"{IPV4_HEADER_SIZE}s{IPV6_HEADER_SIZE - IPV4_HEADER_SIZE}s")
+    fields = f"{KIND_SIZE}s{IPV4_HEADER_SIZE - KIND_SIZE}s{IPV6_HEADER_SIZE - IPV4_HEADER_SIZE}s"
+    return slots, slot_layout(slots.source_size, fields)

@@ -15,10 +15,11 @@ Source: ip(7), ipv6(7).
 
 import socket
 import struct
+from functools import lru_cache
 
 from wire.core import Address
 
-__all__ = ["IPV4_SIZE", "IPV6_SIZE", "parse_sockaddr", "serialize_sockaddr"]
+__all__ = ["IPV4_SIZE", "IPV6_SIZE", "address_of_sockaddr", "parse_sockaddr", "serialize_sockaddr", "sockaddr_of"]
 
 _FAMILY_AND_PORT = struct.Struct("=H2s")
 _IPV6_TAIL = struct.Struct("=4x16sI")
@@ -52,6 +53,24 @@ def parse_sockaddr(data: bytes) -> Address:
     packed, scope = _IPV6_TAIL.unpack_from(data, _FAMILY_AND_PORT.size)
     host = socket.inet_ntop(socket.AF_INET6, packed)
     return f"{host}%{_zone(scope)}" if scope else host, int.from_bytes(port, "big")
+
+
+@lru_cache(4096)
+def sockaddr_of(address: Address) -> bytes:
+    """Write a client's address as the kernel does; nothing for one that no kernel of ours can have written.
+
+    For those who have addresses as pairs where the relay's table has them as bytes, one datagram after another.
+    """
+    try:
+        return serialize_sockaddr(address)
+    except (OSError, OverflowError):
+        return b""
+
+
+@lru_cache(4096)
+def address_of_sockaddr(source: bytes) -> Address:
+    """Read a client's address; see `sockaddr_of`."""
+    return parse_sockaddr(source)
 
 
 def _zone(scope: int) -> str:

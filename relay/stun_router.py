@@ -1,8 +1,9 @@
 """What clients say in STUN, and whom it is for.
 
 * A Binding Request is routed by its own token, always. On first sight of (ingress, address, session) its integrity is
-  verified (`relay.admission`), before anything is made, moved or forwarded; then it makes a claim. Later ones with the
-  same fragment from the same address pass with a comparison, and the transceiver verifies them as everything.
+  verified (`relay.admission`), before anything is made, moved or forwarded; then it makes a claim. Later ones of the
+  session from the same address are verified once in `_REVERIFY` seconds, as a sign that the client is still there, and
+  else by the transceiver, as everything.
 * A Binding Response goes to who asked (`relay.transactions`), or else follows the flow's claims, as indications do.
 * Everything else has no use in ICE and is dropped.
 
@@ -14,9 +15,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from relay.admission import Admission
+from relay.claims import Route, TransceiverPlace, mark_of
 from relay.drops import DropReason
-from relay.flows import ClaimState, Flow, FlowTable, Route, TransceiverPlace
+from relay.flows import TICK, FlowTable
 from relay.hop.header import UP, pack_header
+from relay.sockaddr import sockaddr_of
 from relay.tags import FlowTags
 from relay.transactions import Transactions, is_binding_response
 from stun.credentials import Route as Token
@@ -27,7 +30,7 @@ from wire.errors import LocalProtocolError
 __all__ = ["StunRouter"]
 
 _REVERIFY = 5.0
-"""A known fragment's integrity is verified again after so long without authentic traffic, and then counts as such."""
+"""The integrity of a known session's requests is verified again after so many seconds, and then counts as authentic."""
 
 _BINDING_REQUEST = b"\x00\x01"
 _BINDING_INDICATION = b"\x00\x11"
@@ -74,54 +77,44 @@ class StunRouter:
         """Take one datagram that begins as STUN does; see `relay.forwarder.Forwarder.receive_from_client`."""
         # What this decides must not hang on how late the timer is.
         self._table.handle_timeout(now)
-        flow = self._table.flows[ingress].get(source)
         if data.startswith(_BINDING_REQUEST):
-            self._route_request(data, source, ingress, flow, now, unix_time)
+            self._route_request(data, source, ingress, now, unix_time)
             return
         is_response = is_binding_response(data)
         if not is_response and not data.startswith(_BINDING_INDICATION):
             self._drops[DropReason.NOT_OURS] += 1
         elif is_response and (asked := self.transactions.find(data, ingress, source, now)) is not None:
             self._forward(asked[0], data, asked[1])
-        elif flow is None:
-            self._drops[DropReason.NO_FLOW] += 1
-        else:
-            for claim in flow.targets:
+        elif targets := self._table.targets_of(ingress, sockaddr_of(source)):
+            for claim in targets:
                 self._forward(claim.up_header, data, claim.place)
+        else:
+            self._drops[DropReason.NO_FLOW] += 1
 
-    def _route_request(
-        self, data: bytes, source: Address, ingress: int, flow: Flow | None, now: float, unix_time: float
-    ) -> None:
+    def _route_request(self, data: bytes, source: Address, ingress: int, now: float, unix_time: float) -> None:
         username = read_username(data)
         if username is None:
             self._drops[DropReason.NO_USERNAME] += 1
             return
         ufrag = username[0]
-        admission = self._admission
-        if flow is not None:
-            for claim in flow.claims:
-                if claim.ufrag == ufrag and unix_time <= claim.token_end:
-                    if now - claim.authentic >= _REVERIFY:
-                        if not admission.verify_again(data, ufrag):
-                            return
-                        claim.authentic = now
-                    self._forward(claim.up_header, data, claim.place)
-                    return
-        token = admission.open(ufrag, source, now, unix_time)
+        admission, table = self._admission, self._table
+        mark, claims = mark_of(ufrag), table.claims_on(ingress, sockaddr_of(source))
+        is_marked = any(claim.mark == mark for claim in claims)
+        token = admission.open(ufrag, source, now, unix_time, is_known=is_marked)
         if token is None:
             return
-        known = flow.claim_of(token.session) if flow is not None else None
-        if known is None and not admission.has_room(self._table, token.session, now):
-            return
-        if not admission.verify(data, ufrag, source, now):
-            return
+        known = next((claim for claim in claims if claim.session == token.session), None)
         if known is None:
-            self._claim(data, source, ingress, token, ufrag, now)
+            if admission.has_room(table, token.session, now) and admission.verify(data, ufrag, source, now):
+                self._claim(data, source, ingress, token, ufrag, now)
             return
-        # Learned from the transceiver, or the session has been given another fragment.
-        known.ufrag, known.token_end = ufrag, admission.end_of(token)
-        if known.state is not ClaimState.UNPROVEN:
-            known.authentic = now
+        # Unverified here before: learned from the transceiver, or the session has been given another fragment.
+        is_new = known.mark != mark
+        if is_new or (table.tick - known.heard) * TICK >= _REVERIFY:
+            if not admission.verify(data, ufrag, source, now, is_known=not is_new):
+                return
+            known.mark = mark
+            table.hear(known)
         self._forward(known.up_header, data, known.place)
 
     def _claim(self, data: bytes, source: Address, ingress: int, token: Token, ufrag: str, now: float) -> None:
@@ -143,7 +136,7 @@ class StunRouter:
             self._counts["unclaimed"] += 1
         else:
             self._counts["claimed"] += 1
-            claim.ufrag, claim.token_end = ufrag, self._admission.end_of(token)
+            claim.mark = mark_of(ufrag)
         self._forward(up_header, data, place)
 
     def _forward(self, up_header: bytes, data: bytes, place: TransceiverPlace) -> None:

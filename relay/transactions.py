@@ -5,11 +5,17 @@ transceiver also where other sessions hold the claims on the client's address. A
 to an unproven path leaves its 96-bit transaction id here for a moment; a response from that address with that id
 goes where the request came from.
 
+A success response that passes is remembered too, for as long: the relay has then *witnessed* what its transceiver takes
+for a proof of the path (`relay.flows` says what that is worth). The relay cannot verify its integrity, which is keyed
+with the client's password; the transceiver does, before it speaks of a proof. Each counts once.
+
 Attacker: wants his response taken for the victim's; he would have to guess the id, or to receive at the victim's
 address. Bounded, oldest out first: only live transceivers add to it.
 """
 
-from relay.flows import TransceiverPlace
+from typing import TypeVar
+
+from relay.claims import TransceiverPlace
 from wire.core import Address
 
 __all__ = ["Transactions", "binding_request_id", "is_binding_response"]
@@ -19,11 +25,13 @@ MAX_OPEN = 1 << 14
 
 _BINDING_REQUEST = b"\x00\x01"
 # RFC 8489 §5: method 0x001 with the class bits 0x010 (success) or 0x011 (error).
-_BINDING_RESPONSES = (b"\x01\x01", b"\x01\x11")
+_SUCCESS = b"\x01\x01"
+_BINDING_RESPONSES = (_SUCCESS, b"\x01\x11")
 _MAGIC_COOKIE = b"\x21\x12\xa4\x42"
 _HEADER_SIZE = 20
 
-_Key = tuple[int, Address, bytes]
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 def binding_request_id(data: bytes) -> bytes | None:
@@ -42,7 +50,8 @@ class Transactions:
     """Open Binding Requests of transceivers, by ingress, client address and transaction id."""
 
     def __init__(self) -> None:
-        self._open: dict[_Key, tuple[float, bytes, TransceiverPlace]] = {}
+        self._open: dict[tuple[int, Address, bytes], tuple[float, tuple[bytes, TransceiverPlace]]] = {}
+        self._answered: dict[bytes, tuple[float, None]] = {}
 
     def __len__(self) -> int:
         """How many are remembered."""
@@ -61,21 +70,29 @@ class Transactions:
             place: where the answer goes.
             now: the present.
         """
-        self._forget_old(now)
-        if len(self._open) >= MAX_OPEN:
-            del self._open[next(iter(self._open))]
-        self._open[(ingress, client, transaction)] = (now + LIFE, up_header, place)
+        _keep(self._open, (ingress, client, transaction), (up_header, place), now)
 
     def find(self, data: bytes, ingress: int, client: Address, now: float) -> tuple[bytes, TransceiverPlace] | None:
         """Whom a Binding Response answers: what to put in front of it, and where it goes; None if nobody asked."""
         entry = self._open.get((ingress, client, data[8:_HEADER_SIZE]))
         if entry is None or now >= entry[0]:
             return None
-        return entry[1], entry[2]
+        if data.startswith(_SUCCESS):
+            _keep(self._answered, entry[1][0], None, now)
+        return entry[1]
 
-    def _forget_old(self, now: float) -> None:
-        while self._open:
-            key = next(iter(self._open))
-            if now < self._open[key][0]:
-                return
-            del self._open[key]
+    def take_witnessed(self, up_header: bytes, now: float) -> bool:
+        """Whether the client of this path has answered its transceiver's check a moment ago; true once."""
+        entry = self._answered.pop(up_header, None)
+        return entry is not None and now < entry[0]
+
+
+def _keep(entries: dict[_Key, tuple[float, _Value]], key: _Key, value: _Value, now: float) -> None:
+    """Keep a value for `LIFE` seconds, among at most `MAX_OPEN`."""
+    while entries:
+        oldest = next(iter(entries))
+        if now < entries[oldest][0] and len(entries) < MAX_OPEN:
+            break
+        del entries[oldest]
+    entries.pop(key, None)
+    entries[key] = (now + LIFE, value)

@@ -23,7 +23,8 @@ session has had; it is 0 until sessions move.
 
 Between two of its changes (a path is proven, a session moves) the header of a path is a constant. So neither end
 parses on its hot path: both keep a dict from the header's bytes to what they mean, and look at fields only when the
-look-up fails. `answering` makes the constant DOWN header of a path from the UP header that announced it.
+look-up fails. `answering` makes the constant DOWN header of a path from the UP header that announced it. Beyond its
+first two bytes, its *kind*, the header is the same in both directions; a relay keeps only that, as the flow's *path*.
 """
 
 import struct
@@ -40,14 +41,20 @@ __all__ = [
     "FLAG_VALIDATED",
     "IPV4_HEADER_SIZE",
     "IPV6_HEADER_SIZE",
+    "KIND_SIZE",
     "TAG_SIZE",
     "UP",
+    "UP_IPV4",
+    "UP_IPV6",
+    "VALIDATED_IPV4",
+    "VALIDATED_IPV6",
     "VERSION",
     "Header",
     "answering",
     "pack_header",
     "pack_host",
     "parse_header",
+    "up_header_of",
 ]
 
 VERSION = 1
@@ -65,6 +72,13 @@ FLAG_IPV6 = 0x02
 TAG_SIZE = 8
 IPV4_HEADER_SIZE = 28
 IPV6_HEADER_SIZE = 40
+
+KIND_SIZE = 2
+"""The kind of a header: type and flags."""
+UP_IPV4, UP_IPV6 = bytes((UP, 0)), bytes((UP, FLAG_IPV6))
+"""Kinds of UP headers."""
+VALIDATED_IPV4, VALIDATED_IPV6 = bytes((DOWN, FLAG_VALIDATED)), bytes((DOWN, FLAG_VALIDATED | FLAG_IPV6))
+"""Kinds of DOWN headers to a proven path."""
 
 _FIXED = struct.Struct(">BBHHHQ8s")
 
@@ -169,3 +183,8 @@ def parse_header(data: bytes) -> Header | None:
 def answering(up_header: bytes, *, validated: bool) -> bytes:
     """Return the DOWN header of the path whose UP header is given (28 or 40 bytes, without the datagram)."""
     return bytes((DOWN, up_header[1] & FLAG_IPV6 | (FLAG_VALIDATED if validated else 0))) + up_header[2:]
+
+
+def up_header_of(path: bytes) -> bytes:
+    """Return the UP header of a path, which is any header of it without its kind."""
+    return (UP_IPV4 if len(path) == IPV4_HEADER_SIZE - KIND_SIZE else UP_IPV6) + path

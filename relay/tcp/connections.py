@@ -36,6 +36,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from relay.budgets import source_of
 from relay.forwarder import Forwarder
+from relay.sockaddr import sockaddr_of
 from relay.tcp.connection import Connection, ConnectionState
 from relay.tcp.drops import TcpDropReason
 from relay.tcp.options import TcpOptions
@@ -200,7 +201,7 @@ class Connections:
             self._end(connection, TcpDropReason.NO_CLAIM)
 
     def _is_claimed(self, connection: Connection) -> bool:
-        return connection.client in self._forwarder.table.flows[connection.ingress]
+        return bool(self._forwarder.table.claims_on(connection.ingress, sockaddr_of(connection.client)))
 
     def _make_room(self, now: float) -> bool:
         """Whether there is room for a connection that has shown nothing."""

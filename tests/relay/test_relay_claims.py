@@ -70,18 +70,139 @@ def test_who_is_proven_takes_all_though_another_came_first(world):
     assert sessions_that_got(attackers, RTP) == []
 
 
-def test_of_two_proven_the_older_wins_until_it_is_silent_or_gone(world):
+def test_two_that_are_proven_both_hear_until_the_client_of_one_is_silent(world):
     first, second = world.transceivers
     world.call(first, 1, VICTIM)
     world.now += 1.0
     world.call(second, 2, VICTIM)
-    world.client_sends(RTP, VICTIM)
-    assert (sessions_that_got(first, RTP), sessions_that_got(second, RTP)) == ([1], [])
-    for _ in range(10):
-        world.transceiver_sends(second, 2, VICTIM, b"x", validated=True)
+    for _ in range(9):
+        world.client_sends(second.request(2), VICTIM)
+        second.received.clear()
+        world.client_sends(RTP, VICTIM)
+        assert (sessions_that_got(first, RTP), sessions_that_got(second, RTP)) == ([1], [2])
         world.pass_time(1.0)
     world.client_sends(RTP, VICTIM)
     assert (sessions_that_got(first, RTP), sessions_that_got(second, RTP)) == ([], [2])
+
+
+def test_who_was_proven_at_an_address_before_takes_nothing_from_who_has_it_now(world):
+    """A carrier gave the attacker the address, and later the victim; the attacker goes on with requests in its name."""
+    victims, attackers = world.transceivers
+    world.call(attackers, ATTACKERS, VICTIM)
+    world.pass_time(60.0)
+    world.call(attackers, ATTACKERS, VICTIM)
+    world.call(victims, VICTIMS, VICTIM)
+    for _ in range(60):
+        world.pass_time(1.0)
+        world.client_sends(attackers.request(ATTACKERS), VICTIM)
+        world.transceiver_sends(attackers, ATTACKERS, VICTIM, b"x", validated=True)
+        world.client_sends(victims.request(VICTIMS), VICTIM)
+        victims.received.clear()
+        world.client_sends(RTP, VICTIM)
+        assert sessions_that_got(victims, RTP) == [VICTIMS]
+
+
+# A new call from the address and port of one that nobody has ended.
+
+
+def calls_again(world, kit, transceiver, session, *, spoofed=()):
+    """Do what a client and its transceiver do, with spoofed requests between all steps; return what took how long."""
+    began, check = world.now, b"c%011d" % session
+
+    def steps(data):
+        for request in spoofed:
+            world.client_sends(request, VICTIM)
+        world.now += 0.05
+        world.client_sends(data, VICTIM)
+
+    steps(transceiver.request(session))
+    world.transceiver_sends(transceiver, session, VICTIM, kit.stun(0x0001, check), validated=False)
+    steps(kit.stun(0x0101, check))
+    assert sessions_that_got(transceiver, kit.stun(0x0101, check)) == [session]
+    world.transceiver_sends(transceiver, session, VICTIM, DTLS, validated=True)
+    steps(DTLS)
+    return session in sessions_that_got(transceiver, DTLS), world.now - began
+
+
+def its_transceiver_goes_on(world, transceiver, session):
+    """What a transceiver sends to a client that has vanished without a word."""
+    for _ in range(3):
+        world.transceiver_sends(transceiver, session, VICTIM, RTP, validated=True)
+
+
+@pytest.mark.parametrize("is_spoofed", [False, True])
+def test_a_new_call_from_the_same_address_and_port_gets_its_handshake_through(world, kit, is_spoofed):
+    """Three in a row, each while the transceiver of all before still talks to the address."""
+    first, attackers = world.transceivers
+    spoofed = [attackers.request(ATTACKERS), attackers.request(ATTACKERS2)] if is_spoofed else []
+    world.call(first, 1, VICTIM)
+    for session in (2, 3, 4):
+        for _ in range(2):
+            world.pass_time(1.0)
+            for before in range(1, session):
+                its_transceiver_goes_on(world, first, before)
+        got_through, took = calls_again(world, kit, first, session, spoofed=spoofed)
+        assert got_through
+        assert took < 0.5
+        for before in range(1, session):
+            its_transceiver_goes_on(world, first, before)
+        first.received.clear()
+        world.client_sends(RTP, VICTIM)
+        assert session in sessions_that_got(first, RTP)
+
+
+def test_the_call_before_is_not_sent_the_media_of_the_new_one_for_long(world, kit):
+    first, _ = world.transceivers
+    world.call(first, 1, VICTIM)
+    calls_again(world, kit, first, 2)
+    for _ in range(10):
+        world.pass_time(1.0)
+        its_transceiver_goes_on(world, first, 1)
+        world.client_sends(first.request(2), VICTIM)
+    first.received.clear()
+    world.client_sends(RTP, VICTIM)
+    assert sessions_that_got(first, RTP) == [2]
+
+
+def test_a_place_is_not_won_by_the_word_of_a_transceiver_alone(world, kit):
+    """Who has lost its place to a third that was proven before our eyes cannot push it, or the second, out again."""
+    first, second = world.transceivers
+    world.call(first, 1, VICTIM)
+    world.pass_time(1.0)
+    world.call(first, 2, VICTIM)
+    world.pass_time(1.0)
+    calls_again(world, kit, second, 3)
+    assert world.forwarder.table.claims_of(1) == []
+    world.transceiver_sends(first, 1, VICTIM, b"x", validated=True)
+    assert world.forwarder.table.claims_of(1) == []
+    world.client_sends(RTP, VICTIM)
+    assert sessions_that_got(second, RTP) == [3]
+
+
+@pytest.mark.parametrize("message_type", [0x0111, None])
+def test_only_a_success_response_to_its_check_is_a_proof_that_we_witness(world, kit, message_type):
+    """An error response is what a victim's browser answers to the check of a stranger's transceiver."""
+    first, second = world.transceivers
+    world.call(first, 1, VICTIM)
+    world.call(first, 2, VICTIM)
+    world.client_sends(second.request(3), VICTIM)
+    world.transceiver_sends(second, 3, VICTIM, kit.stun(0x0001, b"c" * 12), validated=False)
+    if message_type is not None:
+        world.client_sends(kit.stun(message_type, b"c" * 12), VICTIM)
+    world.transceiver_sends(second, 3, VICTIM, b"x", validated=True)
+    assert world.forwarder.table.claims_of(3) == []
+
+
+def test_a_witnessed_proof_is_one_for_some_seconds(world, kit):
+    first, second = world.transceivers
+    world.client_sends(second.request(3), VICTIM)
+    world.transceiver_sends(second, 3, VICTIM, kit.stun(0x0001, b"c" * 12), validated=False)
+    world.client_sends(kit.stun(0x0101, b"c" * 12), VICTIM)
+    world.pass_time(5.0)
+    world.call(first, 1, VICTIM)
+    world.call(first, 2, VICTIM)
+    world.transceiver_sends(second, 3, VICTIM, b"x", validated=True)
+    assert world.forwarder.table.claims_of(3) == []
 
 
 # Lock-out.
@@ -219,13 +340,21 @@ def test_decisions_do_not_wait_for_the_timer(world):
     assert len(world.forwarder.table) == 1
 
 
-def test_a_proven_claim_lives_while_its_transceiver_sends(world):
-    first, _ = world.transceivers
+def test_what_its_transceiver_sends_keeps_a_claim_but_does_not_let_it_win(world):
+    """It goes on for 30 s to a client that has vanished; and a client that sends media and no STUN has no rival."""
+    first, second = world.transceivers
     world.call(first, 1, VICTIM)
     for _ in range(20):
         world.pass_time(9.0)
         world.transceiver_sends(first, 1, VICTIM, b"x", validated=True)
-    assert world.claim(1).state is ClaimState.PROVEN
+    assert world.claim(1).state is ClaimState.QUIET
+    world.client_sends(RTP, VICTIM)
+    assert sessions_that_got(first, RTP) == [1]
+    world.call(second, 2, VICTIM)
+    world.client_sends(RTP, VICTIM)
+    assert (sessions_that_got(first, RTP), sessions_that_got(second, RTP)) == ([], [2])
+    world.pass_time(30.0)
+    assert world.forwarder.table.claims_of(1) == []
 
 
 def test_what_the_client_sends_keeps_no_claim_alive(world):
@@ -268,15 +397,19 @@ def test_a_silent_claim_yields_after_ten_seconds_and_goes_after_thirty(world):
     assert len(world.forwarder.table.claims_of(1)) == 0
 
 
-def test_a_silent_claim_that_speaks_again_wins_again(world):
+def test_a_silent_claim_wins_again_when_its_client_speaks_and_not_when_its_transceiver_does(world):
     first, second = world.transceivers
     world.call(first, 1, VICTIM)
     world.pass_time(10.0)
     world.client_sends(second.request(2), VICTIM)
     world.transceiver_sends(first, 1, VICTIM, b"back", validated=True)
+    second.received.clear()
     world.client_sends(RTP, VICTIM)
-    assert sessions_that_got(first, RTP) == [1]
-    assert sessions_that_got(second, RTP) == []
+    assert (sessions_that_got(first, RTP), sessions_that_got(second, RTP)) == ([1], [2])
+    world.client_sends(first.request(1), VICTIM)
+    first.received.clear()
+    world.client_sends(RTP, VICTIM)
+    assert (sessions_that_got(first, RTP), sessions_that_got(second, RTP)) == ([1], [])
 
 
 def test_a_third_session_takes_the_place_of_a_silent_one(world):
@@ -284,24 +417,25 @@ def test_a_third_session_takes_the_place_of_a_silent_one(world):
     world.call(first, 1, VICTIM)
     world.call(first, 2, VICTIM)
     for _ in range(11):
-        world.transceiver_sends(first, 2, VICTIM, b"x", validated=True)
+        world.client_sends(first.request(2), VICTIM)
         world.pass_time(1.0)
     world.client_sends(second.request(3), VICTIM)
-    assert world.forwarder.table.claims_of(1) == ()
+    assert world.forwarder.table.claims_of(1) == []
+    first.received.clear()
     assert world.claim(3).state is ClaimState.UNPROVEN
     world.client_sends(RTP, VICTIM)
     assert sessions_that_got(first, RTP) == [2]
 
 
-def test_of_two_that_are_proven_none_yields_to_a_third(world):
+def test_of_two_that_are_proven_none_yields_to_the_mere_word_for_a_third(world):
     first, second = world.transceivers
     world.call(first, 1, VICTIM)
     world.call(first, 2, VICTIM)
     world.client_sends(second.request(3), VICTIM)
     world.transceiver_sends(second, 3, VICTIM, b"x", validated=True)
-    assert world.forwarder.table.claims_of(3) == ()
+    assert world.forwarder.table.claims_of(3) == []
     world.client_sends(RTP, VICTIM)
-    assert sessions_that_got(first, RTP) == [1]
+    assert sessions_that_got(first, RTP) == [1, 2]
 
 
 # Budgets.

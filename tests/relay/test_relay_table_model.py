@@ -5,13 +5,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from relay.flows import CLAIMS_PER_FLOW, CLAIMS_PER_SESSION, ClaimState, FlowTable, Route, TransceiverPlace
-from relay.hop.header import UP, answering, pack_header
+from relay.flows import (
+    CLAIMS_PER_FLOW,
+    CLAIMS_PER_SESSION,
+    FORGOTTEN_AFTER,
+    PROVEN_LIFE,
+    TICK,
+    UNPROVEN_LIFE,
+    ClaimState,
+    FlowTable,
+    Route,
+    TransceiverPlace,
+)
+from relay.hop.header import KIND_SIZE, UP, pack_header
 from relay.sockaddr import serialize_sockaddr
 
 MAX_CLAIMS = 12
 CLIENTS = [("192.0.2.1", port) for port in range(10)]
-PLACE = TransceiverPlace(address=("10.0.1.1", 5000))
+SOURCES = [serialize_sockaddr(client) for client in CLIENTS]
+PLACE, ELSEWHERE = (TransceiverPlace(address=("10.0.1.1", port)) for port in (5000, 5001))
 
 clients = st.integers(0, len(CLIENTS) - 1)
 sessions = st.integers(1, 4)
@@ -21,15 +33,21 @@ sessions = st.integers(1, 4)
 class ModelClaim:
     client: int
     session: int
-    authentic: float
-    proven: float | None = None
-    is_quiet: bool = False
+    heard: float
+    told: float
+    generation: int = 0
+    state: ClaimState = ClaimState.UNPROVEN
 
 
-def route_of(client: int, session: int) -> Route:
+def route_of(client: int, session: int, generation: int = 0) -> Route:
     tag = bytes((client, session)) * 4
-    up_header = pack_header(UP, ingress=1, client=CLIENTS[client], session=session, tag=tag)
-    return Route(session=session, place=PLACE, tag=tag, up_header=up_header)
+    up_header = pack_header(UP, ingress=1, client=CLIENTS[client], session=session, tag=tag, generation=generation)
+    place = ELSEWHERE if generation else PLACE
+    return Route(session=session, place=place, tag=tag, up_header=up_header, generation=generation)
+
+
+def longest_unheard(claims):
+    return min(claims, key=lambda claim: claim.heard)
 
 
 class Machine(RuleBasedStateMachine):
@@ -38,20 +56,25 @@ class Machine(RuleBasedStateMachine):
         self.now = 100.0
         self.table = FlowTable(ingresses=(1,), max_claims=MAX_CLAIMS)
         self.model: list[ModelClaim] = []
+        self.generation = dict.fromkeys(range(1, 5), 0)
 
-    # The model.
+    # The model; its times are those at which ticks begin.
+
+    @property
+    def moment(self):
+        return self.now // TICK * TICK
 
     def let_time_pass(self, seconds):
         self.now += seconds
         for claim in list(self.model):
-            age = self.now - claim.authentic
-            if claim.proven is None:
-                if age >= 5:
+            unheard, forgotten = self.moment - claim.heard, self.moment - max(claim.heard, claim.told)
+            if claim.state is ClaimState.UNPROVEN:
+                if unheard >= UNPROVEN_LIFE:
                     self.model.remove(claim)
-            elif age >= 30:
-                self.model.remove(claim)
-            elif age >= 10:
-                claim.is_quiet = True
+            elif unheard >= PROVEN_LIFE:
+                claim.state = ClaimState.QUIET
+                if forgotten >= FORGOTTEN_AFTER:
+                    self.model.remove(claim)
 
     def at(self, client):
         return [claim for claim in self.model if claim.client == client]
@@ -62,13 +85,12 @@ class Machine(RuleBasedStateMachine):
     def find(self, client, session):
         return next((claim for claim in self.at(client) if claim.session == session), None)
 
-    def yield_one(self, claims):
-        unproven = [claim for claim in claims if claim.proven is None]
-        quiet = [claim for claim in claims if claim.is_quiet]
-        candidates = unproven or quiet
-        if candidates:
-            self.model.remove(min(candidates, key=lambda claim: claim.authentic))
-        return bool(candidates)
+    def yield_one(self, claims, proven_too=False):
+        for state in (ClaimState.UNPROVEN, ClaimState.QUIET, ClaimState.PROVEN)[: 3 if proven_too else 2]:
+            if yielding := [claim for claim in claims if claim.state is state]:
+                self.model.remove(longest_unheard(yielding))
+                return True
+        return False
 
     # What happens, to both.
 
@@ -78,65 +100,84 @@ class Machine(RuleBasedStateMachine):
         if self.find(client, session) or len(self.of(session)) >= CLAIMS_PER_SESSION:
             return  # the forwarder asks the table only otherwise
         assert self.table.session_is_full(session) is False
-        made = self.table.claim(1, CLIENTS[client], route_of(client, session), self.now)
+        route = route_of(client, session, self.generation[session])
+        made = self.table.claim(1, CLIENTS[client], route, self.now)
         if len(self.at(client)) >= CLAIMS_PER_FLOW:
-            quiet = [claim for claim in self.at(client) if claim.is_quiet]
+            quiet = [claim for claim in self.at(client) if claim.state is ClaimState.QUIET]
             if not quiet:
                 assert made is None
                 return
-            self.model.remove(min(quiet, key=lambda claim: claim.authentic))
+            self.model.remove(longest_unheard(quiet))
         if len(self.model) >= MAX_CLAIMS:
             assert made is None
             return
         assert made is not None
-        self.model.append(ModelClaim(client, session, self.now))
+        self.model.append(ModelClaim(client, session, self.moment, self.moment, route.generation))
 
-    @rule(client=clients, session=sessions)
-    def proof(self, client, session):
+    @rule(client=clients, session=sessions, is_witnessed=st.booleans())
+    def proof(self, client, session, is_witnessed):
         self.step(0.001)
         claim = self.find(client, session)
-        proven = self.table.prove(1, CLIENTS[client], route_of(client, session), self.now)
+        route = route_of(client, session, self.generation[session])
+        proven = self.table.prove(1, CLIENTS[client], route, self.now, is_witnessed=is_witnessed)
         if claim is None:
-            if len(self.of(session)) >= CLAIMS_PER_SESSION and not self.yield_one(self.of(session)):
+            # The newest first, as `claims_of` tells them; of two that were heard in one tick it decides.
+            if len(self.of(session)) >= CLAIMS_PER_SESSION and not self.yield_one(self.of(session)[::-1]):
                 assert proven is None
                 return
-            if len(self.at(client)) >= CLAIMS_PER_FLOW and not self.yield_one(self.at(client)):
+            if len(self.at(client)) >= CLAIMS_PER_FLOW and not self.yield_one(self.at(client), is_witnessed):
                 assert proven is None
                 return
             if len(self.model) >= MAX_CLAIMS:
-                unproven = [claim for claim in self.model if claim.proven is None]
+                unproven = [claim for claim in self.model if claim.state is ClaimState.UNPROVEN]
                 if not unproven:
                     assert proven is None
                     return
-                self.model.remove(max(unproven, key=lambda claim: claim.authentic))
-            claim = ModelClaim(client, session, self.now)
+                self.model.remove(unproven[-1])
+            claim = ModelClaim(client, session, self.moment, self.moment)
             self.model.append(claim)
         assert proven is not None
-        if claim.proven is None or claim.is_quiet:
-            claim.proven = self.now
-        claim.authentic, claim.is_quiet = self.now, False
+        if claim.state is ClaimState.UNPROVEN:
+            claim.state, claim.heard = ClaimState.PROVEN, self.moment
+        claim.told, claim.generation = self.moment, route.generation
+
+    @rule(client=clients, session=sessions)
+    def verified_request_of_a_claim(self, client, session):
+        self.step(0.001)
+        claim, known = self.find(client, session), self.table.claim_of(1, SOURCES[client], session)
+        assert (known is None) == (claim is None)
+        if known is not None and claim is not None:
+            self.table.hear(known)
+            if claim.state is not ClaimState.UNPROVEN:
+                claim.state, claim.heard = ClaimState.PROVEN, self.moment
 
     @rule(client=clients, session=sessions)
     def media_comes_down(self, client, session):
-        """The forwarder's hot path: a proven claim's header is known, and the claim hears that it lives."""
+        """The forwarder's hot path: a proven claim's path is known, and the claim notes that it is spoken of."""
         self.step(0.001)
-        header = answering(route_of(client, session).up_header, validated=True)
         claim = self.find(client, session)
-        found = self.table.by_down_header.get(header)
-        assert (found is not None) == (claim is not None and claim.proven is not None and not claim.is_quiet)
+        found = self.table.by_path.get(route_of(client, session, self.generation[session]).up_header[KIND_SIZE:])
+        known_so = claim is not None and claim.state is not ClaimState.UNPROVEN
+        assert (found is not None) == (known_so and claim.generation == self.generation[session])
         if found is not None:
-            found.authentic = claim.authentic = self.now
+            found.told = self.table.tick
+            claim.told = self.moment
+
+    @rule(session=sessions)
+    def moved(self, session):
+        """The session has another owner, of whom the table hears with its next proof."""
+        self.generation[session] = min(3, self.generation[session] + 1)
 
     @rule(client=clients, session=sessions)
     def gone(self, client, session):
         for claim in self.table.claims_of(session):
-            if claim.flow.client == CLIENTS[client]:
+            if claim.client == CLIENTS[client]:
                 self.table.remove(claim)
         claim = self.find(client, session)
         if claim is not None:
             self.model.remove(claim)
 
-    @rule(seconds=st.sampled_from([0.3, 1.0, 2.5, 4.9, 9.9]))
+    @rule(seconds=st.sampled_from([0.3, 1.0, 2.5, 4.9, 9.9, 29.0]))
     def step(self, seconds):
         self.let_time_pass(seconds)
         self.table.handle_timeout(self.now)
@@ -146,52 +187,65 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def same_claims(self):
         assert len(self.table) == len(self.model) <= MAX_CLAIMS
-        states = {}
-        for session in range(1, 5):
-            for claim in self.table.claims_of(session):
-                states[CLIENTS.index(claim.flow.client), session] = claim.state
-        expected = {
-            (claim.client, claim.session): ClaimState.UNPROVEN
-            if claim.proven is None
-            else ClaimState.QUIET
-            if claim.is_quiet
-            else ClaimState.PROVEN
-            for claim in self.model
+        found = {
+            (CLIENTS.index(claim.client), session): (claim.state, claim.generation)
+            for session in range(1, 5)
+            for claim in self.table.claims_of(session)
         }
-        assert states == expected
+        assert found == {(claim.client, claim.session): (claim.state, claim.generation) for claim in self.model}
+
+    @invariant()
+    def same_claims_by_source(self):
+        for number, source in enumerate(SOURCES):
+            sessions_there = [claim.session for claim in self.table.claims_on(1, source)]
+            assert sessions_there == [claim.session for claim in self.at(number)]
+            assert len(sessions_there) <= CLAIMS_PER_FLOW
 
     @invariant()
     def same_targets(self):
-        for number, client in enumerate(CLIENTS):
-            flow = self.table.flows[1].get(client)
-            targets = [claim.session for claim in flow.targets] if flow else []
+        for number, source in enumerate(SOURCES):
             claims = self.at(number)
-            assert len(claims) <= CLAIMS_PER_FLOW
-            winners = [claim for claim in claims if claim.proven is not None and not claim.is_quiet]
-            if winners:
-                assert targets == [min(winners, key=lambda claim: claim.proven).session]
-            else:
-                assert sorted(targets) == sorted(claim.session for claim in claims)
+            targets = [claim for claim in claims if claim.state is ClaimState.PROVEN] or claims
+            assert [claim.session for claim in self.table.targets_of(1, source)] == [claim.session for claim in targets]
+            # The hot path knows the only target, and nothing where that takes a closer look.
+            shortcut = self.table.by_source[1].get(source)
+            assert (shortcut.session if shortcut else None) == (targets[0].session if len(targets) == 1 else None)
 
     @invariant()
-    def shortcuts_lead_to_the_only_target(self):
-        """What is found by the bytes of a source is what the flow says, or nothing where that takes a closer look."""
-        flows = self.table.flows[1].values()
-        assert self.table.by_source[1] == {
-            serialize_sockaddr(flow.client): flow.targets[0] for flow in flows if len(flow.targets) == 1
-        }
+    def a_route_is_its_claims(self):
+        for claim in self.model:
+            known = self.table.claim_of(1, SOURCES[claim.client], claim.session)
+            route = route_of(claim.client, claim.session, claim.generation)
+            assert (known.up_header, known.tag, known.session) == (route.up_header, route.tag, claim.session)
+            assert known.place is route.place
 
     @invariant()
     def nothing_is_left_behind(self):
         """No index knows more than the claims, and every claim has a deadline that is looked at in time."""
         table = self.table
-        assert len(table.by_down_header) == sum(claim.proven is not None and not claim.is_quiet for claim in self.model)
+        assert table.by_path.keys() == {
+            route_of(claim.client, claim.session, claim.generation).up_header[KIND_SIZE:]
+            for claim in self.model
+            if claim.state is not ClaimState.UNPROVEN
+        }
         assert table.flow_count == len({claim.client for claim in self.model})
-        assert set(table._sessions) == {claim.session for claim in self.model}
-        assert len(table._unproven) == sum(claim.proven is None for claim in self.model)
-        watched = [claim for _, _, claim in table._deadlines if claim.state is not ClaimState.REMOVED]
+        assert len(table._unproven) == sum(claim.state is ClaimState.UNPROVEN for claim in self.model)
+        assert all(len(claims) > 1 for claims in table._by_source._contested[1].values())
+        watched = [claim for claim in table._wheel if claim.state is not ClaimState.REMOVED]
         assert len(watched) == len(set(map(id, watched))) == len(self.model)
-        assert all(when <= claim.deadline for when, _, claim in table._deadlines if claim in watched)
+        # What the table does next is not later than the first thing that the model does.
+        lives = {ClaimState.UNPROVEN: UNPROVEN_LIFE, ClaimState.PROVEN: PROVEN_LIFE}
+        first = min(
+            (
+                max(claim.heard, claim.told) + FORGOTTEN_AFTER
+                if claim.state is ClaimState.QUIET
+                else claim.heard + lives[claim.state]
+                for claim in self.model
+            ),
+            default=None,
+        )
+        if first is not None:
+            assert table.next_timeout() <= first
 
 
 Machine.TestCase.settings = settings(stateful_step_count=60, max_examples=60)

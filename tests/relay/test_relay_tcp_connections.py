@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from relay.drops import DropReason
-from relay.flows import QUIET_LIFE, UNPROVEN_LIFE, ClaimState
+from relay.flows import FORGOTTEN_AFTER, UNPROVEN_LIFE, ClaimState
 from relay.hop.header import IPV4_HEADER_SIZE
 from relay.tcp.connection import Connection, ConnectionState
 from relay.tcp.connections import Connections
@@ -285,7 +285,7 @@ def test_half_a_frame_keeps_no_connection(tcp):
     tcp.is_sent(RTP)
     (claim,) = tcp.world.forwarder.table.claims_of(SESSION)
     assert claim.state is ClaimState.PROVEN
-    for byte in frame(RTP)[: int(QUIET_LIFE) + 8]:
+    for byte in frame(RTP)[: int(FORGOTTEN_AFTER) + 8]:
         tcp.sends(connection, bytes([byte]))
         tcp.pass_time(1)
     assert connection.state is ConnectionState.CLOSED

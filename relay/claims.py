@@ -1,0 +1,130 @@
+"""What a claim is: the record that `relay.flows` keeps of a session at a client's address, and where it leads.
+
+A relay holds tens of thousands of these, so a claim stores nothing that can be derived. Its *path* (`relay.hop.header`)
+holds ingress, generation, client, session and tag as they stand in front of every datagram; times are numbers of ticks,
+which claims of the same tick share; and of the client's username fragment it keeps eight bits.
+"""
+
+import enum
+from typing import Final
+
+import attrs
+
+from relay.hop.header import up_header_of
+from relay.sockaddr import parse_sockaddr, serialize_sockaddr
+from wire.core import Address
+
+__all__ = ["NO_MARK", "Claim", "ClaimState", "Route", "TransceiverPlace", "mark_of"]
+
+_SESSION = slice(6, 14)
+_TAG = slice(14, 22)
+# Where these fields are in a path.
+
+NO_MARK: Final = 256
+"""The mark of a claim at which no fragment was verified here yet."""
+
+
+def mark_of(ufrag: str) -> int:
+    """Eight bits by which a username fragment is recognised in passing; nobody outside can tell which (PEP 456)."""
+    return hash(ufrag) & 0xFF
+
+
+class ClaimState(enum.Enum):
+    """How far a claim is believed."""
+
+    UNPROVEN = "unproven"
+    PROVEN = "proven"
+    QUIET = "quiet"
+    REMOVED = "removed"
+
+
+@attrs.define(eq=False)
+class TransceiverPlace:
+    """Where a transceiver worker is at present; shared by all claims that lead there.
+
+    Attributes:
+        address: on the hop; None while its link is down.
+        sockaddr: the same, as the kernel spells it; empty while its link is down.
+    """
+
+    address: Address | None
+    sockaddr: bytes = attrs.field(init=False, default=b"")
+
+    def __attrs_post_init__(self) -> None:
+        self.move(self.address)
+
+    def move(self, address: Address | None) -> None:
+        """Note where it is now; None while nobody knows."""
+        self.address = address
+        self.sockaddr = b"" if address is None else serialize_sockaddr(address)
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """Where a claim leads.
+
+    Attributes:
+        session: the session's number.
+        place: its transceiver.
+        tag: the flow's tag for this session.
+        up_header: goes in front of what the client sends.
+        generation: of the session's ownership, as in `up_header`.
+    """
+
+    session: int
+    place: TransceiverPlace
+    tag: bytes
+    up_header: bytes
+    generation: int = 0
+
+
+@attrs.define(eq=False, kw_only=True, weakref_slot=False)
+class Claim:
+    """A session's claim on a client's address.
+
+    Attributes:
+        ingress: number of the ingress that the client talks to.
+        sockaddr: the client's address, as the kernel spells it.
+        path: the hop header of its datagrams without the two bytes that tell up from down.
+        place: where its transceiver is.
+        heard: tick in which something came from the client's side that only it could send, or the claim was made.
+        told: tick in which the transceiver last said that the path is proven, or the claim was made.
+        state: how far it is believed.
+        mark: of the fragment last verified here, or `NO_MARK`.
+        next: another claim of this session, or of one that shares its chain in the table.
+    """
+
+    ingress: int
+    sockaddr: bytes
+    path: bytes
+    place: TransceiverPlace
+    heard: int
+    told: int
+    state: ClaimState = ClaimState.UNPROVEN
+    mark: int = NO_MARK
+    next: "Claim | None" = None
+
+    @property
+    def client(self) -> Address:
+        """The client's address."""
+        return parse_sockaddr(self.sockaddr)
+
+    @property
+    def session(self) -> int:
+        """The session's number."""
+        return int.from_bytes(self.path[_SESSION], "big")
+
+    @property
+    def tag(self) -> bytes:
+        """The flow's tag for this session."""
+        return self.path[_TAG]
+
+    @property
+    def generation(self) -> int:
+        """How many owners the session had before the present one."""
+        return int.from_bytes(self.path[2:4], "big")
+
+    @property
+    def up_header(self) -> bytes:
+        """What goes in front of what the client sends."""
+        return up_header_of(self.path)
