@@ -15,7 +15,10 @@ from bench.settings import NotMeasured, Settings
 from bench.table import Row
 from relay.udp import open_udp
 
-__all__ = ["FLOWS", "WORKERS", "growth_row", "ours_and_in_c", "workers_row"]
+__all__ = ["BY_FLOWS", "BY_WORKERS", "FLOWS", "WORKERS", "growth_row", "ours_and_in_c", "workers_row"]
+
+BY_FLOWS, BY_WORKERS = "relay's CPU for a packet, by flows", "relay's CPU for a packet, by workers"
+"""Names of the rows."""
 
 FLOWS = (100, 500, 2_000, 10_000, 50_000)
 WORKERS = (1, 2)
@@ -56,7 +59,7 @@ def growth_row(programs: Path, folder: Path, known: dict[int, tuple[Costs, Costs
             costs[flows] = (ours, in_c)
     own, peer = ([costs[flows][side].cost for flows in FLOWS] for side in (0, 1))
     return Row(
-        what="relay's CPU for a packet, by flows",
+        what=BY_FLOWS,
         ours=_list(FLOWS, own),
         notes=(f"in C {_list(FLOWS, peer)}",),
         details={"flows": FLOWS, "ours": own, "peer": peer},
@@ -78,7 +81,7 @@ def workers_row(programs: Path, folder: Path, settings: Settings) -> Row:
                 raise NotMeasured(f"asked for {workers} workers, the relay has {len(ours.pids)} processes")
             costs[workers] = flood_in_turn(programs, [ours], PAYLOAD_120, settings, rounds=_ROUNDS)[ours.name]
     return Row(
-        what="relay's CPU for a packet, by workers",
+        what=BY_WORKERS,
         ours=", ".join(f"{workers}: {cost.cost * 1e6:.2f} µs" for workers, cost in costs.items()),
         notes=tuple(f"{workers}: {cost.describe()}" for workers, cost in costs.items()),
         details={"workers": list(costs), "ours": [cost.cost for cost in costs.values()]},
