@@ -69,7 +69,7 @@ bench: $(VENV)/.dev ## the measurements of the design, as ratios in one run
 	@deploy/install-test-packages bench
 	$(BIN)/python -m bench $(ARGS)
 
-soak: $(VENV)/.dev ## ten thousand calls ended in every way: nothing may be left of them (ten minutes)
+soak: $(VENV)/.dev ## ten thousand calls, then ten minutes of a busy relay: nothing may be left of them
 	$(BIN)/python -m bench.soak $(ARGS)
 
 clean: ## remove the virtual environment and caches

@@ -5,6 +5,7 @@ Read in this order:
 * `measure`       all of them, in one run
 * `sizes`         how long datagrams are: 120 bytes, or as in `opus_sizes.txt`, which `record_opus_sizes` has recorded
 * `load`          the load, and what those in between pay for it; `load.c` makes it
+* `far_end`       the transceiver that all of them send to
 * `sides`         our relay, and `forwarder.c`, which does the same and nothing else
 * `calls`         calls on our relay, as it sees them
 * `turn_client`   clients of a TURN server

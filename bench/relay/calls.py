@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from subprocess import run
 
@@ -14,13 +13,12 @@ from bench.processes import cpu_of
 from bench.relay.load import Load, discard
 from bench.relay.sides import Clients, OurRelay, Side, our_relay, send_from
 from bench.servers import PROGRAM, fetch
-from bench.settings import NotMeasured, Settings
+from bench.settings import NotMeasured
 from bench.soak.readings import parse_metrics
 from edge.config.model import Role
 from edge.key_files import bundle_path, load_bundle
 from edge.tiers.keyring import relay_keys
-from relay.hop.header import CONTROL, UP, answering, parse_header
-from relay.hop.links import TransceiverLink
+from relay.hop.header import UP, answering, parse_header
 from relay.worker import RelayKeys
 from stun.attributes import Attribute, AttributeType
 from stun.binding import binding_request, pack_username
@@ -44,7 +42,7 @@ class Calls:
         relay: what they go through.
         clients: one for each call.
         keys: the relay's.
-        link: the transceiver's end of its links to the relay's workers.
+        workers: how many the relay has.
         up_headers: of each call that is set up, by its number from 1.
         hops: from where the relay sent that.
         claim_cpu: CPU seconds that the relay took to make the flows.
@@ -54,7 +52,7 @@ class Calls:
     relay: OurRelay
     clients: Clients
     keys: RelayKeys
-    link: TransceiverLink
+    workers: int = 1
     up_headers: dict[int, bytes] = attrs.field(factory=dict)
     hops: dict[int, Address] = attrs.field(factory=dict)
     claim_cpu: float = 0.0
@@ -77,35 +75,30 @@ class Calls:
         return binding_request(os.urandom(12), username, password.encode(), attributes)
 
     def connect(self) -> None:
-        """Wait until the relay has found its transceiver."""
+        """Wait until every worker of the relay has found its transceiver."""
+        self.relay.transceiver.keep_links(self.keys.hop)
         end = time.monotonic() + _PATIENCE
-        while not self.link.relays:
+        while self.relay.transceiver.relays < self.workers:
             if time.monotonic() > end:
                 raise NotMeasured("the relay did not find its transceiver")
-            self.take()
-            time.sleep(0.005)
+            time.sleep(0.01)
 
     def take(self) -> None:
-        """Take what has come to the transceiver: answer its links, and note the headers of calls."""
-        sock = self.relay.transceiver
+        """Take what has come to the transceiver, and note the headers of calls."""
+        sock = self.relay.transceiver.sock
         while True:
             try:
                 data, source = sock.recvfrom(2048)
             except BlockingIOError:
                 return
-            if data[0] == CONTROL:
-                now = time.monotonic()
-                list(self.link.receive_control(data, source, now))
-                for answer, destination in self.link.datagrams_to_send(now):
-                    sock.sendto(answer, destination)
-            elif data[0] == UP and (header := parse_header(data)) is not None:
+            if data[0] == UP and (header := parse_header(data)) is not None:
                 self.up_headers[header.session] = data[: header.size]
                 self.hops[header.session] = source
 
-    def set_up(self, count: int) -> None:
-        """Set the first so many calls up: flows are made by requests, and proven by the transceiver."""
-        for begin in range(len(self.up_headers) + 1, count + 1, _AT_ONCE):
-            sessions = range(begin, min(begin + _AT_ONCE, count + 1))
+    def set_up(self, numbers: range) -> None:
+        """Set some calls up: flows are made by requests, and proven by the transceiver."""
+        for begin in range(0, len(numbers), _AT_ONCE):
+            sessions = numbers[begin : begin + _AT_ONCE]
             self._claim(sessions)
             before = self._cpu()
             self._prove(sessions)
@@ -136,7 +129,7 @@ class Calls:
             discard(self.clients.sock)
             for session in sessions:
                 header = answering(self.up_headers[session], validated=True)
-                self.relay.transceiver.sendto(header + _SMALLEST, self.hops[session])
+                self.relay.transceiver.sock.sendto(header + _SMALLEST, self.hops[session])
             arrived = 0
             end = time.monotonic() + _ANSWER
             while time.monotonic() < end and arrived < len(sessions):
@@ -147,10 +140,7 @@ class Calls:
         raise NotMeasured("the relay does not forward what a transceiver sends")
 
     def refresh(self) -> None:
-        """Have the relay hear of all calls, and answer what it has asked.
-
-        What is silent for ten seconds has to be proven again.
-        """
+        """Have the relay hear of all calls: it forgets those that nobody speaks of."""
         self.take()
         sessions = sorted(self.up_headers)
         for begin in range(0, len(sessions), _AT_ONCE * 4):
@@ -170,9 +160,11 @@ class Calls:
         return Side(
             name="ours",
             pids=self.relay.pids,
-            up=Load.of(self.clients.sock, self.relay.transceiver, [(host, self.relay.public, b"") for host in hosts]),
+            up=Load.of(
+                self.clients.sock, self.relay.transceiver.sock, [(host, self.relay.public, b"") for host in hosts]
+            ),
             down=Load.of(
-                self.relay.transceiver,
+                self.relay.transceiver.sock,
                 self.clients.sock,
                 [
                     (None, self.hops[session], answering(self.up_headers[session], validated=True))
@@ -185,14 +177,21 @@ class Calls:
 
 @contextmanager
 def calls_on_our_relay(
-    folder: Path, clients: Clients, settings: Settings, *, options: Sequence[str] = ()
+    folder: Path, clients: Clients, *, workers: int = 1, program: Sequence[str] = PROGRAM
 ) -> Iterator[Calls]:
-    """Run a relay for some clients; see `our_relay`."""
+    """Run a relay for some clients.
+
+    Args:
+        folder: for keys, configuration and log.
+        clients: one for each call.
+        workers: of the relay.
+        program: what runs it instead of `trio-voice`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     run([*PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     keys = relay_keys(load_bundle(bundle_path(folder / "keys", Role.RELAY), Role.RELAY))
-    link = partial(TransceiverLink, cluster=0, incarnation=1, worker=0, entropy=os.urandom)
-    with our_relay(folder, settings, options=options) as relay:
-        calls = Calls(relay=relay, clients=clients, keys=keys, link=link(keys=keys.hop, now=time.monotonic()))
+    options = ("--workers", str(workers)) if workers > 1 else ()
+    with our_relay(folder, options=options, program=program) as relay:
+        calls = Calls(relay=relay, clients=clients, keys=keys, workers=workers)
         calls.connect()
         yield calls

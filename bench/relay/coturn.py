@@ -14,11 +14,11 @@ from pathlib import Path
 import attrs
 
 from bench.processes import cpu_of, free_port, spawned
+from bench.relay.far_end import far_end
 from bench.relay.load import Load
 from bench.relay.sides import LOOPBACK, Clients, Side
 from bench.relay.turn_client import CHANNEL, Credentials, allocate_all
-from bench.settings import NotMeasured, Settings
-from relay.udp import open_udp
+from bench.settings import NotMeasured
 
 __all__ = ["Coturn", "coturn"]
 
@@ -49,7 +49,7 @@ class Coturn:
 
 
 @contextmanager
-def coturn(folder: Path, clients: Clients, settings: Settings) -> Iterator[Coturn]:
+def coturn(folder: Path, clients: Clients) -> Iterator[Coturn]:
     """Run it, and have each client allocate.
 
     Raises:
@@ -64,23 +64,23 @@ def coturn(folder: Path, clients: Clients, settings: Settings) -> Iterator[Cotur
     command = [program, *_OPTIONS, "-L", LOOPBACK, "-E", _RELAYED_HOST, "-p", str(port), "-u", user]
     command += ["-r", _CREDENTIALS.realm, f"--pidfile={folder}/coturn.pid", f"--userdb={folder}/coturn.db"]
     with (
-        open_udp(LOOPBACK, 0, on_warning=settings.say) as transceiver,
+        far_end(LOOPBACK) as transceiver,
         spawned({"coturn": command}, folder, lambda: _is_bound(port)) as ran,
     ):
         pid = ran["coturn"].pid
         before = cpu_of(pid)
-        relayed = allocate_all(clients, (LOOPBACK, port), transceiver.getsockname(), _CREDENTIALS)
+        relayed = allocate_all(clients, (LOOPBACK, port), transceiver.address, _CREDENTIALS)
         header = CHANNEL.to_bytes(2, "big") + b"\0\0"
         side = Side(
             name="coturn",
             pids=(pid,),
             up=Load.of(
                 clients.sock,
-                transceiver,
+                transceiver.sock,
                 [(host, (LOOPBACK, port), header) for host in clients.hosts],
                 is_channel=True,
             ),
-            down=Load.of(transceiver, clients.sock, [(None, address, b"") for address in relayed]),
+            down=Load.of(transceiver.sock, clients.sock, [(None, address, b"") for address in relayed]),
         )
         yield Coturn(side=side, claim_cpu=cpu_of(pid) - before)
 

@@ -28,14 +28,14 @@ _FLOWS_OF_WORKERS = 2_000
 
 @contextmanager
 def ours_and_in_c(
-    programs: Path, folder: Path, flows: int, settings: Settings, *, options: Sequence[str] = ()
+    programs: Path, folder: Path, flows: int, settings: Settings, *, workers: int = 1
 ) -> Iterator[list[Side]]:
     """Run our relay and the C forwarder with so many flows."""
     with ExitStack() as stack:
         sock = stack.enter_context(open_udp("0.0.0.0", 0, on_warning=settings.say))  # noqa: S104 - all of 127/8
         clients = Clients.many(sock, flows)
-        calls = stack.enter_context(calls_on_our_relay(folder, clients, settings, options=options))
-        calls.set_up(flows)
+        calls = stack.enter_context(calls_on_our_relay(folder, clients, workers=workers))
+        calls.set_up(range(1, flows + 1))
         headers = [calls.up_headers[session] for session in sorted(calls.up_headers)]
         in_c = stack.enter_context(c_forwarder(programs, folder, clients, headers, settings))
         yield [calls.as_side().at_rest(), in_c.at_rest()]
@@ -74,9 +74,8 @@ def workers_row(programs: Path, folder: Path, settings: Settings) -> Row:
     """Measure what a packet costs with each number of workers, all of them together."""
     costs: dict[int, Costs] = {}
     for workers in WORKERS:
-        options = ("--workers", str(workers))
         here = folder / f"workers-{workers}"
-        with ours_and_in_c(programs, here, _FLOWS_OF_WORKERS, settings, options=options) as (ours, _):
+        with ours_and_in_c(programs, here, _FLOWS_OF_WORKERS, settings, workers=workers) as (ours, _):
             if len(ours.pids) < workers:
                 raise NotMeasured(f"asked for {workers} workers, the relay has {len(ours.pids)} processes")
             costs[workers] = flood_in_turn(programs, [ours], PAYLOAD_120, settings, rounds=_ROUNDS)[ours.name]

@@ -57,11 +57,11 @@ def _with_flows(settings: Settings, programs: Path, flows: int, known: dict[int,
     with ExitStack() as stack:
         sock = stack.enter_context(open_udp("0.0.0.0", 0, on_warning=settings.say))  # noqa: S104 - all of 127/8
         clients = Clients.many(sock, flows)
-        calls = stack.enter_context(calls_on_our_relay(folder, clients, settings))
-        calls.set_up(_WARM_UP_FLOWS)
+        calls = stack.enter_context(calls_on_our_relay(folder, clients))
+        calls.set_up(range(1, _WARM_UP_FLOWS + 1))
         before = sum(map(memory_of, calls.relay.pids))
         settings.say(f"relay: {flows} flows are made")
-        calls.set_up(flows)
+        calls.set_up(range(_WARM_UP_FLOWS + 1, flows + 1))
         grown = sum(map(memory_of, calls.relay.pids)) - before
         turn = _coturn(stack, folder, clients, settings)
         headers = [calls.up_headers[session] for session in sorted(calls.up_headers)]
@@ -87,7 +87,7 @@ def _with_flows(settings: Settings, programs: Path, flows: int, known: dict[int,
 def _coturn(stack: ExitStack, folder: Path, clients: Clients, settings: Settings) -> Coturn | None:
     try:
         settings.say("relay: coturn's channels are bound")
-        return stack.enter_context(coturn(folder, clients, settings))
+        return stack.enter_context(coturn(folder, clients))
     except NotMeasured as problem:
         settings.say(f"relay: coturn is not measured: {problem}")
         return None

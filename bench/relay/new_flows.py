@@ -6,6 +6,7 @@ allocate, and to bind a channel. Of what is refused each comes from a source of 
 work; what follows no flow at all is what a flood of noise is.
 """
 
+import itertools
 import os
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
@@ -17,11 +18,13 @@ from bench.relay.sizes import Sizes
 from bench.settings import Settings
 from bench.table import Row
 
-__all__ = ["claim_row", "memory_row", "refusal_row"]
+__all__ = ["claim_row", "memory_row", "refusal_row", "send_refused"]
 
 _MUST_BYTES = 400
 _REFUSED, _QUICK_REFUSED, _RATE = 20_000, 4_000, 10_000
 _PREFIX_LENGTH = 2
+_NOBODY = 1 << 40
+"""Sessions from here on are nobody's."""
 _WHOLE = Sizes("whole datagrams", (0,))
 
 
@@ -68,12 +71,9 @@ def refusal_row(programs: Path, calls: Calls, idle: float, settings: Settings) -
     count = _QUICK_REFUSED if settings.is_quick else _REFUSED
     path = _WHOLE.write(programs)
     costs: dict[str, float] = {}
-    for name, datagrams in _refused(calls, count).items():
+    for name, load in _refused(calls, count).items():
         calls.refresh()
-        flows = [(host, calls.relay.public, data) for host, data in datagrams]
-        load = Load.of(calls.clients.sock, calls.relay.transceiver, flows)
-        seconds = 2 * count / _RATE
-        passed = load.run(programs, calls.relay.pids, path, seconds, rate=_RATE, count=count, idle=idle)
+        passed = load.run(programs, calls.relay.pids, path, 2 * count / _RATE, rate=_RATE, count=count, idle=idle)
         costs[name] = passed.cpu / passed.sent
     return Row(
         what="CPU of a datagram that is refused",
@@ -82,7 +82,14 @@ def refusal_row(programs: Path, calls: Calls, idle: float, settings: Settings) -
     )
 
 
-def _refused(calls: Calls, count: int) -> Mapping[str, Iterable[tuple[str, bytes]]]:
+def send_refused(programs: Path, calls: Calls, count: int) -> None:
+    """Send so many of each kind."""
+    path = _WHOLE.write(programs)
+    for load in _refused(calls, count).values():
+        load.run(programs, (), path, 2 * count / _RATE, rate=_RATE, count=count)
+
+
+def _refused(calls: Calls, count: int) -> Mapping[str, Load]:
     # From hosts that have no flow: a known one's token passes with a comparison.
     strangers = [f"127.{200 + (n >> 16)}.{n >> 8 & 255}.{n & 255}" for n in range(count)]
     token = calls.token(1)
@@ -91,10 +98,12 @@ def _refused(calls: Calls, count: int) -> Mapping[str, Iterable[tuple[str, bytes
     def forged() -> str:
         return (prefix + b64encode(os.urandom(size)).decode())[:size]
 
+    def load(datagrams: Iterable[bytes]) -> Load:
+        flows = [(host, calls.relay.public, data) for host, data in zip(strangers, datagrams, strict=True)]
+        return Load.of(calls.clients.sock, calls.relay.transceiver.sock, flows)
+
     return {
-        "forged token": ((host, calls.request(1, ufrag=forged(), password="?" * 32)) for host in strangers),
-        "bad integrity": (
-            (host, calls.request(len(strangers) + number, password="?" * 32)) for number, host in enumerate(strangers)
-        ),
-        "no flow": ((host, b"\x80" * 120) for host in strangers),
+        "forged token": load(calls.request(1, ufrag=forged(), password="?" * 32) for _ in strangers),
+        "bad integrity": load(calls.request(_NOBODY + number, password="?" * 32) for number in range(count)),
+        "no flow": load(itertools.repeat(b"\x80" * 120, count)),
     }

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from bench.processes import cpu_of, family_of, free_port, spawned
+from bench.relay.far_end import FarEnd, far_end
 from bench.relay.load import Load
 from bench.servers import PROGRAM, fetch
 from bench.settings import Settings
@@ -102,38 +104,42 @@ class OurRelay:
     """A relay that runs.
 
     Attributes:
-        pids: of its processes.
+        process: the one that was started.
+        pids: of all its processes.
         public: its address for clients.
         http: base URL for operators.
-        transceiver: socket of the transceiver that it is told of.
+        transceiver: the transceiver that it is told of.
     """
 
+    process: subprocess.Popen[bytes]
     pids: Sequence[int]
     public: Address
     http: str
-    transceiver: socket.socket
+    transceiver: FarEnd
 
 
 @contextmanager
-def our_relay(folder: Path, settings: Settings, *, options: Sequence[str] = ()) -> Iterator[OurRelay]:
+def our_relay(folder: Path, *, options: Sequence[str] = (), program: Sequence[str] = PROGRAM) -> Iterator[OurRelay]:
     """Run `trio-voice serve --role relay`.
 
     Args:
         folder: has the keys in `keys`; for configuration and log.
-        settings: is told the kernel's warnings.
         options: further ones of the command line.
+        program: what runs it instead of `trio-voice`.
     """
-    with open_udp(LOOPBACK, 0, on_warning=settings.say) as transceiver:
+    with far_end(LOOPBACK) as transceiver:
         ports = {name: free_port(socket.SOCK_DGRAM) for name in ("hop", "public")} | {"http": free_port()}
         path = folder / "relay.toml"
         path.write_text(
-            _CONFIGURATION.format(folder=folder, **ports, ingress=INGRESS, transceiver=transceiver.getsockname()[1])
+            _CONFIGURATION.format(folder=folder, **ports, ingress=INGRESS, transceiver=transceiver.address[1])
         )
-        command = [*PROGRAM, "serve", "--role", "relay", "--config", str(path), *options]
+        command = [*program, "serve", "--role", "relay", "--config", str(path), *options]
         http = f"http://{LOOPBACK}:{ports['http']}"
         with spawned({"relay": command}, folder, lambda: bool(fetch(f"{http}/healthz"))) as ran:
             pids = family_of(ran["relay"].pid)
-            yield OurRelay(pids=pids, public=(LOOPBACK, ports["public"]), http=http, transceiver=transceiver)
+            yield OurRelay(
+                process=ran["relay"], pids=pids, public=(LOOPBACK, ports["public"]), http=http, transceiver=transceiver
+            )
 
 
 @contextmanager
@@ -150,7 +156,7 @@ def c_forwarder(
         settings: is told the kernel's warnings.
     """
     with (
-        open_udp(LOOPBACK, 0, on_warning=settings.say) as transceiver,
+        far_end(LOOPBACK) as transceiver,
         open_udp(LOOPBACK, 0, on_warning=settings.say) as public,
         open_udp(LOOPBACK, 0, on_warning=settings.say) as hop,
     ):
@@ -158,7 +164,7 @@ def c_forwarder(
         records = (socket.inet_aton(host) + port + up for host, up in zip(clients.hosts, up_headers, strict=True))
         (folder / "table").write_bytes(b"".join(records))
         descriptors = (public.fileno(), hop.fileno())
-        words = (programs / "forwarder", *descriptors, transceiver.getsockname()[1])
+        words = (programs / "forwarder", *descriptors, transceiver.address[1])
         command = ["sh", "-c", f"exec {' '.join(map(str, words))} < {folder}/table"]
         log = folder / "forwarder.log"
         with spawned(
@@ -167,9 +173,11 @@ def c_forwarder(
             yield Side(
                 name="in C",
                 pids=(ran["forwarder"].pid,),
-                up=Load.of(clients.sock, transceiver, [(host, public.getsockname(), b"") for host in clients.hosts]),
+                up=Load.of(
+                    clients.sock, transceiver.sock, [(host, public.getsockname(), b"") for host in clients.hosts]
+                ),
                 down=Load.of(
-                    transceiver,
+                    transceiver.sock,
                     clients.sock,
                     [(None, hop.getsockname(), answering(up, validated=True)) for up in up_headers],
                 ),

@@ -13,6 +13,8 @@ What it does and how to read it is told in `docs/benchmarks.md`. Read in this or
 * `readings`    a census of all three processes, with their metrics
 * `verdict`     three readings compared, and each culprit named
 * `report`      all of this in words
+* `relay`       the relay alone: minutes at half of what it can, while calls come and go
+* `relay_verdict`  what is left of that
 
 The calls are placed by our own caller in the process of the soak; signal, relay and transceiver are processes of their
 own, and only these are looked into.

@@ -1,4 +1,4 @@
-"""`python -m bench.soak`: place ten thousand calls, end them in every way, and see what is left."""
+"""`python -m bench.soak`: ten thousand calls that end in every way, then minutes of a busy relay; and what is left."""
 
 import json
 import resource
@@ -18,6 +18,8 @@ from bench.settings import NotMeasured, Settings
 from bench.soak.attempt import Means
 from bench.soak.calls import Tally, call_in_turn
 from bench.soak.readings import Reading, Watch
+from bench.soak.relay import soak_relay
+from bench.soak.relay_verdict import RelayBounds, describe_relay, judge_relay
 from bench.soak.report import describe_progress, describe_result
 from bench.soak.verdict import Bounds, Readings, judge
 from edge.caller.exchange import Exchange
@@ -36,17 +38,29 @@ What is over when nobody calls any more may be looked at once more before it goe
 
 
 @click.command()
+@click.option("--only", type=click.Choice(["calls", "relay"]), help="Leave the other out.")
 @click.option("--calls", type=click.IntRange(min=100), default=10_000, show_default=True, help="How many.")
 @click.option("--at-once", type=click.IntRange(min=1), default=48, show_default=True, help="How many at a time.")
-def main(calls: int, at_once: int) -> None:
-    """Place calls, end them in every way there is, and tell what is left of them: nothing, it should be."""
+@click.option(
+    "--minutes", type=click.FloatRange(0.5, 60), default=10, show_default=True, help="How long the relay forwards."
+)
+def main(only: str | None, calls: int, at_once: int, minutes: float) -> None:
+    """Place calls, end them in every way there is, and tell what is left of them: nothing, it should be.
+
+    Then have the relay forward at half of what it can, and see whether its memory stays flat.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    culprits: list[str] = []
     with tempfile.TemporaryDirectory(prefix="trio-voice-soak-") as folder:
+        settings = Settings(folder=Path(folder))
         try:
-            culprits = trio.run(_soak, Settings(folder=Path(folder)), calls, at_once)
+            if only != "relay":
+                culprits += trio.run(_soak, settings, calls, at_once)
+            if only != "calls":
+                culprits += trio.run(_soak_relay, settings, minutes)
         except* NotMeasured as group:
-            culprits = [str(group.exceptions[0])]
+            culprits.append(str(group.exceptions[0]))
     for culprit in culprits:
         print(f"LEAK OR FAULT: {culprit}")
     sys.exit(1 if culprits else 0)
@@ -67,6 +81,12 @@ async def _soak(settings: Settings, calls: int, at_once: int) -> list[str]:
     print(f"\n{describe_result(readings, tally)}\n")
     print(f"Written to {_save(readings, soak.steps, tally, culprits)}")
     return culprits
+
+
+async def _soak_relay(settings: Settings, minutes: float) -> list[str]:
+    soak = await soak_relay(settings, minutes)
+    print(f"\n{describe_relay(soak)}\n")
+    return [f"relay: {culprit}" for culprit in judge_relay(soak, RelayBounds())]
 
 
 class _Soak:
