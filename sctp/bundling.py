@@ -16,7 +16,7 @@ from sctp.tx.series import take_series
 
 __all__ = ["Bundler"]
 
-_ESTABLISHED = State.ESTABLISHED
+_COOKIE_ECHOED, _ESTABLISHED = State.COOKIE_ECHOED, State.ESTABLISHED
 _NUMBERS = 0xFFFF_FFFF
 
 
@@ -41,11 +41,12 @@ class Bundler:
         block = self._block
         outbox, state = block.outbox, block.state
         packets, outbox.packets = outbox.packets, []
-        if block.receiver is None:
+        terms, receiver = block.terms, block.receiver
+        if terms is None or receiver is None:
             return packets
-        if block.peer_tag != self._header.verification_tag:
-            self._header = PacketHeader(block.peer_tag)
-        if state is State.COOKIE_ECHOED:
+        if terms.peer_tag != self._header.verification_tag:
+            self._header = PacketHeader(terms.peer_tag)
+        if state is _COOKIE_ECHOED:
             # §5.1 C: until the COOKIE ACK comes, nothing else MUST be sent.
             if self._handshake.is_echo_due:
                 self._handshake.is_echo_due = False
@@ -53,7 +54,7 @@ class Bundler:
             return packets
         sender = block.sender
         sends_data = (state is _ESTABLISHED or state in SENDS_DATA) and not sender.is_done
-        while outbox.control or outbox.first or block.receiver.sacks.is_owed:
+        while receiver.sacks.is_owed or outbox.control or outbox.first:
             chunks = self._control_chunks(now, sends_data=sends_data)
             if not chunks:
                 break

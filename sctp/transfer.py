@@ -131,4 +131,5 @@ class Transfer:
         if isinstance(checked, DropReason):
             block.drop(checked)
         elif block.sender.acknowledge(checked[0], a_rwnd, checked[1], now):
-            block.heard()
+            # RFC 9260 §8.1.
+            block.errors = 0

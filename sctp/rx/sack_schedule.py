@@ -54,4 +54,4 @@ class SackSchedule:
         """A SACK was sent."""
         self.is_due = self.is_owed = False
         self.has_acknowledged = True
-        self.timer.stop()
+        self.timer.deadline = None

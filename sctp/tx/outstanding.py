@@ -83,13 +83,13 @@ class OutstandingData:
     def add_series(
         self, message: OutgoingMessage, payloads: Iterable[bytes], flags: int, now: float
     ) -> list[SentChunk]:
-        """New chunks of one message, which is not limited, are sent; return them."""
+        """New chunks of one message, which is not limited, are sent; all have the same size. Return them."""
         chunks = [SentChunk(tsn, message, payload, flags, now) for tsn, payload in enumerate(payloads, self.next_tsn)]
         if self.timed_tsn is None:
             self.timed_tsn = self.next_tsn
         self.next_tsn += len(chunks)
         self.chunks += chunks
-        self.flight_size += sum([chunk.size for chunk in chunks])
+        self.flight_size += len(chunks) * chunks[0].size
         return chunks
 
     def next_retransmission(self) -> SentChunk | None:

@@ -240,7 +240,7 @@ class Sender:
     def _start_timer(self, now: float) -> None:
         # §6.3.2 R1.
         if self.timer.deadline is None:
-            self.timer.start(now + self.rto.seconds)
+            self.timer.deadline = now + self.rto.seconds
             self.has_heard = False
 
     # Hearing ---------------------------------------------------------------------------------------------------------
@@ -280,10 +280,10 @@ class Sender:
         if is_small or window.closed_since is not None:
             window.watch(now, is_closed=is_small and not self.is_done, has_advanced=result.has_advanced)
         # §6.3.2 R2, R3.
-        if outstanding.is_empty:
-            self.timer.stop()
+        if not outstanding.chunks:
+            self.timer.deadline = None
         elif result.has_advanced or self.timer.deadline is None:
-            self.timer.start(now + self.rto.seconds)
+            self.timer.deadline = now + self.rto.seconds
             self.has_heard = False
         return result.acked > 0 or result.has_advanced
 

@@ -31,9 +31,9 @@ def take_series(sender: Sender, room: int, now: float) -> Sequence[SentChunk]:
         return ()
     if sender.is_limited_to_one:
         return ()
-    sender.forget_path(now)
-    size = room - DATA_HEADER_SIZE
-    flight = outstanding.flight_size
+    size, flight = room - DATA_HEADER_SIZE, outstanding.flight_size
+    if not flight:
+        sender.forget_path(now)
     count = min(
         sender.burst,
         # The last one has the E bit.
