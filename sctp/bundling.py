@@ -11,6 +11,7 @@ from sctp.control_block import ControlBlock
 from sctp.data_path import PacketHeader, pack_sack
 from sctp.handshake import Handshake
 from sctp.states import RECEIVES_DATA, SENDS_DATA, State
+from sctp.tx.composing import compose, has_something
 from sctp.tx.sender import COMMON_HEADER_SIZE
 from sctp.tx.series import take_series
 
@@ -50,7 +51,7 @@ class Bundler:
             # §5.1 C: until the COOKIE ACK comes, nothing else MUST be sent.
             if self._handshake.is_echo_due:
                 self._handshake.is_echo_due = False
-                packets.append(self._pack([self._handshake.cookie_echo], now, sends_data=True))
+                packets.append(self._pack_with_data([self._handshake.cookie_echo], now))
             return packets
         sender = block.sender
         sends_data = (state is _ESTABLISHED or state in SENDS_DATA) and not sender.is_done
@@ -58,10 +59,10 @@ class Bundler:
             chunks = self._control_chunks(now, sends_data=sends_data)
             if not chunks:
                 break
-            packets.append(self._pack(chunks, now, sends_data=sends_data))
+            packets.append(self._pack_with_data(chunks, now) if sends_data else self._header.pack(chunks))
         if sends_data:
             if sender.forwarding.is_due:
-                packets.append(self._pack([], now, sends_data=True))
+                packets.append(self._pack_with_data([], now))
             self._add_data(packets, now)
         return packets
 
@@ -73,7 +74,7 @@ class Bundler:
         while True:
             if series := take_series(sender, room, now):
                 packets += header.pack_series(series, is_immediate)
-            if not (chunks := sender.compose(room, now)):
+            if not (chunks := compose(sender, room, now)):
                 return
             packets.append(header.pack_data(chunks, is_immediate))
 
@@ -96,7 +97,7 @@ class Bundler:
         if (
             receiver is not None
             and receiver.sacks.is_owed
-            and (receiver.sacks.is_due or (sends_data and block.sender.has_something(now)))
+            and (receiver.sacks.is_due or (sends_data and has_something(block.sender, now)))
             and (block.state is _ESTABLISHED or block.state in RECEIVES_DATA)
         ):
             sack = pack_sack(*receiver.take_sack(room))
@@ -106,17 +107,16 @@ class Bundler:
             chunks += outbox.take_control(room)
         return chunks
 
-    def _pack(self, chunks: list[bytes], now: float, *, sends_data: bool) -> bytes:
+    def _pack_with_data(self, chunks: list[bytes], now: float) -> bytes:
+        """Write a packet of control chunks, a FORWARD TSN if one is due, and as much DATA as fits behind them."""
         block = self._block
         sender = block.sender
-        if sends_data:
-            room = self._room - sum([len(chunk) for chunk in chunks])
-            forward = sender.forward_tsn(now) if sender.forwarding.is_due and room >= self._room // 2 else None
-            if forward is not None:
-                tsn, skipped = forward
-                numbers = tuple((stream_id, ssn & 0xFFFF) for stream_id, ssn in skipped)
-                data = serialize_chunk(ForwardTsn(new_cumulative_tsn=tsn & _NUMBERS, skipped=numbers))
-                chunks.append(data)
-                room -= len(data)
-            return self._header.pack_data(sender.compose(room, now), block.state is not _ESTABLISHED, chunks)
-        return self._header.pack(chunks)
+        room = self._room - sum([len(chunk) for chunk in chunks])
+        forward = sender.forward_tsn(now) if sender.forwarding.is_due and room >= self._room // 2 else None
+        if forward is not None:
+            tsn, skipped = forward
+            numbers = tuple((stream_id, ssn & 0xFFFF) for stream_id, ssn in skipped)
+            data = serialize_chunk(ForwardTsn(new_cumulative_tsn=tsn & _NUMBERS, skipped=numbers))
+            chunks.append(data)
+            room -= len(data)
+        return self._header.pack_data(compose(sender, room, now), block.state is not _ESTABLISHED, chunks)

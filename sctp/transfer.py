@@ -26,15 +26,18 @@ from sctp.data_path import (
 )
 from sctp.drops import DropReason
 from sctp.states import State
+from sctp.tx.message import DATA_HEADER_SIZE
 from sctp.tx.sack_check import check_sack
 
 __all__ = ["Transfer"]
 
-_SACK_SIZE = SACK_CHUNK.size
-_FIRST_CHUNK_END = COMMON_HEADER_SIZE + DATA_CHUNK.size
+_SACK, _SACK_SIZE = Sack.TYPE, SACK_CHUNK.size
+_FIRST_CHUNK_END = COMMON_HEADER_SIZE + DATA_HEADER_SIZE
 """A DATA chunk up to its user data is as long as a SACK without gaps and duplicates."""
 
 _ESTABLISHED = State.ESTABLISHED
+_unpack_start = START_AND_CHECKSUM.unpack_from
+_unpack_data, _unpack_sack = DATA_CHUNK.unpack, SACK_CHUNK.unpack
 _extend_crc32c = google_crc32c.extend
 
 
@@ -65,22 +68,22 @@ class Transfer:
             return False
         if header.verification_tag != block.local_tag:
             header = self._header = PacketHeader(block.local_tag)
-        start, checksum = START_AND_CHECKSUM.unpack_from(data)
+        start, checksum = _unpack_start(data)
         # The checksum is that of two pieces, because the second is kept: it is the user data.
         first, rest = data[COMMON_HEADER_SIZE:_FIRST_CHUNK_END], data[_FIRST_CHUNK_END:]
         if start != header.start or checksum != _extend_crc32c(_extend_crc32c(header.checksum, first), rest):
             return False
         if rest and not first[0]:
-            _, flags, length, tsn, stream_id, number, ppid = DATA_CHUNK.unpack(first)
-            size = length - DATA_CHUNK.size
+            _, flags, length, tsn, stream_id, number, ppid = _unpack_data(first)
+            size = length - DATA_HEADER_SIZE
             if size > 0 and (size + 3) & ~3 == len(rest):
                 if receiver.sacks.is_due and receiver.tracker.has_gap:
                     # As in `receive_data`.
                     self._bundler.take_sack()
                 receiver.receive_data(tsn, stream_id, number, ppid, flags, rest[:size])
                 return True
-        elif not rest and first[0] == Sack.TYPE:
-            _, _, length, cumulative, a_rwnd, block_count, duplicate_count = SACK_CHUNK.unpack(first)
+        elif not rest and first[0] == _SACK:
+            _, _, length, cumulative, a_rwnd, block_count, duplicate_count = _unpack_sack(first)
             if length == _SACK_SIZE and not block_count and not duplicate_count:
                 self.receive_sack(cumulative, a_rwnd, (), now)
                 return True

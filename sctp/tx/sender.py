@@ -1,7 +1,6 @@
 """Everything that leaves as DATA or FORWARD TSN: queue, windows, timer.
 
-Each packet asks `compose` for what fits into it: first what was lost, then what is new, as far as the peer's window
-and the path's window allow. What comes back is told to `acknowledge`.
+What fits into a packet is chosen by `composing`; what comes back is told to `acknowledge`.
 
 Source: RFC 9260 §6.1, §6.3, §7.2; RFC 3758 §3.5.
 """
@@ -13,7 +12,6 @@ from sctp.timers import Timer
 from sctp.tx.acknowledging import acknowledge
 from sctp.tx.congestion import CongestionControl
 from sctp.tx.forwarding import Forwarding
-from sctp.tx.message import BEGINNING, DATA_HEADER_SIZE, END, UNORDERED, SentChunk, chunk_size
 from sctp.tx.outstanding import OutstandingData
 from sctp.tx.peer_window import PeerWindow
 from sctp.tx.rto import RetransmissionTimeout
@@ -22,9 +20,6 @@ from sctp.tx.send_queue import SendQueue
 __all__ = ["Sender"]
 
 COMMON_HEADER_SIZE = 12
-
-_MIN_FRAGMENT = 256
-"""Bytes below which the rest of a packet is not filled with the beginning of a message: 16 for each header add up."""
 
 
 class Sender:
@@ -120,66 +115,8 @@ class Sender:
         if not forwarding.is_due or not outstanding.needs_forward_tsn:
             return None
         # RFC 3758 §3.5 C5.
-        self._start_timer(now)
+        self.start_timer(now)
         return forwarding.take(outstanding, (self._options.mtu - COMMON_HEADER_SIZE - 8) // 4, now)
-
-    def has_something(self, now: float) -> bool:
-        """Whether `compose` would return anything for an empty packet."""
-        outstanding = self.outstanding
-        if outstanding.is_empty and self.queue.is_empty:
-            return False
-        if self._is_window_shut():
-            return False
-        if outstanding.next_retransmission() is not None:
-            return True
-        message = self.queue.next_message(now) if self.burst > 0 else None
-        return message is not None and self._may_send(len(message.data) - message.position, now)
-
-    def _is_window_shut(self) -> bool:
-        """Whether the path's window forbids even one packet more."""
-        flight = self.outstanding.flight_size
-        # RFC 9260 §6.1 B: a packet may exceed cwnd, if the flight does not reach it yet. §7.2.3: after a timeout, one
-        # packet and no more until it is answered.
-        is_shut = flight >= self.congestion.window or (self.is_limited_to_one and flight > 0)
-        return is_shut and not self.ignores_window
-
-    def _may_send(self, left: int, now: float) -> bool:
-        """Whether the peer's window lets a new chunk out, as a probe if need be.
-
-        Args:
-            left: bytes that are left of the message whose turn it is.
-            now: the present.
-        """
-        outstanding, window = self.outstanding, self.peer_window
-        if window.size - outstanding.flight_size >= min(chunk_size(left), self.congestion.packet_size):
-            return True
-        return outstanding.is_empty and window.admits_probe(now, self.rto.seconds)
-
-    def compose(self, room: int, now: float) -> list[SentChunk]:
-        """Choose the DATA chunks of one packet, in the order of their TSNs.
-
-        Args:
-            room: bytes that are left in the packet, a multiple of 4.
-            now: the present.
-        """
-        outstanding = self.outstanding
-        chunks: list[SentChunk] = []
-        if outstanding.limited:
-            outstanding.abandon_expired(now)
-        is_burst_over = self.burst <= 0
-        if not outstanding.retransmissions and (is_burst_over or self.queue.is_empty):
-            return chunks
-        if self._is_window_shut():
-            return chunks
-        # §6.1 C: what is marked for retransmission goes first.
-        if outstanding.retransmissions:
-            room = self._add_lost(chunks, room, now)
-        if not is_burst_over and self._add_new(chunks, room, now):
-            self.sent_new(1, now)
-        elif chunks:
-            self._start_timer(now)
-            self.last_sent = now
-        return chunks
 
     def forget_path(self, now: float) -> None:
         """New data is about to be sent: cwnd has shrunk once per RTO of silence (RFC 9260 §7.2.1)."""
@@ -192,53 +129,11 @@ class Sender:
         # What was let out as a probe is T3-rtx's from here on.
         self.peer_window.may_probe = False
         self.peer_window.probe.deadline = None
-        self._start_timer(now)
+        self.start_timer(now)
         self.last_sent = now
 
-    def _add_lost(self, chunks: list[SentChunk], room: int, now: float) -> int:
-        """Add what is marked for retransmission; return the room that is left for what is new."""
-        outstanding = self.outstanding
-        while (chunk := outstanding.next_retransmission()) is not None:
-            if chunk.size > room:
-                return 0
-            if chunk.tsn == outstanding.cumulative_tsn_ack + 1:
-                # §6.1: the timer MUST be restarted if the earliest outstanding chunk is sent again.
-                self.timer.stop()
-            outstanding.retransmit(chunk, now)
-            chunks.append(chunk)
-            room -= chunk.size
-            self.ignores_window = False
-        return room
-
-    def _add_new(self, chunks: list[SentChunk], room: int, now: float) -> bool:
-        """Add new chunks as far as they fit; return whether there are any."""
-        outstanding, queue, window = self.outstanding, self.queue, self.peer_window
-        if not queue.is_empty:
-            self.forget_path(now)
-        has_added = False
-        packet_size = self.congestion.packet_size
-        while room > DATA_HEADER_SIZE and (message := queue.next_message(now)) is not None:
-            position = message.position
-            left = len(message.data) - position
-            limit = room - DATA_HEADER_SIZE
-            if left > limit and limit < _MIN_FRAGMENT:
-                break
-            if window.size - outstanding.flight_size < packet_size and not self._may_send(left, now):
-                break
-            flags = UNORDERED if message.is_unordered else 0
-            if not position:
-                flags |= BEGINNING
-            if left <= limit:
-                flags |= END
-            chunk = SentChunk(outstanding.next_tsn, message, queue.cut(limit), flags, now)
-            outstanding.add(chunk)
-            chunks.append(chunk)
-            room -= chunk.size
-            has_added = True
-        return has_added
-
-    def _start_timer(self, now: float) -> None:
-        # §6.3.2 R1.
+    def start_timer(self, now: float) -> None:
+        """DATA or a FORWARD TSN is sent: start T3-rtx, unless it is running (RFC 9260 §6.3.2 R1)."""
         if self.timer.deadline is None:
             self.timer.deadline = now + self.rto.seconds
             self.has_heard = False

@@ -1,6 +1,6 @@
 """The middle of a large message: chunks that fill a packet each and differ in nothing but TSN and user data.
 
-Nearly all packets of a transfer are such. `Sender.compose` would choose the same, packet by packet and with all the
+Nearly all packets of a transfer are such. `composing` would choose the same, packet by packet and with all the
 questions that each may raise; here they are asked once for as many packets as may go out now. See the numbers in
 `docs/benchmarks.md`.
 """
@@ -22,7 +22,7 @@ def take_series(sender: Sender, room: int, now: float) -> Sequence[SentChunk]:
         now: the present.
 
     Returns:
-        The chunks, each for a packet of its own; none where `Sender.compose` has to look closer: at a message's
+        The chunks, each for a packet of its own; none where `compose` has to look closer: at a message's
         beginning and end, after a loss, and at what may be abandoned.
     """
     outstanding = sender.outstanding

@@ -3,6 +3,7 @@
 import pytest
 
 from sctp.options import SctpOptions
+from sctp.tx.composing import compose
 from sctp.tx.message import OutgoingMessage
 from sctp.tx.sender import Sender
 
@@ -23,7 +24,7 @@ def send(sender, count, now=0.0, size=700):
     for _ in range(count):
         sender.queue.add(OutgoingMessage(1, 51, b"x" * size))
         sender.burst = 4
-        assert len(sender.compose(ROOM, now)) == 1
+        assert len(compose(sender, ROOM, now)) == 1
 
 
 def tsns(chunks):
@@ -33,11 +34,11 @@ def tsns(chunks):
 def test_after_a_timeout_one_packet_until_it_is_answered(sender):
     send(sender, 3)
     assert sender.handle_timeout(0.5)
-    assert tsns(sender.compose(ROOM, 0.5)) == [10]
+    assert tsns(compose(sender, ROOM, 0.5)) == [10]
     assert sender.outstanding.flight_size < sender.congestion.window
-    assert sender.compose(ROOM, 0.5) == []
+    assert compose(sender, ROOM, 0.5) == []
     sender.acknowledge(10, 100_000, (), 0.6)
-    assert tsns(sender.compose(ROOM, 0.6)) == [11]
+    assert tsns(compose(sender, ROOM, 0.6)) == [11]
 
 
 def test_the_timer_doubles_and_its_deadline_is_that_of_the_oldest(sender):
@@ -67,9 +68,9 @@ def test_a_fast_retransmit_of_the_oldest_ignores_the_window_and_restarts_the_tim
         sender.acknowledge(9, 100_000, ((11, last),), 1.1)
     assert sender.congestion.window == 5880
     sender.congestion.window = 1
-    assert tsns(sender.compose(ROOM, 1.2)) == [10]
+    assert tsns(compose(sender, ROOM, 1.2)) == [10]
     assert sender.next_timeout() == pytest.approx(1.2 + sender.rto.seconds)
-    assert sender.compose(ROOM, 1.2) == []
+    assert compose(sender, ROOM, 1.2) == []
 
 
 def test_silence_makes_the_window_forget(sender):
@@ -83,18 +84,18 @@ def test_silence_makes_the_window_forget(sender):
 def test_a_closed_window_is_probed_by_one_chunk_and_costs_neither_window_nor_patience(sender):
     sender.peer_window.size = 500
     sender.queue.add(OutgoingMessage(1, 51, b"x" * 5000))
-    assert sender.compose(ROOM, 1.0) == []
+    assert compose(sender, ROOM, 1.0) == []
     assert sender.next_timeout() == 1.5
     sender.handle_timeout(1.5)
-    assert len(sender.compose(ROOM, 1.5)) == 1
-    assert sender.compose(ROOM, 1.5) == []
+    assert len(compose(sender, ROOM, 1.5)) == 1
+    assert compose(sender, ROOM, 1.5) == []
     window = sender.congestion.window
     for _ in range(3):
         # Answered with a window that is still closed.
         sender.acknowledge(9, 0, (), sender.timer.deadline - 0.1)
         now = sender.timer.deadline
         assert not sender.handle_timeout(now), "no error is counted"
-        assert tsns(sender.compose(ROOM, now)) == [10]
+        assert tsns(compose(sender, ROOM, now)) == [10]
     assert sender.congestion.window == window
     # Not answered at all: now it counts.
     assert sender.handle_timeout(sender.timer.deadline)
@@ -103,27 +104,27 @@ def test_a_closed_window_is_probed_by_one_chunk_and_costs_neither_window_nor_pat
 def test_a_window_that_opens_by_a_sack_needs_no_probe(sender):
     sender.peer_window.size = 0
     sender.queue.add(OutgoingMessage(1, 51, b"x" * 100))
-    sender.compose(ROOM, 1.0)
+    compose(sender, ROOM, 1.0)
     sender.acknowledge(9, 50_000, (), 1.1)
-    assert len(sender.compose(ROOM, 1.1)) == 1
+    assert len(compose(sender, ROOM, 1.1)) == 1
 
 
 def test_the_peers_window_counts_what_is_in_flight(sender):
     sender.peer_window.size = 1500
     send(sender, 1)
     sender.queue.add(OutgoingMessage(1, 51, b"x" * 900))
-    assert sender.compose(ROOM, 0.0) == []
+    assert compose(sender, ROOM, 0.0) == []
     sender.acknowledge(10, 1500, (), 0.1)
-    assert len(sender.compose(ROOM, 0.1)) == 1
+    assert len(compose(sender, ROOM, 0.1)) == 1
 
 
 def test_a_rest_too_small_is_left_empty(sender):
     sender.queue.add(OutgoingMessage(1, 51, b"x" * 900))
     sender.queue.add(OutgoingMessage(1, 51, b"y" * 900))
-    first = sender.compose(ROOM, 0.0)
+    first = compose(sender, ROOM, 0.0)
     assert [len(chunk.payload) for chunk in first] == [900]
     sender.queue.add(OutgoingMessage(1, 51, b"z" * 100))
-    second = sender.compose(ROOM, 0.0)
+    second = compose(sender, ROOM, 0.0)
     assert [len(chunk.payload) for chunk in second] == [900, 100]
 
 
@@ -132,7 +133,7 @@ def test_forward_tsn_tells_the_last_number_of_each_stream_and_not_twice_in_a_mom
         message = OutgoingMessage(stream, 51, b"x", max_retransmits=0)
         sender.queue.add(message)
     sender.queue.add(OutgoingMessage(3, 51, b"x", is_unordered=True, max_retransmits=0))
-    sender.compose(ROOM, 1.0)
+    compose(sender, ROOM, 1.0)
     sender.handle_timeout(1.5)
     tsn, skipped = sender.forward_tsn(1.5)
     assert tsn == 13

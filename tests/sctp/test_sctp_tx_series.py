@@ -3,6 +3,7 @@
 import pytest
 
 from sctp.options import SctpOptions
+from sctp.tx.composing import compose
 from sctp.tx.message import END, ChunkState, OutgoingMessage
 from sctp.tx.sender import Sender
 from sctp.tx.series import take_series
@@ -23,7 +24,7 @@ def begin(sender, size, now=0.0, **limit):
     """Let the first packet of a message be out."""
     sender.queue.add(OutgoingMessage(1, 51, b"x" * size, **limit))
     sender.burst = 4
-    (chunk,) = sender.compose(ROOM, now)
+    (chunk,) = compose(sender, ROOM, now)
     return chunk
 
 
@@ -37,7 +38,7 @@ def test_the_middle_is_a_series_and_the_end_is_not(sender):
     assert sender.burst == 1
     assert sender.last_sent == 0.1
     assert not take_series(sender, ROOM, 0.1)
-    (last,) = sender.compose(ROOM, 0.1)
+    (last,) = compose(sender, ROOM, 0.1)
     assert (last.tsn, last.flags) == (13, END)
     assert sender.outstanding.flight_size == 4 * ROOM
     assert sender.queue.buffered == sender.queue.buffered_amount(1) == 0
