@@ -19,6 +19,7 @@ Read in this order:
 * `timer_wheel` what has to be looked at later
 * `transactions` whom an answer to a transceiver's own check belongs to
 * `admission` whether the sender of a request may have what it asks for
+* `whereabouts` which sessions have ended, and which have moved, as far as transceivers have told
 * `stun_router` whom a client's STUN is for, and who gets a claim by it
 * `hop_router` what comes from the hop and is not on a known path: new, announced and ended ones, and the links
 * `forwarder` the sans-IO core: datagrams in, datagrams out

@@ -41,6 +41,9 @@ class DropReason(enum.StrEnum):
     LINK_DOWN = "link-down"
     """The flow's transceiver does not answer at present."""
 
+    SESSION_ENDED = "session-ended"
+    """Its transceiver has said lately that there is no such session."""
+
     UNKNOWN_PEER = "unknown-peer"
     """On the hop socket, from an address that is no live link."""
     BAD_HEADER = "bad-header"

@@ -134,7 +134,7 @@ class Forwarder:
             admission=self.admission,
             flow_tags=flow_tags,
             table=self.table,
-            find_place=self.hop.find_place,
+            find_owner=self.hop.find_owner,
             drops=self.drops,
             counts=self.counts,
             outgoing=self.to_transceivers,

@@ -4,7 +4,8 @@
   With VALIDATED it proves a claim; so a relay that has just started relearns a path from the first datagram down it.
 * A path that is announced (`relay.hop.announcing`) needs the same and proves the same; so such a relay, and every other
   of the ingress group, also knows the way up before a client has said anything that routes itself.
-* A path that has ended is forgotten; only the transceiver that it leads to can say so.
+* A path or a session that has ended is forgotten; only the transceiver that it leads to can say so. One that has moved
+  leads to its new owner from then on, and so do tokens that name the old one (`relay.whereabouts`).
 
 Attacker: a transceiver gone bad, or whoever forges its address between the tiers. He can name only what a relay has
 made a tag for, so he can have nothing sent where no client asked, and each wrong tag is counted and changes nothing.
@@ -17,12 +18,22 @@ from weakref import WeakValueDictionary
 
 from relay.claims import Route, TransceiverPlace
 from relay.drops import DropReason
-from relay.flows import FlowTable
+from relay.flows import ClaimState, FlowTable
 from relay.hop.header import CONTROL, DOWN, FLAG_IPV6, KIND_SIZE, UP, Header, parse_header
-from relay.hop.links import FlowGone, FlowsAnnounced, LinkDown, LinkUp, RelayLinks, TransceiverIdentity
+from relay.hop.links import (
+    FlowGone,
+    FlowsAnnounced,
+    LinkDown,
+    LinkUp,
+    RelayLinks,
+    SessionEnded,
+    SessionMoved,
+    TransceiverIdentity,
+)
 from relay.sockaddr import sockaddr_of
 from relay.stun_router import StunRouter
 from relay.transactions import binding_request_id
+from relay.whereabouts import Owner, Whereabouts
 from stun.credentials import Route as Token
 from wire.core import Address, Drops, Event
 
@@ -36,7 +47,7 @@ class HopRouter:
         links: our end of the links.
         table: flows and claims.
         drops: datagrams not forwarded, by `DropReason`.
-        counts: "proven", "announced" and "gone" are counted here.
+        counts: "proven", "announced", "gone" and "moved" are counted here.
         to_transceivers: takes datagrams for the hop socket.
         to_clients: takes datagrams for clients, by ingress.
     """
@@ -60,15 +71,20 @@ class HopRouter:
         # Claims hold their place, so that a link that comes back finds them again; without claims it is forgotten.
         self._places: WeakValueDictionary[TransceiverIdentity, TransceiverPlace] = WeakValueDictionary()
         self._live: dict[Address, TransceiverPlace] = {}
+        self._whereabouts = Whereabouts()
 
     @property
     def live(self) -> int:
         """How many links are up."""
         return len(self._live)
 
-    def find_place(self, token: Token) -> TransceiverPlace | None:
-        """Where the transceiver that a token names is; None when it is not known."""
-        return self._places.get((token.cluster, token.incarnation, token.worker))
+    def find_owner(self, token: Token, now: float) -> Owner | None:
+        """Find whom a token leads to; None when that one has said lately that the session is not there."""
+        identity = (token.cluster, token.incarnation, token.worker)
+        identity, generation = self._whereabouts.find(token.session, identity)
+        if self._whereabouts.has_ended(token.session, identity, now):
+            return None
+        return Owner(self._places.get(identity), generation)
 
     def receive(self, data: bytes, source: Address, stun: StunRouter, now: float) -> None:
         """Take one datagram that is not on a known path.
@@ -112,7 +128,12 @@ class HopRouter:
                     if (place := self._live.pop(event.address, None)) is not None:
                         place.move(None)
                 case FlowGone():
-                    self._forget(event)
+                    self._forget(event.session, event.tag, event.address)
+                case SessionEnded():
+                    self._whereabouts.note_ended(event.session, event.identity, now)
+                    self._forget(event.session, None, event.address)
+                case SessionMoved():
+                    self._move(event, now)
                 case FlowsAnnounced():
                     self._learn(event, stun, now)
                 case _:
@@ -120,12 +141,12 @@ class HopRouter:
         self._to_transceivers.extend(self._links.datagrams_to_send(now))
 
     def _put(self, event: LinkUp) -> None:
-        place = self._places.get(event.identity) or TransceiverPlace(address=None)
+        place = self._place_of(event.identity)
         if place.address is not None:
             # The same process at another address: it has moved on the hop.
             self._live.pop(place.address, None)
         place.move(event.address)
-        self._places[event.identity] = self._live[event.address] = place
+        self._live[event.address] = place
 
     def _learn(self, event: FlowsAnnounced, stun: StunRouter, now: float) -> None:
         place = self._live.get(event.address)
@@ -170,14 +191,42 @@ class HopRouter:
         route = Route(
             session=header.session, place=place, tag=header.tag, up_header=up_header, generation=header.generation
         )
-        return self._table.prove(header.ingress, header.client, route, now, is_witnessed=is_witnessed) is not None
+        if self._table.prove(header.ingress, header.client, route, now, is_witnessed=is_witnessed) is None:
+            return False
+        identity = None if place.address is None else self._links.identity_at(place.address)
+        if identity is not None:
+            self._whereabouts.note_alive(header.session, identity)
+        return True
 
-    def _forget(self, event: FlowGone) -> None:
-        for claim in self._table.claims_of(event.session):
+    def _forget(self, session: int, tag: bytes | None, address: Address) -> None:
+        for claim in self._table.claims_of(session):
             # Only the transceiver that a claim leads to may end it.
-            if claim.tag == event.tag and claim.place is self._live.get(event.address):
+            if tag in (None, claim.tag) and claim.place is self._live.get(address):
                 self._table.remove(claim)
                 self._counts["gone"] += 1
+
+    def _move(self, event: SessionMoved, now: float) -> None:
+        if not self._whereabouts.note_moved(event.session, event.identity, event.owner, event.generation):
+            self._drops[DropReason.STALE_GENERATION] += 1
+            return
+        self._whereabouts.note_alive(event.session, event.owner)
+        place = self._place_of(event.owner)
+        for claim in self._table.claims_of(event.session):
+            header = parse_header(claim.up_header)
+            if header is None or claim.place is not self._live.get(event.address):
+                continue
+            if claim.state is ClaimState.UNPROVEN:
+                self._table.remove(claim)  # its next request leads to the new owner
+            elif header.generation < event.generation:
+                up_header = claim.up_header[:4] + event.generation.to_bytes(2, "big") + claim.up_header[6:]
+                self._prove(header._replace(generation=event.generation), up_header, place, now)
+                self._counts["moved"] += 1
+
+    def _place_of(self, identity: TransceiverIdentity) -> TransceiverPlace:
+        place = self._places.get(identity)
+        if place is None:
+            self._places[identity] = place = TransceiverPlace(address=None)
+        return place
 
 
 def _upward(down_header: bytes) -> bytes:

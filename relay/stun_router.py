@@ -22,6 +22,7 @@ from relay.hop.header import UP, pack_header
 from relay.sockaddr import sockaddr_of
 from relay.tags import FlowTags
 from relay.transactions import Transactions, is_binding_response
+from relay.whereabouts import Owner
 from stun.credentials import Route as Token
 from stun.message import read_username
 from wire.core import Address, Drops
@@ -43,7 +44,7 @@ class StunRouter:
         admission: judges requests.
         flow_tags: shared with the other relays of the ingress group, and with nobody else.
         table: flows and claims.
-        find_place: where the transceiver that a token names is; None when it is not known.
+        find_owner: whom a token leads to; None when the session is known to have ended.
         drops: datagrams not forwarded, by `DropReason`.
         counts: "claimed" and "unclaimed" are counted here.
         outgoing: takes datagrams for the hop socket.
@@ -59,7 +60,7 @@ class StunRouter:
         admission: Admission,
         flow_tags: FlowTags,
         table: FlowTable,
-        find_place: Callable[[Token], TransceiverPlace | None],
+        find_owner: Callable[[Token, float], Owner | None],
         drops: Drops,
         counts: Counter[str],
         outgoing: list[tuple[bytes, Address]],
@@ -68,7 +69,7 @@ class StunRouter:
         self.transactions = Transactions()
         self._admission = admission
         self._table = table
-        self._find_place = find_place
+        self._find_owner = find_owner
         self._drops = drops
         self._counts = counts
         self._outgoing = outgoing
@@ -105,8 +106,11 @@ class StunRouter:
             return
         known = next((claim for claim in claims if claim.session == token.session), None)
         if known is None:
-            if admission.has_room(table, token.session, now) and admission.verify(data, ufrag, source, now):
-                self._claim(data, source, ingress, token, ufrag, now)
+            owner = self._find_owner(token, now)
+            if owner is None:
+                self._drops[DropReason.SESSION_ENDED] += 1
+            elif admission.has_room(table, token.session, now) and admission.verify(data, ufrag, source, now):
+                self._claim(data, source, ingress, token, owner, ufrag, now)
             return
         # Unverified here before: learned from the transceiver, or the session has been given another fragment.
         is_new = known.mark != mark
@@ -117,19 +121,23 @@ class StunRouter:
             table.hear(known)
         self._forward(known.up_header, data, known.place)
 
-    def _claim(self, data: bytes, source: Address, ingress: int, token: Token, ufrag: str, now: float) -> None:
+    def _claim(
+        self, data: bytes, source: Address, ingress: int, token: Token, owner: Owner, ufrag: str, now: float
+    ) -> None:
         self._admission.count_new_address(token.session)
-        place = self._find_place(token)
+        place, generation = owner
         if place is None or place.address is None:
             self._drops[DropReason.UNKNOWN_TRANSCEIVER] += 1
             return
         try:
             tag = self.flow_tags.make(ingress, token.session, source)
-            up_header = pack_header(UP, ingress=ingress, client=source, session=token.session, tag=tag)
+            up_header = pack_header(
+                UP, ingress=ingress, client=source, session=token.session, tag=tag, generation=generation
+            )
         except LocalProtocolError:
             self._drops[DropReason.UNSUPPORTED_SOURCE] += 1
             return
-        route = Route(session=token.session, place=place, tag=tag, up_header=up_header)
+        route = Route(session=token.session, place=place, tag=tag, up_header=up_header, generation=generation)
         claim = self._table.claim(ingress, source, route, now)
         if claim is None:
             # Its requests route themselves; what else it sends has to wait until its path is proven.

@@ -178,7 +178,7 @@ class Dispatcher:
         call = self._calls.of_session(header.session)
         if call is None:
             self.drops[DropReason.UNKNOWN_SESSION] += 1
-            self._link.gone(header.session, header.tag, source)
+            self._link.tell.no_such_session(data[: header.size], source)
             self._send_link(now)
             return
         path = Path(header.client, header.ingress)
@@ -247,13 +247,13 @@ class Dispatcher:
     def _validate(self, flow: Flow, now: float) -> None:
         """Tell relays that a path is proven: the one that forwards it by the next header, the others now."""
         flow.mark_validated()
-        self._link.announce_to_others(flow.up_header, flow.relay)
+        self._link.tell.announce_to_others(flow.up_header, flow.relay)
         self._send_link(now)
 
     def _follow_link(self, events: Iterable[Event], now: float) -> None:
         for event in events:
             if isinstance(event, FlowsWanted):
-                self._link.announce(event.address, flows_to_announce(self._calls, event, now))
+                self._link.tell.announce(event.address, flows_to_announce(self._calls, event, now))
             else:
                 self._report("hop-link", {"event": type(event).__name__, **attrs.asdict(event)})
         self._send_link(now)
@@ -279,15 +279,14 @@ class Dispatcher:
         """Forget a path, here and at its relay."""
         flow = self._calls.remove_flow(call, path)
         if flow is not None:
-            self._link.release(flow.up_header, flow.relay)
+            self._link.tell.release(flow.up_header, flow.relay)
 
     def _forget(self, call: Call, closed: Closed, outgoing: list[tuple[bytes, Address]], now: float) -> None:
         """Send what is left to be said, and free everything of a call, here and at the relays; but once."""
         if call not in self._calls:
             self._send(outgoing)
             return
-        for path in list(call.flows):
-            self._release(call, path)
+        self._link.tell.session_ended(call.session_id, [(each.up_header, each.relay) for each in call.flows.values()])
         self._send([*outgoing, *self._link.datagrams_to_send(now)])
         try:
             drops, state = call.drops(), call.describe()

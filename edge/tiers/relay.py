@@ -6,7 +6,7 @@ a thread beside the loop.
 
 import ipaddress
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 import trio
@@ -20,6 +20,7 @@ from edge.start import StartError, first_that_cannot_be_bound
 from edge.tiers.keyring import relay_keys
 from edge.tiers.tier import Surroundings
 from relay.forwarder import ForwarderOptions
+from relay.hop.health import LinkHealth
 from relay.worker import IngressBinding, RelayOptions, RelayWorker
 from wire.core import Address
 
@@ -168,6 +169,10 @@ def _load_pages(surroundings: Surroundings, not_ready_reason: Callable[[], str])
     return RelayPages(surroundings, not_ready_reason)
 
 
+def _health(worker: RelayWorker) -> Iterable[tuple[Address, LinkHealth]]:
+    return worker.forwarder.links.health(trio.current_time()).items()
+
+
 def _add_metrics(metrics: Metrics, worker: RelayWorker) -> None:
     forwarder = worker.forwarder
     metrics.add_counters("relay_drops", "Datagrams not forwarded, by reason.", "reason", lambda: worker.drops)
@@ -180,4 +185,20 @@ def _add_metrics(metrics: Metrics, worker: RelayWorker) -> None:
     )
     metrics.add_gauge("relay_connections", "Clients on TCP.", lambda: len(worker.connections))
     metrics.add_gauge("relay_flows", "Client addresses in the table.", lambda: forwarder.table.flow_count)
+    metrics.add_gauges(
+        "relay_transceiver_loss",
+        "Share of the last 60 PINGs that a transceiver did not answer within a second.",
+        "transceiver",
+        lambda: {format_address(address): health.loss for address, health in _health(worker)},
+    )
+    metrics.add_gauges(
+        "relay_transceiver_round_trip_seconds",
+        "Time until a transceiver answers a PING, smoothed.",
+        "transceiver",
+        lambda: {
+            format_address(address): health.round_trip
+            for address, health in _health(worker)
+            if health.round_trip is not None
+        },
+    )
     metrics.add_gauge("relay_transceivers", "Transceivers whose link is up.", lambda: len(forwarder.links.up))

@@ -11,7 +11,9 @@ Read in this order:
 * `sealing`   the envelope around them: who sealed it, for whom, and the n-th time
 * `links`     the protocol between the two ends of a link, and what it is good for
 * `relay_end`, `transceiver_end`   the two ends, sans-IO; `events` is what they report
+* `health`    loss and delay of a link, from PING and PONG
 * `announcing`, `learning`   which flows a relay has still to be told, and which of those it was told it takes up next;
   `pace` is how fast
+* `telling`   what a transceiver tells relays, and whom
 * `drops`     why a control message was refused
 """

@@ -12,6 +12,8 @@ __all__ = [
     "LinkUp",
     "RelayLost",
     "RelaySeen",
+    "SessionEnded",
+    "SessionMoved",
     "TransceiverIdentity",
 ]
 
@@ -57,6 +59,40 @@ class FlowGone(Event):
 
     session: int
     tag: bytes
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class SessionEnded(Event):
+    """A transceiver says that it has no such session.
+
+    Attributes:
+        session: the session's number.
+        identity: the transceiver that says so.
+        address: where that is.
+    """
+
+    session: int
+    identity: TransceiverIdentity
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class SessionMoved(Event):
+    """A transceiver says who owns a session that was its own.
+
+    Attributes:
+        session: the session's number.
+        generation: of the session's ownership from now on.
+        owner: the new owner.
+        identity: the transceiver that says so.
+        address: where that is.
+    """
+
+    session: int
+    generation: int
+    owner: TransceiverIdentity
+    identity: TransceiverIdentity
     address: Address
 
 

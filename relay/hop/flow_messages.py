@@ -3,6 +3,8 @@
     GONE       4  transceiver → relay   session u64, flow tag (8)
     ANNOUNCE   6  transceiver → relay   number u32, count u8, count times an UP header (28 or 40 bytes each)
     ANNOUNCED  7  relay → transceiver   number echoed u32
+    ENDED     10  transceiver → relay   session u64
+    MOVED     11  transceiver → relay   session u64, generation u16, cluster u16, incarnation u32, worker u8
 
 A flow is announced as the UP header that relays put in front of its datagrams (`relay.hop.header`): it holds all that
 a relay needs to know, and the tag by which the relay recognises its own word.
@@ -16,7 +18,7 @@ from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, TAG_
 from wire.buffer import Reader, Writer
 from wire.errors import MalformedError
 
-__all__ = ["Announce", "Announced", "Gone"]
+__all__ = ["Announce", "Announced", "Ended", "Gone", "Moved"]
 
 
 @attrs.frozen(kw_only=True)
@@ -87,6 +89,63 @@ class Announced:
     def serialize(self, writer: Writer) -> None:
         """Write the body."""
         writer.u32(self.number, "number")
+
+
+@attrs.frozen(kw_only=True)
+class Ended:
+    """A session is not here: it has ended, or never was. Requests that name it may be dropped for a while.
+
+    Attributes:
+        session: the session's number.
+    """
+
+    KIND: ClassVar = 10
+    session: int
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the body."""
+        return cls(session=reader.u64("session"))
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the body."""
+        writer.u64(self.session, "session")
+
+
+@attrs.frozen(kw_only=True)
+class Moved:
+    """A session that was here has another owner now, who is to get what names it.
+
+    Attributes:
+        session: the session's number.
+        generation: how many owners it had before the new one.
+        cluster: with the next two, who owns it now.
+        incarnation: which process.
+        worker: which of its sockets.
+    """
+
+    KIND: ClassVar = 11
+    session: int
+    generation: int
+    cluster: int
+    incarnation: int
+    worker: int
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the body."""
+        return cls(
+            session=reader.u64("session"),
+            generation=reader.u16("generation"),
+            cluster=reader.u16("cluster"),
+            incarnation=reader.u32("incarnation"),
+            worker=reader.u8("worker"),
+        )
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the body."""
+        writer.u64(self.session, "session").u16(self.generation, "generation")
+        writer.u16(self.cluster, "cluster").u32(self.incarnation, "incarnation").u8(self.worker, "worker")
 
 
 def _read_header(reader: Reader) -> bytes:

@@ -4,6 +4,8 @@
     WELCOME  2  transceiver → relay   nonce echoed (16), cookie (16), cluster u16, incarnation u32, worker u8
     CONFIRM  3  relay → transceiver   cookie echoed (16), then, from revision 1: count u8, count times ingress u16
     WORKERS  5  transceiver → relay   count u8
+    PING     8  relay → transceiver   number u32
+    PONG     9  transceiver → relay   number echoed u32
 
 HELLO is padded to the length of WELCOME, so that a HELLO replayed from a false address brings that address no more
 bytes than its sender spent.
@@ -16,7 +18,7 @@ import attrs
 from wire.buffer import Reader, Writer
 from wire.errors import MalformedError
 
-__all__ = ["COOKIE_SIZE", "MAX_INGRESSES", "NONCE_SIZE", "Confirm", "Hello", "Welcome", "Workers"]
+__all__ = ["COOKIE_SIZE", "MAX_INGRESSES", "NONCE_SIZE", "Confirm", "Hello", "Ping", "Pong", "Welcome", "Workers"]
 
 NONCE_SIZE = 16
 COOKIE_SIZE = 16
@@ -139,3 +141,45 @@ class Workers:
     def serialize(self, writer: Writer) -> None:
         """Write the body."""
         writer.u8(self.count, "count")
+
+
+@attrs.frozen(kw_only=True)
+class Ping:
+    """A relay asks whether its transceiver is well.
+
+    Attributes:
+        number: counts up, on each link.
+    """
+
+    KIND: ClassVar = 8
+    number: int
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the body."""
+        return cls(number=reader.u32("number"))
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the body."""
+        writer.u32(self.number, "number")
+
+
+@attrs.frozen(kw_only=True)
+class Pong:
+    """A transceiver answers a PING, in its turn between clients' datagrams.
+
+    Attributes:
+        number: the PING's.
+    """
+
+    KIND: ClassVar = 9
+    number: int
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the body."""
+        return cls(number=reader.u32("number"))
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the body."""
+        writer.u32(self.number, "number")

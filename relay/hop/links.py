@@ -9,7 +9,11 @@
       │── ANNOUNCED n ────────────────────────────▶│   each flow when its path is proven; then every 20 s
       │                                            │
       │◀═══════ the clients' datagrams, both ways ═╪═══▶
-      │◀───────────────────── GONE session, tag ───│   when a session ends or a path dies
+      │◀───────────────────── GONE session, tag ───│   when a path dies
+      │◀────────────────────────── ENDED session ───│   when a session ends, or is asked for and not there
+      │◀────── MOVED session, generation, owner ────│   when a session has gone to another transceiver
+      │── PING n ─────────────────────────────────▶│   every second
+      │◀─────────────────────────────────── PONG n ─│
 
 Goal: a relay forwards a session's datagrams to the very process that its token names, and believes what comes from
 there; a transceiver believes only relays about who sent a datagram.
@@ -23,10 +27,11 @@ Properties:
 * A CONFIRM counts once, from the address that the WELCOME went to, within 20 s: the cookie is a MAC over that
   address, the relay's number and the time, under a secret of this process (the construction of RFC 9147 §5.1). Until
   then a HELLO, even a repeated one, makes the transceiver keep nothing and send no more bytes than it got.
-* A GONE counts once: a replay window over the transceiver's counter, which starts anew with each process.
+* GONE, ENDED, MOVED count once: a replay window over the transceiver's counter, which starts anew with each process.
 * WORKERS is under the same window. It makes the relay say HELLO to the ports beside the one that it was configured
   with, and believe whatever answers there no more than anybody else: so a relay is told one address, and finds all
   workers of a transceiver, however many they become. What was found that way announces nothing further.
+* A PONG counts once, for a PING of the last second; neither makes anything but a measurement.
 * ANNOUNCE and ANNOUNCED are under these windows too. What is announced is believed as far as its flow tags are right:
   they say that a relay of the group has seen a session's authentic request from that address at that ingress.
 * A relay may name ingresses that it does not serve, and is then told flows of others: it holds the hop key, so it is a
@@ -46,6 +51,8 @@ from relay.hop.events import (
     LinkUp,
     RelayLost,
     RelaySeen,
+    SessionEnded,
+    SessionMoved,
     TransceiverIdentity,
 )
 from relay.hop.relay_end import RelayLinks
@@ -60,6 +67,8 @@ __all__ = [
     "RelayLinks",
     "RelayLost",
     "RelaySeen",
+    "SessionEnded",
+    "SessionMoved",
     "TransceiverIdentity",
     "TransceiverLink",
 ]

@@ -5,15 +5,41 @@ The kind stands in the envelope (`relay.hop.sealing`), the bodies in `relay.hop.
 earlier revision, except WORKERS, which is older than revisions are.
 """
 
-from relay.hop.flow_messages import Announce, Announced, Gone
-from relay.hop.link_messages import Confirm, Hello, Welcome, Workers
+from relay.hop.flow_messages import Announce, Announced, Ended, Gone, Moved
+from relay.hop.link_messages import Confirm, Hello, Ping, Pong, Welcome, Workers
 from wire.buffer import Reader
 
-__all__ = ["Announce", "Announced", "Confirm", "Gone", "Hello", "Message", "Welcome", "Workers", "parse_message"]
+__all__ = [
+    "Announce",
+    "Announced",
+    "Confirm",
+    "Ended",
+    "Gone",
+    "Hello",
+    "Message",
+    "Moved",
+    "Ping",
+    "Pong",
+    "Welcome",
+    "Workers",
+    "parse_message",
+]
 
-Message = Hello | Welcome | Confirm | Gone | Workers | Announce | Announced
+Message = Hello | Welcome | Confirm | Gone | Workers | Announce | Announced | Ping | Pong | Ended | Moved
 
-_KINDS: tuple[type[Message], ...] = (Hello, Welcome, Confirm, Gone, Workers, Announce, Announced)
+_KINDS: tuple[type[Message], ...] = (
+    Hello,
+    Welcome,
+    Confirm,
+    Gone,
+    Workers,
+    Announce,
+    Announced,
+    Ping,
+    Pong,
+    Ended,
+    Moved,
+)
 _BY_KIND: dict[int, type[Message]] = {record.KIND: record for record in _KINDS}
 
 

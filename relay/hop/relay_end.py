@@ -7,11 +7,33 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from relay.hop.drops import HopDropReason
-from relay.hop.events import FlowGone, FlowsAnnounced, LinkDown, LinkUp, TransceiverIdentity
+from relay.hop.events import (
+    FlowGone,
+    FlowsAnnounced,
+    LinkDown,
+    LinkUp,
+    SessionEnded,
+    SessionMoved,
+    TransceiverIdentity,
+)
+from relay.hop.health import LinkHealth, LinkMeter
 from relay.hop.keys import HopKeys
 from relay.hop.learning import Lessons
 from relay.hop.link_messages import MAX_INGRESSES, NONCE_SIZE
-from relay.hop.messages import Announce, Announced, Confirm, Gone, Hello, Message, Welcome, Workers
+from relay.hop.messages import (
+    Announce,
+    Announced,
+    Confirm,
+    Ended,
+    Gone,
+    Hello,
+    Message,
+    Moved,
+    Ping,
+    Pong,
+    Welcome,
+    Workers,
+)
 from relay.hop.sealing import ANYONE, Opened, draw_number, open_sealed, seal
 from wire.core import Address, Drops, Entropy, Event
 from wire.replay import ReplayWindow
@@ -39,6 +61,7 @@ class _Peer:
     number: int = ANYONE
     revision: int = 0
     window: ReplayWindow = attrs.field(factory=ReplayWindow)
+    meter: LinkMeter = attrs.field(factory=LinkMeter)
     answered: float = 0.0
     beside: frozenset[Address] = frozenset()  # where it has said that the other workers of its transceiver are
     announcer: tuple[int, int] | None = None  # cluster and incarnation of who said so
@@ -84,6 +107,11 @@ class RelayLinks:
         """Where the process that a route names can be reached; None while no such link is up."""
         return self._addresses.get((cluster, incarnation, worker))
 
+    def identity_at(self, address: Address) -> TransceiverIdentity | None:
+        """Which process is at an address; None while no link with it is up."""
+        peer = self._peers.get(address)
+        return None if peer is None else peer.identity
+
     def set_transceivers(self, transceivers: Iterable[Address], now: float) -> Iterable[Event]:
         """Follow a changed configuration: links to other addresses end, new ones begin with a HELLO that is due now."""
         self._configured = frozenset(transceivers)
@@ -107,6 +135,14 @@ class RelayLinks:
         """Addresses of the transceivers whose link is up."""
         return tuple(self._addresses.values())
 
+    def health(self, now: float) -> dict[Address, LinkHealth]:
+        """How the transceivers are doing that answer PINGs, by their address."""
+        return {
+            peer.address: peer.meter.health(now)
+            for peer in self._peers.values()
+            if peer.identity is not None and peer.revision >= 1
+        }
+
     def receive_control(self, data: bytes, source: Address, now: float) -> Iterable[Event]:
         """Take one control message from the hop socket."""
         peer = self._peers.get(source)
@@ -119,8 +155,10 @@ class RelayLinks:
             return ()
         if isinstance(opened.message, Welcome):
             return self._handle_welcome(peer, opened.message, opened, now)
-        if isinstance(opened.message, Gone):
-            return self._handle_gone(peer, opened.message, opened)
+        if isinstance(opened.message, Gone | Ended | Moved):
+            return self._handle_end(peer, opened.message, opened)
+        if isinstance(opened.message, Pong):
+            return self._handle_pong(peer, opened.message, opened, now)
         if isinstance(opened.message, Workers):
             return self._handle_workers(peer, opened.message, opened, now)
         if isinstance(opened.message, Announce):
@@ -166,6 +204,8 @@ class RelayLinks:
         peer.next_hello = now + peer.interval
         peer.interval = min(2 * peer.interval, HELLO_INTERVAL)
         self._send(peer, Hello(nonce=nonce), ANYONE)
+        if peer.identity is not None and peer.revision >= 1:
+            self._send(peer, Ping(number=peer.meter.ping(now)), peer.number)
 
     def _handle_welcome(self, peer: _Peer, welcome: Welcome, opened: Opened, now: float) -> Iterable[Event]:
         if not any(hmac.compare_digest(nonce, welcome.nonce) for nonce in peer.nonces):
@@ -182,6 +222,7 @@ class RelayLinks:
             if peer.identity is not None:
                 events.append(self._take_down(peer))
             peer.identity, peer.number, peer.window = identity, number, ReplayWindow()
+            peer.meter = LinkMeter()
             self._addresses[identity] = peer.address
             events.append(LinkUp(identity=identity, address=peer.address))
             if peer.beside and peer.announcer != identity[:2]:
@@ -192,10 +233,28 @@ class RelayLinks:
         self._send(peer, Confirm(cookie=welcome.cookie, ingresses=ingresses), peer.number)
         return events
 
-    def _handle_gone(self, peer: _Peer, gone: Gone, opened: Opened) -> Iterable[Event]:
-        if not self._is_fresh(peer, opened):
+    def _handle_end(self, peer: _Peer, message: Gone | Ended | Moved, opened: Opened) -> Iterable[Event]:
+        identity = peer.identity
+        if not self._is_fresh(peer, opened) or identity is None:
             return ()
-        return (FlowGone(session=gone.session, tag=gone.tag, address=peer.address),)
+        session, address = message.session, peer.address
+        match message:
+            case Gone():
+                return (FlowGone(session=session, tag=message.tag, address=address),)
+            case Ended():
+                return (SessionEnded(session=session, identity=identity, address=address),)
+            case Moved():
+                owner, generation = (message.cluster, message.incarnation, message.worker), message.generation
+                return (
+                    SessionMoved(
+                        session=session, generation=generation, owner=owner, identity=identity, address=address
+                    ),
+                )
+
+    def _handle_pong(self, peer: _Peer, pong: Pong, opened: Opened, now: float) -> Iterable[Event]:
+        if self._is_fresh(peer, opened) and not peer.meter.pong(pong.number, now):
+            self.drops[HopDropReason.STALE_NONCE] += 1
+        return ()
 
     def _handle_workers(self, peer: _Peer, workers: Workers, opened: Opened, now: float) -> Iterable[Event]:
         if not self._is_fresh(peer, opened) or peer.identity is None:

@@ -5,16 +5,23 @@ import hmac
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import attrs
-
 from relay.hop.announcing import Announcements
 from relay.hop.drops import HopDropReason
 from relay.hop.events import FlowsWanted, RelayLost, RelaySeen
-from relay.hop.header import parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.link_messages import COOKIE_SIZE
-from relay.hop.messages import Announced, Confirm, Gone, Hello, Message, Welcome, Workers
+from relay.hop.messages import (
+    Announced,
+    Confirm,
+    Hello,
+    Message,
+    Ping,
+    Pong,
+    Welcome,
+    Workers,
+)
 from relay.hop.sealing import Opened, draw_number, open_sealed, seal
+from relay.hop.telling import ProvenRelay, Telling
 from wire.core import Address, Drops, Entropy, Event
 from wire.replay import ReplayWindow
 
@@ -34,17 +41,6 @@ REFRESH_INTERVAL = 20.0
 30 s, and a chunk may have to be sent again."""
 
 
-@attrs.define
-class _ProvenRelay:
-    """A relay's address, until when it is believed, and what it is told."""
-
-    number: int
-    confirmed: float
-    ingresses: frozenset[int]
-    refresh: float
-    announcements: Announcements
-
-
 class TransceiverLink:
     """A transceiver worker's end of its links to all relays.
 
@@ -60,6 +56,7 @@ class TransceiverLink:
     Attributes:
         keys: may be replaced at any time.
         drops: refused messages by `HopDropReason`.
+        tell: tells relays of flows and sessions.
     """
 
     def __init__(
@@ -80,11 +77,11 @@ class TransceiverLink:
         self._number = draw_number(entropy)
         self._cookie_secret = entropy(32)
         self._counter = 0
-        self._relays: dict[Address, _ProvenRelay] = {}
-        self._announcing: dict[Address, _ProvenRelay] = {}  # those that have something still to be told
+        self._relays: dict[Address, ProvenRelay] = {}
         self._windows: dict[int, tuple[ReplayWindow, float]] = {}
         self._next_check = now + CHECK_INTERVAL
         self._outgoing: list[tuple[bytes, Address]] = []
+        self.tell = Telling(self._relays, self._send)
 
     def accepts(self, source: Address) -> bool:
         """Whether `source` is a relay whose datagrams may be believed (hot path: one look-up)."""
@@ -107,49 +104,10 @@ class TransceiverLink:
             return self._handle_confirm(opened.message, opened, source, now)
         if isinstance(opened.message, Announced):
             return self._handle_announced(opened.message, opened, source)
+        if isinstance(opened.message, Ping):
+            return self._handle_ping(opened.message, opened, source)
         self.drops[HopDropReason.WRONG_END] += 1
         return ()
-
-    def gone(self, session: int, tag: bytes, relay: Address) -> None:
-        """Tell a relay that a path has ended, or was never here.
-
-        Sent once: if it is lost, the relay's claim runs out by itself (10 s without authenticated traffic).
-        """
-        proven = self._relays.get(relay)
-        if proven is not None:
-            self._send(Gone(session=session, tag=tag), proven.number, relay)
-
-    def announce(self, relay: Address, up_headers: Iterable[bytes]) -> None:
-        """Tell a relay of flows, those first that matter most; answers `FlowsWanted`."""
-        proven = self._relays.get(relay)
-        if proven is not None:
-            proven.announcements.add(up_headers)
-            self._announcing[relay] = proven
-
-    def announce_to_others(self, up_header: bytes, relay: Address) -> None:
-        """Tell every relay of a flow's ingress group that its path is proven.
-
-        Args:
-            up_header: the flow's.
-            relay: the one that forwards it, which learns so from the next datagram.
-        """
-        for address in self._group(up_header):
-            if address != relay:
-                self.announce(address, (up_header,))
-
-    def release(self, up_header: bytes, relay: Address) -> None:
-        """Tell every relay of a flow's ingress group, and the one that forwarded last, that the path has ended."""
-        header = parse_header(up_header)
-        if header is None:
-            return
-        for address in {relay, *self._group(up_header)}:
-            self.gone(header.session, header.tag, address)
-            if (telling := self._announcing.get(address)) is not None:
-                telling.announcements.withdraw(up_header)
-
-    def _group(self, up_header: bytes) -> list[Address]:
-        ingress = int.from_bytes(up_header[2:4], "big")
-        return [address for address, proven in self._relays.items() if ingress in proven.ingresses]
 
     def handle_timeout(self, now: float) -> Iterable[Event]:
         """Forget relays that confirm no more, and tell the others again; what is to be announced is due to be sent."""
@@ -159,7 +117,6 @@ class TransceiverLink:
         lost = [address for address, relay in self._relays.items() if now - relay.confirmed >= RELAY_LIFE]
         for address in lost:
             del self._relays[address]
-            self._announcing.pop(address, None)
         for number in [number for number, (_, used) in self._windows.items() if now - used >= WINDOW_LIFE]:
             del self._windows[number]
         events: list[Event] = [RelayLost(address=address) for address in lost]
@@ -172,15 +129,12 @@ class TransceiverLink:
     def next_timeout(self) -> float | None:
         """When to look after the relays again, or to announce more; None while there are no relays."""
         check = self._next_check if self._relays or self._windows else None
-        for relay in self._announcing.values():
-            when = relay.announcements.next_timeout()
-            if when is not None and (check is None or when < check):
-                check = when
-        return check
+        announce = self.tell.next_timeout()
+        return announce if announce is not None and (check is None or announce < check) else check
 
     def datagrams_to_send(self, now: float) -> Iterable[tuple[bytes, Address]]:
         """Take what is to be sent from the worker's socket."""
-        self._send_announcements(now)
+        self.tell.say_due(now)
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
@@ -219,30 +173,35 @@ class TransceiverLink:
         if known is not None and (known.number, known.ingresses) == (number, ingresses):
             known.confirmed = now
             return ()
-        self._relays[source] = _ProvenRelay(number, now, ingresses, now + REFRESH_INTERVAL, Announcements(now))
-        self._announcing.pop(source, None)
+        self._relays[source] = ProvenRelay(
+            number, opened.revision, now, ingresses, now + REFRESH_INTERVAL, Announcements(now)
+        )
         seen = RelaySeen(address=source)
         return (seen, FlowsWanted(address=source, ingresses=ingresses, is_new=True)) if ingresses else (seen,)
 
     def _handle_announced(self, announced: Announced, opened: Opened, source: Address) -> Iterable[Event]:
-        relay, window = self._relays.get(source), self._windows.get(opened.sender)
-        if relay is None or relay.number != opened.sender or window is None:
-            self.drops[HopDropReason.UNKNOWN_PEER] += 1
-            return ()
-        if not window[0].check(opened.counter):
-            self.drops[HopDropReason.REPLAYED] += 1
-            return ()
-        window[0].commit(opened.counter)
-        if not relay.announcements.acknowledge(announced.number):
+        relay = self._fresh_relay(opened, source)
+        if relay is not None and not relay.announcements.acknowledge(announced.number):
             self.drops[HopDropReason.STALE_NONCE] += 1
         return ()
 
-    def _send_announcements(self, now: float) -> None:
-        for address, relay in list(self._announcing.items()):
-            for message in relay.announcements.messages(now):
-                self._send(message, relay.number, address)
-            if not relay.announcements:
-                del self._announcing[address]
+    def _handle_ping(self, ping: Ping, opened: Opened, source: Address) -> Iterable[Event]:
+        relay = self._fresh_relay(opened, source)
+        if relay is not None:
+            self._send(Pong(number=ping.number), relay.number, source)
+        return ()
+
+    def _fresh_relay(self, opened: Opened, source: Address) -> ProvenRelay | None:
+        """The proven relay that says something for the first time; counts what is not so."""
+        relay, window = self._relays.get(source), self._windows.get(opened.sender)
+        if relay is None or relay.number != opened.sender or window is None:
+            self.drops[HopDropReason.UNKNOWN_PEER] += 1
+            return None
+        if not window[0].check(opened.counter):
+            self.drops[HopDropReason.REPLAYED] += 1
+            return None
+        window[0].commit(opened.counter)
+        return relay
 
     def _cookie(self, source: Address, number: int, slot: int) -> bytes:
         subject = f"{slot} {number} {source[1]} {source[0]}".encode()

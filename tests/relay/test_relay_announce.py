@@ -78,7 +78,7 @@ class Hop:
         for event in events:
             if isinstance(event, FlowsWanted) and event.is_new:
                 wanted = [flow for flow in self.flows if int.from_bytes(flow[2:4], "big") in event.ingresses]
-                self.link.announce(event.address, wanted)
+                self.link.tell.announce(event.address, wanted)
 
 
 @pytest.fixture
@@ -232,10 +232,10 @@ def test_a_path_that_is_proven_is_announced_to_the_other_relays_of_its_group(hop
     foreign = one.start_relay(("10.0.0.3", 4001), ingresses=(9,), seed=7)
     one.trip(), one.trip()
     (flow,) = headers(one.kit, 1)
-    one.link.announce_to_others(flow, RELAY)
+    one.link.tell.announce_to_others(flow, RELAY)
     one.trip()
     assert [len(relay.table) for relay in (first, second, foreign)] == [0, 1, 0]
-    one.link.release(flow, RELAY)
+    one.link.tell.release(flow, RELAY)
     one.trip()
     assert [relay.counts["gone"] for relay in (first, second, foreign)] == [0, 1, 0]
     assert len(second.table) == 0
@@ -260,7 +260,7 @@ def test_what_is_announced_again_keeps_a_claim_alive(hop):
     for _ in range(6):
         for _ in range(20):
             one.trip(1.0)
-        one.link.announce(RELAY, one.flows)
+        one.link.tell.announce(RELAY, one.flows)
         one.trip()
     assert len(relay.table) == 1
     for _ in range(31):
@@ -292,7 +292,7 @@ def test_an_ingress_that_is_not_ours_is_refused(hop, kit):
     one = hop(2, ingress=3)
     relay = one.start_relay(ingresses=(1,))
     one.trip(), one.trip()
-    one.link.announce(RELAY, one.flows)
+    one.link.tell.announce(RELAY, one.flows)
     one.trip()
     assert relay.drops == {DropReason.UNKNOWN_INGRESS: 2}
 
@@ -300,7 +300,7 @@ def test_an_ingress_that_is_not_ours_is_refused(hop, kit):
 def test_a_full_table_sheds_what_is_announced_and_counts_it(kit, make_world):
     world = make_world(max_claims=2)
     first = world.transceivers[0]
-    first.link.announce(kit.relay_address, headers(kit, 5))
+    first.link.tell.announce(kit.relay_address, headers(kit, 5))
     first.outgoing += first.link.datagrams_to_send(world.now)
     world.pump()
     assert len(world.forwarder.table) == 2
@@ -311,7 +311,7 @@ def test_another_transceiver_cannot_announce_a_session_away(kit, world):
     first, second = world.transceivers
     (flow,) = headers(kit, 1)
     for transceiver in (first, second):
-        transceiver.link.announce(kit.relay_address, [flow])
+        transceiver.link.tell.announce(kit.relay_address, [flow])
         transceiver.outgoing += transceiver.link.datagrams_to_send(world.now)
         world.pump()
     assert world.claim(1).place.address == first.address
@@ -361,7 +361,7 @@ def test_a_replayed_announce_does_not_bring_an_ended_flow_back(hop):
     one, relay, announce = announce_of(hop)
     relay.receive_from_hop(announce, TRANSCEIVER, one.now)
     for flow in one.flows:
-        one.link.release(flow, RELAY)
+        one.link.tell.release(flow, RELAY)
     one.trip()
     assert len(relay.table) == 0
     relay.receive_from_hop(announce, TRANSCEIVER, one.now)

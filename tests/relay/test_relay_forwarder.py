@@ -557,7 +557,7 @@ def test_gone_ends_the_claim_and_only_that(world):
     first, _ = world.transceivers
     world.call(first, 7, CLIENT)
     world.call(first, 8, ("192.0.2.1", 5))
-    first.link.gone(7, world.claim(7).tag, ("10.0.0.1", 4001))
+    first.link.tell.gone(7, world.claim(7).tag, ("10.0.0.1", 4001))
     first.outgoing += first.link.datagrams_to_send(world.now)
     world.pump()
     assert world.forwarder.counts["gone"] == 1
@@ -571,8 +571,8 @@ def test_gone_with_another_tag_or_from_another_transceiver_does_nothing(world):
     first, second = world.transceivers
     world.call(first, 7, CLIENT)
     relay = ("10.0.0.1", 4001)
-    first.link.gone(7, bytes(8), relay)
-    second.link.gone(7, world.claim(7).tag, relay)
+    first.link.tell.gone(7, bytes(8), relay)
+    second.link.tell.gone(7, world.claim(7).tag, relay)
     for transceiver in (first, second):
         transceiver.outgoing += transceiver.link.datagrams_to_send(world.now)
     world.pump()

@@ -17,7 +17,7 @@ from edge.caller.progress import CallerOptions, Stage
 from edge.caller.session import CallerSession
 from relay.hop.header import DOWN, UP, pack_header, parse_header
 from relay.hop.keys import HopKeys
-from relay.hop.links import FlowGone, FlowsAnnounced, RelayLinks, TransceiverLink
+from relay.hop.links import FlowGone, FlowsAnnounced, RelayLinks, SessionEnded, TransceiverLink
 from transceiver.dispatcher import Dispatcher
 from transceiver.intake import Intake
 from transceiver.options import SessionOptions
@@ -163,6 +163,9 @@ class World:
         told = [header for event in self.relay_events if isinstance(event, FlowsAnnounced) for header in event.headers]
         self.relay_events.clear()
         return told
+
+    def ended(self) -> list[int]:
+        return [event.session for event in self.relay_events if isinstance(event, SessionEnded)]
 
     def gone(self) -> list[tuple[int, bytes]]:
         return [(event.session, event.tag) for event in self.relay_events if isinstance(event, FlowGone)]

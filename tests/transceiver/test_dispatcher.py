@@ -180,7 +180,7 @@ def test_an_unknown_session_is_dropped_and_its_relay_told(world) -> None:
     world.receive(ghost.header + b"\x80\x6f" + bytes(40))
     world.pump()
     assert world.dispatcher.drops == {DropReason.UNKNOWN_SESSION: 1}
-    assert world.gone() == [(4711, b"flow-tag")]
+    assert world.ended() == [4711]
 
 
 # -- the end
@@ -192,7 +192,7 @@ def test_ending_a_call_tells_its_client_and_its_relay(world) -> None:
     world.dispatcher.end(client.call, "hang-up", world.now)
     world.pump()
     assert client.caller.stage is Stage.CLOSED
-    assert world.gone()[0] == (client.call.session_id, client.tag)
+    assert world.ended()[0] == client.call.session_id
     assert len(world.calls) == 1
     assert world.calls.of_call_id(client.call.call_id) is None
     assert world.dispatcher.counts["ended-hang-up"] == 1
@@ -230,7 +230,7 @@ def test_a_client_that_hangs_up_frees_its_call(world) -> None:
     world.pump()
     assert len(world.calls) == 0
     assert world.dispatcher.counts["ended-close-notify"] == 1
-    assert world.gone() == [(client.call.session_id, client.tag)]
+    assert world.ended() == [client.call.session_id]
 
 
 def test_calls_whose_time_has_come_are_ended_by_the_clock(make_world) -> None:
@@ -313,7 +313,7 @@ def test_a_bug_ends_its_session_and_nothing_else(world, method: str, says_goodby
     assert isinstance(failed["exception"], BugError)
     (ended,) = world.facts("call-ended")
     assert ended["closed"] == "internal-error"
-    assert world.gone()[0] == (client.call.session_id, client.tag)
+    assert world.ended()[0] == client.call.session_id
     assert (client.caller.stage is Stage.CLOSED) is says_goodbye
     assert list(world.calls.by_header) == [other.header]
     media = MediaStatistics.of(other.caller)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from relay.hop.links import FlowGone, RelayLinks
+from relay.hop.links import RelayLinks, SessionEnded
 from wire.core import Path
 
 
@@ -38,7 +38,7 @@ def test_all_relays_of_the_group_hear_that_a_call_has_ended(group) -> None:
     group.clients.clear()  # or it would go on, and be told that nobody is there
     group.dispatcher.end(client.call, "hang-up", group.now)
     group.pump()
-    assert group.gone() == [(client.call.session_id, client.tag)] * 2
+    assert group.ended() == [client.call.session_id] * 2
 
 
 def test_a_relay_that_starts_is_told_of_all_flows_the_busiest_first(group) -> None:
@@ -91,9 +91,9 @@ def test_an_unproven_path_is_announced_to_nobody(group) -> None:
 def test_a_call_that_ends_while_its_flow_waits_is_not_announced(group) -> None:
     client = group.add()
     group.run(1)
-    group.link.announce(group.RELAYS[1], [client.header])
+    group.link.tell.announce(group.RELAYS[1], [client.header])
     group.announced()
     group.clients.clear()  # or it would go on, and be told that nobody is there
     group.dispatcher.end(client.call, "hang-up", group.now)
     group.run(1)
-    assert [type(event) for event in group.relay_events] == [FlowGone, FlowGone]
+    assert [type(event) for event in group.relay_events] == [SessionEnded, SessionEnded]

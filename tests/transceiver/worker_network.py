@@ -21,7 +21,7 @@ from edge.caller.progress import CallerOptions, Stage
 from edge.caller.session import CallerSession
 from relay.hop.header import CONTROL, UP, pack_header, parse_header
 from relay.hop.keys import HopKeys
-from relay.hop.links import FlowGone, RelayLinks
+from relay.hop.links import RelayLinks, SessionEnded
 from relay.udp import address_of, drain, open_udp
 from stun.credentials import CredentialKey, CredentialKeys
 from transceiver.backends.choice import Backends
@@ -103,7 +103,7 @@ class Relay:
             self.told.setdefault(header.client, []).extend(events)
 
     def note(self, event: object) -> None:
-        if isinstance(event, FlowGone):
+        if isinstance(event, SessionEnded):
             self.gone.append(event.session)
 
 

@@ -1,0 +1,101 @@
+"""What transceivers have said of sessions that are not with them: that they have ended, or who has them now.
+
+Goal: a client that goes on asking for a session that has ended costs its transceiver nothing; and a token, which names
+the transceiver that minted it, also leads to whoever took the session over.
+
+Attacker: a transceiver gone bad, which says such things of the sessions of others. So each word is kept with who said
+it, and counts only for tokens that name this one, or that an earlier word has led to it.
+
+Bounds: `MAX_NOTES` of each kind, the oldest out first. A note that is lost costs a datagram to the old owner, who says
+it again. That a session has ended is forgotten after `ENDED_LIFE` s, and at once when its owner speaks for it.
+"""
+
+from typing import NamedTuple
+
+from relay.claims import TransceiverPlace
+from relay.hop.links import TransceiverIdentity
+
+__all__ = ["ENDED_LIFE", "MAX_NOTES", "Owner", "Whereabouts"]
+
+ENDED_LIFE = 60.0
+"""Long enough for every client to give up: ICE consent ends after 30 s (RFC 7675 §5.1)."""
+MAX_NOTES = 1 << 14
+_MAX_MOVES = 8
+"""How often a session may have moved for its first token to lead to it."""
+
+_Word = tuple[int, TransceiverIdentity]
+"""A session, and who has said something of it."""
+
+
+class Owner(NamedTuple):
+    """Whom a session belongs to.
+
+    Attributes:
+        place: where that transceiver is; None when it is not known.
+        generation: how many owners the session had before.
+    """
+
+    place: TransceiverPlace | None
+    generation: int
+
+
+class Whereabouts:
+    """Remembers what was said; all of it may be lost."""
+
+    def __init__(self) -> None:
+        self._ended: dict[_Word, float] = {}
+        self._moves: dict[_Word, tuple[TransceiverIdentity, int]] = {}
+
+    def __len__(self) -> int:
+        """How many notes there are."""
+        return len(self._ended) + len(self._moves)
+
+    def note_ended(self, session: int, identity: TransceiverIdentity, now: float) -> None:
+        """Remember that a transceiver has no such session."""
+        self._ended.pop((session, identity), None)
+        if len(self._ended) >= MAX_NOTES:
+            del self._ended[next(iter(self._ended))]
+        self._ended[session, identity] = now + ENDED_LIFE
+
+    def note_alive(self, session: int, identity: TransceiverIdentity) -> None:
+        """Forget that the session has ended: the transceiver speaks for it."""
+        self._ended.pop((session, identity), None)
+
+    def note_moved(
+        self, session: int, identity: TransceiverIdentity, owner: TransceiverIdentity, generation: int
+    ) -> bool:
+        """Remember whom a transceiver has given a session to.
+
+        Args:
+            session: the session's number.
+            identity: who says so.
+            owner: who owns it now.
+            generation: how many owners it had before this one.
+
+        Returns:
+            Whether it was news.
+        """
+        known = self._moves.pop((session, identity), (owner, 0))
+        if generation <= known[1]:
+            if known[1]:
+                self._moves[session, identity] = known
+            return False
+        if len(self._moves) >= MAX_NOTES:
+            del self._moves[next(iter(self._moves))]
+        self._moves[session, identity] = (owner, generation)
+        return True
+
+    def find(self, session: int, identity: TransceiverIdentity) -> tuple[TransceiverIdentity, int]:
+        """Return who owns a session that a token says is with `identity`, and the generation of that."""
+        generation = 0
+        for _ in range(_MAX_MOVES):
+            owner, later = self._moves.get((session, identity), (identity, 0))
+            if later <= generation:
+                break
+            identity, generation = owner, later
+        return identity, generation
+
+    def has_ended(self, session: int, identity: TransceiverIdentity, now: float) -> bool:
+        """Whether a transceiver has said lately that a session is not there."""
+        until = self._ended.get((session, identity))
+        return until is not None and now < until
