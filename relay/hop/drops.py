@@ -22,5 +22,7 @@ class HopDropReason(enum.StrEnum):
     """Answers no question that is still open: an old or repeated round trip."""
     REPLAYED = "hop-replayed"
     """A counter that was seen before, or is too old to tell."""
+    NOT_SEALED = "hop-not-sealed"
+    """On this link data must be sealed, and the other end does not know how."""
     TOO_MANY = "hop-too-many"
     """The table of peers is full."""

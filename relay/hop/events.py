@@ -2,6 +2,7 @@
 
 import attrs
 
+from relay.hop.tunnel import Tunnel
 from wire.core import Address, Event
 
 __all__ = [
@@ -28,10 +29,12 @@ class LinkUp(Event):
     Attributes:
         identity: who it is.
         address: where it is.
+        tunnel: what seals and opens the data of the link; None where it is not sealed.
     """
 
     identity: TransceiverIdentity
     address: Address
+    tunnel: Tunnel | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)

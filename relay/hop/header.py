@@ -16,7 +16,8 @@
     |         client address: 4 bytes, or 16 with flag 6 (IPv6)     |
     +---------------------------------------------------------------+
 
-`type` is UP (to the transceiver), DOWN (to the relay) or CONTROL, which is not this header but `relay.hop.sealing`.
+`type` is UP (to the transceiver) or DOWN (to the relay); CONTROL and SEALED are not this header, but
+`relay.hop.sealing` and `relay.hop.tunnel`.
 Flag V (VALIDATED, DOWN only) is the transceiver's word that the client was proven to receive at this address. The
 flow tag is opaque to the transceiver, which echoes it (see `relay.tags`). `generation` counts the owners that a
 session has had; it is 0 until sessions move.
@@ -42,6 +43,7 @@ __all__ = [
     "IPV4_HEADER_SIZE",
     "IPV6_HEADER_SIZE",
     "KIND_SIZE",
+    "SEALED",
     "TAG_SIZE",
     "UP",
     "UP_IPV4",
@@ -65,6 +67,8 @@ DOWN = VERSION << 4 | 2
 """First byte of a datagram on its way to the client."""
 CONTROL = VERSION << 4 | 3
 """First byte of a sealed control message."""
+SEALED = VERSION << 4 | 4
+"""First byte of a sealed datagram with its header."""
 
 FLAG_VALIDATED = 0x01
 FLAG_IPV6 = 0x02

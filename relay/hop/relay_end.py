@@ -3,6 +3,7 @@
 import hmac
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 import attrs
 
@@ -34,7 +35,8 @@ from relay.hop.messages import (
     Welcome,
     Workers,
 )
-from relay.hop.sealing import ANYONE, Opened, draw_number, open_sealed, seal
+from relay.hop.sealing import ANYONE, REVISION, WANTS_SEALED, Opened, draw_number, open_sealed, seal
+from relay.hop.tunnel import Tunnel
 from wire.core import Address, Drops, Entropy, Event
 from wire.replay import ReplayWindow
 
@@ -54,6 +56,7 @@ class _Peer:
     """A transceiver's address, and what its relay knows of it."""
 
     address: Address
+    own_number: int  # ours towards this one; a link that begins anew begins with one that was never used
     next_hello: float
     interval: float = FIRST_HELLO_INTERVAL
     nonces: deque[bytes] = attrs.field(factory=lambda: deque(maxlen=OPEN_HELLOS), repr=False)
@@ -76,6 +79,7 @@ class RelayLinks:
         entropy: source of unpredictable bytes.
         now: the present.
         ingresses: numbers of the ingresses that are served here; transceivers announce the flows of the first 255.
+        sealed: whether we want data sealed.
 
     Attributes:
         keys: may be replaced at any time.
@@ -90,16 +94,18 @@ class RelayLinks:
         entropy: Entropy,
         now: float,
         ingresses: Iterable[int] = (),
+        sealed: bool = False,
     ) -> None:
         self.keys = keys
         self.drops: Drops = Counter()
         self._entropy = entropy
-        self._number = draw_number(entropy)
         self._counter = 0
+        self._data_counter = count(1)
+        self._wants_sealed = sealed
         self._ingresses = tuple(sorted(ingresses)[:MAX_INGRESSES])
         self._lessons: Lessons[tuple[_Peer, int]] = Lessons(now)
         self._configured = frozenset(transceivers)
-        self._peers = {address: _Peer(address=address, next_hello=now) for address in transceivers}
+        self._peers = {address: self._meet(address, now) for address in transceivers}
         self._addresses: dict[TransceiverIdentity, Address] = {}
         self._outgoing: list[tuple[bytes, Address]] = []
 
@@ -126,7 +132,7 @@ class RelayLinks:
         wanted = self._configured.union(*announced)
         left = [self._peers.pop(address) for address in self._peers.keys() - wanted]
         for address in sorted(wanted - self._peers.keys()):
-            self._peers[address] = _Peer(address=address, next_hello=now)
+            self._peers[address] = self._meet(address, now)
         self._say_due_hellos(now)
         return [self._take_down(peer) for peer in left if peer.identity is not None]
 
@@ -149,7 +155,7 @@ class RelayLinks:
         if peer is None:
             self.drops[HopDropReason.UNKNOWN_PEER] += 1
             return ()
-        opened = open_sealed(self.keys, data, receiver=self._number)
+        opened = open_sealed(self.keys, data, receiver=peer.own_number)
         if not isinstance(opened, Opened):
             self.drops[opened] += 1
             return ()
@@ -212,19 +218,26 @@ class RelayLinks:
             self.drops[HopDropReason.STALE_NONCE] += 1
             return ()
         peer.nonces.remove(welcome.nonce)
+        if self._wants_sealed and opened.revision < 1:
+            self.drops[HopDropReason.NOT_SEALED] += 1
+            return ()
         peer.answered = now
         peer.interval = HELLO_INTERVAL
         peer.next_hello = now + HELLO_INTERVAL
         events: list[Event] = []
         identity, number = (welcome.cluster, welcome.incarnation, welcome.worker), opened.sender
         peer.revision = opened.revision
-        if (identity, number) != (peer.identity, peer.number):
-            if peer.identity is not None:
-                events.append(self._take_down(peer))
+        is_sealed = self._wants_sealed or (opened.wants_sealed and opened.revision >= 1)
+        if peer.identity is not None and (identity, number) != (peer.identity, peer.number):
+            events.append(self._take_down(peer))
+            self._say_hello(peer, now)
+            return events
+        if peer.identity is None:
             peer.identity, peer.number, peer.window = identity, number, ReplayWindow()
             peer.meter = LinkMeter()
             self._addresses[identity] = peer.address
-            events.append(LinkUp(identity=identity, address=peer.address))
+            tunnel = self._tunnel(peer) if is_sealed else None
+            events.append(LinkUp(identity=identity, address=peer.address, tunnel=tunnel))
             if peer.beside and peer.announcer != identity[:2]:
                 # Another process, which may be alone; if it is not, it will say so.
                 peer.beside = frozenset()
@@ -294,12 +307,28 @@ class RelayLinks:
     def _take_down(self, peer: _Peer) -> LinkDown:
         identity = peer.identity
         assert identity is not None  # noqa: S101 - both callers have checked
-        peer.identity, peer.number = None, ANYONE
+        peer.identity, peer.number, peer.own_number = None, ANYONE, draw_number(self._entropy)
+        peer.nonces.clear()
         if self._addresses.get(identity) == peer.address:
             del self._addresses[identity]
         return LinkDown(identity=identity, address=peer.address)
 
     def _send(self, peer: _Peer, message: Message, receiver: int) -> None:
         self._counter += 1
-        sealed = seal(self.keys, message, sender=self._number, counter=self._counter, receiver=receiver)
+        sealed = seal(
+            self.keys,
+            message,
+            sender=peer.own_number,
+            counter=self._counter,
+            receiver=receiver,
+            abilities=REVISION | (WANTS_SEALED if self._wants_sealed else 0),
+        )
         self._outgoing.append((sealed, peer.address))
+
+    def _meet(self, address: Address, now: float) -> _Peer:
+        return _Peer(address=address, own_number=draw_number(self._entropy), next_hello=now)
+
+    def _tunnel(self, peer: _Peer) -> Tunnel:
+        return Tunnel(
+            keys=lambda: self.keys, number=peer.own_number, peer=peer.number, count=self._data_counter.__next__
+        )

@@ -1,6 +1,6 @@
 """The envelope of a control message.
 
-    u8 version and type CONTROL | u8 kind | u8 key id | u8 revision | u64 sender | u64 counter | AES-SIV(body)
+    u8 version and type CONTROL | u8 kind | u8 key id | u8 abilities | u64 sender | u64 counter | AES-SIV(body)
 
 Goal: a relay believes who a transceiver says it is, a transceiver knows which addresses are relays, and nobody else
 can say either, nor say it again later, elsewhere, or back to whoever said it first.
@@ -10,17 +10,18 @@ hold the hop key. (Who holds it, a relay or a transceiver taken over, can speak 
 secret of the whole fleet.)
 
 Construction: AES-256-SIV (RFC 5297) over the body. Associated data are the twenty bytes in front and the receiver's
-number, which is not sent. Every end of a link draws a random 64-bit number when it starts; `sender` is its own, and
-the receiver's is known from its last message, 0 in a HELLO, which goes to whoever is there. The counter never
-repeats within a sender's life.
+number, which is not sent. A transceiver draws a random 64-bit number when it starts, a relay one for each link whenever
+that begins anew; `sender` is one's own, and the receiver's is known from its last message, 0 in a HELLO, which goes to
+whoever is there. The counter never repeats within a process's life.
 
 Properties: a message opens only at the end that it was sealed for, so it can be neither reflected nor carried over
 to another link or a later incarnation; kinds are part of what is authenticated. Repetition at the right end is refused
 by a replay window or by the nonce that a message answers (`relay.hop.links`).
 
-Revisions: every message says which revision of the protocol its sender speaks, and each end says nothing that the
-other's revision lacks. Revision 0 wrote zero there and ignored what it read. The byte is authenticated, so nobody can
-talk two ends down to an earlier revision.
+Abilities: every message says in seven bits which revision of the protocol its sender speaks, and in the highest one
+whether it wants data sealed (`relay.hop.tunnel`). Each end says nothing that the other's revision lacks. Revision 0
+wrote zero there and ignored what it read. The byte is authenticated, so nobody can talk two ends down to less than they
+can.
 
 Why SIV and not GCM: one key has many senders, and only their random numbers keep nonces apart. Under SIV a
 collision would tell that two messages are equal; under GCM it would give away the authentication key. Control
@@ -40,13 +41,15 @@ from wire.buffer import Writer
 from wire.core import Entropy
 from wire.errors import MalformedError
 
-__all__ = ["ANYONE", "REVISION", "Opened", "draw_number", "open_sealed", "seal"]
+__all__ = ["ANYONE", "REVISION", "WANTS_SEALED", "Opened", "draw_number", "open_sealed", "seal"]
 
 ANYONE = 0
 """The receiver of a HELLO, which is sent before the sender knows who is there."""
 
 REVISION = 1
-"""What this version speaks. 0: HELLO, WELCOME, CONFIRM, GONE, WORKERS. 1: ingresses in CONFIRM; ANNOUNCE, ANNOUNCED."""
+"""What this version speaks. 0: HELLO, WELCOME, CONFIRM, GONE, WORKERS. 1: ingresses in CONFIRM; ANNOUNCE, ANNOUNCED,
+PING, PONG, ENDED, MOVED; sealed data."""
+WANTS_SEALED = 0x80
 
 _ENVELOPE = struct.Struct(">BBBBQQ")
 _SIV_SIZE = 16
@@ -59,7 +62,17 @@ class Opened(NamedTuple):
     message: Message
     sender: int
     counter: int
-    revision: int = REVISION
+    abilities: int = REVISION
+
+    @property
+    def revision(self) -> int:
+        """What the sender speaks."""
+        return self.abilities & ~WANTS_SEALED
+
+    @property
+    def wants_sealed(self) -> bool:
+        """Whether the sender wants data sealed."""
+        return bool(self.abilities & WANTS_SEALED)
 
 
 def draw_number(entropy: Entropy) -> int:
@@ -68,7 +81,7 @@ def draw_number(entropy: Entropy) -> int:
 
 
 def seal(
-    keys: HopKeys, message: Message, *, sender: int, counter: int, receiver: int, revision: int = REVISION
+    keys: HopKeys, message: Message, *, sender: int, counter: int, receiver: int, abilities: int = REVISION
 ) -> bytes:
     """Seal a message under the current key.
 
@@ -78,9 +91,9 @@ def seal(
         sender: our own random number.
         counter: not used before with this `sender`.
         receiver: the other end's number; `ANYONE` for a HELLO.
-        revision: what the sender speaks.
+        abilities: the revision that the sender speaks, with `WANTS_SEALED` or without.
     """
-    envelope = _ENVELOPE.pack(CONTROL, message.KIND, keys.current, revision, sender, counter)
+    envelope = _ENVELOPE.pack(CONTROL, message.KIND, keys.current, abilities, sender, counter)
     body = Writer()
     message.serialize(body)
     return envelope + keys.ciphers[keys.current].encrypt(body.finish(), [envelope, _RECEIVER.pack(receiver)])
@@ -96,7 +109,7 @@ def open_sealed(keys: HopKeys, data: bytes, *, receiver: int) -> Opened | HopDro
     """
     if len(data) <= _ENVELOPE.size + _SIV_SIZE or data[0] != CONTROL:
         return HopDropReason.MALFORMED
-    _, kind, key_id, revision, sender, counter = _ENVELOPE.unpack_from(data)
+    _, kind, key_id, abilities, sender, counter = _ENVELOPE.unpack_from(data)
     cipher = keys.ciphers.get(key_id)
     if cipher is None:
         return HopDropReason.UNKNOWN_KEY
@@ -111,4 +124,4 @@ def open_sealed(keys: HopKeys, data: bytes, *, receiver: int) -> Opened | HopDro
         return HopDropReason.MALFORMED
     if message is None:
         return HopDropReason.MALFORMED
-    return Opened(message, sender, counter, revision)
+    return Opened(message, sender, counter, abilities)

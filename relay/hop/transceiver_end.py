@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 from relay.hop.announcing import Announcements
 from relay.hop.drops import HopDropReason
@@ -20,8 +21,9 @@ from relay.hop.messages import (
     Welcome,
     Workers,
 )
-from relay.hop.sealing import Opened, draw_number, open_sealed, seal
+from relay.hop.sealing import REVISION, WANTS_SEALED, Opened, draw_number, open_sealed, seal
 from relay.hop.telling import ProvenRelay, Telling
+from relay.hop.tunnel import Tunnel
 from wire.core import Address, Drops, Entropy, Event
 from wire.replay import ReplayWindow
 
@@ -51,6 +53,7 @@ class TransceiverLink:
         worker: which of these it is.
         entropy: source of unpredictable bytes.
         now: the present.
+        sealed: whether we want data sealed.
         workers: how many workers listen on consecutive ports, for relays to find those they were not told of.
 
     Attributes:
@@ -69,6 +72,7 @@ class TransceiverLink:
         entropy: Entropy,
         now: float,
         workers: int = 1,
+        sealed: bool = False,
     ) -> None:
         self.keys = keys
         self.drops: Drops = Counter()
@@ -77,6 +81,10 @@ class TransceiverLink:
         self._number = draw_number(entropy)
         self._cookie_secret = entropy(32)
         self._counter = 0
+        self._data_counter = count(1)
+        self._wants_sealed = sealed
+        self._plain: set[Address] = set()  # relays whose datagrams are not sealed
+        self._tunnels: dict[Address, Tunnel] = {}  # to all others that ever were, so that nothing plain goes there
         self._relays: dict[Address, ProvenRelay] = {}
         self._windows: dict[int, tuple[ReplayWindow, float]] = {}
         self._next_check = now + CHECK_INTERVAL
@@ -84,8 +92,29 @@ class TransceiverLink:
         self.tell = Telling(self._relays, self._send)
 
     def accepts(self, source: Address) -> bool:
-        """Whether `source` is a relay whose datagrams may be believed (hot path: one look-up)."""
-        return source in self._relays
+        """Whether `source` is a relay whose plain datagrams may be believed (hot path: one look-up)."""
+        return source in self._plain
+
+    def open_data(self, data: bytes, source: Address) -> bytes | None:
+        """Open a sealed datagram from a relay; None where that is refused and counted."""
+        tunnel = self._tunnels.get(source)
+        if tunnel is None or source not in self._relays:
+            self.drops[HopDropReason.UNKNOWN_PEER] += 1
+            return None
+        opened = tunnel.open(data)
+        if isinstance(opened, HopDropReason):
+            self.drops[opened] += 1
+            return None
+        return opened
+
+    def seal_data(self, datagrams: list[tuple[bytes, Address]]) -> list[tuple[bytes, Address]]:
+        """Seal those datagrams that go to relays with which data is sealed."""
+        tunnels = self._tunnels
+        if not tunnels:
+            return datagrams
+        return [
+            (data if (tunnel := tunnels.get(relay)) is None else tunnel.seal(data), relay) for data, relay in datagrams
+        ]
 
     @property
     def relays(self) -> Sequence[Address]:
@@ -117,6 +146,7 @@ class TransceiverLink:
         lost = [address for address, relay in self._relays.items() if now - relay.confirmed >= RELAY_LIFE]
         for address in lost:
             del self._relays[address]
+            self._plain.discard(address)
         for number in [number for number, (_, used) in self._windows.items() if now - used >= WINDOW_LIFE]:
             del self._windows[number]
         events: list[Event] = [RelayLost(address=address) for address in lost]
@@ -161,6 +191,9 @@ class TransceiverLink:
             self.drops[HopDropReason.REPLAYED] += 1
             return ()
         known = self._relays.get(source)
+        if self._wants_sealed and opened.revision < 1:
+            self.drops[HopDropReason.NOT_SEALED] += 1
+            return ()
         if known is None and len(self._relays) >= MAX_RELAYS:
             self.drops[HopDropReason.TOO_MANY] += 1
             return ()
@@ -176,8 +209,23 @@ class TransceiverLink:
         self._relays[source] = ProvenRelay(
             number, opened.revision, now, ingresses, now + REFRESH_INTERVAL, Announcements(now)
         )
+        self._choose_sealing(source, opened)
         seen = RelaySeen(address=source)
         return (seen, FlowsWanted(address=source, ingresses=ingresses, is_new=True)) if ingresses else (seen,)
+
+    def _choose_sealing(self, source: Address, confirm: Opened) -> None:
+        if not self._wants_sealed and not confirm.wants_sealed:
+            self._plain.add(source)
+            self._tunnels.pop(source, None)
+            return
+        self._plain.discard(source)
+        known = self._tunnels.pop(source, None)
+        if len(self._tunnels) >= MAX_RELAYS:
+            del self._tunnels[next(iter(self._tunnels))]
+        if known is None or known.peer != confirm.sender:  # else its replay window goes on
+            count_data = self._data_counter.__next__
+            known = Tunnel(keys=lambda: self.keys, number=self._number, peer=confirm.sender, count=count_data)
+        self._tunnels[source] = known
 
     def _handle_announced(self, announced: Announced, opened: Opened, source: Address) -> Iterable[Event]:
         relay = self._fresh_relay(opened, source)
@@ -209,5 +257,12 @@ class TransceiverLink:
 
     def _send(self, message: Message, receiver: int, relay: Address) -> None:
         self._counter += 1
-        sealed = seal(self.keys, message, sender=self._number, counter=self._counter, receiver=receiver)
+        sealed = seal(
+            self.keys,
+            message,
+            sender=self._number,
+            counter=self._counter,
+            receiver=receiver,
+            abilities=REVISION | (WANTS_SEALED if self._wants_sealed else 0),
+        )
         self._outgoing.append((sealed, relay))

@@ -40,9 +40,9 @@ class Pair:
         return list(self.relay.receive_control(data, source, self.now))
 
     def shake(self):
-        """One round: HELLO, WELCOME, CONFIRM; what both ends report."""
+        """One round: HELLO, WELCOME, CONFIRM, twice if somebody else is there now; what both ends report."""
         events = list(self.relay.handle_timeout(self.now))
-        for _ in range(2):
+        for _ in range(4):
             for data in self.up():
                 events += self.to_transceiver(data)
             for data in self.down():
@@ -342,7 +342,22 @@ def test_gone_of_an_earlier_process_is_refused(pair, kit):
     pair.now += 1.0
     pair.shake()
     assert pair.to_relay(gone) == []
-    assert pair.relay.drops == {HopDropReason.UNKNOWN_PEER: 1}
+    assert pair.relay.drops == {HopDropReason.NOT_AUTHENTIC: 1}
+
+
+def test_a_link_that_comes_back_takes_nothing_from_before(pair):
+    """The process is the same, so only our own number tells what was said before from what is said now."""
+    pair.shake()
+    pair.transceiver.tell.gone(7, bytes(8), RELAY)
+    (gone,) = pair.down()
+    pair.to_relay(gone)
+    pair.now += 10.0
+    pair.relay.handle_timeout(pair.now)
+    pair.up()
+    pair.now += 1.0
+    assert LinkUp(identity=IDENTITY, address=TRANSCEIVER) in pair.shake()
+    assert pair.to_relay(gone) == []
+    assert pair.relay.drops == {HopDropReason.NOT_AUTHENTIC: 1}
 
 
 def test_gone_for_one_relay_means_nothing_to_another(pair, kit):

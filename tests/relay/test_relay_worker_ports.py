@@ -193,12 +193,16 @@ def test_an_announcement_counts_once_and_from_the_process_that_the_link_is_up_wi
         data
         for address, data in two.said
         if address == (HOST, PORT)
-        and isinstance(opened := open_sealed(kit.hop_keys, data, receiver=two.relay._number), Opened)
+        and isinstance(
+            opened := open_sealed(kit.hop_keys, data, receiver=two.relay._peers[HOST, PORT].own_number), Opened
+        )
         and isinstance(opened.message, Workers)
     ]
     assert not list(two.relay.receive_control(announcement, (HOST, PORT), two.now))
     assert two.relay.drops == {HopDropReason.REPLAYED: 1}
-    forged = seal(kit.hop_keys, Workers(count=250), sender=99, counter=1, receiver=two.relay._number)
+    forged = seal(
+        kit.hop_keys, Workers(count=250), sender=99, counter=1, receiver=two.relay._peers[HOST, PORT].own_number
+    )
     assert not list(two.relay.receive_control(forged, (HOST, PORT), two.now))
     assert two.relay.drops[HopDropReason.UNKNOWN_PEER] == 1
     assert len(two.relay._peers) == 2
