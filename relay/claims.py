@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 
 from relay.hop.header import up_header_of
+from relay.hop.tunnel import Tunnel
 from relay.sockaddr import parse_sockaddr, serialize_sockaddr
 from wire.core import Address
 
@@ -44,19 +45,23 @@ class TransceiverPlace:
 
     Attributes:
         address: on the hop; None while its link is down.
-        sockaddr: the same, as the kernel spells it; empty while its link is down.
+        sockaddr: the same, as the kernel spells it; empty while its link is down, and where its data is sealed, since
+            nothing can be sent there as it is.
+        tunnel: seals and opens what goes there and comes from there; None where that is not sealed.
     """
 
     address: Address | None
     sockaddr: bytes = attrs.field(init=False, default=b"")
+    tunnel: Tunnel | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         self.move(self.address)
 
-    def move(self, address: Address | None) -> None:
-        """Note where it is now; None while nobody knows."""
+    def move(self, address: Address | None, tunnel: Tunnel | None = None) -> None:
+        """Note where it is now, and what seals its data; None while nobody knows."""
         self.address = address
-        self.sockaddr = b"" if address is None else serialize_sockaddr(address)
+        self.tunnel = tunnel
+        self.sockaddr = b"" if address is None or tunnel is not None else serialize_sockaddr(address)
 
 
 @attrs.frozen(kw_only=True)

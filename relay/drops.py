@@ -46,6 +46,8 @@ class DropReason(enum.StrEnum):
 
     UNKNOWN_PEER = "unknown-peer"
     """On the hop socket, from an address that is no live link."""
+    NOT_SEALED = "not-sealed"
+    """Plain, on a link whose data is sealed."""
     BAD_HEADER = "bad-header"
     """From a live link, but neither a DOWN header nor a control message."""
     UNKNOWN_INGRESS = "unknown-ingress"

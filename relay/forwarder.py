@@ -31,7 +31,14 @@ import attrs
 from relay.admission import Admission
 from relay.drops import DropReason
 from relay.flows import FlowTable
-from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, KIND_SIZE, VALIDATED_IPV4, VALIDATED_IPV6
+from relay.hop.header import (
+    IPV4_HEADER_SIZE,
+    IPV6_HEADER_SIZE,
+    KIND_SIZE,
+    SEALED,
+    VALIDATED_IPV4,
+    VALIDATED_IPV6,
+)
 from relay.hop.keys import HopKeys
 from relay.hop.links import RelayLinks
 from relay.hop_router import HopRouter
@@ -52,6 +59,9 @@ KIND = bytes(
 )
 
 
+_SEALED = bytes((SEALED,))
+
+
 @attrs.frozen(kw_only=True)
 class ForwarderOptions:
     """What an operator may choose.
@@ -59,10 +69,12 @@ class ForwarderOptions:
     Attributes:
         max_claims: how many claims of sessions on client addresses are held at most (some 380 bytes each).
         max_call: how long a call may last, in seconds; older tokens are refused.
+        hop_sealed: whether datagrams must be sealed between here and the transceivers.
     """
 
     max_claims: int = 100_000
     max_call: float = 7200.0
+    hop_sealed: bool = False
 
 
 class Forwarder:
@@ -113,6 +125,7 @@ class Forwarder:
             now=now,
             # What comes over a connection comes to one relay only.
             ingresses=[number for number in numbers if number not in connected],
+            sealed=options.hop_sealed,
         )
         self.table = FlowTable(ingresses=numbers, max_claims=options.max_claims, connected=connected)
         self.drops: Drops = Counter()
@@ -172,11 +185,14 @@ class Forwarder:
             if not targets:
                 self.drops[DropReason.NO_FLOW] += 1
             for claim in targets:
-                address = claim.place.address
-                if address is None:
+                place = claim.place
+                if place.address is None:
                     self.drops[DropReason.LINK_DOWN] += 1
                 else:
-                    self.to_transceivers.append((claim.up_header + data, address))
+                    upward = claim.up_header + data
+                    self.to_transceivers.append(
+                        (upward if place.tunnel is None else place.tunnel.seal(upward), place.address)
+                    )
         elif kind == _STUN:
             self.stun.receive(data, source, ingress, now, unix_time)
         else:
@@ -189,14 +205,20 @@ class Forwarder:
         if len(data) > MAX_DATAGRAM:
             self.drops[DropReason.TOO_LONG] += 1
             return
+        is_sealed = data.startswith(_SEALED)
+        if is_sealed:
+            opened = self.hop.open_data(data, source)
+            if opened is None:
+                return
+            data = opened
         if data.startswith((VALIDATED_IPV4, VALIDATED_IPV6)):
             size = IPV4_HEADER_SIZE if data.startswith(VALIDATED_IPV4) else IPV6_HEADER_SIZE
             claim = self._by_path.get(data[KIND_SIZE:size])
-            if claim is not None and claim.place.address == source:
+            if claim is not None and claim.place.address == source and (claim.place.tunnel is not None) is is_sealed:
                 claim.told = self.table.tick
                 self.to_clients[claim.ingress].append((data[size:], address_of_sockaddr(claim.sockaddr)))
                 return
-        self.hop.receive(data, source, self.stun, now)
+        self.hop.receive(data, source, self.stun, now, is_sealed=is_sealed)
 
     # Time and links.
 

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from relay.claims import Route, TransceiverPlace
 from relay.drops import DropReason
 from relay.flows import ClaimState, FlowTable
+from relay.hop.drops import HopDropReason
 from relay.hop.header import CONTROL, DOWN, FLAG_IPV6, KIND_SIZE, UP, Header, parse_header
 from relay.hop.links import (
     FlowGone,
@@ -38,6 +39,8 @@ from stun.credentials import Route as Token
 from wire.core import Address, Drops, Event
 
 __all__ = ["HopRouter"]
+
+_CONTROL = bytes((CONTROL,))
 
 
 class HopRouter:
@@ -86,7 +89,22 @@ class HopRouter:
             return None
         return Owner(self._places.get(identity), generation)
 
-    def receive(self, data: bytes, source: Address, stun: StunRouter, now: float) -> None:
+    def open_data(self, data: bytes, source: Address) -> bytes | None:
+        """Open a sealed datagram; None where that is refused and counted."""
+        place = self._live.get(source)
+        if place is None:
+            self._drops[DropReason.UNKNOWN_PEER] += 1
+            return None
+        if place.tunnel is None:
+            self._drops[DropReason.BAD_HEADER] += 1
+            return None
+        opened = place.tunnel.open(data)
+        if isinstance(opened, HopDropReason):
+            self._links.drops[opened] += 1
+            return None
+        return opened
+
+    def receive(self, data: bytes, source: Address, stun: StunRouter, now: float, *, is_sealed: bool = False) -> None:
         """Take one datagram that is not on a known path.
 
         Args:
@@ -94,13 +112,17 @@ class HopRouter:
             source: where it came from.
             stun: knows the flow tags, and wants to know what transceivers ask.
             now: the present.
+            is_sealed: it came sealed, and is open now.
         """
-        if data and data[0] == CONTROL:
+        if data[:1] == _CONTROL and not is_sealed:
             self.follow(self._links.receive_control(data, source, now), stun, now)
             return
         place = self._live.get(source)
         if place is None:
             self._drops[DropReason.UNKNOWN_PEER] += 1
+            return
+        if (place.tunnel is not None) is not is_sealed:
+            self._drops[DropReason.NOT_SEALED] += 1
             return
         header = parse_header(data)
         if header is None or header.direction != DOWN:
@@ -145,7 +167,7 @@ class HopRouter:
         if place.address is not None:
             # The same process at another address: it has moved on the hop.
             self._live.pop(place.address, None)
-        place.move(event.address)
+        place.move(event.address, event.tunnel)
         self._live[event.address] = place
 
     def _learn(self, event: FlowsAnnounced, stun: StunRouter, now: float) -> None:

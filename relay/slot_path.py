@@ -22,7 +22,6 @@ from struct import Struct
 
 from relay.datagrams import MAX_DATAGRAM
 from relay.datapath import Sent
-from relay.drops import DropReason
 from relay.forwarder import FOLLOWS, KIND, Forwarder
 from relay.hop.header import (
     IPV4_HEADER_SIZE,
@@ -77,16 +76,17 @@ class SlotPath:
         for (source, first), length, start, offset in zip(
             layout.iter_unpack(view[: SLOT_SIZE * len(lengths)]), lengths, slots.starts, slots.offsets, strict=False
         ):
-            claim = claims.get(source)
+            claim, destination = claims.get(source), b""
             # A slot still holds what it held before; so the length is looked at before anything is believed.
-            if claim is None or KIND[first] != FOLLOWS or not 0 < length <= MAX_DATAGRAM:
+            if (
+                claim is None
+                or KIND[first] != FOLLOWS
+                or not 0 < length <= MAX_DATAGRAM
+                or not (destination := claim.place.sockaddr)
+            ):
                 data = bytes(view[offset : offset + length])
                 self._forwarder.receive_from_client(data, parse_sockaddr(source), ingress, now, unix_time)
                 self._collect()
-                continue
-            destination = claim.place.sockaddr
-            if not destination:
-                self._forwarder.drops[DropReason.LINK_DOWN] += 1
                 continue
             # The kind in front of the path stands there already; see `_public_slots`.
             view[offset - path_size : offset] = claim.path

@@ -151,4 +151,5 @@ class StunRouter:
         if place.address is None:
             self._drops[DropReason.LINK_DOWN] += 1
         else:
-            self._outgoing.append((up_header + data, place.address))
+            upward = up_header + data
+            self._outgoing.append((upward if place.tunnel is None else place.tunnel.seal(upward), place.address))

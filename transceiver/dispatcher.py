@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, UP, parse_header
+from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, SEALED, UP, parse_header
 from relay.hop.links import FlowsWanted, TransceiverLink
 from stun.events import PathExpired, PathValidated
 from transceiver.backend_leg import BackendLeg
@@ -34,11 +34,14 @@ SendBatch = Callable[[list[tuple[bytes, Address]]], None]
 time it is woken up costs it more than a datagram does."""
 
 
+_SEALED = bytes((SEALED,))
+
+
 class DropReason(enum.StrEnum):
     """Why a datagram did not get to its session, or from it to the client."""
 
     NOT_A_RELAY = "not-a-relay"
-    """It came from an address at which no relay has proven itself lately."""
+    """It came from an address at which no relay has proven itself lately, or should have been sealed."""
     MALFORMED_HOP = "malformed-hop"
     """Its header does not parse."""
     UNKNOWN_SESSION = "unknown-session"
@@ -75,9 +78,11 @@ class Dispatcher:
     def receive_datagram(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram from the hop: the hot path. What it leads to leaves with the next `flush`."""
         if len(data) < 2 or data[0] != UP:
-            self._follow_link(self._link.receive_control(data, source, now), now)
-            return
-        if not self._link.accepts(source):
+            opened = self._receive_other(data, source, now)
+            if opened is None:
+                return
+            data = opened
+        elif not self._link.accepts(source):
             self.drops[DropReason.NOT_A_RELAY] += 1
             return
         size = IPV6_HEADER_SIZE if data[1] & FLAG_IPV6 else IPV4_HEADER_SIZE
@@ -98,6 +103,17 @@ class Dispatcher:
             call.is_touched = True
             self._touched.append(call)
 
+    def _receive_other(self, data: bytes, source: Address, now: float) -> bytes | None:
+        """Take what is not a plain datagram of a client's; return the one that was sealed in it."""
+        if data[:1] != _SEALED:
+            self._follow_link(self._link.receive_control(data, source, now), now)
+            return None
+        opened = self._link.open_data(data, source)
+        if opened is not None and (len(opened) < 2 or opened[0] != UP):
+            self.drops[DropReason.MALFORMED_HOP] += 1
+            return None
+        return opened
+
     def flush(self, now: float) -> None:
         """Send what the calls that heard something have to say, in one go."""
         touched = self._touched
@@ -113,7 +129,7 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error, now)
         touched.clear()
-        self._send(outgoing)
+        self._send(self._link.seal_data(outgoing))
 
     def tick(self, phase: int, now: float) -> None:
         """Look at every call of a phase, and at the links."""
@@ -236,7 +252,7 @@ class Dispatcher:
             self._collect(call, outgoing, now)
         except Exception as error:  # noqa: BLE001 - see _fail
             self._fail(call, error, now)
-        return outgoing
+        return self._link.seal_data(outgoing)
 
     def _flush_call(self, call: Call, now: float) -> None:
         self._send(self._collected(call, now))
@@ -269,7 +285,7 @@ class Dispatcher:
         with contextlib.suppress(Exception):  # or to say goodbye
             call.session.close("internal-error", now)
             self._collect(call, outgoing, now)
-        self._forget(call, Closed(reason="internal-error"), outgoing, now)
+        self._forget(call, Closed(reason="internal-error"), self._link.seal_data(outgoing), now)
 
     def _report_failure(self, call: Call, error: Exception) -> None:
         self.counts["internal-error"] += 1

@@ -54,6 +54,7 @@ class WorkerOptions:
         worker: number of this worker within its transceiver.
         workers: how many workers of its transceiver listen on consecutive ports, this one included; relays that know
             one find the others.
+        hop_sealed: whether clients' datagrams must be sealed between relays and here.
         max_calls: calls at a time; further offers are refused with a time to retry.
         session: bounds and times of each call.
         backends: what answers.
@@ -63,6 +64,7 @@ class WorkerOptions:
     cluster: int = 0
     worker: int = 0
     workers: int = 1
+    hop_sealed: bool = False
     max_calls: int = 2000
     session: SessionOptions = SessionOptions()
     backends: Backends = attrs.field(factory=Backends)

@@ -179,6 +179,8 @@ class RelayConfig:
         ingresses: public addresses of this relay, each with a socket of its own.
         transceivers: hop addresses ("HOST:PORT") of the transceivers, one each however many workers they have; a host
             may be a name, resolved at start and at every reload.
+        hop_sealed: encrypt clients' datagrams on their way to and from transceivers, headers included; for a hop that
+            leaves the cluster. It costs CPU for each packet. True here or in the transceiver's configuration is enough.
         http: IP address and TCP port of /healthz, /readyz and /metrics; left out, there is none.
         max_flows: how many client addresses are remembered; new ones are refused when the table is full.
         max_call: seconds after which a call's credentials are refused; not less than the transceivers' `max_call`.
@@ -187,6 +189,7 @@ class RelayConfig:
     hop: Address = ("0.0.0.0", 7000)  # noqa: S104 - a relay is reached from other hosts, and the hop is authenticated
     ingresses: tuple[RelayIngress, ...] = ()
     transceivers: tuple[Address, ...] = ()
+    hop_sealed: bool = False
     http: Address | None = None
     max_flows: int = 100_000
     max_call: float = 7200.0
@@ -218,6 +221,7 @@ class TransceiverConfig:
     Attributes:
         hop: IP address and UDP port to bind for the traffic with relays.
         control: IP address and TCP port of the control API, which signal calls, and of /healthz, /readyz, /metrics.
+        hop_sealed: take and send clients' datagrams only encrypted, from and to all relays; see relay.hop_sealed.
         cluster: number of the cluster, 0 to 65535; part of what a call's credentials say to relays.
         backend: what answers calls whose model no [[backend]] claims: "parrot", "echo", "agent:MODULE:FUNCTION",
             "realtime:wss://HOST/PATH", or the name of a [[backend]]. Left out, calls that name no model go to the first
@@ -232,6 +236,7 @@ class TransceiverConfig:
 
     hop: Address = ("0.0.0.0", 7001)  # noqa: S104 - as for a relay
     control: Address = ("127.0.0.1", 7080)
+    hop_sealed: bool = False
     cluster: int = 0
     backend: str | None = None
     workers: int = 1

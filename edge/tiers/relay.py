@@ -72,7 +72,9 @@ class RelayTier:
             hop=config.hop,
             ingresses=[self._binding(each) for each in config.ingresses],
             transceivers=transceivers,
-            forwarder=ForwarderOptions(max_claims=config.max_flows, max_call=config.max_call),
+            forwarder=ForwarderOptions(
+                max_claims=config.max_flows, max_call=config.max_call, hop_sealed=config.hop_sealed
+            ),
         )
         report = self._surroundings.report
         try:

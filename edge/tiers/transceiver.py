@@ -174,6 +174,7 @@ def _worker_options(config: TransceiverConfig, backends: Backends, identity: Wor
         cluster=config.cluster,
         worker=identity.number,
         workers=identity.announced,
+        hop_sealed=config.hop_sealed,
         max_calls=config.max_calls,
         backends=backends,
         session=SessionOptions(

@@ -11,7 +11,7 @@ import pytest
 from relay import mmsg
 from relay.flows import Claim
 from relay.forwarder import Forwarder, ForwarderOptions
-from relay.hop.header import CONTROL, UP, Header, answering, pack_header, parse_header
+from relay.hop.header import CONTROL, SEALED, UP, Header, answering, pack_header, parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
 from relay.tags import FlowTags
@@ -50,6 +50,7 @@ class FakeTransceiver:
     now: float
     cluster: int = 1
     worker: int = 0
+    sealed: bool = False
     received: list[tuple[Header, bytes]] = attrs.field(factory=list)
     outgoing: list[tuple[bytes, Address]] = attrs.field(factory=list)
     events: list[Event] = attrs.field(factory=list)
@@ -63,6 +64,7 @@ class FakeTransceiver:
             worker=self.worker,
             entropy=seeded(self.incarnation),
             now=self.now,
+            sealed=self.sealed,
         )
 
     def mint(self, session: int, minted: int = UNIX_TIME) -> str:
@@ -81,7 +83,12 @@ class FakeTransceiver:
             self.events += self.link.receive_control(data, source, now)
             self.outgoing += self.link.datagrams_to_send(now)
             return
-        assert self.link.accepts(source)
+        if data[0] == SEALED:
+            opened = self.link.open_data(data, source)
+            assert opened is not None
+            data = opened
+        else:
+            assert self.link.accepts(source)
         header = parse_header(data)
         assert header is not None
         self.received.append((header, data[header.size :]))
@@ -150,7 +157,8 @@ class World:
         ingress: int = 1,
     ) -> None:
         header = down_header(session, client, validated=validated, ingress=ingress)
-        self.forwarder.receive_from_hop(header + payload, transceiver.address, self.now)
+        ((data, _),) = transceiver.link.seal_data([(header + payload, RELAY_ADDRESS)])
+        self.forwarder.receive_from_hop(data, transceiver.address, self.now)
         self.pump()
 
     def received_by_clients(self) -> list[tuple[bytes, Address, int]]:
@@ -180,9 +188,16 @@ def down_header(
 @pytest.fixture
 def make_world() -> Callable[..., World]:
     def make(
-        max_claims: int = 1000, transceivers: int = 2, connected: Mapping[int, set[Address]] = MappingProxyType({})
+        max_claims: int = 1000,
+        transceivers: int = 2,
+        connected: Mapping[int, set[Address]] = MappingProxyType({}),
+        *,
+        hop_sealed: bool = False,
+        sealed: tuple[int, ...] = (),
     ) -> World:
-        fakes = [FakeTransceiver(("10.0.1.1", 5000 + i), 100 + i, 1000.0) for i in range(transceivers)]
+        fakes = [
+            FakeTransceiver(("10.0.1.1", 5000 + i), 100 + i, 1000.0, sealed=i in sealed) for i in range(transceivers)
+        ]
         forwarder = Forwarder(
             credentials=CREDENTIALS,
             hop_keys=HOP_KEYS,
@@ -192,7 +207,7 @@ def make_world() -> Callable[..., World]:
             transceivers=[fake.address for fake in fakes],
             entropy=seeded(7),
             now=1000.0,
-            options=ForwarderOptions(max_claims=max_claims),
+            options=ForwarderOptions(max_claims=max_claims, hop_sealed=hop_sealed),
         )
         world = World(transceivers=fakes, forwarder=forwarder)
         forwarder.handle_timeout(world.now)

@@ -12,7 +12,7 @@ from relay import mmsg
 from relay.drops import DropReason
 from relay.flows import TICK, ClaimState
 from relay.forwarder import Forwarder
-from relay.hop.header import UP, answering, pack_header, parse_header
+from relay.hop.header import SEALED, UP, answering, pack_header, parse_header
 from relay.hop.links import TransceiverLink
 from relay.plain_path import PlainPath
 from relay.slot_path import SlotPath
@@ -25,7 +25,7 @@ INGRESS = 3
 class Relay:
     """A relay with one ingress, a transceiver beside it, and clients."""
 
-    def __init__(self, stack: ExitStack, kit, host: str, hop_host: str) -> None:
+    def __init__(self, stack: ExitStack, kit, host: str, hop_host: str, *, sealed: bool = False) -> None:
         self._stack, self._kit, self._host = stack, kit, host
         self.public, self.hop, self.transceiver = (self.open(each) for each in (host, hop_host, hop_host))
         self.forwarder = Forwarder(
@@ -40,7 +40,9 @@ class Relay:
         self.drops = Counter()
         path = SlotPath if mmsg.is_available() else PlainPath
         self.path = path(self.forwarder, self.hop, {INGRESS: self.public}, self.drops)
-        self.link = TransceiverLink(keys=kit.hop_keys, cluster=1, incarnation=5, worker=0, entropy=os.urandom, now=NOW)
+        self.link = TransceiverLink(
+            keys=kit.hop_keys, cluster=1, incarnation=5, worker=0, entropy=os.urandom, now=NOW, sealed=sealed
+        )
 
     def open(self, host: str) -> socket.socket:
         return self._stack.enter_context(open_udp(host, 0, on_warning=str))
@@ -66,7 +68,7 @@ class Relay:
         sock = self.open(self._host)
         tag = self._kit.flow_tags.make(INGRESS, session, address_of(sock))
         header = pack_header(UP, ingress=INGRESS, client=address_of(sock), session=session, tag=tag)
-        self.transceiver.sendto(answering(header, validated=True) + b"first", address_of(self.hop))
+        self.down(header, b"first")
         self.forward()
         assert taken(sock) == [b"first"]
         return sock, header
@@ -75,7 +77,9 @@ class Relay:
         client.sendto(data, address_of(self.public))
 
     def down(self, header: bytes, data: bytes, sender: socket.socket | None = None) -> None:
-        (sender or self.transceiver).sendto(answering(header, validated=True) + data, address_of(self.hop))
+        hop = address_of(self.hop)
+        for sealed, address in self.link.seal_data([(answering(header, validated=True) + data, hop)]):
+            (sender or self.transceiver).sendto(sealed, address)
 
 
 def taken(sock: socket.socket) -> list[bytes]:
@@ -263,3 +267,24 @@ def test_what_the_kernel_does_not_take_is_counted(relay):
     relay.forward()
     assert taken(client) == [b"y"]
     assert relay.drops == {UdpDropReason.UNSENDABLE: 1}
+
+
+def test_sealed_data_takes_the_same_way(kit, datapath):
+    with ExitStack() as stack:
+        relay = Relay(stack, kit, "127.0.0.1", "127.0.0.1", sealed=True)
+        relay.bring_up()
+        client, header = relay.client(1)
+        stranger = relay.open("127.0.0.1")
+        for number, size in enumerate((1, 1200, 27)):
+            relay.up(client, media(number, size))
+            relay.down(header, media(number, size))
+        relay.transceiver.sendto(answering(header, validated=True) + b"plain", address_of(relay.hop))
+        relay.down(header, b"from elsewhere", sender=stranger)
+        relay.forward()
+        upward = taken(relay.transceiver)
+        assert all(data[0] == SEALED for data in upward)
+        assert [relay.link.open_data(data, address_of(relay.hop)) for data in upward] == [
+            header + media(number, size) for number, size in enumerate((1, 1200, 27))
+        ]
+        assert taken(client) == [media(number, size) for number, size in enumerate((1, 1200, 27))]
+        assert relay.forwarder.drops == {DropReason.NOT_SEALED: 1, DropReason.UNKNOWN_PEER: 1}
