@@ -19,6 +19,7 @@ from relay import mmsg
 from relay.datapath import Datapath
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.keys import HopKeys
+from relay.hop.mtu import never_fragment
 from relay.plain_path import PlainPath
 from relay.slot_path import SlotPath
 from relay.tags import FlowTags
@@ -121,6 +122,7 @@ class RelayWorker:
     ) -> None:
         with ExitStack() as stack:
             self._hop = stack.enter_context(open_udp(*options.hop, on_warning=on_warning))
+            never_fragment(self._hop)
             self._ingresses: dict[int, socket.socket] = {}
             listeners: dict[int, socket.socket] = {}
             for ingress in options.ingresses:

@@ -17,6 +17,7 @@ import trio
 
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
+from relay.hop.mtu import never_fragment
 from relay.udp import Batch, UdpDropReason, address_of, batch_sender, lost_on_arrival, open_udp, receive_batches
 from stun.credentials import CredentialKeys
 from transceiver.audio.speech_queue import SpeechQueue
@@ -115,6 +116,7 @@ class Worker:
             entropy=entropy,
             now=0.0,  # there is no clock outside of `run`; so the link is looked after with the first tick
             workers=options.workers,
+            sealed=options.hop_sealed,
         )
         self._dispatcher = Dispatcher(link=self._link, calls=self._calls, send=self._send, report=report)
         self.drops: Drops = self._dispatcher.drops
@@ -136,6 +138,7 @@ class Worker:
         with open_udp(
             *self.options.hop, on_warning=lambda text: self._report("socket-warning", {"warning": text})
         ) as sock:
+            never_fragment(sock)
             self._socket = sock
             self._sender = batch_sender(sock, self.drops)
             self.address = address_of(sock)

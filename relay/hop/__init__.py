@@ -15,5 +15,7 @@ Read in this order:
 * `announcing`, `learning`   which flows a relay has still to be told, and which of those it was told it takes up next;
   `pace` is how fast
 * `telling`   what a transceiver tells relays, and whom
+* `tunnel`    the clients' datagrams sealed, for links that leave the cluster
+* `mtu`       how long a datagram may be, so that none is fragmented
 * `drops`     why a control message was refused
 """
