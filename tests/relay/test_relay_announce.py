@@ -226,6 +226,22 @@ def test_a_slow_relay_keeps_a_bounded_number_of_chunks(kit, monkeypatch):
     assert lessons.next_timeout() is None
 
 
+def test_a_relay_takes_up_chunks_at_its_own_pace_however_many_announce():
+    lessons = learning.Lessons(0.0)
+    for number in range(300):
+        lessons.add(number % 50, Announce(number=number, headers=()))
+    taken, now = list(lessons.take(0.0)), 0.0
+    assert len(taken) == 4
+    while len(lessons):
+        assert now < lessons.next_timeout() <= now + 0.01
+        now = lessons.next_timeout() + 1e-6
+        more = list(lessons.take(now))
+        assert 1 <= len(more) <= 4
+        taken += more
+    assert now == pytest.approx(296 / 600, rel=0.02)
+    assert [announce.number for _, announce in taken] == list(range(300))
+
+
 def test_a_path_that_is_proven_is_announced_to_the_other_relays_of_its_group(hop):
     one = hop()
     first, second = one.start_relay(), one.start_relay(OTHER, seed=6)

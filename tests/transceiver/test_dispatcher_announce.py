@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from relay.hop.links import RelayLinks, SessionEnded
+from relay.hop.links import FlowsWanted, RelayLinks, SessionEnded
+from relay.hop.transceiver_end import REFRESH_INTERVAL
+from transceiver.flows import flows_to_announce
 from wire.core import Path
 
 
@@ -97,3 +99,16 @@ def test_a_call_that_ends_while_its_flow_waits_is_not_announced(group) -> None:
     group.dispatcher.end(client.call, "hang-up", group.now)
     group.run(1)
     assert [type(event) for event in group.relay_events] == [SessionEnded, SessionEnded]
+
+
+def test_what_was_not_heard_lately_is_not_told_again(group) -> None:
+    """A client that has gone must not hold its address at a relay until its call ends."""
+    client = group.add()
+    group.run(1)
+    (flow,) = client.call.flows.values()
+    again = FlowsWanted(address=group.RELAYS[1], ingresses=frozenset({1}), is_new=False)
+    new = FlowsWanted(address=group.RELAYS[1], ingresses=frozenset({1}), is_new=True)
+    late = flow.heard + REFRESH_INTERVAL
+    assert flows_to_announce(group.calls, again, late - 0.1) == [flow.up_header]
+    assert flows_to_announce(group.calls, again, late) == []
+    assert flows_to_announce(group.calls, new, late) == [flow.up_header]
