@@ -33,12 +33,15 @@ from relay.sockaddr import IPV4_SIZE, IPV6_SIZE, serialize_sockaddr
 from wire.core import Address, Drops
 
 __all__ = [
+    "CALL",
     "DATAGRAM_OFFSET",
     "HEADROOM",
     "SLOT_SIZE",
     "ReceiveSlots",
     "SendSlots",
+    "address_of",
     "address_of_bytes",
+    "ffi",
     "is_available",
     "slot_layout",
 ]
@@ -107,13 +110,14 @@ def _library() -> _CLibrary:
     return library
 
 
-def _address_of(memory: _CData) -> int:
+def address_of(memory: _CData) -> int:
+    """Return where in memory it is, as a number."""
     return int(ffi.cast("uintptr_t", memory))
 
 
 def address_of_bytes(data: bytes) -> int:
     """Where in memory bytes lie; they must be kept as long as it is used."""
-    return _address_of(ffi.from_buffer(data))
+    return address_of(ffi.from_buffer(data))
 
 
 def slot_layout(source_size: int, first: str) -> struct.Struct:
@@ -148,7 +152,7 @@ class ReceiveSlots:
         self._memory = ffi.new("char[]", SLOT_SIZE * BATCH)
         self._vectors = ffi.new("struct iovec[]", BATCH)
         self._messages = ffi.new("struct mmsghdr[]", BATCH)
-        start = _address_of(self._memory) + DATAGRAM_OFFSET
+        start = address_of(self._memory) + DATAGRAM_OFFSET
         self.starts = [start + SLOT_SIZE * number for number in range(BATCH)]
         self.offsets = [DATAGRAM_OFFSET + SLOT_SIZE * number for number in range(BATCH)]
         for number, offset in enumerate(self.offsets):
@@ -171,7 +175,7 @@ class ReceiveSlots:
         return self._lengths[:count].tolist() if count > 0 else []
 
 
-_CALL = 64
+CALL = 64
 """Datagrams in one system call. The kernel takes 1024; more than a batch costs memory that leaves the caches."""
 
 
@@ -198,10 +202,10 @@ class SendSlots:
         self._kept: list[object] = []
         size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
         self._destination_size = size
-        names = ffi.new("char[]", size * _CALL)
-        vectors = ffi.new("struct iovec[]", _CALL)
-        self._messages = ffi.new("struct mmsghdr[]", _CALL)
-        for number in range(_CALL):
+        names = ffi.new("char[]", size * CALL)
+        vectors = ffi.new("struct iovec[]", CALL)
+        self._messages = ffi.new("struct mmsghdr[]", CALL)
+        for number in range(CALL):
             message = self._messages[number].msg_hdr
             message.msg_name, message.msg_namelen = names + size * number, size
             message.msg_iov, message.msg_iovlen = vectors + number, 1
@@ -223,7 +227,7 @@ class SendSlots:
         memory = ffi.from_buffer(datagram)
         self._kept.append(memory)
         self.destinations.append(destination)
-        self.pieces += (_address_of(memory), len(datagram))
+        self.pieces += (address_of(memory), len(datagram))
 
     def flush(self) -> tuple[int, int]:
         """Send everything, in order; what the kernel does not take at once is dropped and counted.
@@ -235,13 +239,16 @@ class SendSlots:
         total = len(destinations)
         if not total:
             return 0, 0
-        for start in range(0, total, _CALL):
-            self._send_some(destinations[start : start + _CALL], pieces[2 * start : 2 * (start + _CALL)])
+        for start in range(0, total, CALL):
+            self._send_part(start, start + CALL)
         size = sum(pieces[1::2])
         destinations.clear()
         pieces.clear()
         self._kept.clear()
         return total, size
+
+    def _send_part(self, start: int, end: int) -> None:
+        self._send_some(self.destinations[start:end], self.pieces[2 * start : 2 * end])
 
     def _send_some(self, destinations: list[bytes], pieces: list[int]) -> None:
         names, count = b"".join(destinations), len(destinations)
@@ -260,7 +267,10 @@ class SendSlots:
             went = self._send(fd, self._messages + sent, count - sent, socket.MSG_DONTWAIT)
             if went < 0:
                 # The first of them is refused; those behind it have their chance.
-                full = ffi.errno in (errno.EAGAIN, errno.ENOBUFS)
-                self._drops[UdpDropReason.SEND_BUFFER_FULL if full else UdpDropReason.UNSENDABLE] += 1
+                self._count_refused(ffi.errno, 1)
                 went = 1
             sent += went
+
+    def _count_refused(self, error: int, count: int) -> None:
+        full = error in (errno.EAGAIN, errno.ENOBUFS)
+        self._drops[UdpDropReason.SEND_BUFFER_FULL if full else UdpDropReason.UNSENDABLE] += count

@@ -24,6 +24,7 @@ from relay.datagrams import MAX_DATAGRAM
 from relay.datapath import Sent
 from relay.forwarder import FOLLOWS, KIND, Forwarder
 from relay.hop.header import (
+    FLAG_IPV6,
     IPV4_HEADER_SIZE,
     IPV6_HEADER_SIZE,
     KIND_SIZE,
@@ -33,6 +34,7 @@ from relay.hop.header import (
     VALIDATED_IPV6,
 )
 from relay.mmsg import SLOT_SIZE, ReceiveSlots, SendSlots, slot_layout
+from relay.segments import SegmentSlots
 from relay.sockaddr import parse_sockaddr
 from wire.core import Drops
 
@@ -54,7 +56,7 @@ class SlotPath:
 
     def __init__(self, forwarder: Forwarder, hop: socket, ingresses: Mapping[int, socket], drops: Drops) -> None:
         self._forwarder = forwarder
-        self._up = SendSlots(hop, drops)
+        self._up = SegmentSlots(hop, drops)
         self._down = {number: SendSlots(sock, drops) for number, sock in ingresses.items()}
         self._downward = [(forwarder.to_clients[number], sending) for number, sending in self._down.items()]
         self.receivers: dict[socket, Callable[[float], int]] = {
@@ -71,7 +73,8 @@ class SlotPath:
         lengths = slots.receive()
         unix_time = time.time()
         claims = self._forwarder.table.by_source[ingress]
-        destinations, pieces, view = self._up.destinations, self._up.pieces, slots.view
+        destinations, pieces, origins = self._up.destinations, self._up.pieces, self._up.origins
+        view = slots.view
         path_size = header_size - KIND_SIZE
         for (source, first), length, start, offset in zip(
             layout.iter_unpack(view[: SLOT_SIZE * len(lengths)]), lengths, slots.starts, slots.offsets, strict=False
@@ -89,9 +92,10 @@ class SlotPath:
                 self._collect()
                 continue
             # The kind in front of the path stands there already; see `_public_slots`.
-            view[offset - path_size : offset] = claim.path
+            view[offset - path_size : offset] = path = claim.path
             destinations.append(destination)
             pieces += (start - header_size, length + header_size)
+            origins.append(path)
         return len(lengths)
 
     def _receive_from_hop(self, slots: ReceiveSlots, layout: Struct, now: float) -> int:
@@ -126,7 +130,8 @@ class SlotPath:
         """Take what the forwarder has made itself."""
         if upward := self._forwarder.to_transceivers:
             for data, address in upward:
-                self._up.add(data, address)
+                size = IPV6_HEADER_SIZE if data[1] & FLAG_IPV6 else IPV4_HEADER_SIZE
+                self._up.add(data, address, data[KIND_SIZE:size])
             upward.clear()
         for downward, sending in self._downward:
             if downward:
