@@ -24,7 +24,7 @@ import errno
 import socket
 from array import array
 from collections import defaultdict
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable
 from itertools import accumulate, chain, repeat
 from typing import TypeAlias
 
@@ -38,6 +38,8 @@ LONGEST_SEGMENT = 1232
 bytes, with the headers of IPv6 and UDP)."""
 _MOST_BYTES = 65_000
 """In one message; UDP's length counts to 65,535."""
+_SAFE_LENGTH = _MOST_BYTES // CALL
+"""As many of these as there may be are not too much for one message."""
 _FEWEST = 4
 """Datagrams that are worth a look at their lengths."""
 
@@ -55,8 +57,11 @@ _VECTORS, _VECTOR_COUNT, _CONTROL_LENGTHS = (
     ffi.offsetof("struct msghdr", field) // 8 for field in ("msg_iov", "msg_iovlen", "msg_controllen")
 )
 
-_Runs: TypeAlias = Collection[tuple[int, list[int]]]
-"""Lengths, and the addresses in memory of the datagrams that are so long."""
+_CONTROL_SIZES = [0, 0, *[_CONTROL_SIZE] * (CALL - 1)]
+"""By the number of datagrams: one by itself needs no option."""
+
+_Runs: TypeAlias = tuple[list[int], list[list[int]]]
+"""Lengths, and for each the addresses in memory of datagrams that are so long."""
 
 
 class SegmentSlots(SendSlots):
@@ -127,22 +132,25 @@ class SegmentSlots(SendSlots):
 
     def _send_runs(self, destination: bytes, pieces: list[int], origins: list[Hashable]) -> None:
         """Send to one place, what is of one length together."""
-        runs = _runs_of(pieces) if len(set(origins)) == len(origins) else _runs_in_order(pieces, origins)
-        counts, lengths = _cut(runs)
+        lengths, runs = _runs_of(pieces) if len(set(origins)) == len(origins) else _runs_in_order(pieces, origins)
+        counts = list(map(len, runs))
+        if max(lengths) > _SAFE_LENGTH or not all(lengths):
+            lengths, counts = _cut(lengths, counts)
         total = len(counts)
-        if len(destination) != self._destination_size or total == len(pieces) // 2:
-            super()._send_some([destination] * (len(pieces) // 2), pieces)
+        if len(destination) != self._destination_size or total == len(origins):
+            self._send_some([destination] * len(origins), pieces)
             return
-        starts = list(chain.from_iterable(starts for _, starts in runs))
+        starts = list(chain.from_iterable(runs))
         sizes = list(chain.from_iterable(map(repeat, lengths, counts)))
-        begins = [0, *accumulate(counts)]
+        begins = list(accumulate(counts, initial=0))
         self._run_names[: len(destination) * total] = destination * total
         self._run_vectors[: 2 * len(starts) : 2] = array("Q", starts)
         self._run_vectors[1 : 2 * len(starts) : 2] = array("Q", sizes)
         fields, end = self._run_fields, _MESSAGE_WORDS * total
-        fields[_VECTORS:end:_MESSAGE_WORDS] = array("Q", [self._vector_starts[begin] for begin in begins[:-1]])
+        vectors = list(map(self._vector_starts.__getitem__, begins[:-1]))
+        fields[_VECTORS:end:_MESSAGE_WORDS] = array("Q", vectors)
         fields[_VECTOR_COUNT:end:_MESSAGE_WORDS] = array("Q", counts)
-        fields[_CONTROL_LENGTHS:end:_MESSAGE_WORDS] = array("Q", [_CONTROL_SIZE if n > 1 else 0 for n in counts])
+        fields[_CONTROL_LENGTHS:end:_MESSAGE_WORDS] = array("Q", list(map(_CONTROL_SIZES.__getitem__, counts)))
         self._segment_sizes[:total] = array("H", lengths)
         fd, sent = self._socket.fileno(), 0
         while sent < total:
@@ -152,7 +160,7 @@ class SegmentSlots(SendSlots):
                 if refusal in _REFUSALS and counts[sent] > 1:
                     self.is_segmenting = False
                     rest = list(chain.from_iterable(zip(starts, sizes, strict=True)))[2 * begins[sent] :]
-                    super()._send_some([destination] * (len(rest) // 2), rest)
+                    self._send_some([destination] * (len(rest) // 2), rest)
                     return
                 self._count_refused(refusal, counts[sent])
                 went = 1
@@ -173,36 +181,35 @@ def _runs_of(pieces: list[int]) -> _Runs:
     halves = iter(pieces)
     for start, length in zip(halves, halves, strict=True):
         by_length[length].append(start)
-    return by_length.items()
+    return list(by_length), list(by_length.values())
 
 
 def _runs_in_order(pieces: list[int], origins: list[Hashable]) -> _Runs:
     """The same, but nothing goes into a run in front of one that has its origin's previous datagram."""
-    runs: list[tuple[int, list[int]]] = []
-    open_runs: dict[int, int] = {}
+    lengths: list[int] = []
+    runs: list[list[int]] = []
+    newest: dict[int, int] = {}
     previous: dict[Hashable, int] = {}
     halves = iter(pieces)
     for start, length, origin in zip(halves, halves, origins, strict=True):
-        number = open_runs.get(length, -1)
+        number = newest.get(length, -1)
         if number < previous.get(origin, 0):
-            number = open_runs[length] = len(runs)
-            runs.append((length, []))
-        runs[number][1].append(start)
-        previous[origin] = number
-    return runs
-
-
-def _cut(runs: _Runs) -> tuple[list[int], list[int]]:
-    """Cut runs into messages; return how many datagrams each has, and how long they are."""
-    counts: list[int] = []
-    lengths: list[int] = []
-    for length, starts in runs:
-        count = len(starts)
-        most = _MOST_BYTES // length if 0 < length <= LONGEST_SEGMENT else 1
-        while count > most:
-            counts.append(most)
+            number = newest[length] = len(runs)
             lengths.append(length)
-            count -= most
-        counts.append(count)
-        lengths.append(length)
-    return counts, lengths
+            runs.append([])
+        runs[number].append(start)
+        previous[origin] = number
+    return lengths, runs
+
+
+def _cut(lengths: list[int], counts: list[int]) -> tuple[list[int], list[int]]:
+    """Cut runs where they are more than a message may hold."""
+    cut_lengths: list[int] = []
+    cut_counts: list[int] = []
+    for length, count in zip(lengths, counts, strict=True):
+        most = _MOST_BYTES // length if 0 < length <= LONGEST_SEGMENT else 1
+        whole, rest = divmod(count, most)
+        parts = [most] * whole + [rest] * (rest > 0)
+        cut_counts += parts
+        cut_lengths += [length] * len(parts)
+    return cut_lengths, cut_counts

@@ -7,7 +7,8 @@
    datagram is looked up by its source; it gets its header in front and goes to where its transceiver is. The
    transceiver's is looked up by its DOWN header; if it comes from where the flow's transceiver is, it loses the header,
    the flow counts as alive, and it goes to the client. What has no flow is held against its source, which has a budget
-   of failures for a while, as in relay/budgets.py; a known flow is charged nothing, there as here.
+   of failures for a while, as in relay/budgets.py; a known flow is charged nothing, there as here. What goes up and is of
+   one length is one message with segments, as in relay/segments.py, if no flow has sent twice.
 
    One thread; recvmmsg and sendmmsg of 64; one epoll wait for both sockets, as in our relay. Flows that are silent are
    looked for once a second. */
@@ -24,7 +25,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { BATCH = 64, HEADER = 28, HEADROOM = 40, LONGEST = 2048, STRIDE = 2176, BUDGETS = 1 << 15, FAILURES = 32 };
+enum { BATCH = 64, HEADER = 28, HEADROOM = 40, LONGEST = 2048, STRIDE = 2176, BUDGETS = 1 << 15, FAILURES = 32, UDP_SEGMENT = 103, LONGEST_SEGMENT = 1232 };
 static const double FAILURE_WINDOW = 10, SILENCE = 10, CHECK_INTERVAL = 1;
 
 struct place { /* where a transceiver is; none while its link is down */
@@ -36,6 +37,7 @@ struct flow {
     uint8_t up[HEADER], down[HEADER];
     struct place *place;
     double authentic;
+    unsigned long batch; /* in which it last sent something up */
     int is_quiet;
     struct flow *next_by_source, *next_by_header, *next;
 };
@@ -104,6 +106,13 @@ static struct sockaddr_in sources[2][BATCH];
 static struct iovec in_vectors[2][BATCH], out_vectors[BATCH];
 static struct mmsghdr in[2][BATCH], out[BATCH];
 
+static struct iovec run_vectors[BATCH];
+static struct mmsghdr runs[BATCH];
+static union {
+    char room[CMSG_SPACE(sizeof(uint16_t))];
+    struct cmsghdr align;
+} segments[BATCH];
+
 static double now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -129,12 +138,42 @@ static void send_all(int fd, int count) {
     }
 }
 
+static void send_runs(int fd, int count, struct sockaddr_in *to) {
+    uint8_t is_placed[BATCH] = {0};
+    int messages = 0, placed = 0;
+    for (int i = 0; i < count; i++) {
+        if (is_placed[i]) continue;
+        size_t length = out_vectors[i].iov_len;
+        int begin = placed;
+        for (int j = i; j < count && (placed == begin || length <= LONGEST_SEGMENT); j++)
+            if (!is_placed[j] && out_vectors[j].iov_len == length && (placed - begin + 1) * length < 65000)
+                run_vectors[placed++] = out_vectors[j], is_placed[j] = 1;
+        segments[messages].align = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof(uint16_t)), .cmsg_level = IPPROTO_UDP, .cmsg_type = UDP_SEGMENT};
+        *(uint16_t *)CMSG_DATA(&segments[messages].align) = length;
+        runs[messages].msg_hdr = (struct msghdr){.msg_name = to,
+                                                   .msg_namelen = sizeof *to,
+                                                   .msg_iov = &run_vectors[begin],
+                                                   .msg_iovlen = placed - begin,
+                                                   .msg_control = placed - begin > 1 ? segments[messages].room : NULL,
+                                                   .msg_controllen = placed - begin > 1 ? sizeof segments[0].room : 0};
+        messages++;
+    }
+    for (int sent = 0; sent < messages;) {
+        int went = sendmmsg(fd, runs + sent, messages - sent, MSG_DONTWAIT);
+        if (went < 0) dropped += runs[sent].msg_hdr.msg_iovlen, went = 1;
+        sent += went;
+    }
+}
+
 static int follows(uint8_t first) { /* RFC 7983 */
     return (first >= 20 && first < 64) || (first >= 128 && first < 192);
 }
 
 static void forward_up(int from, int to, double time) {
-    int count = recvmmsg(from, in[0], BATCH, MSG_DONTWAIT, NULL), going = 0;
+    static unsigned long batch;
+    int count = recvmmsg(from, in[0], BATCH, MSG_DONTWAIT, NULL), going = 0, repeated = 0;
+    batch++;
     for (int i = 0; i < count; i++) {
         const struct sockaddr_in *source = &sources[0][i];
         struct flow *flow = by_source[hash_source(source) & mask];
@@ -152,8 +191,13 @@ static void forward_up(int from, int to, double time) {
         memcpy(data - HEADER, flow->up, HEADER);
         out_vectors[going] = (struct iovec){data - HEADER, length + HEADER};
         out[going++].msg_hdr.msg_name = &flow->place->address;
+        repeated += flow->batch == batch;
+        flow->batch = batch;
     }
-    send_all(to, going);
+    if (repeated)
+        send_all(to, going);
+    else
+        send_runs(to, going, &transceiver.address);
 }
 
 static void forward_down(int from, int to, double time) {
