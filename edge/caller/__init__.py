@@ -14,6 +14,7 @@ Read in this order:
 * `media`             audio and reports under SRTP
 * `silence`           when audio has stopped, and the path has to be checked
 * `session`           `CallerSession`: all of these and ICE, DTLS, SRTP in one core, without sockets or a clock
+* `wires`             a UDP socket, or framed TCP connections
 * `exchange`          sockets and time for many sessions: one waiting task, one ticker
 * `signalling`        POST and DELETE
 * `placing`           one call from beginning to end, and the words for what may go wrong

@@ -61,6 +61,7 @@ _Work = Callable[[Caller, Exchange], Awaitable[None]]
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Calls at the same time.")
 @click.option("--key", envvar="TRIO_VOICE_KEY", help="API key of the server.")
 @click.option("--dtls-role", type=click.Choice(["client", "server"]), help="DTLS role to insist on.")
+@click.option("--tcp", is_flag=True, help="Use TCP candidates only, as on a network that blocks UDP.")
 @click.option("--dtls", "version", type=click.Choice(sorted(_VERSIONS)), help="DTLS version to insist on.")
 def call(
     url: str,
@@ -74,6 +75,7 @@ def call(
     key: str | None,
     dtls_role: str | None,
     version: str | None,
+    tcp: bool,
 ) -> None:
     """Call the server at URL, such as http://127.0.0.1:8080, and say how it went.
 
@@ -104,6 +106,7 @@ def call(
             dtls=dtls,
             recording=recording,
             has_events=events or text is not None,
+            over_tcp=tcp,
         )
         work = _load(options, seconds, count) if count > 1 else _talk(options, seconds, text)
         failure = trio.run(_until_interrupted, url, key, work)
@@ -171,7 +174,7 @@ def _talk(options: CallerOptions, seconds: float, text: str | None) -> _Work:
         try:
             secured = await caller.connect(call)
             await caller.hear(call)
-            _print(describe_setup(call.timeline, secured, call.session.path))
+            _print(describe_setup(call.timeline, secured, call.session.path, over_tcp=options.over_tcp))
             with trio.move_on_after(seconds):
                 await caller.ended(call)
         finally:

@@ -48,7 +48,7 @@ class Candidate:
 
     Attributes:
         host: IP address in its shortest text form.
-        port: UDP port.
+        port: UDP or TCP port.
         priority: the higher, the better (RFC 8445 §5.1.2).
     """
 
@@ -66,7 +66,7 @@ class Answer:
         ice_pwd: the server's ICE password.
         fingerprints: of the server's certificate, "sha-256 AB:…".
         is_dtls_client: whether the server starts the DTLS handshake.
-        candidates: where to reach it over UDP, the best first.
+        candidates: where to reach it over the protocol that was asked for, the best first.
         payload_type: the number of Opus.
         extension_ids: header extensions in use, URI to identifier.
         sends: the server will send audio.
@@ -166,8 +166,12 @@ def _data_section(transport: tuple[Attribute, ...]) -> MediaDescription:
     )
 
 
-def parse_answer(text: str) -> Answer:
+def parse_answer(text: str, *, over_tcp: bool = False) -> Answer:
     """Read an answer to our offer.
+
+    Args:
+        text: the SDP.
+        over_tcp: whether TCP candidates are wanted instead of those for UDP.
 
     Raises:
         AnswerUnusable: it is no SDP, or no call can be made with it.
@@ -182,9 +186,9 @@ def parse_answer(text: str) -> Answer:
     opus = [codec for codec in codecs(audio) if codec.name.lower() == "opus"]
     if not opus:
         raise AnswerUnusable("the server does not take Opus")
-    found = tuple(sorted(_usable_candidates(audio), key=lambda candidate: -candidate.priority))
+    found = tuple(sorted(_usable_candidates(audio, over_tcp=over_tcp), key=lambda candidate: -candidate.priority))
     if not found:
-        raise AnswerUnusable("the answer has no UDP candidate with an IP address")
+        raise AnswerUnusable(f"the answer has no {'TCP' if over_tcp else 'UDP'} candidate with an IP address")
     fingerprints = tuple(values(audio, "fingerprint")) or tuple(values(session, "fingerprint"))
     if not fingerprints:
         raise AnswerUnusable("the answer has no a=fingerprint")
@@ -224,13 +228,16 @@ def _either(session: SessionDescription, audio: MediaDescription, name: str) -> 
     return value
 
 
-def _usable_candidates(audio: MediaDescription) -> list[Candidate]:
+def _usable_candidates(audio: MediaDescription, *, over_tcp: bool) -> list[Candidate]:
+    transport, tcp_type = ("tcp", "passive") if over_tcp else ("udp", None)
     found = []
     for candidate in candidates(audio):
         try:
             host = str(ipaddress.ip_address(candidate.host))
         except ValueError:  # a name: nothing here resolves one
             continue
-        if candidate.transport.lower() == "udp" and candidate.component == 1 and 0 < candidate.port < 0x10000:
+        if (candidate.transport.lower(), candidate.tcptype, candidate.component) != (transport, tcp_type, 1):
+            continue
+        if 0 < candidate.port < 0x10000:
             found.append(Candidate(host=host, port=candidate.port, priority=candidate.priority))
     return found

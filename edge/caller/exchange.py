@@ -8,12 +8,13 @@ many calls leave spread over the 20 ms of a frame, and how late the ticks are te
 
 import select
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import trio
 
 from edge.caller.progress import Secured
 from edge.caller.session import CallerSession
+from edge.caller.wires import TcpWire, UdpWire, Wire
 from transceiver.ticker import Lateness
 from wire.core import Address, Event, Path
 from wire.demux import Kind, kind_of
@@ -26,7 +27,6 @@ TICK = 0.002
 PHASES = 10
 """Ticks until it is a call's turn again: 20 ms, one frame of audio."""
 
-_MAX_DATAGRAM = 2048
 # As many datagrams are taken in a row; then the ticker gets its turn, about a millisecond later.
 _BATCH = 32
 _IDLE = 0.1
@@ -35,22 +35,32 @@ _IDLE = 0.1
 class Line:
     """A call's sockets and its session.
 
+    Args:
+        session: the call.
+        servers: where to connect over TCP; without any, the call goes over UDP.
+
     Attributes:
         session: the call.
         send_errors: datagrams that the kernel did not take.
         last_error: what it said the last time; empty for nothing.
     """
 
-    __slots__ = ("_news", "_sockets", "last_error", "phase", "seen", "send_errors", "session")
+    __slots__ = ("_news", "_servers", "_wires", "last_error", "phase", "seen", "send_errors", "session")
 
-    def __init__(self, session: CallerSession) -> None:
+    def __init__(self, session: CallerSession, servers: Iterable[Address] = ()) -> None:
         self.session = session
+        self._servers = tuple(servers)
         self.phase = 0
         self.send_errors = 0
         self.last_error = ""
         self.seen: list[Event] = []
-        self._sockets: dict[bool, socket.socket] = {}
+        self._wires: dict[bool | Address, Wire] = {}
         self._news = trio.Event()
+
+    @property
+    def is_over_tcp(self) -> bool:
+        """Whether the call uses TCP, and nothing else."""
+        return bool(self._servers)
 
     async def next_event(self) -> Event:
         """Wait for the next event of the session; cancellation loses none."""
@@ -59,33 +69,35 @@ class Line:
             self._news = trio.Event()
         return self.seen.pop(0)
 
-    def sockets(self) -> Iterable[socket.socket]:
-        """Return the sockets that were opened so far."""
-        return self._sockets.values()
+    def wires(self) -> Iterable[Wire]:
+        """Return the wires that were opened so far."""
+        return self._wires.values()
 
-    def open(self, hosts: Iterable[str]) -> list[socket.socket]:
-        """Open a socket for each family of addresses among `hosts`, on any port."""
-        for is_ipv6 in {":" in host for host in hosts}:
-            opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-            opened.setblocking(False)
-            opened.bind(("::" if is_ipv6 else "0.0.0.0", 0))  # noqa: S104 - a client's socket, of which ICE finds the way
-            self._sockets[is_ipv6] = opened
-        return list(self._sockets.values())
+    def open(self, hosts: Iterable[str]) -> Sequence[Wire]:
+        """Open what the call needs: a socket for each family of addresses among `hosts`, or the connections."""
+        if self._servers:
+            self._wires.update((server, TcpWire(server)) for server in self._servers)
+        else:
+            self._wires.update((is_ipv6, UdpWire(is_ipv6=is_ipv6)) for is_ipv6 in {":" in host for host in hosts})
+        return tuple(self._wires.values())
 
-    def receive(self, ready: socket.socket, now: float) -> None:
-        """Take one datagram; epoll tells again when there are more."""
+    def receive(self, wire: Wire, now: float) -> None:
+        """Take what has come over a wire."""
         try:
-            data, source = ready.recvfrom(_MAX_DATAGRAM)
+            datagrams = wire.receive()
         except OSError as error:  # also how a refused port shows
             if not isinstance(error, BlockingIOError):
                 self.last_error = error.strerror or str(error)
             return
+        for data, source in datagrams:
+            self._take(data, source, now)
+
+    def _take(self, data: bytes, source: Address, now: float) -> None:
         session = self.session
         if kind_of(data) is Kind.RTP:
             events = session.receive_rtp(data, now)
         else:
-            host: str = source[0]
-            events = session.receive_datagram(data, Path((host, source[1])), now)
+            events = session.receive_datagram(data, Path(source), now)
             self.flush(now)
         if events:
             self._report(events)
@@ -111,12 +123,12 @@ class Line:
 
     def close(self) -> None:
         """Close the sockets."""
-        for opened in self._sockets.values():
-            opened.close()
+        for wire in self._wires.values():
+            wire.close()
 
     def _send(self, data: bytes, destination: Address) -> None:
         try:
-            self._sockets[":" in destination[0]].sendto(data, destination)
+            self._wires[destination if self._servers else ":" in destination[0]].send(data, destination)
         except OSError as error:
             self.send_errors += 1
             self.last_error = error.strerror or str(error)
@@ -136,7 +148,7 @@ class Exchange:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._by_descriptor: dict[int, tuple[Line, socket.socket]] = {}
+        self._by_descriptor: dict[int, tuple[Line, Wire]] = {}
         self._phases: list[list[Line]] = [[] for _ in range(PHASES)]
         self.lateness = Lateness()
 
@@ -147,9 +159,9 @@ class Exchange:
 
     def add(self, line: Line, hosts: Iterable[str]) -> None:
         """Open a call's sockets and drive its session from now on."""
-        for opened in line.open(hosts):
-            self._by_descriptor[opened.fileno()] = (line, opened)
-            self._epoll.register(opened.fileno(), select.EPOLLIN)
+        for wire in line.open(hosts):
+            self._by_descriptor[wire.fileno()] = (line, wire)
+            self._epoll.register(wire.fileno(), wire.events)
         phase = min(range(PHASES), key=lambda number: len(self._phases[number]))
         line.phase = phase
         self._phases[phase].append(line)
@@ -160,9 +172,9 @@ class Exchange:
         if line not in self._phases[line.phase]:
             return
         self._phases[line.phase].remove(line)
-        for opened in line.sockets():
-            self._epoll.unregister(opened.fileno())
-            del self._by_descriptor[opened.fileno()]
+        for wire in line.wires():
+            self._epoll.unregister(wire.fileno())
+            del self._by_descriptor[wire.fileno()]
         line.close()
 
     async def run(self) -> None:
@@ -184,8 +196,8 @@ class Exchange:
             for ready, _ in self._epoll.poll(0, _BATCH):
                 # The line may have been removed by what another one of this batch reported.
                 if found := self._by_descriptor.get(ready):
-                    line, opened = found
-                    line.receive(opened, now)
+                    line, wire = found
+                    line.receive(wire, now)
 
     async def _tick(self) -> None:
         started, number = trio.current_time(), 0

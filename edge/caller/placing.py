@@ -87,12 +87,13 @@ class Caller:
         signalled = await self._signal.offer(session.offer)
         answered_at = trio.current_time()
         try:
-            answer = _routable(parse_answer(signalled.answer))
+            answer = _routable(parse_answer(signalled.answer, over_tcp=options.over_tcp))
             session.accept(answer, answered_at)
         except AnswerUnusable as error:
             await self._delete(signalled.path)
             raise CallFailed(f"the server's answer cannot be used: {error}") from error
-        line = Line(session)
+        servers = [(candidate.host, candidate.port) for candidate in answer.candidates] if options.over_tcp else []
+        line = Line(session, servers)
         self._exchange.add(line, [candidate.host for candidate in answer.candidates])
         return Call(
             session=session, line=line, path=signalled.path, answer=answer, posted_at=posted_at, answered_at=answered_at
@@ -176,7 +177,9 @@ def _explain(call: Call, closed: Closed | None) -> str:
     if session.ice_at is None:
         tried = ", ".join(f"{candidate.host}:{candidate.port}" for candidate in call.answer.candidates)
         system = f"; the system says: {call.line.last_error}" if call.line.last_error else ""
-        return f"no answer over UDP from {tried}: is UDP blocked by a firewall, or the relay down?{system}"
+        if call.line.is_over_tcp:
+            return f"no answer over TCP from {tried}: is the port blocked by a firewall, or the relay down?{system}"
+        return f"no answer over UDP from {tried}: is UDP blocked by a firewall (try --tcp), or the relay down?{system}"
     if session.secured_at is None:
         return f"the path works, but the DTLS handshake did not finish{why or ' in time'}"
     if closed is not None and closed.reason == "consent-expired":

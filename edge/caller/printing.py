@@ -14,9 +14,9 @@ def _milliseconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
-def describe_setup(timeline: Timeline, secured: Secured, path: Path | None) -> Iterator[str]:
+def describe_setup(timeline: Timeline, secured: Secured, path: Path | None, *, over_tcp: bool = False) -> Iterator[str]:
     """Say how long the set-up took, step by step, and what was negotiated."""
-    server = "" if path is None else f"{path.address[0]} port {path.address[1]}"
+    server = "" if path is None else f"{path.address[0]} {'TCP ' if over_tcp else ''}port {path.address[1]}"
     role = "client" if secured.is_client else "server"
     yield "Set-up, from the POST on"
     yield f"  answer       {_milliseconds(timeline.answer):>10}"

@@ -67,6 +67,7 @@ class CallerOptions:
         dtls: options of the DTLS association.
         recording: where to put what comes back; None for nowhere.
         has_events: whether to offer a data channel for events.
+        over_tcp: whether to use TCP candidates, and no others.
     """
 
     clip: Clip
@@ -74,3 +75,4 @@ class CallerOptions:
     dtls: DtlsOptions = attrs.field(factory=DtlsOptions)
     recording: Recording | None = None
     has_events: bool = False
+    over_tcp: bool = False

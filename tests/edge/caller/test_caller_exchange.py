@@ -1,12 +1,12 @@
 """The caller's ticker, on a clock of our own."""
 
-import socket
 from collections.abc import Iterable
 
 import trio
 from trio.testing import MockClock
 
 from edge.caller.exchange import Exchange
+from edge.caller.wires import UdpWire
 
 
 class Metronome:
@@ -16,16 +16,16 @@ class Metronome:
         self.clock = clock
         self.phase = 0
         self.ticks: list[float] = []
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.wire = UdpWire(is_ipv6=False)
 
-    def open(self, hosts: Iterable[str]) -> list[socket.socket]:
-        return [self.socket]
+    def open(self, hosts: Iterable[str]) -> list[UdpWire]:
+        return [self.wire]
 
-    def sockets(self) -> list[socket.socket]:
-        return [self.socket]
+    def wires(self) -> list[UdpWire]:
+        return [self.wire]
 
     def close(self) -> None:
-        self.socket.close()
+        self.wire.close()
 
     def flush(self, now: float) -> None:
         pass

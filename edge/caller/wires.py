@@ -1,0 +1,145 @@
+"""What a call's datagrams travel over: a UDP socket to all of a server's addresses, or a connection to one of them.
+
+Over TCP each datagram is a frame (RFC 4571, RFC 6544 §7.1). A wire never blocks; what the kernel does not take at once
+waits here over TCP, in a queue with an end, and is an error over UDP.
+"""
+
+import errno
+import select
+import socket
+from collections.abc import Sequence
+from typing import Protocol
+
+from relay.tcp.framing import FrameReader, frame
+from wire.core import Address
+
+__all__ = ["TcpWire", "UdpWire", "Wire"]
+
+_MAX_DATAGRAM = 2048
+_READ_SIZE = 16_384
+_MAX_QUEUED = 65_536
+_CONNECTING = (errno.EINPROGRESS, errno.EAGAIN)
+
+
+class Wire(Protocol):
+    """A way to the server, without a task of its own.
+
+    Attributes:
+        events: what epoll is to tell of it.
+    """
+
+    events: int
+
+    def fileno(self) -> int:
+        """Number of its socket."""
+
+    def receive(self) -> Sequence[tuple[bytes, Address]]:
+        """Take what has come, each with its source.
+
+        Raises:
+            OSError: nothing has, or nothing will any more.
+        """
+
+    def send(self, data: bytes, destination: Address) -> None:
+        """Send a datagram.
+
+        Raises:
+            OSError: it is lost.
+        """
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
+class UdpWire:
+    """A UDP socket of one family, on any port."""
+
+    events = select.EPOLLIN
+
+    def __init__(self, *, is_ipv6: bool) -> None:
+        self._socket = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(("::" if is_ipv6 else "0.0.0.0", 0))  # noqa: S104 - a client's socket, of which ICE finds the way
+
+    def fileno(self) -> int:
+        """See `Wire`."""
+        return self._socket.fileno()
+
+    def receive(self) -> Sequence[tuple[bytes, Address]]:
+        """Take one datagram; epoll tells again when there are more."""
+        data, source = self._socket.recvfrom(_MAX_DATAGRAM)
+        return ((data, source[:2]),)
+
+    def send(self, data: bytes, destination: Address) -> None:
+        """See `Wire`."""
+        self._socket.sendto(data, destination)
+
+    def close(self) -> None:
+        """See `Wire`."""
+        self._socket.close()
+
+
+class TcpWire:
+    """A connection to one address of the server's, which begins at once.
+
+    Args:
+        server: where to.
+    """
+
+    # Told once of each change: so the queue is sent when the connection is there, and one that has ended is silent.
+    events = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
+
+    def __init__(self, server: Address) -> None:
+        self._server = server
+        self._frames = FrameReader()
+        self._queued = b""
+        self._socket = socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        failure = self._socket.connect_ex(server)
+        # Any other failure shows again with the first datagram.
+        self._is_open = not failure or failure in _CONNECTING
+
+    def fileno(self) -> int:
+        """See `Wire`."""
+        return self._socket.fileno()
+
+    def receive(self) -> Sequence[tuple[bytes, Address]]:
+        """Take all that has come, and send what waits."""
+        self._flush()
+        found: list[tuple[bytes, Address]] = []
+        while self._is_open:
+            try:
+                data = self._socket.recv(_READ_SIZE)
+            except BlockingIOError:
+                break
+            except OSError:
+                self._is_open = False
+                raise
+            found += ((datagram, self._server) for datagram in self._frames.receive(data))
+            self._is_open = bool(data) and not self._frames.is_broken
+        return found
+
+    def send(self, data: bytes, destination: Address) -> None:  # noqa: ARG002 - there is one
+        """See `Wire`."""
+        if not self._is_open:
+            raise ConnectionResetError(errno.ECONNRESET, "the server has closed the TCP connection")
+        if len(self._queued) > _MAX_QUEUED:
+            raise BlockingIOError(errno.EAGAIN, "the TCP connection takes nothing")
+        self._queued += frame(data)
+        self._flush()
+
+    def close(self) -> None:
+        """See `Wire`."""
+        self._socket.close()
+
+    def _flush(self) -> None:
+        if self._queued:
+            try:
+                self._queued = self._queued[self._socket.send(self._queued) :]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                if error.errno != errno.ENOTCONN:  # still connecting
+                    self._is_open = False
+                    raise
