@@ -1,4 +1,6 @@
 // A minimal caller for the tests, run in the origin of the signal server. Leaves its state on window.call.
+// With options.protocol ("udp" or "tcp"), candidates for the other one are withheld from the browser;
+// with options.port the others lead to that port.
 async (options) => {
   const stream = await navigator.mediaDevices.getUserMedia({
     audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
@@ -28,7 +30,12 @@ async (options) => {
   if (response.status !== 201) throw new Error(`${response.status} ${text}`);
   call.answer = text;
   call.location = response.headers.get("Location");
-  await pc.setRemoteDescription({ type: "answer", sdp: text });
+  const usable = options.protocol
+    ? text.split("\r\n").filter((line) => !line.startsWith("a=candidate:") ||
+        line.split(" ")[2].toLowerCase() === options.protocol).join("\r\n")
+        .replaceAll(/ \d+ typ host/g, (found) => options.port ? ` ${options.port} typ host` : found)
+    : text;
+  await pc.setRemoteDescription({ type: "answer", sdp: usable });
   await Promise.race([
     unmuted,
     new Promise((_, reject) => setTimeout(() => reject(new Error(`no audio; ICE ${pc.iceConnectionState}, ` +

@@ -58,6 +58,7 @@ class Edge:
         relay_url: health pages of the relay.
         control_url: of the transceiver.
         media_port: the relay's public one.
+        tcp_port: its public one for TCP; 0 for none.
         key: API key; None where none is needed.
         namespace: where the tests look at it from.
         processes: by name, mostly that of the role.
@@ -69,6 +70,7 @@ class Edge:
     relay_url: str
     control_url: str
     media_port: int
+    tcp_port: int = attrs.field(default=0, kw_only=True)
     key: str | None = None
     namespace: str | None = None
     processes: dict[str, subprocess.Popen[bytes]] = attrs.field(factory=dict)
@@ -189,6 +191,7 @@ def start_edge(
     backend: str = "echo",
     top: str = "",
     signal_section: str = "",
+    tcp: bool = False,
     environment: Mapping[str, str] = MappingProxyType({}),
     hosts: Sequence[str] = ("127.0.0.1",),
 ) -> Edge:
@@ -199,23 +202,26 @@ def start_edge(
         backend: what answers calls.
         top: further lines for all roles, above the sections.
         signal_section: further lines for signal's section.
+        tcp: whether clients may come over TCP, too.
         environment: further variables of the processes.
         hosts: addresses of the relay's ingresses, which are numbered from 1 and share a port.
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     http, relay_http, control = free_port(), free_port(), free_port()
     media, relay_hop, transceiver_hop = (free_port(socket.SOCK_DGRAM) for _ in range(3))
-    public = [f"[{host}]:{media}" if ":" in host else f"{host}:{media}" for host in hosts]
+    tcp_port = free_port() if tcp else 0
+    public = [("udp", f"[{host}]:{media}" if ":" in host else f"{host}:{media}") for host in hosts]
+    public += [("tcp", f"127.0.0.1:{tcp_port}")] if tcp else []
     ingresses = "\n".join(
-        f'[[relay.ingresses]]\nid = {number}\nadvertise = "{address}"\nbind = "{address}"'
-        for number, address in enumerate(public, 1)
+        f'[[relay.ingresses]]\nid = {number}\nprotocol = "{protocol}"\nadvertise = "{address}"\nbind = "{address}"'
+        for number, (protocol, address) in enumerate(public, 1)
     )
     config = {
         "signal": f"""
 [signal]
 listen = "127.0.0.1:{http}"
 transceivers = ["http://127.0.0.1:{control}"]
-ingresses = {[f"{number}={address}" for number, address in enumerate(public, 1)]}
+ingresses = {[f"{number}={protocol}:{address}" for number, (protocol, address) in enumerate(public, 1)]}
 ingress_count = {len(public)}
 {signal_section}
 """,
@@ -239,6 +245,7 @@ control = "127.0.0.1:{control}"
         f"http://127.0.0.1:{relay_http}",
         f"http://127.0.0.1:{control}",
         media,
+        tcp_port=tcp_port,
     )
     urls = {"signal": edge.signal_url, "relay": edge.relay_url, "transceiver": edge.control_url}
     for role, text in config.items():
