@@ -5,6 +5,7 @@ waits here over TCP, in a queue with an end, and is an error over UDP.
 """
 
 import errno
+import os
 import select
 import socket
 from collections.abc import Sequence
@@ -96,9 +97,10 @@ class TcpWire:
         self._socket = socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        failure = self._socket.connect_ex(server)
-        # Any other failure shows again with the first datagram.
-        self._is_open = not failure or failure in _CONNECTING
+        self._end: OSError | None = None  # why nothing goes any more
+        number = self._socket.connect_ex(server)
+        if number and number not in _CONNECTING:
+            self._end = OSError(number, os.strerror(number))
 
     def fileno(self) -> int:
         """See `Wire`."""
@@ -108,22 +110,23 @@ class TcpWire:
         """Take all that has come, and send what waits."""
         self._flush()
         found: list[tuple[bytes, Address]] = []
-        while self._is_open:
+        while self._end is None:
             try:
                 data = self._socket.recv(_READ_SIZE)
             except BlockingIOError:
                 break
-            except OSError:
-                self._is_open = False
+            except OSError as error:
+                self._end = error
                 raise
             found += ((datagram, self._server) for datagram in self._frames.receive(data))
-            self._is_open = bool(data) and not self._frames.is_broken
+            if not data or self._frames.is_broken:
+                self._end = ConnectionResetError(errno.ECONNRESET, "the server has closed the TCP connection")
         return found
 
     def send(self, data: bytes, destination: Address) -> None:  # noqa: ARG002 - there is one
         """See `Wire`."""
-        if not self._is_open:
-            raise ConnectionResetError(errno.ECONNRESET, "the server has closed the TCP connection")
+        if self._end is not None:
+            raise self._end
         if len(self._queued) > _MAX_QUEUED:
             raise BlockingIOError(errno.EAGAIN, "the TCP connection takes nothing")
         self._queued += frame(data)
@@ -134,12 +137,12 @@ class TcpWire:
         self._socket.close()
 
     def _flush(self) -> None:
-        if self._queued:
+        if self._queued and self._end is None:
             try:
                 self._queued = self._queued[self._socket.send(self._queued) :]
             except BlockingIOError:
                 pass
             except OSError as error:
                 if error.errno != errno.ENOTCONN:  # still connecting
-                    self._is_open = False
+                    self._end = error
                     raise

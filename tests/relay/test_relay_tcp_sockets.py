@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import time
+from contextlib import suppress
 
 import pytest
 import trio
@@ -74,8 +75,8 @@ class Client:
                 self.frames += self.reader.receive(data)
         return self.frames.pop(0)
 
-    async def ended(self):
-        with trio.fail_after(5):
+    async def ended(self, seconds=5):
+        with trio.fail_after(seconds):
             try:
                 while await self.stream.receive_some():
                     pass
@@ -225,6 +226,26 @@ async def test_a_reset_ends_the_flow(served, request_of):
     client.stream.socket.close()
     await until(lambda: len(relay.connections) == 0)
     assert relay.forwarder.table.flow_count == 0
+
+
+async def test_the_first_frame_has_five_seconds_on_the_clock(kit, autojump_clock):
+    keys = RelayKeys(credentials=kit.credentials, hop=kit.hop_keys, flow_tags=kit.flow_tags)
+    bindings = [IngressBinding(id=TCP, bind=("127.0.0.1", 0), protocol="tcp")]
+    relay = RelayWorker(RelayOptions(hop=("127.0.0.1", 0), ingresses=bindings, transceivers=[]), keys)
+    autojump_clock.autojump_threshold = 0.02  # the kernel needs no time that the clock knows of
+    async with trio.open_nursery() as nursery:
+        await nursery.start(relay.run)
+        silent, slow = [await Client.connect(relay.ingress_addresses[TCP]) for _ in range(2)]
+        started = trio.current_time()
+        async with trio.open_nursery() as waiting:
+            waiting.start_soon(silent.ended, 10)
+            with suppress(trio.BrokenResourceError):
+                while True:
+                    await slow.stream.send_all(b"\0")
+                    await trio.sleep(1)
+        assert 5 <= trio.current_time() - started <= 7
+        nursery.cancel_scope.cancel()
+    assert relay.connections.drops == {TcpDropReason.SILENT: 2}
 
 
 class TestSlowReaders:

@@ -83,6 +83,15 @@ def test_unusable_answers_are_explained(old: str, new: str, problem: str) -> Non
         parse_answer(answered().replace(old, new))
 
 
+def test_tcp_candidates_are_taken_instead_when_they_are_wanted() -> None:
+    line = "a=candidate:3 1 TCP 9 192.0.2.1 443 typ host tcptype passive\r\n"
+    text = answered().replace("a=end-of-candidates\r\n", line + line.replace("passive", "active"))
+    assert [(c.host, c.port) for c in parse_answer(text, over_tcp=True).candidates] == [("192.0.2.1", 443)]
+    assert [(c.host, c.port) for c in parse_answer(text).candidates] == [("2001:db8::1", 2), ("192.0.2.1", 1)]
+    with pytest.raises(AnswerUnusable, match="no TCP candidate"):
+        parse_answer(answered(), over_tcp=True)
+
+
 def test_names_as_candidates_are_left_out() -> None:
     parsed = parse_answer(answered().replace(" 192.0.2.1 ", " host.local "))
     assert [candidate.host for candidate in parsed.candidates] == ["2001:db8::1"]

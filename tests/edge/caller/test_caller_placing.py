@@ -1,8 +1,10 @@
 """Calls over real sockets on loopback: placing, hearing, hanging up, ramping, and what goes wrong."""
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 
@@ -30,6 +32,7 @@ class LoopbackServer:
         self.is_deaf = False
         self.is_mute = False
         self.lose_from: int | None = None
+        self.tcp_port = 0
 
     async def offer(self, offer: str) -> Signalled:
         opened = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM)
@@ -39,6 +42,9 @@ class LoopbackServer:
             AnswerIngress(id=1, host="127.0.0.1", port=port, priority=100),
             AnswerIngress(id=2, host="2001:db8::1", port=port, priority=200),
         ]
+        if self.tcp_port:
+            over_tcp = AnswerIngress(id=3, host="127.0.0.1", port=self.tcp_port, priority=1, protocol="tcp")
+            ingresses.append(over_tcp)
         session, answer = self.make_server(offer, trio.current_time(), ingresses)
         self.sessions.append(session)
         self.nursery.start_soon(self._serve, opened, session)
@@ -131,6 +137,18 @@ async def test_audio_leaves_every_20_ms(server_maker, options: CallerOptions) ->
         assert source.packet_count - before == pytest.approx(elapsed / 0.02, abs=4)
         assert exchange.lateness.worst > 0
         await caller.hang_up(call)
+
+
+async def test_tcp_refused_is_said_in_plain_words(server_maker, options, monkeypatch) -> None:
+    monkeypatch.setattr(placing, "_CONNECT_SECONDS", 0.2)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        async with calling(server_maker) as (caller, _, server):
+            server.tcp_port = taken.getsockname()[1]
+            call = await caller.place(attrs.evolve(options, over_tcp=True))
+            with pytest.raises(CallFailed, match=r"no answer over TCP from 127\.0\.0\.1:\d+: .*Connection refused"):
+                await caller.connect(call)
+            await caller.hang_up(call)
 
 
 async def test_udp_blocked_is_said_in_plain_words(server_maker, options, monkeypatch) -> None:

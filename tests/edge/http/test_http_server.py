@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edge.control.connections import ConnectionFailed, Connections
+from edge.http.first_byte import Neighbour
 from edge.http.limits import HttpLimits
 from edge.http.messages import Request, Response
 from edge.http.server import HttpServer, open_listener, source_of
@@ -26,11 +27,17 @@ CLOSING_GET = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 async def start(bench, nursery):
     """Start a server on a free port and return its address."""
 
-    async def run(limits: HttpLimits | None = None, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"):
+    async def run(
+        limits: HttpLimits | None = None,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        neighbour: Neighbour | None = None,
+    ):
         bench.server = HttpServer(
             bench.handler,
             limits=limits,
             tls=tls,
+            neighbour=neighbour,
             on_failure=lambda request, error: bench.failures.append((request, error)),
         )
         (address,) = await nursery.start(bench.server.serve, [await open_listener((host, 0))])
@@ -236,6 +243,23 @@ async def test_tls_by_certificate_files(bench, start, tmp_path):
     address = await start(tls=server_tls_context(*files))
     assert (await ask_tls(address, files[0], "one.example")).startswith(b"HTTP/1.1 200 ")
     assert bench.handler.requests[0].is_secure
+
+
+async def test_a_port_with_tls_is_shared_by_the_first_byte(bench, start, tmp_path):
+    taken = []
+    files = write_certificate(tmp_path, "one.example")
+    neighbour = Neighbour(wants=lambda first: first <= 5, take=taken.append)
+    address = await start(tls=server_tls_context(*files), neighbour=neighbour)
+    assert (await ask_tls(address, files[0], "one.example")).startswith(b"HTTP/1.1 200 ")
+    assert not taken
+    async with await trio.open_tcp_stream(*address) as stream:
+        await stream.send_all(b"\0\7content")
+        with trio.fail_after(5):
+            while not taken:  # noqa: ASYNC110 - what another task does within milliseconds
+                await trio.sleep(0.005)
+    with taken[0] as sock:
+        assert sock.recv(100) == b"\0\7content"
+    assert not bench.server.counts.drops
 
 
 async def test_a_certificate_is_replaced_without_a_restart(start, tmp_path):
