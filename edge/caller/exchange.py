@@ -8,7 +8,8 @@ many calls leave spread over the 20 ms of a frame, and how late the ticks are te
 
 import select
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import trio
 
@@ -73,10 +74,15 @@ class Line:
         """Return the wires that were opened so far."""
         return self._wires.values()
 
-    def open(self, hosts: Iterable[str]) -> Sequence[Wire]:
-        """Open what the call needs: a socket for each family of addresses among `hosts`, or the connections."""
+    def open(self, hosts: Iterable[str], renewed: Callable[[int, Wire], object]) -> Sequence[Wire]:
+        """Open what the call needs: a socket for each family of addresses among `hosts`, or the connections.
+
+        Args:
+            hosts: the server's addresses.
+            renewed: told the old number of a wire's socket, and the wire, when it has got another socket.
+        """
         if self._servers:
-            self._wires.update((server, TcpWire(server)) for server in self._servers)
+            self._wires.update((server, TcpWire(server, renewed)) for server in self._servers)
         else:
             self._wires.update((is_ipv6, UdpWire(is_ipv6=is_ipv6)) for is_ipv6 in {":" in host for host in hosts})
         return tuple(self._wires.values())
@@ -159,9 +165,8 @@ class Exchange:
 
     def add(self, line: Line, hosts: Iterable[str]) -> None:
         """Open a call's sockets and drive its session from now on."""
-        for wire in line.open(hosts):
-            self._by_descriptor[wire.fileno()] = (line, wire)
-            self._epoll.register(wire.fileno(), wire.events)
+        for wire in line.open(hosts, partial(self._renew, line)):
+            self._watch(line, wire)
         phase = min(range(PHASES), key=lambda number: len(self._phases[number]))
         line.phase = phase
         self._phases[phase].append(line)
@@ -176,6 +181,14 @@ class Exchange:
             self._epoll.unregister(wire.fileno())
             del self._by_descriptor[wire.fileno()]
         line.close()
+
+    def _watch(self, line: Line, wire: Wire) -> None:
+        self._by_descriptor[wire.fileno()] = (line, wire)
+        self._epoll.register(wire.fileno(), wire.events)
+
+    def _renew(self, line: Line, old: int, wire: Wire) -> None:
+        del self._by_descriptor[old]  # the epoll set has lost it with its socket
+        self._watch(line, wire)
 
     async def run(self) -> None:
         """Drive the sessions until cancelled; then all sockets are closed, and nobody says goodbye any more."""

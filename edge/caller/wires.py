@@ -2,17 +2,21 @@
 
 Over TCP each datagram is a frame (RFC 4571, RFC 6544 §7.1). A wire never blocks; what the kernel does not take at once
 waits here over TCP, in a queue with an end, and is an error over UDP.
+
+A connection that has ended is opened again (RFC 6544 §11.1) by the next connectivity check that is to be sent over it.
+Nothing else goes until the server has said something over the new one.
 """
 
 import errno
 import os
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from relay.tcp.framing import FrameReader, frame
 from wire.core import Address
+from wire.demux import Kind, kind_of
 
 __all__ = ["TcpWire", "UdpWire", "Wire"]
 
@@ -85,20 +89,29 @@ class TcpWire:
 
     Args:
         server: where to.
+        renewed: told the number of the old socket, and this wire, when another connection has been begun.
     """
 
     # Told once of each change: so the queue is sent when the connection is there, and one that has ended is silent.
     events = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
 
-    def __init__(self, server: Address) -> None:
+    def __init__(
+        self, server: Address, renewed: Callable[[int, "TcpWire"], object] = lambda _number, _wire: None
+    ) -> None:
         self._server = server
+        self._renewed = renewed
+        self._connect()
+
+    def _connect(self) -> None:
         self._frames = FrameReader()
         self._queued = b""
-        self._socket = socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_STREAM)
+        self._is_answered = False
+        family = socket.AF_INET6 if ":" in self._server[0] else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._end: OSError | None = None  # why nothing goes any more
-        number = self._socket.connect_ex(server)
+        number = self._socket.connect_ex(self._server)
         if number and number not in _CONNECTING:
             self._end = OSError(number, os.strerror(number))
 
@@ -119,14 +132,20 @@ class TcpWire:
                 self._end = error
                 raise
             found += ((datagram, self._server) for datagram in self._frames.receive(data))
+            self._is_answered = self._is_answered or bool(found)
             if not data or self._frames.is_broken:
                 self._end = ConnectionResetError(errno.ECONNRESET, "the server has closed the TCP connection")
         return found
 
     def send(self, data: bytes, destination: Address) -> None:  # noqa: ARG002 - there is one
         """See `Wire`."""
+        if (self._end is not None or not self._is_answered) and kind_of(data) is not Kind.STUN:
+            raise self._end or OSError(errno.ENOTCONN, "the TCP connection has not been answered yet")
         if self._end is not None:
-            raise self._end
+            old = self._socket.fileno()
+            self._socket.close()
+            self._connect()
+            self._renewed(old, self)
         if len(self._queued) > _MAX_QUEUED:
             raise BlockingIOError(errno.EAGAIN, "the TCP connection takes nothing")
         self._queued += frame(data)

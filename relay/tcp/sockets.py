@@ -119,6 +119,9 @@ class TcpSockets:
 
     def adopt(self, sock: socket.socket, ingress: int, client: Address, now: float) -> None:
         """Take over a connection that was accepted elsewhere, and of which nothing has been read."""
+        if self._epoll.closed:  # it comes too late
+            sock.close()
+            return
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

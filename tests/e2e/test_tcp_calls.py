@@ -238,7 +238,7 @@ def test_wasted_connections_end_and_a_call_beside_them_loses_nothing(tcp_edge: E
 
 def talk(url: str, *options: str, seconds: float = 3) -> str:
     program = [PROGRAM, "call", url, "--tcp", "--seconds", str(seconds), *options]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -251,6 +251,28 @@ def test_the_headless_caller_over_tcp(tcp_edge: Edge) -> None:
     assert received >= 140
     assert lost == 0
     wait_until_free(tcp_edge)
+
+
+def test_the_headless_caller_connects_anew_to_a_relay_that_was_killed(tmp_path: Path) -> None:
+    """Unlike a browser it tries again where it was refused; a killed relay takes a second to be there again."""
+    edge = start_edge(tmp_path, tcp=True)
+    try:
+        with subprocess.Popen(
+            [PROGRAM, "call", edge.signal_url, "--tcp", "--seconds", "12"], stdout=subprocess.PIPE, text=True
+        ) as caller:
+            edge.wait_until("it is connected", lambda: connections(edge) == 1, 60)
+            time.sleep(1)
+            edge.processes["relay"].kill()
+            edge.processes["relay"].wait()
+            edge.start("relay")
+            told, _ = caller.communicate(timeout=120)
+        assert caller.returncode == 0, told
+        sent, received = map(int, re.findall(r"packets sent (\d+), received (\d+)", told)[0])
+        assert sent >= 590
+        assert received >= 200  # of the seconds after the restart, however slow it was
+        edge.wait_until("no connection is left", lambda: connections(edge) == 0, 15)
+    finally:
+        edge.stop()
 
 
 def test_all_in_one_has_a_single_port_for_page_and_media(tmp_path: Path) -> None:

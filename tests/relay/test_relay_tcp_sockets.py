@@ -186,6 +186,17 @@ async def test_a_connection_that_was_accepted_elsewhere(served, request_of):
     assert transceiver.headers[0].ingress == ADOPTED
 
 
+async def test_a_connection_that_comes_after_the_end_is_closed(kit):
+    keys = RelayKeys(credentials=kit.credentials, hop=kit.hop_keys, flow_tags=kit.flow_tags)
+    binding = IngressBinding(id=ADOPTED, bind=None, protocol="tcp")
+    relay = RelayWorker(RelayOptions(hop=("127.0.0.1", 0), ingresses=[binding], transceivers=[]), keys)
+    relay.close()
+    with open_tcp("127.0.0.1", 0) as listener:
+        client = await Client.connect(address_of(listener))
+        relay.adopt(listener.accept()[0], ADOPTED)
+        await client.ended()
+
+
 async def test_silent_and_slow_ones_are_closed_beside_a_call_that_loses_nothing(served, request_of):
     relay, _ = served
     call = await Client.connect(relay.ingress_addresses[TCP])

@@ -18,7 +18,7 @@ class Metronome:
         self.ticks: list[float] = []
         self.wire = UdpWire(is_ipv6=False)
 
-    def open(self, hosts: Iterable[str]) -> list[UdpWire]:
+    def open(self, hosts: Iterable[str], renewed: object) -> list[UdpWire]:
         return [self.wire]
 
     def wires(self) -> list[UdpWire]:

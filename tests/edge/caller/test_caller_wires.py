@@ -8,7 +8,9 @@ import pytest
 from edge.caller.wires import TcpWire
 from relay.tcp.framing import MAX_FRAME, FrameReader, frame
 
-DATAGRAMS = [b"one", bytes(300), b"\x80" * MAX_FRAME]
+CHECK = b"\0\1" + bytes(18)
+DATAGRAMS = [CHECK, bytes(300), bytes([3]) * MAX_FRAME]
+RTP = b"\x80" * 100
 
 
 @pytest.fixture
@@ -51,13 +53,39 @@ def test_frames_come_out_with_their_source_however_they_are_cut(listener: socket
     wire.close()
 
 
-def test_a_connection_that_has_ended_takes_no_more(listener: socket.socket) -> None:
+def test_only_checks_go_before_the_server_has_answered(listener: socket.socket) -> None:
     wire = TcpWire(listener.getsockname())
-    listener.accept()[0].close()
+    with pytest.raises(OSError, match="not been answered"):
+        wire.send(RTP, listener.getsockname())
+    with listener.accept()[0] as server:
+        server.send(frame(CHECK))
+        wait(wire)
+        assert wire.receive() == [(CHECK, listener.getsockname())]
+        wire.send(RTP, listener.getsockname())
+        assert server.recv(200) == frame(RTP)
+    wire.close()
+
+
+def test_a_connection_that_has_ended_is_opened_again_by_a_check(listener: socket.socket) -> None:
+    renewals: list[int] = []
+    wire = TcpWire(listener.getsockname(), lambda old, _wire: renewals.append(old))
+    number = wire.fileno()
+    with listener.accept()[0] as server:
+        server.send(frame(CHECK)[:-1])
     wait(wire)
     assert wire.receive() == []
     with pytest.raises(ConnectionResetError):
-        wire.send(b"late", listener.getsockname())
+        wire.send(RTP, listener.getsockname())
+    assert not renewals
+    wire.send(CHECK, listener.getsockname())
+    assert renewals == [number]
+    with listener.accept()[0] as server:
+        server.settimeout(5)
+        wire.receive()
+        assert server.recv(200) == frame(CHECK)
+        server.send(frame(CHECK))  # a stream begins anew, without the rest of the old one
+        wait(wire)
+        assert wire.receive() == [(CHECK, listener.getsockname())]
     wire.close()
 
 
@@ -75,7 +103,7 @@ def test_the_queue_has_an_end(listener: socket.socket) -> None:
 
     def flood() -> None:
         for _ in range(20_000):
-            wire.send(bytes(MAX_FRAME), listener.getsockname())
+            wire.send(DATAGRAMS[-1], listener.getsockname())
 
     with listener.accept()[0], pytest.raises(BlockingIOError):
         flood()
