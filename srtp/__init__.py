@@ -8,7 +8,8 @@ Read in this order. To learn how packets are protected:
 * `transform`     what a cipher does to one packet; the ciphers are `aes_cm` and `aes_gcm`
 * `secure_rtp`    SRTP as the RFC has it: guessing the index, refusing replays
 * `secure_rtcp`   SRTCP the same way; this is what carries our reports
-* `session`       what a call uses: RTP through libsrtp, RTCP through `secure_rtcp`, bounds
+* `libsrtp`       the same in C, for the packets of a call
+* `session`       what a call uses: RTP through `libsrtp`, RTCP through `secure_rtcp`, bounds
 * `snapshot`      the state of a session, to go on in another process
 
 To learn what is in the packets:

@@ -4,7 +4,7 @@ Attacker: anybody on the path, or who can send to our port. Properties: nothing 
 twice; memory is bounded, since a source gets state only after a packet of its own was authentic, and at most
 `MAX_SOURCES` do; nothing that is received raises.
 
-libsrtp does the per-packet work. What we add costs 0.3 microseconds: its buffer is 1500 bytes and it takes
+libsrtp does the per-packet work. What we add costs 0.3 microseconds: its buffer (`libsrtp`) is 1500 bytes and it takes
 `bytes` only, so other input is refused before the call; and we follow each source's highest index, because libsrtp
 keeps it to itself, and `snapshot` needs it.
 
@@ -20,13 +20,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Self
 
-from pylibsrtp import Error, Policy, Session
-
 from srtp.keying import MasterKey
+from srtp.libsrtp import MAX_PACKET, MAX_PROTECTED, Error, protector, unprotector
 from srtp.profile import ProtectionProfile
 from srtp.rtp import FIXED_HEADER
 from srtp.secure_rtcp import SRTCP_REPLAY_WINDOW, SrtcpReceiver, SrtcpSender
-from srtp.secure_rtp import REPLAY_WINDOW
 from srtp.snapshot import RtcpWindow, SrtpSnapshot
 from wire.buffer import Reader, Writer
 from wire.core import Drops
@@ -43,12 +41,6 @@ __all__ = ["MAX_PACKET", "MAX_PROTECTED", "MAX_SOURCES", "DropReason", "SrtpSess
 
 MAX_SOURCES = 4
 """How many SSRCs of the peer's get state, for RTP and for RTCP each."""
-
-MAX_PROTECTED = 1500
-"""The longest packet that is unprotected: the size of pylibsrtp's buffer."""
-
-MAX_PACKET = MAX_PROTECTED - 144
-"""The longest packet that is protected: pylibsrtp keeps room for the longest tag and key identifier."""
 
 _SEQUENCE_AND_SSRC = struct.Struct(">2xH4xI").unpack_from
 _MINIMUM = 12
@@ -72,20 +64,6 @@ _BY_LIBSRTP_ERROR = {
     "replay check failed (bad index)": DropReason.REPLAYED,
     "replay check failed (index too old)": DropReason.REPLAYED,
 }
-
-_LIBSRTP_PROFILES = {
-    ProtectionProfile.AES128_CM_SHA1_80: Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
-    ProtectionProfile.AEAD_AES_128_GCM: Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
-    ProtectionProfile.AEAD_AES_256_GCM: Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
-}
-
-
-def _libsrtp(profile: ProtectionProfile, master: MasterKey, ssrc_type: int) -> Session:
-    policy = Policy(key=master.key + master.salt, ssrc_type=ssrc_type, srtp_profile=_LIBSRTP_PROFILES[profile])
-    policy.window_size = REPLAY_WINDOW
-    # The default stays: libsrtp refuses to protect a sequence number twice, which would break GCM.
-    policy.allow_repeat_tx = False
-    return Session(policy)
 
 
 class _Received:
@@ -120,8 +98,8 @@ class SrtpSession:
         outbound.check(profile)
         inbound.check(profile)
         self.drops: Drops = Counter()
-        self._protect: Callable[[bytes], bytes] = _libsrtp(profile, outbound, Policy.SSRC_ANY_OUTBOUND).protect
-        self._unprotect: Callable[[bytes], bytes] = _libsrtp(profile, inbound, Policy.SSRC_ANY_INBOUND).unprotect
+        self._protect = protector(profile, outbound)
+        self._unprotect = unprotector(profile, inbound)
         self._sent: dict[int, int] = {}
         self._received: dict[int, _Received] = {}
         self._rtcp_sender = SrtcpSender(profile, outbound)
@@ -229,9 +207,9 @@ class SrtpSession:
             _fast_forward(session._protect, ssrc, highest)
             session._sent[ssrc] = highest
         # What the peer would have sent, for libsrtp to believe.
-        peer = _libsrtp(profile, inbound, Policy.SSRC_ANY_OUTBOUND)
+        protect_as_peer = protector(profile, inbound)
         for ssrc, highest in snapshot.received:
-            _fast_forward(lambda packet: session._unprotect(peer.protect(packet)), ssrc, highest)
+            _fast_forward(lambda packet: session._unprotect(protect_as_peer(packet)), ssrc, highest)
             session._received[ssrc] = _Received(highest, floor=highest)
         for window in snapshot.rtcp_windows:
             session._rtcp_receiver.windows[window.ssrc] = ReplayWindow(

@@ -46,12 +46,16 @@ class Unwrapper:
         May be negative for what came before the first number and was sent before the space wrapped.
         """
         number = self.peek(wrapped)
-        if self.last is None or number > self.last:
+        last = self.last
+        if last is None or number > last:
             self.last = number
         return number
 
     def peek(self, wrapped: int) -> int:
         """Return the number nearest to the highest one seen, and remember nothing."""
-        if self.last is None:
+        last = self.last
+        if last is None:
             return wrapped
-        return self.last + serial_distance(wrapped, self.last & ((1 << self.bits) - 1), self.bits)
+        # `serial_distance`, without a call: this runs for every packet of a call.
+        half = 1 << self.bits - 1
+        return last + ((wrapped - last + half) & (half << 1) - 1) - half
