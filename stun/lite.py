@@ -143,6 +143,11 @@ class IceLite:
         tracked = self._paths.get(path)
         return tracked is not None and tracked.is_validated
 
+    def heard(self, path: Path) -> float | None:
+        """When something authentic came over a path last; None for one that is not known."""
+        tracked = self._paths.get(path)
+        return None if tracked is None else tracked.heard
+
     def set_remote_credentials(self, ufrag: str, pwd: str) -> None:
         """Learn the client's credentials; the paths that wait for validation are asked at the next sending."""
         self._proofs.set_remote_credentials(ufrag, pwd)

@@ -91,10 +91,16 @@ class Dispatcher:
             self._receive_new_flow(data, source, now)
             return
         call, flow = found
-        flow.relay = source
         flow.heard = now
         try:
-            events = call.session.receive_datagram(data[size:], flow.path, now)
+            if flow.relay == source:
+                events = call.session.receive_datagram(data[size:], flow.path, now)
+            else:
+                before = call.session.heard(flow.path)
+                events = call.session.receive_datagram(data[size:], flow.path, now)
+                if call.session.heard(flow.path) != before:
+                    # Only who forwards what is authentic gets the answers: to know a header is not enough.
+                    flow.relay = source
             if events:
                 self._follow(call, events, now)
         except Exception as error:  # noqa: BLE001 - see _fail
@@ -199,9 +205,11 @@ class Dispatcher:
             return
         path = Path(header.client, header.ingress)
         flow = Flow(path, data[: header.size], header.tag, source, now)
+        old = call.flows.get(path)
         try:
-            if call.session.is_validated(path):  # known already; the relay has a new tag for it
-                self._validate(flow, now)
+            before, is_validated = call.session.heard(path), call.session.is_validated(path)
+            if is_validated:  # known already; the relay has a new tag for it
+                flow.mark_validated()
             # What the session answers has to find its way back, to a stranger too; the flow stays only if the session
             # knows its path then.
             self._calls.add_flow(call, flow)
@@ -211,6 +219,12 @@ class Dispatcher:
             self._flush_call(call, now)
             if not call.session.knows(path):
                 self._calls.remove_flow(call, path)
+            elif old is not None and call.session.heard(path) == before and call in self._calls:
+                # Nothing authentic came this way: whoever has made it up does not take the old one away.
+                self._calls.add_flow(call, old)
+            elif is_validated:
+                self._link.tell.announce_to_others(flow.up_header, flow.relay)
+                self._send_link(now)
         except Exception as error:  # noqa: BLE001 - see _fail
             self._fail(call, error, now)
 

@@ -218,6 +218,10 @@ class Session:
         """Whether the path's address is proven to be real."""
         return self.ice.is_validated(path)
 
+    def heard(self, path: Path) -> float | None:
+        """When something authentic came over a path last; None for one that is not known."""
+        return self.ice.heard(path)
+
     @property
     def path(self) -> Path | None:
         """The path that media takes to the client."""

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from edge.caller.results import MediaStatistics
 from relay.hop.links import FlowsWanted, RelayLinks, SessionEnded
 from relay.hop.transceiver_end import REFRESH_INTERVAL
 from transceiver.flows import flows_to_announce
@@ -112,3 +113,33 @@ def test_what_was_not_heard_lately_is_not_told_again(group) -> None:
     assert flows_to_announce(group.calls, again, late - 0.1) == [flow.up_header]
     assert flows_to_announce(group.calls, again, late) == []
     assert flows_to_announce(group.calls, new, late) == [flow.up_header]
+
+
+# A relay gone bad, which was told of flows that are not its own.
+
+
+def test_who_only_knows_a_header_does_not_get_the_answers(group) -> None:
+    client = group.add()
+    group.run(1)
+    (flow,) = client.call.flows.values()
+    media = next(iter(client.caller.media.audio_to_send(group.now + 0.02, group.now + 0.02)), b"\x80\x6f" + bytes(40))
+    group.receive(client.header + media, group.RELAYS[0])
+    for junk in (b"\x80\x6f" + bytes(40), b"\x16\xfe\xfd" + bytes(40), b"\x00\x01" + bytes(18), media):
+        group.receive(client.header + junk, group.RELAYS[1])
+        assert flow.relay == group.RELAYS[0]
+    group.run(1)  # `_arrive` checks where the answers go
+    assert MediaStatistics.of(client.caller).lost == 0
+
+
+def test_a_tag_that_was_made_up_does_not_take_the_place_of_the_right_one(group) -> None:
+    client = group.add()
+    group.run(1)
+    tag, client.tag = client.tag, b"made up!"
+    forged = client.header
+    client.tag = tag
+    for junk in (b"\x80\x6f" + bytes(40), b"\x00\x01" + bytes(18)):
+        for relay in group.RELAYS:
+            group.receive(forged + junk, relay)
+            assert list(group.calls.by_header) == [client.header]
+    group.run(1)
+    assert MediaStatistics.of(client.caller).lost == 0
