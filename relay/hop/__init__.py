@@ -10,6 +10,7 @@ Read in this order:
 * `messages`  what is inside a sealed message; `link_messages` and `flow_messages` are the records
 * `sealing`   the envelope around them: who sealed it, for whom, and the n-th time
 * `links`     the protocol between the two ends of a link, and what it is good for
+* `peer`      what a relay knows of one transceiver
 * `relay_end`, `transceiver_end`   the two ends, sans-IO; `events` is what they report
 * `health`    loss and delay of a link, from PING and PONG
 * `announcing`, `learning`   which flows a relay has still to be told, and which of those it was told it takes up next;

@@ -1,23 +1,13 @@
 """The relay's end of its links: who is at each transceiver's address and beside it, asked every second."""
 
 import hmac
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import count
 
-import attrs
-
 from relay.hop.drops import HopDropReason
-from relay.hop.events import (
-    FlowGone,
-    FlowsAnnounced,
-    LinkDown,
-    LinkUp,
-    SessionEnded,
-    SessionMoved,
-    TransceiverIdentity,
-)
-from relay.hop.health import LinkHealth, LinkMeter
+from relay.hop.events import FlowsAnnounced, LinkDown, LinkUp, TransceiverIdentity
+from relay.hop.health import LinkHealth
 from relay.hop.keys import HopKeys
 from relay.hop.learning import Lessons
 from relay.hop.link_messages import MAX_INGRESSES, NONCE_SIZE
@@ -35,39 +25,16 @@ from relay.hop.messages import (
     Welcome,
     Workers,
 )
+from relay.hop.peer import Peer
 from relay.hop.sealing import ANYONE, REVISION, WANTS_SEALED, Opened, draw_number, open_sealed, seal
 from relay.hop.tunnel import Tunnel
 from wire.core import Address, Drops, Entropy, Event
-from wire.replay import ReplayWindow
 
 __all__ = ["HELLO_INTERVAL", "LINK_LIFE", "RelayLinks"]
 
 HELLO_INTERVAL = 1.0
-FIRST_HELLO_INTERVAL = 0.05
-"""The first pause between two HELLOs that nobody answers; doubles up to `HELLO_INTERVAL`."""
-OPEN_HELLOS = 4
-"""How many HELLOs may wait for their answer at a time."""
 LINK_LIFE = 10.0
 """How long a relay counts on a transceiver that answers no HELLO: ten lost in a row are no accident."""
-
-
-@attrs.define
-class _Peer:
-    """A transceiver's address, and what its relay knows of it."""
-
-    address: Address
-    own_number: int  # ours towards this one; a link that begins anew begins with one that was never used
-    next_hello: float
-    interval: float = FIRST_HELLO_INTERVAL
-    nonces: deque[bytes] = attrs.field(factory=lambda: deque(maxlen=OPEN_HELLOS), repr=False)
-    identity: TransceiverIdentity | None = None
-    number: int = ANYONE
-    revision: int = 0
-    window: ReplayWindow = attrs.field(factory=ReplayWindow)
-    meter: LinkMeter = attrs.field(factory=LinkMeter)
-    answered: float = 0.0
-    beside: frozenset[Address] = frozenset()  # where it has said that the other workers of its transceiver are
-    announcer: tuple[int, int] | None = None  # cluster and incarnation of who said so
 
 
 class RelayLinks:
@@ -103,7 +70,7 @@ class RelayLinks:
         self._data_counter = count(1)
         self._wants_sealed = sealed
         self._ingresses = tuple(sorted(ingresses)[:MAX_INGRESSES])
-        self._lessons: Lessons[tuple[_Peer, int]] = Lessons(now)
+        self._lessons: Lessons[tuple[Peer, int]] = Lessons(now)
         self._configured = frozenset(transceivers)
         self._peers = {address: self._meet(address, now) for address in transceivers}
         self._addresses: dict[TransceiverIdentity, Address] = {}
@@ -204,7 +171,7 @@ class RelayLinks:
             if now >= peer.next_hello:
                 self._say_hello(peer, now)
 
-    def _say_hello(self, peer: _Peer, now: float) -> None:
+    def _say_hello(self, peer: Peer, now: float) -> None:
         nonce = self._entropy(NONCE_SIZE)
         peer.nonces.append(nonce)
         peer.next_hello = now + peer.interval
@@ -213,7 +180,7 @@ class RelayLinks:
         if peer.identity is not None and peer.revision >= 1:
             self._send(peer, Ping(number=peer.meter.ping(now)), peer.number)
 
-    def _handle_welcome(self, peer: _Peer, welcome: Welcome, opened: Opened, now: float) -> Iterable[Event]:
+    def _handle_welcome(self, peer: Peer, welcome: Welcome, opened: Opened, now: float) -> Iterable[Event]:
         if not any(hmac.compare_digest(nonce, welcome.nonce) for nonce in peer.nonces):
             self.drops[HopDropReason.STALE_NONCE] += 1
             return ()
@@ -233,8 +200,7 @@ class RelayLinks:
             self._say_hello(peer, now)
             return events
         if peer.identity is None:
-            peer.identity, peer.number, peer.window = identity, number, ReplayWindow()
-            peer.meter = LinkMeter()
+            peer.come_up(identity, number)
             self._addresses[identity] = peer.address
             tunnel = self._tunnel(peer) if is_sealed else None
             events.append(LinkUp(identity=identity, address=peer.address, tunnel=tunnel))
@@ -246,30 +212,15 @@ class RelayLinks:
         self._send(peer, Confirm(cookie=welcome.cookie, ingresses=ingresses), peer.number)
         return events
 
-    def _handle_end(self, peer: _Peer, message: Gone | Ended | Moved, opened: Opened) -> Iterable[Event]:
-        identity = peer.identity
-        if not self._is_fresh(peer, opened) or identity is None:
-            return ()
-        session, address = message.session, peer.address
-        match message:
-            case Gone():
-                return (FlowGone(session=session, tag=message.tag, address=address),)
-            case Ended():
-                return (SessionEnded(session=session, identity=identity, address=address),)
-            case Moved():
-                owner, generation = (message.cluster, message.incarnation, message.worker), message.generation
-                return (
-                    SessionMoved(
-                        session=session, generation=generation, owner=owner, identity=identity, address=address
-                    ),
-                )
+    def _handle_end(self, peer: Peer, message: Gone | Ended | Moved, opened: Opened) -> Iterable[Event]:
+        return (peer.told(message),) if self._is_fresh(peer, opened) else ()
 
-    def _handle_pong(self, peer: _Peer, pong: Pong, opened: Opened, now: float) -> Iterable[Event]:
+    def _handle_pong(self, peer: Peer, pong: Pong, opened: Opened, now: float) -> Iterable[Event]:
         if self._is_fresh(peer, opened) and not peer.meter.pong(pong.number, now):
             self.drops[HopDropReason.STALE_NONCE] += 1
         return ()
 
-    def _handle_workers(self, peer: _Peer, workers: Workers, opened: Opened, now: float) -> Iterable[Event]:
+    def _handle_workers(self, peer: Peer, workers: Workers, opened: Opened, now: float) -> Iterable[Event]:
         if not self._is_fresh(peer, opened) or peer.identity is None:
             return ()
         cluster, incarnation, worker = peer.identity
@@ -279,7 +230,7 @@ class RelayLinks:
         peer.announcer = (cluster, incarnation)
         return self._follow_addresses(now)
 
-    def _handle_announce(self, peer: _Peer, announce: Announce, opened: Opened, now: float) -> Iterable[Event]:
+    def _handle_announce(self, peer: Peer, announce: Announce, opened: Opened, now: float) -> Iterable[Event]:
         if self._is_fresh(peer, opened) and not self._lessons.add((peer, opened.sender), announce):
             self.drops[HopDropReason.TOO_MANY] += 1
         return self._learn(now)
@@ -293,27 +244,22 @@ class RelayLinks:
             events.append(FlowsAnnounced(headers=announce.headers, address=peer.address))
         return events
 
-    def _is_fresh(self, peer: _Peer, opened: Opened) -> bool:
+    def _is_fresh(self, peer: Peer, opened: Opened) -> bool:
         """Whether the process that a link is up with says something for the first time; counts what is not so."""
-        if peer.identity is None or opened.sender != peer.number:
-            self.drops[HopDropReason.UNKNOWN_PEER] += 1
-            return False
-        if not peer.window.check(opened.counter):
-            self.drops[HopDropReason.REPLAYED] += 1
-            return False
-        peer.window.commit(opened.counter)
-        return True
+        reason = peer.hear(opened)
+        if reason is not None:
+            self.drops[reason] += 1
+        return reason is None
 
-    def _take_down(self, peer: _Peer) -> LinkDown:
+    def _take_down(self, peer: Peer) -> LinkDown:
         identity = peer.identity
         assert identity is not None  # noqa: S101 - both callers have checked
-        peer.identity, peer.number, peer.own_number = None, ANYONE, draw_number(self._entropy)
-        peer.nonces.clear()
+        peer.go_down(draw_number(self._entropy))
         if self._addresses.get(identity) == peer.address:
             del self._addresses[identity]
         return LinkDown(identity=identity, address=peer.address)
 
-    def _send(self, peer: _Peer, message: Message, receiver: int) -> None:
+    def _send(self, peer: Peer, message: Message, receiver: int) -> None:
         self._counter += 1
         sealed = seal(
             self.keys,
@@ -325,10 +271,10 @@ class RelayLinks:
         )
         self._outgoing.append((sealed, peer.address))
 
-    def _meet(self, address: Address, now: float) -> _Peer:
-        return _Peer(address=address, own_number=draw_number(self._entropy), next_hello=now)
+    def _meet(self, address: Address, now: float) -> Peer:
+        return Peer(address=address, own_number=draw_number(self._entropy), next_hello=now)
 
-    def _tunnel(self, peer: _Peer) -> Tunnel:
+    def _tunnel(self, peer: Peer) -> Tunnel:
         return Tunnel(
             keys=lambda: self.keys, number=peer.own_number, peer=peer.number, count=self._data_counter.__next__
         )

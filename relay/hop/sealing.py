@@ -41,7 +41,7 @@ from wire.buffer import Writer
 from wire.core import Entropy
 from wire.errors import MalformedError
 
-__all__ = ["ANYONE", "REVISION", "WANTS_SEALED", "Opened", "draw_number", "open_sealed", "seal"]
+__all__ = ["ANYONE", "REPLAY_WINDOW", "REVISION", "WANTS_SEALED", "Opened", "draw_number", "open_sealed", "seal"]
 
 ANYONE = 0
 """The receiver of a HELLO, which is sent before the sender knows who is there."""
@@ -50,6 +50,10 @@ REVISION = 1
 """What this version speaks. 0: HELLO, WELCOME, CONFIRM, GONE, WORKERS. 1: ingresses in CONFIRM; ANNOUNCE, ANNOUNCED,
 PING, PONG, ENDED, MOVED; sealed data."""
 WANTS_SEALED = 0x80
+
+REPLAY_WINDOW = 1024
+"""How many counters of a sender are told apart. A process counts over all its links, and bursts go to many of them; so
+what overtakes on one link may be hundreds of counters ahead."""
 
 _ENVELOPE = struct.Struct(">BBBBQQ")
 _SIV_SIZE = 16

@@ -21,7 +21,7 @@ from relay.hop.messages import (
     Welcome,
     Workers,
 )
-from relay.hop.sealing import REVISION, WANTS_SEALED, Opened, draw_number, open_sealed, seal
+from relay.hop.sealing import REPLAY_WINDOW, REVISION, WANTS_SEALED, Opened, draw_number, open_sealed, seal
 from relay.hop.telling import ProvenRelay, Telling
 from relay.hop.tunnel import Tunnel
 from wire.core import Address, Drops, Entropy, Event
@@ -186,7 +186,7 @@ class TransceiverLink:
         if not any(hmac.compare_digest(cookie, confirm.cookie) for cookie in cookies):
             self.drops[HopDropReason.STALE_NONCE] += 1
             return ()
-        window, _ = self._windows.get(number) or (ReplayWindow(), now)
+        window, _ = self._windows.get(number) or (ReplayWindow(size=REPLAY_WINDOW), now)
         if not window.check(opened.counter):
             self.drops[HopDropReason.REPLAYED] += 1
             return ()

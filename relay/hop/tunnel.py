@@ -19,7 +19,7 @@ Properties:
   down and comes up again; and not by two processes, unless both draw the same 64 bits and talk to the same process at
   the other end (2^-45 after a thousand restarts). Nothing has to be stored for that.
 * A datagram opens only at the end that it was sealed for, so reflection and carrying over come to nothing.
-* A datagram counts once: a replay window of `_WINDOW` counters, wide enough for what networks reorder.
+* A datagram counts once: a replay window of `REPLAY_WINDOW` counters, wide enough for what networks reorder.
 * The counter is 48 bits: nine years at a million datagrams a second.
 
 An end that wants its data sealed says so in every control message (`relay.hop.sealing`), and takes no plain datagram
@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from relay.hop.drops import HopDropReason
 from relay.hop.header import SEALED
 from relay.hop.keys import HopKeys
+from relay.hop.sealing import REPLAY_WINDOW
 from wire.replay import ReplayWindow
 
 __all__ = ["OVERHEAD", "Tunnel"]
@@ -42,7 +43,6 @@ _FRONT = 8
 _TAG_SIZE = 16
 OVERHEAD = _FRONT + _TAG_SIZE
 """How many bytes longer a sealed datagram is."""
-_WINDOW = 1024
 
 
 class Tunnel:
@@ -64,7 +64,7 @@ class Tunnel:
         self.peer = peer
         self._count = count
         self._held: HopKeys | None = None
-        self._window = ReplayWindow(size=_WINDOW)
+        self._window = ReplayWindow(size=REPLAY_WINDOW)
         self._sealing: dict[int, AESGCM] = {}
         self._opening: dict[int, AESGCM] = {}
 

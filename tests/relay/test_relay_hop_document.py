@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from relay import whereabouts
-from relay.hop import announcing, health, learning, messages, relay_end, telling, transceiver_end
+from relay.hop import announcing, health, learning, messages, peer, relay_end, sealing, transceiver_end
 from relay.hop.header import DOWN, UP, answering, pack_header, parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.messages import (
@@ -137,13 +137,14 @@ def test_timers_and_bounds_are_those_of_the_code():
     said = dict(pair for one, two, three, four in cells for pair in ((one, two), (three, four)))
     expected = {
         "HELLO on a link that is up": f"{relay_end.HELLO_INTERVAL:g} s",
-        "first HELLO again": f"{relay_end.FIRST_HELLO_INTERVAL:g} s, doubling",
-        "open HELLOs": f"{relay_end.OPEN_HELLOS}",
+        "first HELLO again": f"{peer.FIRST_HELLO_INTERVAL:g} s, doubling",
+        "open HELLOs": f"{peer.OPEN_HELLOS}",
         "link without WELCOME": f"{relay_end.LINK_LIFE:g} s",
         "relay without CONFIRM": f"{transceiver_end.RELAY_LIFE:g} s",
         "cookie slot": f"{transceiver_end.COOKIE_SLOT:g} s",
         "relays at a transceiver": f"{transceiver_end.MAX_RELAYS}",
         "flows told again": f"{transceiver_end.REFRESH_INTERVAL:g} s",
+        "replay windows": f"{sealing.REPLAY_WINDOW}",
         "PONG in time": f"{health.PONG_TIMEOUT:g} s",
         "PINGs looked back at": f"{health.PING_COUNT}",
         "ANNOUNCE chunk": f"{announcing.MAX_MESSAGE} bytes",
@@ -157,6 +158,5 @@ def test_timers_and_bounds_are_those_of_the_code():
         "notes of ENDED, of MOVED": f"{whereabouts.MAX_NOTES:,} each",
     }
     assert {name: said.get(name) for name in expected} == expected
-    assert telling.__doc__
     assert f"**{LEAST_MTU}**" in text
     assert f"| {LONGEST_CLIENT_DATAGRAM} |" in text
