@@ -20,6 +20,7 @@ from edge.config.load import Loaded, load
 from edge.config.model import Config, LogConfig, Role
 from edge.config.problems import ConfigError
 from edge.config.sources import Tree
+from edge.descriptors import allow_many_descriptors
 from edge.key_files import KeysError, age_problem, bundle_path, load_bundle, mode_problem
 from edge.keys import derive_bundle, new_root
 from edge.reload import what_can_change
@@ -97,6 +98,7 @@ async def serve(launch: Launch, loaded: Loaded) -> int:
     Raises:
         ConfigError, KeysError: it cannot start; inside an exception group.
     """
+    allow_many_descriptors()
     keys, warnings = load_keys(loaded.config)
     reports = Reports()
     open_log = partial(_open_log, loaded.config.log, reports, (*loaded.warnings, *warnings))
