@@ -46,18 +46,18 @@ AUDIO_LEVEL = """
 
 @pytest.fixture(scope="module")
 def local_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """All tiers in one process, as somebody who tries it starts them."""
+    """All tiers in one process, as somebody who tries it starts them, but reachable at the machine's own address."""
     http, media = free_port(), free_port(socket.SOCK_DGRAM)
     url = f"http://127.0.0.1:{http}"
     edge = Edge(tmp_path_factory.mktemp("serve"), signal_url=url, relay_url=url, control_url=url, media_port=media)
     with (edge.folder / "serve.log").open("wb") as log:
         edge.processes["serve"] = subprocess.Popen(
-            [PROGRAM, "serve", "--backend", "echo", "--http", str(http), "--media-port", str(media)],
+            [PROGRAM, "serve", "--backend", "echo", "--http", f"0.0.0.0:{http}", "--media-port", str(media)],
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-    edge.wait_until("the edge gives its address", lambda: f"Open {url}" in edge.log("serve"), 20)
+    edge.wait_until("the edge gives its address", lambda: "press Talk" in edge.log("serve"), 60)
     yield edge
     edge.stop()
 
@@ -130,6 +130,17 @@ def test_the_server_hangs_up(local_edge: Edge, firefox: Firefox) -> None:
     wait_for_sound(local_edge, firefox)
     firefox.run("await fetch(trioVoice.location, { method: 'DELETE' })")
     local_edge.wait_until("the page notices", lambda: firefox.run("return trioVoice.reason") == "server-hung-up", 3)
+
+
+def test_a_tone_comes_back_over_tcp_on_the_port_of_the_page(local_edge: Edge, firefox: Firefox) -> None:
+    talk(firefox, candidates="tcptype passive")
+    state = wait_for_sound(local_edge, firefox)
+    assert state["client"].startswith(f"{own_address()}:")
+    answer = firefox.run("return window.peer.remoteDescription.sdp")
+    candidates = [line.lower().split() for line in answer.splitlines() if line.startswith("a=candidate:")]
+    port = local_edge.signal_url.rpartition(":")[2]
+    assert {(line[2], line[4], line[5]) for line in candidates} == {("tcp", own_address(), port)}
+    firefox.click("#talk")
 
 
 def test_loopback_alone_is_not_enough_and_the_page_says_so(local_edge: Edge, firefox: Firefox) -> None:
