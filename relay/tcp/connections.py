@@ -47,8 +47,6 @@ __all__ = ["Connections"]
 _SWEEP = 1.0
 """How often connections are looked at whose claims may have ended, or that may be stuck."""
 
-_BINDING_REQUEST = b"\x00\x01"
-
 
 class Connections:
     """All TCP connections of a relay.
@@ -177,8 +175,7 @@ class Connections:
 
     def _receive_first(self, connection: Connection, datagram: bytes, now: float, unix_time: float) -> None:
         ingress, client = connection.ingress, connection.client
-        if datagram.startswith(_BINDING_REQUEST):
-            self._forwarder.receive_from_client(datagram, client, ingress, now, unix_time)
+        self._forwarder.receive_from_client(datagram, client, ingress, now, unix_time)
         if not self._is_claimed(connection):
             self._end(connection, TcpDropReason.NOT_AUTHENTIC)
             return
