@@ -41,6 +41,23 @@ def seeded(seed: int) -> Entropy:
     return random.Random(seed).randbytes
 
 
+def mutated(weather: random.Random, data: bytes) -> bytes:
+    """Damage a datagram a little, in one of many ways; now and then not at all."""
+    changed = bytearray(data)
+    for _ in range(weather.choice([0, 1, 1, 2, 8])):
+        kind = weather.randrange(4)
+        at = weather.randrange(len(changed) + 1)
+        if kind == 0 and at < len(changed):
+            changed[at] ^= 1 << weather.randrange(8)
+        elif kind == 1:
+            del changed[at:]
+        elif kind == 2:
+            changed[at:at] = weather.randbytes(weather.randrange(9))
+        elif at < len(changed):
+            changed[at] = weather.choice([0x00, 0x11, 0x12, 0x13, 0x16, 0x80, 0xFF])
+    return bytes(changed)
+
+
 @attrs.define(eq=False)
 class FakeTransceiver:
     """One transceiver worker: a real link, and sessions that a test speaks for."""
@@ -239,6 +256,7 @@ def kit() -> SimpleNamespace:
         ),
         down_header=down_header,
         seeded=seeded,
+        mutated=mutated,
     )
 
 

@@ -10,22 +10,6 @@ from relay.sockaddr import serialize_sockaddr
 CLIENTS = [("192.0.2.1", 40000), ("2001:db8::1", 40000), ("198.51.100.9", 666)]
 
 
-def mutated(weather: random.Random, data: bytes) -> bytes:
-    changed = bytearray(data)
-    for _ in range(weather.choice([0, 1, 1, 2, 8])):
-        kind = weather.randrange(4)
-        at = weather.randrange(len(changed) + 1)
-        if kind == 0 and at < len(changed):
-            changed[at] ^= 1 << weather.randrange(8)
-        elif kind == 1:
-            del changed[at:]
-        elif kind == 2:
-            changed[at:at] = weather.randbytes(weather.randrange(9))
-        elif at < len(changed):
-            changed[at] = weather.choice([0x00, 0x11, 0x12, 0x13, 0x16, 0x80, 0xFF])
-    return bytes(changed)
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_every_datagram_is_forwarded_or_counted_once(world, kit, seed):
     weather = random.Random(seed)
@@ -41,7 +25,7 @@ def test_every_datagram_is_forwarded_or_counted_once(world, kit, seed):
         world.now += 0.01
         dropped = sum(forwarder.drops.values())
         if weather.random() < 0.5:
-            data, client = mutated(weather, weather.choice(from_clients)), weather.choice(CLIENTS)
+            data, client = kit.mutated(weather, weather.choice(from_clients)), weather.choice(CLIENTS)
             ingress = weather.choice([1, 2])
             forwarder.receive_from_client(data, client, ingress, world.now, world.unix_time)
             forwarded = len(forwarder.to_transceivers)
@@ -50,7 +34,7 @@ def test_every_datagram_is_forwarded_or_counted_once(world, kit, seed):
                 assert len(forwarder.table.targets_of(ingress, serialize_sockaddr(client))) == 2
                 forwarded = 1
         else:
-            data = mutated(weather, weather.choice(from_hop))
+            data = kit.mutated(weather, weather.choice(from_hop))
             if data[:1] == bytes((CONTROL,)):
                 continue
             source = weather.choice([first.address, second.address, CLIENTS[2]])
@@ -63,7 +47,7 @@ def test_every_datagram_is_forwarded_or_counted_once(world, kit, seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_control_message_raises_at_either_end(world, seed):
+def test_no_control_message_raises_at_either_end(world, kit, seed):
     weather = random.Random(seed)
     first, _ = world.transceivers
     recorded = []
@@ -77,7 +61,7 @@ def test_no_control_message_raises_at_either_end(world, seed):
             first.link.receive_control(data, ("10.0.0.1", 4001), world.now)
         recorded += [data for data, _ in first.link.datagrams_to_send(world.now)]
     for _ in range(1000):
-        data = mutated(weather, weather.choice(recorded))
+        data = kit.mutated(weather, weather.choice(recorded))
         before = sum(world.forwarder.links.drops.values()) + sum(world.forwarder.drops.values())
         world.forwarder.receive_from_hop(data, first.address, world.now)
         after = sum(world.forwarder.links.drops.values()) + sum(world.forwarder.drops.values())
