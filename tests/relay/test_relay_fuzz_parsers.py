@@ -14,6 +14,7 @@ import typing
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import permutations
 from types import SimpleNamespace
 
 import attrs
@@ -26,7 +27,7 @@ from relay.drops import DropReason
 from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, UP, pack_header, parse_header
 from relay.hop.messages import Message as HopMessage
 from relay.hop.messages import parse_message
-from relay.hop.sealing import open_sealed
+from relay.hop.sealing import open_sealed, seal
 from relay.tcp.connections import Connections
 from relay.tcp.framing import MAX_FRAME, FrameReader, frame
 from relay.tcp.options import TcpOptions
@@ -169,7 +170,8 @@ def stream(env: SimpleNamespace) -> Target:
         assert whole.is_broken == pieces.is_broken
         assert all(0 < len(each) <= MAX_FRAME for each in found)
 
-    return Target(feed=feed, examples=[frame(b"a" * 30) + frame(b"") + frame(b"b" * 1200), b"\xff" * 9, b"\0\0\0"])
+    streams = [frame(b"a" * 30) + frame(b"") + frame(b"b" * 1200), b"\xff" * 9, b"\0\0\0", frame(bytes(MAX_FRAME + 1))]
+    return Target(feed=feed, examples=streams)
 
 
 @fuzzes("relay.admission.Admission.open", "stun.credentials.CredentialKeys.open")
@@ -240,6 +242,24 @@ def hop_datagrams(env: SimpleNamespace) -> list[bytes]:
     ]
 
 
+@attrs.frozen
+class Junk:
+    """A body that is authentic and may be anything: from an end that was taken over."""
+
+    KIND: int
+    body: bytes
+
+    def serialize(self, writer: Writer) -> None:
+        writer.octets(self.body)
+
+
+def sealed(env: SimpleNamespace, body: bytes, sender: object, receiver: object) -> bytes:
+    env.counter += 1
+    kind = env.weather.randrange(12)
+    junk = Junk(kind, body)
+    return seal(env.kit.hop_keys, junk, sender=sender._number, counter=env.counter, receiver=receiver._number)
+
+
 @fuzzes(
     "relay.forwarder.Forwarder.receive_from_hop",
     "relay.hop_router.HopRouter.receive",
@@ -254,6 +274,8 @@ def from_hop(env: SimpleNamespace) -> Target:
         world.now += 0.001
         world.forwarder.receive_from_hop(data, first.address, world.now)
         world.forwarder.links.receive_control(data, first.address, world.now)
+        taken_over = sealed(env, data[24:], first.link, world.forwarder.links)
+        world.forwarder.receive_from_hop(taken_over, first.address, world.now)
         opened = open_sealed(env.kit.hop_keys, data, receiver=1)
         assert opened is not None
         assert world.forwarder.live_transceivers == 2
@@ -275,6 +297,9 @@ def at_transceiver(env: SimpleNamespace) -> Target:
         for source in (env.kit.relay_address, CLIENT):
             first.link.receive_control(data, source, world.now)
             dispatcher.receive_datagram(data, source, world.now)
+            first.link.receive_control(
+                sealed(env, data[24:], world.forwarder.links, first.link), env.kit.relay_address, world.now
+            )
         assert list(first.link.relays) == [env.kit.relay_address]
 
     return Target(feed=feed, examples=hop_datagrams(env))
@@ -304,15 +329,19 @@ def bodies(env: SimpleNamespace) -> Target:
             with suppress(MalformedError):
                 message = parse_message(record.KIND, data)
                 assert isinstance(message, record)
+                for packed in getattr(message, "headers", ()):
+                    announced = parse_header(packed)
+                    assert announced is not None
+                    assert (announced.direction, announced.size) == (UP, len(packed))
                 writer = Writer()
                 message.serialize(writer)
                 assert parse_message(record.KIND, writer.finish()) == message
 
-    announced = b"".join(
+    packed = b"".join(
         pack_header(UP, ingress=1, client=client, session=7, tag=bytes(8)) for client in (CLIENT, ("2001:db8::1", 9))
     )
     lengths = [bytes(length) for length in range(80)]
-    return Target(feed=feed, examples=[*lengths, b"\0\0\0\1\2" + announced, b"\0\0\0\1\xff" + announced])
+    return Target(feed=feed, examples=[*lengths, b"\0\0\0\1\2" + packed, b"\0\0\0\1\xff" + packed])
 
 
 # STUN.
@@ -334,7 +363,12 @@ def stun_message(env: SimpleNamespace) -> Target:
     proofs.set_remote_credentials("abcd", KEY.decode())
 
     def feed(data: bytes) -> None:
+        if len(data) >= 20 and env.weather.random() < 0.5:
+            data = data[:2] + (len(data) - 20).to_bytes(2, "big") + data[4:]  # or the length alone would refuse most
         username = read_username(data)
+        if username is not None:
+            text = ":".join(username).encode()
+            assert b"\0\6" + len(text).to_bytes(2, "big") + text in data
         verify_message_integrity(data, KEY)
         verify_fingerprint(data)
         received = receive_message(data)
@@ -344,14 +378,17 @@ def stun_message(env: SimpleNamespace) -> Target:
             assert not isinstance(received, Message)
             return
         said = message.get(stun_attributes.AttributeType.USERNAME)
-        if username is not None and said is not None:
+        if username is not None:
             # The relay routes by what the transceiver will read.
+            assert said is not None
             assert ":".join(username) == said.decode()
         check_request(message, data, ufrag=ufrag.encode(), key=KEY, own_role=0x8029)
         check_response(message, data, KEY)
         proofs.check_answer(message, data, Path(CLIENT, 1), 1.0)
 
-    return Target(feed=feed, examples=client_datagrams(env))
+    username, signature = b"\0\6\0\x03a:b\0", b"\0\x08\0\x14" + bytes(20)
+    orders = [env.kit.stun(0x0001, b"i" * 12, first + second) for first, second in permutations((username, signature))]
+    return Target(feed=feed, examples=[*orders, *client_datagrams(env)])
 
 
 STUN_RECORDS = [value for value in vars(stun_attributes).values() if hasattr(value, "parse")]
@@ -434,6 +471,7 @@ def env(world, kit, request) -> SimpleNamespace:
         kit=kit,
         weather=random.Random(5),
         recorded=recorded,
+        counter=1 << 40,
         reasons=set(DropReason),
         place=world.claim(7).place,
     )
