@@ -340,8 +340,8 @@ def bodies(env: SimpleNamespace) -> Target:
     packed = b"".join(
         pack_header(UP, ingress=1, client=client, session=7, tag=bytes(8)) for client in (CLIENT, ("2001:db8::1", 9))
     )
-    lengths = [bytes(length) for length in range(80)]
-    return Target(feed=feed, examples=[*lengths, b"\0\0\0\1\2" + packed, b"\0\0\0\1\xff" + packed])
+    lengths = [bytes(length) for length in range(0, 80, 5)]
+    return Target(feed=feed, examples=[*lengths, *[b"\0\0\0\1\2" + packed] * 8, b"\0\0\0\1\xff" + packed])
 
 
 # STUN.
