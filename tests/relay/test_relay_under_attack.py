@@ -53,7 +53,6 @@ class Siege:
             self.world.forwarder.handle_timeout(self.world.now)
             for transceiver in self.world.transceivers:
                 transceiver.link.handle_timeout(self.world.now)
-            self._overhear()
             self.world.pump()
             attack(self)
             self.world.pump()
@@ -75,18 +74,27 @@ class Siege:
         world.transceiver_sends(self.home, SESSION, VICTIM, b"\x90" + number, validated=True)
         assert world.received_by_clients() == [(b"\x90" + number, VICTIM, 1)], "the victim did not hear its answer"
 
-    def _overhear(self) -> None:
-        self.overheard_up += [data for data, _ in self.relay.to_transceivers]
-        for transceiver in self.world.transceivers:
-            self.overheard_down += [data for data, _ in transceiver.outgoing]
-
 
 @pytest.fixture
-def siege(world, kit) -> Siege:
+def siege(world, kit, monkeypatch) -> Siege:
     siege = Siege(world, kit)
+    up, down = type(siege.home).receive, siege.relay.receive_from_hop
+
+    def overhear_up(transceiver, data, *rest):
+        siege.overheard_up.append(data)
+        up(transceiver, data, *rest)
+
+    def overhear_down(data, *rest):
+        siege.overheard_down.append(data)
+        down(data, *rest)
+
+    monkeypatch.setattr(type(siege.home), "receive", overhear_up)
+    monkeypatch.setattr(siege.relay, "receive_from_hop", overhear_down)
     siege.requests.append(siege.home.request(SESSION))
     world.call(siege.home, SESSION, VICTIM)
     siege.hold(3.0, lambda _: None)
+    # What is under way from now on is mostly the attacker's own.
+    monkeypatch.undo()
     return siege
 
 
@@ -177,9 +185,10 @@ def test_replayed_requests_from_everywhere(siege):
 def test_replayed_reflected_and_forged_messages_of_the_hop(siege):
     relay, (home, elsewhere) = siege.relay, siege.world.transceivers
     up = relay.counts["proven"]
+    control = [data for data in siege.overheard_up + siege.overheard_down if data[0] == CONTROL]
+    assert len({data[1] for data in control}) >= 3  # HELLO, WELCOME, CONFIRM
 
     def attack(_):
-        control = [data for data in siege.overheard_up + siege.overheard_down if data[0] == CONTROL]
         for data in siege.weather.choices(control, k=4):
             damaged = siege.kit.mutated(siege.weather, data)
             for address in (home.address, elsewhere.address, source(siege)):
