@@ -23,6 +23,7 @@ import pytest
 import relay
 import stun
 from relay.admission import Admission
+from relay.claims import mark_of
 from relay.drops import DropReason
 from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, UP, pack_header, parse_header
 from relay.hop.messages import Message as HopMessage
@@ -174,7 +175,7 @@ def stream(env: SimpleNamespace) -> Target:
     return Target(feed=feed, examples=streams)
 
 
-@fuzzes("relay.admission.Admission.open", "stun.credentials.CredentialKeys.open")
+@fuzzes("relay.admission.Admission.open", "relay.claims.mark_of", "stun.credentials.CredentialKeys.open")
 def token(env: SimpleNamespace) -> Target:
     admission = Admission(
         credentials=env.kit.credentials, max_call=7200.0, entropy=env.weather.randbytes, drops=Counter()
@@ -183,6 +184,7 @@ def token(env: SimpleNamespace) -> Target:
 
     def feed(data: bytes) -> None:
         text = data.decode("latin-1")
+        assert isinstance(mark_of(text), int)
         env.world.now += 11.0  # what failed before is forgotten
         route = admission.open(text, CLIENT, env.world.now, env.kit.unix_time)
         assert (route is None) == (text != ufrag)
@@ -191,7 +193,7 @@ def token(env: SimpleNamespace) -> Target:
     return Target(feed=feed, examples=[ufrag.encode(), ufrag[:-1].encode(), b"A" * 49, "é".encode()])
 
 
-@fuzzes("relay.admission.Admission.verify", "relay.admission.Admission.verify_again")
+@fuzzes("relay.admission.Admission.verify")
 def integrity(env: SimpleNamespace) -> Target:
     admission = Admission(
         credentials=env.kit.credentials, max_call=7200.0, entropy=env.weather.randbytes, drops=Counter()
@@ -200,7 +202,7 @@ def integrity(env: SimpleNamespace) -> Target:
     ufrag, request = transceiver.mint(7), transceiver.request(7)
 
     def feed(data: bytes) -> None:
-        verdicts = admission.verify(data, ufrag, CLIENT, 1.0), admission.verify_again(data, ufrag)
+        verdicts = tuple(admission.verify(data, ufrag, CLIENT, 1.0, is_known=flag) for flag in (False, True))
         # What stands behind the integrity is not under it; before it, no bit may differ.
         covered = request[: request.index(b"\0\x08\0\x14")]
         assert verdicts in [(True, True), (False, False)]
