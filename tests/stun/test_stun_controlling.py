@@ -284,6 +284,26 @@ def server_request(transaction_id: bytes = bytes(12), **wrong) -> bytes:
     return binding_request(transaction_id, username, wrong.get("key", LOCAL_KEY), attributes)
 
 
+def test_a_path_that_is_doubted_is_checked_at_once():
+    ice = agent((A, 100))
+    sent(ice, 0.0)
+    ice.check_now(0.01)
+    assert sent(ice, 0.01) == []  # nothing is selected yet
+    ice = connected()
+    ice.check_now(1.0)
+    ((check, path),) = sent(ice, 1.0)
+    assert path == A
+    assert not nominates(check)
+    # It stands for the next consent check.
+    assert 4.99 <= ice.next_timeout() <= 7.01
+    answer(ice, check, path, 2.0)
+    events, _ = run_until(ice, 100.0)
+    assert [event.reason for event in events] == ["consent-expired"]
+    assert ice.next_timeout() is None
+    ice.check_now(101.0)
+    assert sent(ice, 101.0) == []
+
+
 def test_the_servers_request_is_answered():
     ice = agent()
     sent(ice, 0.0)
