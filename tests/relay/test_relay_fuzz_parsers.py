@@ -25,10 +25,11 @@ import stun
 from relay.admission import Admission
 from relay.claims import mark_of
 from relay.drops import DropReason
-from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, UP, pack_header, parse_header
+from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, SEALED, UP, pack_header, parse_header
 from relay.hop.messages import Message as HopMessage
 from relay.hop.messages import parse_message
 from relay.hop.sealing import open_sealed, seal
+from relay.hop.tunnel import Tunnel
 from relay.tcp.connections import Connections
 from relay.tcp.framing import MAX_FRAME, FrameReader, frame
 from relay.tcp.options import TcpOptions
@@ -57,6 +58,7 @@ EXCUSED = {
     "relay.mmsg.address_of_bytes": "asks where they lie, and not what they are",
     "stun.credentials.Route.from_bytes": "authentic by then: AES-SIV has opened them",
     "stun.credentials.CredentialKeys.password": "asked only of a fragment that was opened",
+    "relay.hop.tunnel.Tunnel.seal": "seals what we write",
     "stun.integrity.add_message_integrity": "signs what we write",
     "stun.integrity.add_message_integrity_sha256": "signs what we write",
     "stun.integrity.add_integrity": "signs what we write",
@@ -255,11 +257,13 @@ class Junk:
         writer.octets(self.body)
 
 
-def sealed(env: SimpleNamespace, body: bytes, sender: object, receiver: object) -> bytes:
+def sealed(env: SimpleNamespace, body: bytes, *, to_relay: bool) -> bytes:
     env.counter += 1
-    kind = env.weather.randrange(12)
-    junk = Junk(kind, body)
-    return seal(env.kit.hop_keys, junk, sender=sender._number, counter=env.counter, receiver=receiver._number)
+    first = env.world.transceivers[0]
+    relay, transceiver = env.world.forwarder.links._peers[first.address].own_number, first.link._number
+    sender, receiver = (transceiver, relay) if to_relay else (relay, transceiver)
+    junk = Junk(env.weather.randrange(16), body)
+    return seal(env.kit.hop_keys, junk, sender=sender, counter=env.counter, receiver=receiver)
 
 
 @fuzzes(
@@ -276,7 +280,7 @@ def from_hop(env: SimpleNamespace) -> Target:
         world.now += 0.001
         world.forwarder.receive_from_hop(data, first.address, world.now)
         world.forwarder.links.receive_control(data, first.address, world.now)
-        taken_over = sealed(env, data[24:], first.link, world.forwarder.links)
+        taken_over = sealed(env, data[24:], to_relay=True)
         world.forwarder.receive_from_hop(taken_over, first.address, world.now)
         opened = open_sealed(env.kit.hop_keys, data, receiver=1)
         assert opened is not None
@@ -299,12 +303,44 @@ def at_transceiver(env: SimpleNamespace) -> Target:
         for source in (env.kit.relay_address, CLIENT):
             first.link.receive_control(data, source, world.now)
             dispatcher.receive_datagram(data, source, world.now)
-            first.link.receive_control(
-                sealed(env, data[24:], world.forwarder.links, first.link), env.kit.relay_address, world.now
-            )
+            first.link.receive_control(sealed(env, data[24:], to_relay=False), env.kit.relay_address, world.now)
         assert list(first.link.relays) == [env.kit.relay_address]
 
     return Target(feed=feed, examples=hop_datagrams(env))
+
+
+@fuzzes(
+    "relay.hop.tunnel.Tunnel.open",
+    "relay.hop_router.HopRouter.open_data",
+    "relay.hop.transceiver_end.TransceiverLink.open_data",
+)
+def sealed_data(env: SimpleNamespace) -> Target:
+    world, first, count = env.world, env.world.transceivers[0], iter(range(1, 1 << 40))
+
+    def tunnel(number: int, peer: int) -> Tunnel:
+        return Tunnel(keys=lambda: env.kit.hop_keys, number=number, peer=peer, count=count.__next__)
+
+    here, there = tunnel(1, 2), tunnel(2, 1)
+    env.place.tunnel, first.link._tunnels[env.kit.relay_address] = tunnel(3, 4), tunnel(5, 6)
+    to_relay, to_transceiver = tunnel(4, 3), tunnel(6, 5)
+
+    def feed(data: bytes) -> None:
+        assert not isinstance(there.open(data), bytes)
+        packed = here.seal(data or b"x")
+        damaged = env.kit.mutated(env.weather, packed)
+        if damaged != packed:
+            assert not isinstance(there.open(damaged), bytes)
+        assert there.open(packed) == (data or b"x")
+        assert not isinstance(there.open(packed), bytes)  # once
+        # What is inside may be anything, too.
+        world.forwarder.receive_from_hop(to_relay.seal(data or b"x"), first.address, world.now)
+        assert first.link.open_data(to_transceiver.seal(data or b"x"), env.kit.relay_address) == (data or b"x")
+        assert first.link.open_data(data, env.kit.relay_address) is None
+        world.forwarder.to_transceivers.clear()
+        for datagrams in world.forwarder.to_clients.values():
+            datagrams.clear()
+
+    return Target(feed=feed, examples=[bytes((SEALED,)) + bytes(40), *hop_datagrams(env)])
 
 
 @fuzzes("relay.hop.header.parse_header")
