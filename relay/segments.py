@@ -25,7 +25,7 @@ import socket
 from array import array
 from collections import defaultdict
 from collections.abc import Hashable
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain
 from typing import TypeAlias
 
 from relay.mmsg import CALL, SendSlots, address_of, ffi
@@ -60,8 +60,10 @@ _VECTORS, _VECTOR_COUNT, _CONTROL_LENGTHS = (
 _CONTROL_SIZES = [0, 0, *[_CONTROL_SIZE] * (CALL - 1)]
 """By the number of datagrams: one by itself needs no option."""
 
-_Runs: TypeAlias = tuple[list[int], list[list[int]]]
-"""Lengths, and for each the addresses in memory of datagrams that are so long."""
+_Piece: TypeAlias = tuple[int, int]
+"""Where in memory a datagram is, and how long."""
+_Runs: TypeAlias = tuple[list[int], list[list[_Piece]]]
+"""Lengths, and for each the datagrams that are so long."""
 
 
 class SegmentSlots(SendSlots):
@@ -140,12 +142,10 @@ class SegmentSlots(SendSlots):
         if len(destination) != self._destination_size or total == len(origins):
             self._send_some([destination] * len(origins), pieces)
             return
-        starts = list(chain.from_iterable(runs))
-        sizes = list(chain.from_iterable(map(repeat, lengths, counts)))
+        pieces = list(chain.from_iterable(chain.from_iterable(runs)))
         begins = list(accumulate(counts, initial=0))
         self._run_names[: len(destination) * total] = destination * total
-        self._run_vectors[: 2 * len(starts) : 2] = array("Q", starts)
-        self._run_vectors[1 : 2 * len(starts) : 2] = array("Q", sizes)
+        self._run_vectors[: len(pieces)] = array("Q", pieces)
         fields, end = self._run_fields, _MESSAGE_WORDS * total
         vectors = list(map(self._vector_starts.__getitem__, begins[:-1]))
         fields[_VECTORS:end:_MESSAGE_WORDS] = array("Q", vectors)
@@ -159,7 +159,7 @@ class SegmentSlots(SendSlots):
                 refusal = ffi.errno
                 if refusal in _REFUSALS and counts[sent] > 1:
                     self.is_segmenting = False
-                    rest = list(chain.from_iterable(zip(starts, sizes, strict=True)))[2 * begins[sent] :]
+                    rest = pieces[2 * begins[sent] :]
                     self._send_some([destination] * (len(rest) // 2), rest)
                     return
                 self._count_refused(refusal, counts[sent])
@@ -177,17 +177,17 @@ def _knows_segments(sock: socket.socket) -> bool:
 
 def _runs_of(pieces: list[int]) -> _Runs:
     """Put together what is of one length."""
-    by_length: defaultdict[int, list[int]] = defaultdict(list)
+    by_length: defaultdict[int, list[_Piece]] = defaultdict(list)
     halves = iter(pieces)
-    for start, length in zip(halves, halves, strict=True):
-        by_length[length].append(start)
+    for piece in zip(halves, halves, strict=True):
+        by_length[piece[1]].append(piece)
     return list(by_length), list(by_length.values())
 
 
 def _runs_in_order(pieces: list[int], origins: list[Hashable]) -> _Runs:
     """The same, but nothing goes into a run in front of one that has its origin's previous datagram."""
     lengths: list[int] = []
-    runs: list[list[int]] = []
+    runs: list[list[_Piece]] = []
     newest: dict[int, int] = {}
     previous: dict[Hashable, int] = {}
     halves = iter(pieces)
@@ -197,7 +197,7 @@ def _runs_in_order(pieces: list[int], origins: list[Hashable]) -> _Runs:
             number = newest[length] = len(runs)
             lengths.append(length)
             runs.append([])
-        runs[number].append(start)
+        runs[number].append((start, length))
         previous[origin] = number
     return lengths, runs
 

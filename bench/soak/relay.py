@@ -36,7 +36,7 @@ _STRANGERS = 200
 _STRETCH, _MEASURED = 5.0, 2.0
 """Seconds."""
 _SHARE = 0.5
-_SETTLED_AFTER, _SETTLED_SECONDS, _SETTLED_AT_LAST = 0.2, 45.0, 0.5
+_SETTLED_AFTER, _SETTLED_SECONDS, _SETTLED_AT_LAST = 0.2, 90.0, 0.5
 """Share of the time, and seconds, after which as many calls wait to be forgotten as ever; and when time is short."""
 _FORGETTING = 60.0
 """Seconds within which a relay forgets a call that nobody speaks of: it takes 30."""
