@@ -41,24 +41,28 @@ class Coturn:
 
     Attributes:
         side: to measure.
-        claim_cpu: CPU seconds that it took to allocate an address and bind a channel, for all clients together.
+        claim_cost: CPU seconds that it took to allocate an address and bind a channel, of a client.
     """
 
     side: Side
-    claim_cpu: float
+    claim_cost: float
 
 
 @contextmanager
 def coturn(folder: Path, clients: Clients) -> Iterator[Coturn]:
-    """Run it, and have each client allocate.
+    """Run it, and have each client allocate; fewer clients, if a process may not have as many sockets.
 
     Raises:
-        NotMeasured: it is not installed, or may not have as many sockets.
+        NotMeasured: it is not installed.
     """
     program = shutil.which("turnserver")
     if program is None:
         raise NotMeasured("coturn is not installed (Debian: apt install coturn)")
-    _allow_descriptors(len(clients.hosts) + _OTHER_DESCRIPTORS)
+    allowed = _allow_descriptors(len(clients.hosts) + _OTHER_DESCRIPTORS) - _OTHER_DESCRIPTORS
+    name = "coturn"
+    if allowed < len(clients.hosts):
+        name = f"coturn, with {allowed} flows,"
+        clients = attrs.evolve(clients, hosts=clients.hosts[:allowed])
     port = free_port(socket.SOCK_DGRAM)
     user = f"{_CREDENTIALS.user}:{_CREDENTIALS.password}"
     command = [program, *_OPTIONS, "-L", LOOPBACK, "-E", _RELAYED_HOST, "-p", str(port), "-u", user]
@@ -70,9 +74,10 @@ def coturn(folder: Path, clients: Clients) -> Iterator[Coturn]:
         pid = ran["coturn"].pid
         before = cpu_of(pid)
         relayed = allocate_all(clients, (LOOPBACK, port), transceiver.address, _CREDENTIALS)
+        claimed = cpu_of(pid) - before
         header = CHANNEL.to_bytes(2, "big") + b"\0\0"
         side = Side(
-            name="coturn",
+            name=name,
             pids=(pid,),
             up=Load.of(
                 clients.sock,
@@ -82,17 +87,19 @@ def coturn(folder: Path, clients: Clients) -> Iterator[Coturn]:
             ),
             down=Load.of(transceiver.sock, clients.sock, [(None, address, b"") for address in relayed]),
         )
-        yield Coturn(side=side, claim_cpu=cpu_of(pid) - before)
+        yield Coturn(side=side, claim_cost=claimed / len(relayed))
 
 
-def _allow_descriptors(count: int) -> None:
+def _allow_descriptors(count: int) -> int:
+    """Have processes be allowed so many files and sockets, and return how many they are."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if count <= soft:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(count, hard)))
-    except (OSError, ValueError) as error:
-        raise NotMeasured(f"coturn needs a socket for each flow, and a process may have {hard} (ulimit -Hn)") from error
+    if count > soft:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(count, hard)))
+        except (OSError, ValueError):  # more than `ulimit -Hn` takes a privilege
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            return hard
+    return count
 
 
 def _is_bound(port: int) -> bool:

@@ -70,13 +70,13 @@ def _lines(details: _Details, top: int) -> Iterator[str]:
     ]
     for place, count in zip(places, flows, strict=True):
         yield _text(place, _BOTTOM + 18, f"{count:,}")
-    for key, colour, name in (("ours", _OURS, "the relay"), ("peer", _PEER, "forwarder in C")):
+    sides = (("ours", _OURS, "the relay"), ("peer", _PEER, "a forwarder in C"))
+    for number, (key, colour, name) in enumerate(sides):
         points = [(x, _height(cost * 1e6, top)) for x, cost in zip(places, details[key], strict=True)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>\n'
         yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>\n' for x, y in points)
-        x, y = points[0]
-        yield _text(x, y - 9, name, anchor="start", colour=colour)
+        yield _text(_FLOWS_LEFT + 16, _BOTTOM - 30 + 18 * number, name, anchor="start", colour=colour)
     yield _text((_FLOWS_LEFT + _FLOWS_RIGHT) / 2, _BOTTOM + 38, "flows")
 
 

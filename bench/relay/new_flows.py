@@ -28,22 +28,22 @@ _NOBODY = 1 << 40
 _WHOLE = Sizes("whole datagrams", (0,))
 
 
-def claim_row(calls: Calls, coturn_cpu: float | None) -> Row:
-    """Tell what it took to set all calls up.
+def claim_row(calls: Calls, count: int, coturn_cost: float | None) -> Row:
+    """Tell what it took to set calls up.
 
     Args:
-        calls: those that are set up.
-        coturn_cpu: CPU seconds that coturn took for as many; None when it is not there.
+        calls: have noted it.
+        count: of how many.
+        coturn_cost: CPU seconds that coturn took for one; None when it is not there.
     """
-    count = len(calls.up_headers)
     claim, prove = calls.claim_cpu / count, calls.prove_cpu / count
-    peer = "" if coturn_cpu is None else f"coturn {coturn_cpu / count * 1e6:.0f} µs"
+    peer = "" if coturn_cost is None else f"coturn {coturn_cost * 1e6:.0f} µs"
     return Row(
-        what=f"CPU of a new flow, up to {count} of them",
+        what=f"CPU of a new flow, {count} of them",
         ours=f"{(claim + prove) * 1e6:.0f} µs",
         peer=peer,
         notes=(f"the request {claim * 1e6:.1f} µs, the path's proof {prove * 1e6:.1f} µs; forwarding included",),
-        details={"claim": claim, "prove": prove, "coturn": coturn_cpu and coturn_cpu / count},
+        details={"claim": claim, "prove": prove, "coturn": coturn_cost},
     )
 
 

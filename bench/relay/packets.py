@@ -84,11 +84,9 @@ def flood_in_turn(
 def rows(floods: Floods, flows: int, sizes: Sizes, ours: str, in_c: str, coturn: str) -> list[Row]:
     """Write the lines of the table; the last three arguments are the sides' names, and coturn may be missing."""
     what = f"{flows} flows, {sizes.name}"
-    made = [_over(floods[ours], floods[in_c], f"relay's CPU for a packet over a C forwarder's, {what}", _MUST, _WANT)]
+    made = [_over(floods, ours, in_c, f"relay's CPU for a packet over a C forwarder's, {what}", _MUST, _WANT)]
     if coturn in floods:
-        made.append(
-            _over(floods[ours], floods[coturn], f"relay's CPU for a packet over coturn's, {what}", _MUST_COTURN)
-        )
+        made.append(_over(floods, ours, coturn, f"relay's CPU for a packet over coturn's, {what}", _MUST_COTURN))
     own, peer = floods[ours].user_cost, floods[in_c].user_cost
     made.append(
         Row(
@@ -101,20 +99,20 @@ def rows(floods: Floods, flows: int, sizes: Sizes, ours: str, in_c: str, coturn:
     return made
 
 
-def _over(ours: Costs, peer: Costs, what: str, must: float, want: float | None = None) -> Row:
-    ratio = median(other / own for own, other in zip(ours.of_rounds(), peer.of_rounds(), strict=True))
+def _over(floods: Floods, ours: str, peer: str, what: str, must: float, want: float | None = None) -> Row:
+    own, other = floods[ours].of_rounds(), floods[peer].of_rounds()
+    share = median(theirs / mine for mine, theirs in zip(own, other, strict=True))
     wanted = f", wanted {want:g}" if want else ""
     return Row.of_rounds(
         what,
-        ours.of_rounds(),
-        peer.of_rounds(),
+        own,
+        other,
         _microseconds,
         must=1 / must,
         want=1 / want if want else None,
         notes=(
-            f"{ratio:.2f} of its packets per CPU-second (must be {must:g}{wanted})",
-            f"ours {ours.describe()}",
-            f"its  {peer.describe()}",
+            f"{share:.2f} of its packets per CPU-second (must be {must:g}{wanted})",
+            *(f"{name}: {floods[name].describe()}" for name in (ours, peer)),
         ),
     )
 
