@@ -4,7 +4,6 @@ Between network namespaces, with a raw socket. At 50 and 200 datagrams a second:
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -71,9 +70,14 @@ def test_replayed_checks_move_nothing_and_bring_nobody_traffic(arena: Arena) -> 
     with ExitStack() as stack:
         overheard = stack.enter_context(sniffing(arena.names["victim"]))
         victim = stack.enter_context(arena.call())
-        time.sleep(6)  # a few consent checks
-        checks = [data for data in overheard.between((VICTIM, victim.port), arena.relay) if data[:2] == b"\x00\x01"]
-        assert len(checks) >= 3
+
+        def checks_seen() -> list[bytes]:
+            sent = overheard.between((VICTIM, victim.port), arena.relay)
+            return [data for data in sent if data[:2] == b"\x00\x01"]
+
+        checks = arena.edge.wait_until(
+            "the first checks and one of consent", lambda: seen if len(seen := checks_seen()) >= 3 else None, 20
+        )
         at_bystander = stack.enter_context(sniffing(arena.names["bystander"]))
         victim.begin()
         own = arena.sources(8)  # these lead to the bystander, too
