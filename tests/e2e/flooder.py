@@ -33,7 +33,7 @@ def main() -> None:
     rate, seconds = plan["rate"], plan["seconds"]
     sent, started = 0, time.monotonic()
     due = 0.0
-    while sent < rate * seconds and (passed := time.monotonic() - started) < _PATIENCE * seconds:
+    while sent < rate * seconds and (passed := time.monotonic() - started) < _PATIENCE * max(seconds, 1):
         due = max(due, (passed - _LAG) * rate)
         while due < passed * rate and sent < rate * seconds:
             sends[sent % len(sends)]()

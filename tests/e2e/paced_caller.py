@@ -20,7 +20,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
 import trio
@@ -33,6 +33,7 @@ from edge.caller.placing import Call, Caller
 from edge.caller.progress import CallerOptions
 from edge.caller.session import CallerSession
 from edge.caller.signalling import SignalClient
+from edge.caller.wires import UdpWire
 
 _NUMBERED = struct.Struct(
     ">BI55x"
@@ -76,20 +77,30 @@ class _Journal:
         pass
 
 
-class _Line(Line):
+class _Wire(UdpWire):
     """Sends from one address."""
+
+    def __init__(self, *, is_ipv6: bool, local: tuple[str, int]) -> None:
+        self._socket = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind((local[0] or ("::" if is_ipv6 else "0.0.0.0"), local[1]))  # noqa: S104
+
+    @property
+    def port(self) -> int:
+        return int(self._socket.getsockname()[1])
+
+
+class _Line(Line):
+    """Has one wire."""
 
     def __init__(self, session: CallerSession, local: tuple[str, int]) -> None:
         super().__init__(session)
         self._local = local
 
-    def open(self, hosts: Iterable[str]) -> list[socket.socket]:
+    def open(self, hosts: Iterable[str], renewed: object) -> Sequence[_Wire]:
         is_ipv6 = any(":" in host for host in hosts)
-        opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-        opened.setblocking(False)
-        opened.bind((self._local[0] or ("::" if is_ipv6 else "0.0.0.0"), self._local[1]))  # noqa: S104
-        self._sockets = {is_ipv6: opened}
-        return [opened]
+        self._wires = {is_ipv6: _Wire(is_ipv6=is_ipv6, local=self._local)}
+        return tuple(self._wires.values())
 
 
 async def _main(words: argparse.Namespace) -> None:
@@ -119,9 +130,9 @@ async def _main(words: argparse.Namespace) -> None:
         caller = Caller(signal, exchange)
         await caller.connect(call)
         await caller.hear(call)
-        (opened,) = line.sockets()
+        (wire,) = line.wires()
         server = session.path.address
-        _say({"connected": signalled.path, "local": opened.getsockname()[1], "server": list(server)})
+        _say({"connected": signalled.path, "local": wire.port, "server": list(server)})
         await _obey(line, packets, journal)
         await caller.hang_up(call)
         await signal.aclose()

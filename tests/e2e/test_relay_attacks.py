@@ -12,8 +12,11 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
+
+from relay.udp import BUFFER_SIZE
 
 from .attack_arena import Arena, loopback_arena, namespace_arena
 from .calling import Counted, PacedCall
@@ -23,6 +26,8 @@ pytestmark = pytest.mark.e2e
 RATE = 5000
 SECONDS = 3.0
 FAILURES, SAMPLE, WINDOW = 32, 8, 10.0  # of relay.budgets
+SKB_SIZE = 1024
+"""More than the kernel counts for a datagram of a hundred bytes."""
 ICE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
@@ -113,6 +118,21 @@ def test_what_makes_no_flow_from_unknown_addresses(arena: Arena, victim: PacedCa
     arena.assert_nothing_lost(victim, counted, SECONDS)
     assert dropped == {"no-flow": sent}
     assert arena.events()["claimed"] == claimed
+
+
+def test_bursts(arena: Arena, victim: PacedCall) -> None:
+    """As many datagrams at once as half of the receive buffer holds, which is what a relay that is busy lives off."""
+    granted = 2 * min(BUFFER_SIZE, int(Path("/proc/sys/net/core/rmem_max").read_text()))
+    burst = min(4000, granted // SKB_SIZE // 2)
+    before = arena.drops()
+    victim.begin()
+    sent = 0
+    for _ in range(3):
+        sent += arena.flood(arena.sources(10), [b"\x80\x6f" + bytes(98)], rate=100 * burst, seconds=0.01).wait()
+    counted = victim.finish()
+    assert sent == 3 * burst
+    arena.assert_nothing_lost(victim, counted, 0.1)
+    assert arena.drops() - before == {"no-flow": sent}
 
 
 def test_a_call_begins_while_others_flood(arena: Arena, victim: PacedCall) -> None:
