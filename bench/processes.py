@@ -52,8 +52,9 @@ def times_of(pid: int) -> tuple[float, float]:
 
 def family_of(pid: int) -> tuple[int, ...]:
     """Return a process and those that it has started, and so on."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return (pid, *(member for child in children for member in family_of(int(child))))
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # a child belongs to the thread that has started it
+    children = [int(child) for task in tasks for child in task.read_text().split()]
+    return (pid, *(member for child in children for member in family_of(child)))
 
 
 def memory_of(pid: int) -> int:

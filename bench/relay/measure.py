@@ -25,10 +25,9 @@ __all__ = ["measure"]
 
 _FLOWS = (500, 50_000)
 _QUICK_FLOWS = (500, 5_000)
-_WARM_UP_FLOWS = 100
-"""Set up before memory is looked at."""
+_WARM_UP_FLOWS, _FEW_FLOWS = 100, 5_000
+"""Set up before the cost of a new flow is looked at, and before memory is: what any number of flows needs is there."""
 _SETTLE = 1.0
-_FEWEST_FOR_MEMORY = 5_000
 
 
 async def measure(settings: Settings) -> list[Row]:
@@ -66,9 +65,11 @@ def _with_flows(settings: Settings, programs: Path, flows: int, known: dict[int,
         calls.drops()
         time.sleep(_SETTLE)
         calls.claim_cpu = calls.prove_cpu = 0.0
-        before = sum(map(memory_of, calls.relay.pids))
         settings.say(f"relay: {flows} flows are made")
-        calls.set_up(range(_WARM_UP_FLOWS + 1, flows + 1))
+        few = min(flows, _FEW_FLOWS)
+        calls.set_up(range(_WARM_UP_FLOWS + 1, few + 1))
+        before = sum(map(memory_of, calls.relay.pids))
+        calls.set_up(range(few + 1, flows + 1))
         grown = sum(map(memory_of, calls.relay.pids)) - before
         turn = _coturn(stack, folder, clients, settings)
         headers = [calls.up_headers[session] for session in sorted(calls.up_headers)]
@@ -87,8 +88,8 @@ def _with_flows(settings: Settings, programs: Path, flows: int, known: dict[int,
         made.append(measure_delay(programs, sides, clients, OPUS_MIX, rate, settings))
         made.append(claim_row(calls, flows - _WARM_UP_FLOWS, turn.claim_cost if turn is not None else None))
         made.append(refusal_row(programs, calls, ours.idle, settings))
-        if flows >= _FEWEST_FOR_MEMORY:
-            made.append(memory_row(flows - _WARM_UP_FLOWS, grown))
+        if flows > few:
+            made.append(memory_row(few, flows, grown))
         return made
 
 

@@ -47,21 +47,22 @@ def claim_row(calls: Calls, count: int, coturn_cost: float | None) -> Row:
     )
 
 
-def memory_row(flows: int, grown: int) -> Row:
+def memory_row(few: int, many: int, grown: int) -> Row:
     """Tell how much memory a flow takes.
 
     Args:
-        flows: how many came.
+        few: how many there were.
+        many: how many there are.
         grown: by how many bytes the relay's resident memory grew with them.
     """
-    each = grown / flows
+    each = grown / (many - few)
     return Row(
-        what=f"memory of a flow, resident, at {flows}",
+        what=f"memory of a flow, {many} of them",
         ours=f"{each:.0f} bytes",
         peer=f"{_MUST_BYTES} bytes",
         ratio=each / _MUST_BYTES,
         must=1.0,
-        notes=("a flow with its claim, proven, known by a token; growth of the relay's resident memory",),
+        notes=(f"growth of the relay's resident memory from {few} flows to {many}, each of a token and proven",),
         details={"bytes_per_flow": each},
     )
 

@@ -105,17 +105,20 @@ class OurRelay:
 
     Attributes:
         process: the one that was started.
-        pids: of all its processes.
         public: its address for clients.
         http: base URL for operators.
         transceiver: the transceiver that it is told of.
     """
 
     process: subprocess.Popen[bytes]
-    pids: Sequence[int]
     public: Address
     http: str
     transceiver: FarEnd
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """Of all its processes at present."""
+        return family_of(self.process.pid)
 
 
 @contextmanager
@@ -136,10 +139,7 @@ def our_relay(folder: Path, *, options: Sequence[str] = (), program: Sequence[st
         command = [*program, "serve", "--role", "relay", "--config", str(path), *options]
         http = f"http://{LOOPBACK}:{ports['http']}"
         with spawned({"relay": command}, folder, lambda: bool(fetch(f"{http}/healthz"))) as ran:
-            pids = family_of(ran["relay"].pid)
-            yield OurRelay(
-                process=ran["relay"], pids=pids, public=(LOOPBACK, ports["public"]), http=http, transceiver=transceiver
-            )
+            yield OurRelay(process=ran["relay"], public=(LOOPBACK, ports["public"]), http=http, transceiver=transceiver)
 
 
 @contextmanager
