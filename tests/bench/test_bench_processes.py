@@ -1,43 +1,36 @@
-"""Who gives way to whom while something is measured."""
+"""A process's family is all that it has started, by whichever of its threads."""
 
 import os
 import subprocess
-import sys
+import threading
 
 import pytest
 
-from bench.processes import giving_way
-
-_CHILD = """
-import os
-from bench.processes import not_giving_way
-print(os.sched_getscheduler(0))
-not_giving_way()
-print(os.sched_getscheduler(0))
-"""
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="coming back from the lowest priority takes a privilege")
+from bench.processes import family_of
 
 
-@as_root
-def test_the_load_runs_at_the_lowest_priority_and_no_longer_than_its_block() -> None:
-    before = os.sched_getscheduler(0)
-    with giving_way() as gives_way:
-        assert gives_way
-        assert os.sched_getscheduler(0) == os.SCHED_IDLE
-    assert os.sched_getscheduler(0) == before
+@pytest.mark.e2e
+def test_children_of_other_threads_and_their_children_belong_to_a_process() -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    done, over = threading.Event(), threading.Event()
 
+    def start() -> None:
+        started.append(subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE))
+        done.set()
+        over.wait()
 
-@as_root
-def test_a_program_started_meanwhile_can_measure_time() -> None:
-    with giving_way():
-        done = subprocess.run([sys.executable, "-c", _CHILD], check=True, capture_output=True, text=True)
-    assert done.stdout.split() == [str(os.SCHED_IDLE), str(os.SCHED_OTHER)]
-
-
-def test_without_the_privilege_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    before = os.sched_getscheduler(0)
-    with giving_way() as gives_way:
-        assert not gives_way
-        assert os.sched_getscheduler(0) == before
+    thread = threading.Thread(target=start)
+    thread.start()
+    try:
+        assert done.wait(10)
+        (shell,) = started
+        assert shell.stdout is not None
+        sleeper = int(shell.stdout.readline())
+        assert {os.getpid(), shell.pid, sleeper} <= set(family_of(os.getpid()))
+        assert set(family_of(shell.pid)) == {shell.pid, sleeper}
+    finally:
+        over.set()
+        thread.join()
+        for pid in family_of(started[0].pid)[::-1]:
+            os.kill(pid, 15)
+        started[0].communicate(timeout=10)
