@@ -29,6 +29,7 @@ from types import MappingProxyType
 import attrs
 
 from relay.admission import Admission
+from relay.cluster_relay import ClusterRelay
 from relay.drops import DropReason
 from relay.flows import FlowTable
 from relay.hop.header import (
@@ -40,8 +41,9 @@ from relay.hop.header import (
     VALIDATED_IPV6,
 )
 from relay.hop.keys import HopKeys
-from relay.hop.links import RelayLinks
+from relay.hop.links import RelayLinks, TransceiverLink
 from relay.hop_router import HopRouter
+from relay.places import NO_CLUSTERS, ClusterMap, Places
 from relay.sockaddr import address_of_sockaddr, sockaddr_of
 from relay.stun_router import StunRouter
 from relay.tags import FlowTags
@@ -70,11 +72,15 @@ class ForwarderOptions:
         max_claims: how many claims of sessions on client addresses are held at most (some 380 bytes each).
         max_call: how long a call may last, in seconds; older tokens are refused.
         hop_sealed: whether datagrams must be sealed between here and the transceivers.
+        clusters: relays of other clusters, to which tokens of these clusters lead.
+        cluster: number of the cluster whose transceivers we serve for global relays; None to serve none.
     """
 
     max_claims: int = 100_000
     max_call: float = 7200.0
     hop_sealed: bool = False
+    clusters: ClusterMap = NO_CLUSTERS
+    cluster: int | None = None
 
 
 class Forwarder:
@@ -95,7 +101,7 @@ class Forwarder:
         admission: judges requests; its `credentials` may be replaced at any time, when keys are reloaded.
         stun: routes what clients say in STUN.
         hop: routes what comes from the hop and is not on a known path.
-        links: the links to the transceivers; its `keys` may be replaced too.
+        links: the links to the transceivers, and to the relays of other clusters.
         table: flows and claims.
         drops: datagrams not forwarded, by `DropReason`.
         counts: what is worth a number and is no drop: "claimed", "unclaimed" (a request was forwarded though no claim
@@ -118,13 +124,15 @@ class Forwarder:
         connected: Mapping[int, Container[Address]] = MappingProxyType({}),
     ) -> None:
         numbers = tuple(ingresses)
+        # What comes over a connection comes to one relay only.
+        shared = [number for number in numbers if number not in connected]
+        self._places = Places(options.clusters)
         self.links = RelayLinks(
             keys=hop_keys,
-            transceivers=transceivers,
+            transceivers=[*transceivers, *self._places.cluster_relays],
             entropy=entropy,
             now=now,
-            # What comes over a connection comes to one relay only.
-            ingresses=[number for number in numbers if number not in connected],
+            ingresses=shared,
             sealed=options.hop_sealed,
         )
         self.table = FlowTable(ingresses=numbers, max_claims=options.max_claims, connected=connected)
@@ -142,7 +150,11 @@ class Forwarder:
             counts=self.counts,
             to_transceivers=self.to_transceivers,
             to_clients=self.to_clients,
+            places=self._places,
+            ingresses=shared,
         )
+        if options.cluster is not None:
+            self.hop.cluster = self._serve_cluster(options.cluster, hop_keys, entropy, options.max_claims, now)
         self.stun = StunRouter(
             admission=self.admission,
             flow_tags=flow_tags,
@@ -155,6 +167,21 @@ class Forwarder:
         # A shortcut for the hot path.
         self._by_path = self.table.by_path
 
+    def _serve_cluster(self, cluster: int, keys: HopKeys, entropy: Entropy, max_paths: int, now: float) -> ClusterRelay:
+        # To global relays we are a process of the cluster; they take our word for nothing but where it can be reached.
+        incarnation = int.from_bytes(entropy(4), "big")
+        link = TransceiverLink(keys=keys, cluster=cluster, incarnation=incarnation, worker=0, entropy=entropy, now=now)
+        return ClusterRelay(
+            link=link,
+            cluster=cluster,
+            find_owner=self.hop.find_owner,
+            admission=self.admission,
+            max_paths=max_paths,
+            now=now,
+            drops=self.drops,
+            outgoing=self.to_transceivers,
+        )
+
     @property
     def flow_tags(self) -> FlowTags:
         """Makes and verifies flow tags; may be replaced at any time."""
@@ -163,6 +190,12 @@ class Forwarder:
     @flow_tags.setter
     def flow_tags(self, flow_tags: FlowTags) -> None:
         self.stun.flow_tags = flow_tags
+
+    def replace_hop_keys(self, keys: HopKeys) -> None:
+        """Use other hop keys from now on; links stay."""
+        self.links.keys = keys
+        if self.hop.cluster is not None:
+            self.hop.cluster.link.keys = keys
 
     # From clients.
 
@@ -226,15 +259,20 @@ class Forwarder:
         """Do what `next_timeout` announced, if it is due."""
         self.table.handle_timeout(now)
         self.hop.follow(self.links.handle_timeout(now), self.stun, now)
+        if self.hop.cluster is not None:
+            self.hop.cluster.handle_timeout(now)
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
-        times = [when for when in (self.table.next_timeout(), self.links.next_timeout()) if when is not None]
-        return min(times, default=None)
+        cluster = None if self.hop.cluster is None else self.hop.cluster.next_timeout()
+        times = (self.table.next_timeout(), self.links.next_timeout(), cluster)
+        return min((when for when in times if when is not None), default=None)
 
-    def set_transceivers(self, transceivers: Iterable[Address], now: float) -> None:
-        """Follow a changed list of transceivers; claims that lead to others wait until they run out."""
-        self.hop.follow(self.links.set_transceivers(transceivers, now), self.stun, now)
+    def set_transceivers(self, transceivers: Iterable[Address], now: float, clusters: ClusterMap = NO_CLUSTERS) -> None:
+        """Follow changed lists of transceivers and clusters; claims that lead to others wait until they run out."""
+        self._places.set_clusters(clusters)
+        wanted = [*transceivers, *self._places.cluster_relays]
+        self.hop.follow(self.links.set_transceivers(wanted, now), self.stun, now)
 
     @property
     def live_transceivers(self) -> int:

@@ -14,13 +14,13 @@ He cannot take a session from its present owner (FOREIGN_TRANSCEIVER, STALE_GENE
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from weakref import WeakValueDictionary
 
 from relay.claims import Route, TransceiverPlace
+from relay.cluster_relay import ClusterRelay
 from relay.drops import DropReason
 from relay.flows import ClaimState, FlowTable
 from relay.hop.drops import HopDropReason
-from relay.hop.header import CONTROL, DOWN, FLAG_IPV6, KIND_SIZE, UP, Header, parse_header
+from relay.hop.header import CONTROL, DOWN, KIND_SIZE, UP, Header, ingress_of, parse_header, up_header_of
 from relay.hop.links import (
     FlowGone,
     FlowsAnnounced,
@@ -29,8 +29,8 @@ from relay.hop.links import (
     RelayLinks,
     SessionEnded,
     SessionMoved,
-    TransceiverIdentity,
 )
+from relay.places import Places
 from relay.sockaddr import sockaddr_of
 from relay.stun_router import StunRouter
 from relay.transactions import binding_request_id
@@ -40,7 +40,7 @@ from wire.core import Address, Drops, Event
 
 __all__ = ["HopRouter"]
 
-_CONTROL = bytes((CONTROL,))
+_CONTROL, _UP = bytes((CONTROL,)), bytes((UP,))
 
 
 class HopRouter:
@@ -53,6 +53,11 @@ class HopRouter:
         counts: "proven", "announced", "gone" and "moved" are counted here.
         to_transceivers: takes datagrams for the hop socket.
         to_clients: takes datagrams for clients, by ingress.
+        places: where tokens lead.
+        ingresses: numbers of our own that other relays may serve as well.
+
+    Attributes:
+        cluster: what we do for global relays; None where there are none.
     """
 
     def __init__(
@@ -64,22 +69,24 @@ class HopRouter:
         counts: Counter[str],
         to_transceivers: list[tuple[bytes, Address]],
         to_clients: Mapping[int, list[tuple[bytes, Address]]],
+        places: Places,
+        ingresses: Iterable[int],
     ) -> None:
+        self.cluster: ClusterRelay | None = None
         self._links = links
         self._table = table
         self._drops = drops
         self._counts = counts
         self._to_transceivers = to_transceivers
         self._to_clients = to_clients
-        # Claims hold their place, so that a link that comes back finds them again; without claims it is forgotten.
-        self._places: WeakValueDictionary[TransceiverIdentity, TransceiverPlace] = WeakValueDictionary()
-        self._live: dict[Address, TransceiverPlace] = {}
+        self._ingresses = tuple(ingresses)
+        self._places = places
         self._whereabouts = Whereabouts()
 
     @property
     def live(self) -> int:
         """How many links are up."""
-        return len(self._live)
+        return len(self._places)
 
     def find_owner(self, token: Token, now: float) -> Owner | None:
         """Find whom a token leads to; None when that one has said lately that the session is not there."""
@@ -87,12 +94,14 @@ class HopRouter:
         identity, generation = self._whereabouts.find(token.session, identity)
         if self._whereabouts.has_ended(token.session, identity, now):
             return None
-        return Owner(self._places.get(identity), generation)
+        return Owner(self._places.find(identity, token.session), generation)
 
     def open_data(self, data: bytes, source: Address) -> bytes | None:
         """Open a sealed datagram; None where that is refused and counted."""
-        place = self._live.get(source)
+        place = self._places.at(source)
         if place is None:
+            if self.cluster is not None:
+                return self.cluster.link.open_data(data, source)
             self._drops[DropReason.UNKNOWN_PEER] += 1
             return None
         if place.tunnel is None:
@@ -114,10 +123,18 @@ class HopRouter:
             now: the present.
             is_sealed: it came sealed, and is open now.
         """
+        cluster = self.cluster
         if data[:1] == _CONTROL and not is_sealed:
-            self.follow(self._links.receive_control(data, source, now), stun, now)
+            if cluster is None or self._links.knows(source):
+                self.follow(self._links.receive_control(data, source, now), stun, now)
+            else:
+                cluster.receive_control(data, source, now)
+                self._links.set_ingresses({*self._ingresses, *cluster.link.ingresses})
             return
-        place = self._live.get(source)
+        if cluster is not None and data[:1] == _UP:
+            cluster.receive_up(data, source, now, is_sealed=is_sealed)
+            return
+        place = self._places.at(source)
         if place is None:
             self._drops[DropReason.UNKNOWN_PEER] += 1
             return
@@ -128,10 +145,13 @@ class HopRouter:
         if header is None or header.direction != DOWN:
             self._drops[DropReason.BAD_HEADER] += 1
             return
+        if cluster is not None and header.ingress not in self._to_clients:
+            cluster.receive_down(data, header, place, now)
+            return
         self._table.handle_timeout(now)
         if not self._is_credible(header, place, stun):
             return
-        up_header, payload = _upward(data[: header.size]), data[header.size :]
+        up_header, payload = up_header_of(data[KIND_SIZE : header.size]), data[header.size :]
         if header.validated:
             is_witnessed = stun.transactions.take_witnessed(up_header, now)
             if self._prove(header, up_header, place, now, is_witnessed=is_witnessed):
@@ -145,15 +165,15 @@ class HopRouter:
         for event in events:
             match event:
                 case LinkUp():
-                    self._put(event)
+                    if not self._places.link_up(event):
+                        self._drops[DropReason.FOREIGN_CLUSTER] += 1
                 case LinkDown():
-                    if (place := self._live.pop(event.address, None)) is not None:
-                        place.move(None)
+                    self._places.link_down(event)
                 case FlowGone():
-                    self._forget(event.session, event.tag, event.address)
+                    self._forget(event.session, event.tag, event.address, now)
                 case SessionEnded():
                     self._whereabouts.note_ended(event.session, event.identity, now)
-                    self._forget(event.session, None, event.address)
+                    self._forget(event.session, None, event.address, now)
                 case SessionMoved():
                     self._move(event, now)
                 case FlowsAnnounced():
@@ -162,22 +182,18 @@ class HopRouter:
                     pass
         self._to_transceivers.extend(self._links.datagrams_to_send(now))
 
-    def _put(self, event: LinkUp) -> None:
-        place = self._place_of(event.identity)
-        if place.address is not None:
-            # The same process at another address: it has moved on the hop.
-            self._live.pop(place.address, None)
-        place.move(event.address, event.tunnel)
-        self._live[event.address] = place
-
     def _learn(self, event: FlowsAnnounced, stun: StunRouter, now: float) -> None:
-        place = self._live.get(event.address)
+        place = self._places.at(event.address)
         if place is None:
             return
         self._table.handle_timeout(now)
-        for packed in event.headers:
+        headers = event.headers
+        if self.cluster is not None:
+            self.cluster.learn([each for each in headers if ingress_of(each) not in self._to_clients], place, now)
+            headers = tuple(each for each in headers if ingress_of(each) in self._to_clients)
+        for packed in headers:
             known = self._table.by_path.get(packed[KIND_SIZE:])
-            if known is not None and known.place is place:
+            if known is not None and known.place.address == event.address:
                 known.told = self._table.tick
                 continue
             header = parse_header(packed)
@@ -202,7 +218,7 @@ class HopRouter:
         if claim is not None and header.generation < claim.generation:
             self._drops[DropReason.STALE_GENERATION] += 1
             return False
-        if claim is not None and claim.place is not place and header.generation == claim.generation:
+        if claim is not None and claim.place.address != place.address and header.generation == claim.generation:
             self._drops[DropReason.FOREIGN_TRANSCEIVER] += 1
             return False
         return True
@@ -220,22 +236,27 @@ class HopRouter:
             self._whereabouts.note_alive(header.session, identity)
         return True
 
-    def _forget(self, session: int, tag: bytes | None, address: Address) -> None:
+    def _forget(self, session: int, tag: bytes | None, address: Address, now: float) -> None:
+        place = self._places.at(address)
         for claim in self._table.claims_of(session):
             # Only the transceiver that a claim leads to may end it.
-            if tag in (None, claim.tag) and claim.place is self._live.get(address):
+            if tag in (None, claim.tag) and claim.place.address == address:
                 self._table.remove(claim)
                 self._counts["gone"] += 1
+        if self.cluster is not None and place is not None:
+            self.cluster.forget(session, tag, place, now)
 
     def _move(self, event: SessionMoved, now: float) -> None:
         if not self._whereabouts.note_moved(event.session, event.identity, event.owner, event.generation):
             self._drops[DropReason.STALE_GENERATION] += 1
             return
         self._whereabouts.note_alive(event.session, event.owner)
-        place = self._place_of(event.owner)
+        old, place = self._places.at(event.address), self._places.to_be(event.owner, event.session)
+        if self.cluster is not None and old is not None:
+            self.cluster.move(event, old, place, now)
         for claim in self._table.claims_of(event.session):
             header = parse_header(claim.up_header)
-            if header is None or claim.place is not self._live.get(event.address):
+            if header is None or claim.place.address != event.address:
                 continue
             if claim.state is ClaimState.UNPROVEN:
                 self._table.remove(claim)  # its next request leads to the new owner
@@ -243,14 +264,3 @@ class HopRouter:
                 up_header = claim.up_header[:4] + event.generation.to_bytes(2, "big") + claim.up_header[6:]
                 self._prove(header._replace(generation=event.generation), up_header, place, now)
                 self._counts["moved"] += 1
-
-    def _place_of(self, identity: TransceiverIdentity) -> TransceiverPlace:
-        place = self._places.get(identity)
-        if place is None:
-            self._places[identity] = place = TransceiverPlace(address=None)
-        return place
-
-
-def _upward(down_header: bytes) -> bytes:
-    """The UP header of the path whose DOWN header is given."""
-    return bytes((UP, down_header[1] & FLAG_IPV6)) + down_header[2:]

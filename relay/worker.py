@@ -199,7 +199,7 @@ class RelayWorker:
         """Use other keys from now on; claims and links stay."""
         self.forwarder.admission.credentials = keys.credentials
         self.forwarder.flow_tags = keys.flow_tags
-        self.forwarder.links.keys = keys.hop
+        self.forwarder.replace_hop_keys(keys.hop)
 
     def set_transceivers(self, transceivers: Iterable[Address]) -> None:
         """Follow a changed list of the transceivers' hop addresses, by IP address."""

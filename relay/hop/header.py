@@ -53,6 +53,7 @@ __all__ = [
     "VERSION",
     "Header",
     "answering",
+    "ingress_of",
     "pack_header",
     "pack_host",
     "parse_header",
@@ -187,6 +188,11 @@ def parse_header(data: bytes) -> Header | None:
 def answering(up_header: bytes, *, validated: bool) -> bytes:
     """Return the DOWN header of the path whose UP header is given (28 or 40 bytes, without the datagram)."""
     return bytes((DOWN, up_header[1] & FLAG_IPV6 | (FLAG_VALIDATED if validated else 0))) + up_header[2:]
+
+
+def ingress_of(header: bytes) -> int:
+    """Return the number of the ingress that a header names."""
+    return int.from_bytes(header[2:4], "big")
 
 
 def up_header_of(path: bytes) -> bytes:

@@ -80,6 +80,14 @@ class RelayLinks:
         """Where the process that a route names can be reached; None while no such link is up."""
         return self._addresses.get((cluster, incarnation, worker))
 
+    def knows(self, address: Address) -> bool:
+        """Whether there is or may be a transceiver at this address."""
+        return address in self._peers
+
+    def set_ingresses(self, ingresses: Iterable[int]) -> None:
+        """Serve others from now on; transceivers hear of it within a second."""
+        self._ingresses = tuple(sorted(ingresses)[:MAX_INGRESSES])
+
     def identity_at(self, address: Address) -> TransceiverIdentity | None:
         """Which process is at an address; None while no link with it is up."""
         peer = self._peers.get(address)

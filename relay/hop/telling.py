@@ -14,7 +14,7 @@ import attrs
 
 from relay.hop.announcing import Announcements
 from relay.hop.events import TransceiverIdentity
-from relay.hop.header import parse_header
+from relay.hop.header import ingress_of, parse_header
 from relay.hop.messages import Ended, Gone, Message, Moved
 from wire.core import Address
 
@@ -78,7 +78,7 @@ class Telling:
             up_header: the flow's.
             relay: the one that forwards it, which learns so from the next datagram.
         """
-        for address in self._group(up_header):
+        for address in self.group_of(up_header):
             if address != relay:
                 self.announce(address, (up_header,))
 
@@ -87,7 +87,7 @@ class Telling:
         header = parse_header(up_header)
         if header is None:
             return
-        for address in {relay, *self._group(up_header)}:
+        for address in {relay, *self.group_of(up_header)}:
             self.gone(header.session, header.tag, address)
             self._withdraw(up_header, address)
 
@@ -110,7 +110,7 @@ class Telling:
         """
         told: dict[Address, None] = {}
         for up_header, relay in flows:
-            for address in {relay, *self._group(up_header)}:
+            for address in {relay, *self.group_of(up_header)}:
                 proven = self._relays.get(address)
                 if proven is None or proven.revision >= 1:
                     told[address] = None
@@ -139,8 +139,9 @@ class Telling:
         if (telling := self._announcing.get(relay)) is not None:
             telling.announcements.withdraw(up_header)
 
-    def _group(self, up_header: bytes) -> list[Address]:
-        ingress = int.from_bytes(up_header[2:4], "big")
+    def group_of(self, up_header: bytes) -> list[Address]:
+        """Addresses of the relays that serve the ingress of a flow."""
+        ingress = ingress_of(up_header)
         return [address for address, proven in self._relays.items() if ingress in proven.ingresses]
 
     def say_due(self, now: float) -> None:

@@ -9,6 +9,7 @@ from itertools import count
 from relay.hop.announcing import Announcements
 from relay.hop.drops import HopDropReason
 from relay.hop.events import FlowsWanted, RelayLost, RelaySeen
+from relay.hop.header import ingress_of
 from relay.hop.keys import HopKeys
 from relay.hop.link_messages import COOKIE_SIZE
 from relay.hop.messages import (
@@ -115,6 +116,16 @@ class TransceiverLink:
         return [
             (data if (tunnel := tunnels.get(relay)) is None else tunnel.seal(data), relay) for data, relay in datagrams
         ]
+
+    def serves(self, relay: Address, up_header: bytes) -> bool:
+        """Whether a relay is believed, and serves the ingress of a flow."""
+        proven = self._relays.get(relay)
+        return proven is not None and ingress_of(up_header) in proven.ingresses
+
+    @property
+    def ingresses(self) -> frozenset[int]:
+        """Numbers of the ingresses that any relay serves."""
+        return frozenset().union(*(relay.ingresses for relay in self._relays.values()))
 
     @property
     def relays(self) -> Sequence[Address]:

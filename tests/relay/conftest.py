@@ -255,6 +255,7 @@ def kit() -> SimpleNamespace:
             cluster=cluster, incarnation=incarnation, worker=0, session=session, minted=minted
         ),
         down_header=down_header,
+        transceiver=FakeTransceiver,
         seeded=seeded,
         mutated=mutated,
     )
