@@ -25,7 +25,9 @@ import stun
 from relay.admission import Admission
 from relay.claims import mark_of
 from relay.drops import DropReason
+from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, SEALED, UP, pack_header, parse_header
+from relay.hop.links import RelayLinks
 from relay.hop.messages import Message as HopMessage
 from relay.hop.messages import parse_message
 from relay.hop.sealing import open_sealed, seal
@@ -289,6 +291,53 @@ def from_hop(env: SimpleNamespace) -> Target:
         for datagrams in world.forwarder.to_clients.values():
             datagrams.clear()
         assert len(world.forwarder.table) <= 2
+
+    return Target(feed=feed, examples=hop_datagrams(env))
+
+
+@fuzzes(
+    "relay.cluster_relay.ClusterRelay.receive_up",
+    "relay.cluster_relay.ClusterRelay.receive_down",
+    "relay.cluster_relay.ClusterRelay.receive_control",
+)
+def between_tiers(env: SimpleNamespace) -> Target:
+    kit, now = env.kit, 1000.0
+    front, inner_address, max_paths = kit.relay_address, ("10.0.2.1", 7000), 40
+    inner = Forwarder(
+        credentials=kit.credentials,
+        hop_keys=kit.hop_keys,
+        flow_tags=kit.flow_tags,
+        ingresses=(),
+        transceivers=(),
+        entropy=env.weather.randbytes,
+        now=now,
+        options=ForwarderOptions(cluster=1, max_claims=max_paths),
+    )
+    links = RelayLinks(
+        keys=kit.hop_keys, transceivers=[inner_address], entropy=env.weather.randbytes, now=now, ingresses=[1]
+    )
+    links.handle_timeout(now)
+    for _ in range(3):
+        for data, _to in links.datagrams_to_send(now):
+            inner.receive_from_hop(data, front, now)
+        for data, _to in inner.to_transceivers:
+            links.receive_control(data, inner_address, now)
+        inner.to_transceivers.clear()
+    cluster = inner.hop.cluster
+    assert cluster is not None
+    assert cluster.link.accepts(front)
+
+    def feed(data: bytes) -> None:
+        cluster.receive_up(data, front, now, is_sealed=False)
+        header = parse_header(data)
+        if header is not None:
+            cluster.receive_down(data, header, env.place, now)
+        for source in (front, CLIENT):
+            cluster.receive_control(data, source, now)
+            inner.receive_from_hop(data, source, now)
+        inner.to_transceivers.clear()
+        assert len(cluster.paths) <= max_paths
+        assert set(inner.drops) <= env.reasons
 
     return Target(feed=feed, examples=hop_datagrams(env))
 
