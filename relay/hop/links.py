@@ -39,9 +39,8 @@ Properties:
   is a word from relays to themselves, which counts only from the address of a transceiver; and no client sends to it.
 
 The addresses that the two ends agree on are trusted for data, which is plain unless one end wants it sealed
-(`relay.hop.tunnel`): inside a cluster, who can
-forge sources between the tiers and guess 64 bits of flow tag can inject a datagram, which then still has to pass the
-session's own cryptography.
+(`relay.hop.tunnel`): inside a cluster, who can forge sources between the tiers and guess 64 bits of flow tag can inject
+a datagram, which then still has to pass the session's own cryptography.
 """
 
 from relay.hop.events import (

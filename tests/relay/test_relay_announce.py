@@ -226,6 +226,18 @@ def test_a_slow_relay_keeps_a_bounded_number_of_chunks(kit, monkeypatch):
     assert lessons.next_timeout() is None
 
 
+def test_a_chunk_for_which_there_is_no_room_comes_again(hop, monkeypatch):
+    one = hop(10)
+    relay = one.start_relay()
+    monkeypatch.setattr(learning, "MAX_CHUNKS", 0)
+    one.trip(), one.trip()
+    assert relay.links.drops == {HopDropReason.TOO_MANY: 1}
+    assert len(relay.table) == 0
+    monkeypatch.setattr(learning, "MAX_CHUNKS", 1)
+    one.trip(0.2)
+    assert len(relay.table) == 10
+
+
 def test_a_relay_takes_up_chunks_at_its_own_pace_however_many_announce():
     lessons = learning.Lessons(0.0)
     for number in range(300):
