@@ -83,7 +83,7 @@ def test_a_call_survives_a_nat_rebind(
     assert after[0] in HOMES
     assert heard.gap_ms <= limit_ms
     assert heard.missing <= limit_ms / FRAME_MS
-    assert heard.sent >= 300
+    assert heard.sent >= 100
 
 
 @pytest.mark.parametrize("caller", ["our_call", "chromium_call"])
@@ -97,7 +97,7 @@ def test_a_call_survives_the_move_to_another_relay(
     forwarded = {name: travelling.forwarded(name) for name in "ab"}
     heard = count(travelling, lambda: travelling.lead_to("b"), 3)
     print(f"{caller}: {heard}")
-    assert travelling.forwarded("b") - forwarded["b"] >= 100
+    assert travelling.forwarded("b") - forwarded["b"] >= 50
     assert client_of(travelling, location) == before
-    assert heard.sent >= 150
+    assert heard.sent >= 100
     assert heard.missing <= 3
