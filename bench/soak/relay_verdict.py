@@ -16,13 +16,15 @@ class RelayBounds:
     """What may be left, or get lost.
 
     Attributes:
-        spare: instances of a class, tasks and descriptors more than before the first call.
+        spare: tasks and descriptors more than before the first call.
+        instances: of a class, likewise; a relay remembers the last 60 PINGs of each link.
         resident: bytes by which memory may grow between settled and final: what the C library keeps varies.
         blocks: pieces of memory likewise.
         lost: share of the datagrams.
     """
 
     spare: int = 4
+    instances: int = 64
     resident: int = _MEBIBYTE
     blocks: int = 4000
     lost: float = 0.001
@@ -69,7 +71,7 @@ def _culprits(soak: RelaySoak, bounds: RelayBounds) -> Iterator[str]:
         yield f"{soak.flows:.0f} flows are left of calls that have ended"
     for kind, count in soak.forgotten.ours.items():
         more = count - soak.idle.ours.get(kind, 0)
-        if more > bounds.spare:
+        if more > bounds.instances:
             yield f"{more} {kind} more than before the first call"
     for what, before, after in (
         ("tasks", soak.idle.tasks, soak.forgotten.tasks),
