@@ -1,7 +1,8 @@
 """One connection, from its first byte to its end.
 
 h11 parses requests and keeps the rules of HTTP/1.1; it also refuses what request smuggling is made of (conflicting
-lengths, obsolete folding, stray control characters). This module reads, writes and keeps the time.
+lengths, obsolete folding, stray control characters). This module reads, writes and keeps the time. Each request is read
+by an h11 connection of its own, which need not be told of the response, and so not go through its headers.
 
 One cancel scope spans the connection, and its deadline moves from phase to phase; when it passes, the phase tells
 what the peer was late with. A peer that sends slowly cannot move the deadline.
@@ -28,10 +29,8 @@ __all__ = ["HttpConnection"]
 
 _READ_SIZE = 16_384
 _CONTINUE = h11.InformationalResponse(status_code=100, headers=[])
-# For h11 all responses are alike, but for a 2xx to CONNECT: that would begin another protocol.
-_ANY_RESPONSE = h11.Response(status_code=400, headers=[("Content-Length", "0")])
-_CLOSING_RESPONSE = h11.Response(status_code=400, headers=[("Content-Length", "0"), ("Connection", "close")])
-_END = h11.EndOfMessage()
+# For h11 all responses are alike, but for those that begin another protocol; and this is none of them.
+_NO_SWITCH = h11.Response(status_code=400, headers=[("Content-Length", "0")])
 
 
 class Phase(enum.Enum):
@@ -79,7 +78,7 @@ class HttpConnection:
         self._counts = counts
         self._new_request_id = new_request_id
         self._on_failure = on_failure
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
+        self._http = self._new_reader()
         self._phase = Phase.IDLE
         self._deadline = trio.current_time() + limits.header_timeout  # of the phase
         self._scope = trio.CancelScope(deadline=self._deadline)
@@ -143,10 +142,12 @@ class HttpConnection:
         await self._send(response, request.method, request.id)
         self._request = None
         self._served += 1
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        if not self._may_stay_open():
             return False
-        self._http.start_next_cycle()
-        if self._http.trailing_data[0]:
+        received = self._http.trailing_data[0]
+        self._http = self._new_reader()
+        if received:
+            self._http.receive_data(received)
             await trio.lowlevel.checkpoint()  # who sends requests in one piece does not hold up the others
         self._enter(Phase.IDLE, self._limits.idle_timeout)
         return True
@@ -233,17 +234,22 @@ class HttpConnection:
         has_body = response.status not in {204, 304}
         if has_body:
             headers.append(("Content-Length", str(len(response.body))))
-        # h11 would spend more on checking and writing our headers than on reading the request. So it is told of a
-        # response, as it has to know whose turn it is and whether the connection stays open, and we write ours.
-        self._http.send(_CLOSING_RESPONSE if self._stopping else _ANY_RESPONSE)
-        self._http.send(_END)
-        if self._http.our_state is not h11.DONE:
+        if self._http.their_state is h11.MIGHT_SWITCH_PROTOCOL:
+            self._http.send(_NO_SWITCH)  # the peer goes on in HTTP then, or has asked for the end
+        if not self._may_stay_open():
             headers.append(("Connection", "close"))
         output = write_head(response.status, headers)
         if has_body and method != "HEAD":
             output += response.body
         self._keep_time()
         await self._stream.send_all(output)
+
+    def _new_reader(self) -> h11.Connection:
+        return h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.header_bytes)
+
+    def _may_stay_open(self) -> bool:
+        """Whether the request is read to its end, and neither side wants it to be the last."""
+        return self._http.their_state is h11.DONE and not self._stopping
 
     # Refusals
 
@@ -276,7 +282,7 @@ class HttpConnection:
                 return refusals.handler_late()
 
     async def _send_refusal(self, response: Response) -> None:
-        if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+        if self._phase in {Phase.RESPONSE, Phase.SOCKET}:
             return  # a response has begun; there is no way to take it back
         method, request_id = "", ""
         if self._request is None:
