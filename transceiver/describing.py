@@ -12,7 +12,7 @@ __all__ = ["describe_session", "drops_of"]
 
 
 def describe_session(session: Session) -> dict[str, object]:
-    """Tell a call's state in JSON types."""
+    """Tell a call's state in JSON types, all but what was dropped."""
     path = session.path
     round_trip_time = session.ice.round_trip_time
     return {
@@ -25,7 +25,6 @@ def describe_session(session: Session) -> dict[str, object]:
         "dtls": _describe_dtls(session.dtls) if session.dtls else None,
         "media": session.media.describe() if session.media else None,
         "channels": [channel.label for channel in session.data.channels.channels.values()] if session.data else [],
-        "drops": drops_of(session),
     }
 
 

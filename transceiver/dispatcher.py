@@ -319,7 +319,8 @@ class Dispatcher:
         self._link.tell.session_ended(call.session_id, [(each.up_header, each.relay) for each in call.flows.values()])
         self._send([*outgoing, *self._link.datagrams_to_send(now)])
         try:
-            drops, state = call.drops(), call.describe()
+            drops = call.drops()
+            state = call.describe(drops)
         except Exception as error:  # noqa: BLE001 - see _fail
             self._report_failure(call, error)
             drops, state = {}, {}

@@ -4,6 +4,7 @@ Here a call gets its names: a session number, drawn at random; the ICE credentia
 through any relay; and a call id that says the same under another key.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -166,6 +167,9 @@ def _data_description(negotiated: Negotiated) -> DataDescription | None:
 
 def _dtls_options(negotiated: Negotiated) -> DtlsOptions:
     # What a ClientHello of ours offers depends on the client (`negotiate` says why); as a server we choose ourselves.
-    if negotiated.setup == "active":
-        return attrs.evolve(_DTLS_OPTIONS, srtp_profiles=negotiated.srtp_profiles)
-    return _DTLS_OPTIONS
+    return _client_options(negotiated.srtp_profiles) if negotiated.setup == "active" else _DTLS_OPTIONS
+
+
+@functools.lru_cache(maxsize=8)  # `negotiate` chooses among few
+def _client_options(srtp_profiles: tuple[int, ...]) -> DtlsOptions:
+    return attrs.evolve(_DTLS_OPTIONS, srtp_profiles=srtp_profiles)

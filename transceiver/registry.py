@@ -46,11 +46,15 @@ class Call:
         """Count what its legs have dropped, by "layer.reason"."""
         return drops_of(self.session, self.leg)
 
-    def describe(self) -> dict[str, object]:
-        """Tell its state in JSON types."""
+    def describe(self, drops: Mapping[str, int] | None = None) -> dict[str, object]:
+        """Tell its state in JSON types.
+
+        Args:
+            drops: what `drops` has counted, if it was asked just now.
+        """
         leg = self.leg
         backend = {} if leg is None else {"backend": leg.describe()}
-        return {**describe_session(self.session), **backend, "drops": self.drops()}
+        return {**describe_session(self.session), **backend, "drops": self.drops() if drops is None else drops}
 
 
 class CallRegistry:
