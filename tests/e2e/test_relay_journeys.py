@@ -67,16 +67,19 @@ def count(travelling: Journey, happening: Callable[[], object], seconds: float, 
     return sniffer.heard(PUBLIC)
 
 
-@pytest.mark.parametrize(("caller", "limit_ms"), [("our_call", 2000), ("chromium_call", 5000)])
+@pytest.mark.parametrize(("caller", "limit_ms"), [("our_call", 2000), ("chromium_call", 8000)])
 def test_a_call_survives_a_nat_rebind(
     travelling: Journey, request: pytest.FixtureRequest, caller: str, limit_ms: float
 ) -> None:
-    """The limits are for a busy machine; on a quiet one ours misses 6 packets (140 ms), Chromium 130 (2.6 s)."""
+    """The limits are for a busy machine; on a quiet one ours misses 6 packets (140 ms), Chromium 120 (2.4 s).
+
+    That is the time until Chromium's next check, 2.5 s behind the last; a busy machine may make it miss one.
+    """
     location = request.getfixturevalue(caller)
     time.sleep(2)
     before = client_of(travelling, location)
     assert before[0] == travelling.client_address
-    heard = count(travelling, travelling.rebind, 7, behind_check=True)
+    heard = count(travelling, travelling.rebind, 10, behind_check=True)
     print(f"{caller}: {heard}")
     after = client_of(travelling, location)
     assert after[0] == travelling.client_address != before[0]

@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.geteuid() != 0, reason="net
 
 SECONDS = 7.0  # more than an unproven claim lives
 RTP = b"\x80\x6f" + bytes(100)
-SILENT_FOR = 0.1  # a call's audio comes every 20 ms
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,6 @@ def test_a_call_is_not_stolen_by_who_spoofs_its_address(arena: Arena) -> None:
         assert flood.wait() > 100 * SECONDS
         counted = victim.finish()
         arena.assert_nothing_lost(victim, counted, SECONDS)
-        assert counted.gap_ms < 1000 * SILENT_FOR * 5  # generous: the machine is shared
         assert arena.source_of(victim) == (VICTIM, victim.port)
         # No session of the thief's has heard a packet of the victim's.
         assert [media_of(arena, thief.location) for thief in thieves] == [{}, {}, {}]
