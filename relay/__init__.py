@@ -8,6 +8,7 @@ Read in this order:
 * `hop`       how relay and transceiver talk: header, sealed control messages, the two ends of a link
 * `datagrams` how long, how many at a time, and why one is lost
 * `udp`       sockets: opened, waited for, drained and filled
+* `sockets`   those of one worker, which somebody may lend it
 * `sockaddr`  addresses as the kernel writes them
 * `mmsg`      many datagrams in one system call, over memory that is laid out once
 * `segments`  the same for datagrams of one length that go to one place: fewer ways through the kernel
@@ -28,5 +29,6 @@ Read in this order:
 * `forwarder` the sans-IO core: datagrams in, datagrams out
 * `datapath`  between the sockets and the forwarder: `plain_path` one by one, `slot_path` in batches that nobody copies
 * `tcp`       clients over TCP, on the same flows and the same hop
+* `opening`   the first moments: how a relay that is started again loses nothing
 * `worker`    the loop around it, on Trio
 """

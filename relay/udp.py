@@ -83,13 +83,15 @@ class _HasDescriptor(Protocol):
 _Readable = TypeVar("_Readable", bound=_HasDescriptor)
 
 
-def open_udp(host: str, port: int, *, on_warning: Callable[[str], object]) -> socket.socket:
+def open_udp(host: str, port: int, *, on_warning: Callable[[str], object], reuse_port: bool = False) -> socket.socket:
     """Open and bind a UDP socket that never blocks.
 
     Args:
         host: IP address to bind, IPv4 or IPv6; `0.0.0.0` or `::` for any.
         port: port to bind; 0 lets the kernel choose.
         on_warning: called with a sentence for the operator when the kernel grants less than was asked for.
+        reuse_port: whether further sockets of this user may bind the same address: the kernel then gives each source to
+            one of them, the same as long as they are as many.
 
     Raises:
         OSError: the address is not an IP address of this machine, or is taken.
@@ -103,6 +105,8 @@ def open_udp(host: str, port: int, *, on_warning: Callable[[str], object]) -> so
         _enlarge(sock, socket.SO_RCVBUF, "receive", "rmem_max", on_warning)
         _enlarge(sock, socket.SO_SNDBUF, "send", "wmem_max", on_warning)
         _mark(sock, is_ipv6, on_warning)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
     except BaseException:
         sock.close()

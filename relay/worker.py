@@ -1,8 +1,8 @@
 """The relay's loop: sockets around the sans-IO `Forwarder`, on Trio.
 
 One task takes what has arrived on all sockets in bounded batches, feeds the forwarder inline and sends what came of it,
-all without a switch of tasks. A full send buffer drops and counts; nothing here waits to send. Another task keeps
-time for claims and links.
+all without a switch of tasks. Before the first batch from clients it hears the transceivers (`relay.opening`). A full
+send buffer drops and counts; nothing here waits to send. Another task keeps time for claims and links.
 """
 
 import os
@@ -10,7 +10,6 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Literal
 
 import attrs
 import trio
@@ -20,13 +19,15 @@ from relay.datapath import Datapath
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.keys import HopKeys
 from relay.hop.mtu import never_fragment
+from relay.opening import Opening
 from relay.plain_path import PlainPath
 from relay.slot_path import SlotPath
+from relay.sockets import IngressBinding, IngressProtocol, RelaySockets, open_sockets
 from relay.tags import FlowTags
 from relay.tcp.connections import Connections
 from relay.tcp.options import TcpOptions
-from relay.tcp.sockets import TcpSockets, open_tcp, peer_of
-from relay.udp import UdpDropReason, address_of, canonical, lost_on_arrival, open_udp, receive_rounds
+from relay.tcp.sockets import TcpSockets, peer_of
+from relay.udp import UdpDropReason, address_of, canonical, lost_on_arrival, receive_rounds
 from stun.credentials import CredentialKeys
 from wire.core import Address, Drops
 
@@ -35,26 +36,6 @@ __all__ = ["IngressBinding", "IngressProtocol", "RelayKeys", "RelayOptions", "Re
 _LONGEST_SLEEP = 0.25
 """A batch can bring a deadline forward, and does not wake the timer: it looks again after this many seconds at most.
 Only announced flows wake it, as a relay that has just started must know them soon."""
-
-
-IngressProtocol = Literal["udp", "tcp"]
-"""What clients speak below STUN, DTLS and SRTP; over TCP with the framing of RFC 4571."""
-
-
-@attrs.frozen(kw_only=True)
-class IngressBinding:
-    """A public address of the relay.
-
-    Attributes:
-        id: the ingress's number, unique in the fleet, 16 bits; the hop header carries it.
-        bind: IP address and port of the socket; port 0 lets the kernel choose. None, for TCP only: connections are
-            accepted by somebody else, who calls `RelayWorker.adopt`.
-        protocol: what clients speak.
-    """
-
-    id: int
-    bind: Address | None
-    protocol: IngressProtocol = "udp"
 
 
 @attrs.frozen(kw_only=True)
@@ -98,6 +79,7 @@ class RelayWorker:
     Args:
         options: addresses and bounds.
         keys: what the bundle holds.
+        sockets: lent by somebody who closes them; None to open and close our own.
         on_warning: called with a sentence for the operator.
 
     Raises:
@@ -118,25 +100,18 @@ class RelayWorker:
         options: RelayOptions,
         keys: RelayKeys,
         *,
+        sockets: RelaySockets | None = None,
         on_warning: Callable[[str], object] = lambda _: None,
     ) -> None:
-        with ExitStack() as stack:
-            self._hop = stack.enter_context(open_udp(*options.hop, on_warning=on_warning))
-            never_fragment(self._hop)
-            self._ingresses: dict[int, socket.socket] = {}
-            listeners: dict[int, socket.socket] = {}
-            for ingress in options.ingresses:
-                if ingress.bind is None:
-                    continue
-                if ingress.protocol == "udp":
-                    sock = self._ingresses[ingress.id] = open_udp(*ingress.bind, on_warning=on_warning)
-                else:
-                    sock = listeners[ingress.id] = open_tcp(*ingress.bind)
-                stack.enter_context(sock)
-            self._sockets = stack.pop_all()
+        self._closing = ExitStack()
+        if sockets is None:
+            sockets = open_sockets(options.hop, options.ingresses, on_warning=on_warning)
+            self._closing.callback(sockets.close)
+        self._hop, self._ingresses = sockets.hop, sockets.ingresses
+        never_fragment(self._hop)
         self.hop_address = address_of(self._hop)
         self.ingress_addresses: Mapping[int, Address] = {
-            number: address_of(sock) for number, sock in (self._ingresses | listeners).items()
+            number: address_of(sock) for number, sock in {**sockets.ingresses, **sockets.listeners}.items()
         }
         self.send_drops: Drops = Counter()
         self.traffic: Counter[str] = Counter()
@@ -155,29 +130,44 @@ class RelayWorker:
             connected=connected,
         )
         self.connections = Connections(forwarder=self.forwarder, connected=connected, options=options.tcp)
-        self._tcp = TcpSockets(self.connections, listeners) if connected else None
+        self._tcp = TcpSockets(self.connections, sockets.listeners) if connected else None
         self._is_learning = trio.Event()
         path = SlotPath if mmsg.is_available() else PlainPath
         self._path: Datapath = path(self.forwarder, self._hop, self._ingresses, self.send_drops)
         self._receivers: dict[socket.socket | TcpSockets, Callable[[float], int]] = dict(self._path.receivers.items())
         if self._tcp is not None:
-            self._sockets.callback(self._tcp.close)
+            self._closing.callback(self._tcp.close)
             self._receivers[self._tcp] = self._tcp.receive
 
     async def run(self, *, task_status: trio.TaskStatus["RelayWorker"] = trio.TASK_STATUS_IGNORED) -> None:
-        """Forward until cancelled; then the sockets are closed.
+        """Forward until cancelled; then the sockets are closed, unless they are lent.
 
         Cancellation takes effect between batches: a datagram that was taken is also forwarded.
         """
-        with self._sockets:
+        with self._closing:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_time)
-                nursery.start_soon(receive_rounds, self._receivers, self._flush)
                 task_status.started(self)
+                await self._catch_up()
+                nursery.start_soon(receive_rounds, self._receivers, self._flush)
 
     def close(self) -> None:
-        """Close the sockets of a relay that was never run."""
-        self._sockets.close()
+        """Close the sockets of a relay that was never run, unless they are lent."""
+        self._closing.close()
+
+    async def _catch_up(self) -> None:
+        """Hear what transceivers have to say first (`relay.opening`)."""
+        opening = Opening(self.forwarder, self._hop, trio.current_time())
+        with trio.CancelScope(deadline=opening.end) as scope:
+
+            def flush(now: float) -> None:
+                self._flush(now)
+                scope.deadline = opening.end
+
+            await receive_rounds({self._hop: opening.receive}, flush)
+        now = trio.current_time()
+        opening.close(now)
+        self._flush(now)
 
     def adopt(self, sock: socket.socket, ingress: int) -> None:
         """Take over a client's connection that somebody else has accepted, and of which nothing has been read.

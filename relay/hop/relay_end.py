@@ -124,6 +124,11 @@ class RelayLinks:
             if peer.identity is not None and peer.revision >= 1
         }
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody has not answered whom we ask."""
+        return any(peer.identity is None for peer in self._peers.values())
+
     def receive_control(self, data: bytes, source: Address, now: float) -> Iterable[Event]:
         """Take one control message from the hop socket."""
         peer = self._peers.get(source)
