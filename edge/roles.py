@@ -186,10 +186,15 @@ def _relay_tier(
     config: Config, section: RelayConfig, keys: Bundle, surroundings: Surroundings
 ) -> tuple[Tier, "Neighbour | None"]:
     """Make the relay, and what signal has to know of it if they share a port."""
+    from edge.relay_workers.tier import RelayWorkersTier
     from edge.tiers.relay import RelayTier
 
     shared = [each.id for each in ingresses_beside_signal(config)]
-    tier = RelayTier(section, keys, surroundings, shared)
+    tier: RelayTier | RelayWorkersTier
+    if section.workers > 1:
+        tier = RelayWorkersTier(section, config.log, keys, surroundings, shared)
+    else:
+        tier = RelayTier(section, keys, surroundings, shared)
     if not shared:
         return tier, None
     from edge.http.first_byte import Neighbour

@@ -46,8 +46,8 @@ config_option = click.option(
 @click.option(
     "--workers",
     metavar="N",
-    help="Processes that share the calls of a transceiver, one for each core it may use; transceiver.workers in a "
-    "file. [1]",
+    help="Processes that share the work of a relay, with --role relay, and else of the transceiver, one for each core "
+    "that it may use; relay.workers and transceiver.workers in a file. [1]",
 )
 @click.option("--keys", metavar="PATH", help="Key bundle of the role, or folder of all; keys in a file.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error; log.level in a file. [info]")
@@ -78,14 +78,14 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
         raise click.UsageError("--http is where signal listens; a relay has relay.http, a transceiver its control.")
     if backend is not None and role not in {None, Role.TRANSCEIVER.value}:
         raise click.UsageError(f"--backend is what a transceiver's calls are answered by; a {role} has none.")
-    if workers is not None and role not in {None, Role.TRANSCEIVER.value}:
-        raise click.UsageError(f"--workers are a transceiver's; a {role} has one process.")
+    if workers is not None and role == Role.SIGNAL.value:
+        raise click.UsageError("--workers are a relay's or a transceiver's; signal has one process.")
     options: Tree = {}
     listen = f"127.0.0.1:{http}" if http is not None and http.isdigit() else http
     given = {
         ("signal", "listen"): (listen, "--http"),
         ("transceiver", "backend"): (backend, "--backend"),
-        ("transceiver", "workers"): (workers, "--workers"),
+        ("relay" if role == Role.RELAY.value else "transceiver", "workers"): (workers, "--workers"),
         ("keys",): (keys, "--keys"),
         ("log", "level"): (log_level, "--log-level"),
         ("log", "format"): (log_format, "--log-format"),

@@ -76,12 +76,13 @@ def warnings_about(config: Config) -> Iterator[str]:
             f"transceiver.control is {format_address(config.transceiver.control)}: its HTTP is authenticated but not "
             "encrypted; keep it inside a private network"
         )
-    if config.transceiver:
-        if config.transceiver.workers > max(1, cores := _cores()):
+    for name, section in (("relay", config.relay), ("transceiver", config.transceiver)):
+        if section and section.workers > max(1, cores := _cores()):
             yield (
-                f"transceiver.workers is {config.transceiver.workers}, but this process may use {cores} of the "
-                "machine's cores: more workers than that cost memory and win nothing"
+                f"{name}.workers is {section.workers}, but this process may use {cores} of the machine's cores: more "
+                "workers than that cost memory and win nothing"
             )
+    if config.transceiver:
         yield from warnings_about_backends(config.backend)
 
 
@@ -182,7 +183,9 @@ def _check_relay(relay: RelayConfig, *, needs_transceivers: bool) -> Iterator[Pr
     if not relay.ingresses:
         right = 'List the public addresses of this relay, such as ["1=203.0.113.5:3478"].'
         yield Problem("relay.ingresses", "there is none", right)
-    bound = {("udp", relay.hop): "relay.hop"}
+    host, port = relay.hop
+    hops = [(host, port + number) for number in range(max(1, min(relay.workers, MAX_WORKERS)))]
+    bound = {("udp", hop): "relay.hop" for hop in hops}
     if relay.http:
         bound["tcp", relay.http] = "relay.http"
     for index, ingress in enumerate(relay.ingresses):
@@ -207,6 +210,7 @@ def _check_relay(relay: RelayConfig, *, needs_transceivers: bool) -> Iterator[Pr
         if not port or host in {"0.0.0.0", "::"}:  # noqa: S104 - refused, not bound
             right = "Give the address that the transceiver is reached at, with its port."
             yield Problem(f"relay.transceivers[{index}]", f"found {format_address((host, port))}", right)
+    yield from _check_workers("relay", relay.workers, relay.hop[1])
     yield from _at_least("relay.max_flows", relay.max_flows, 1)
     yield from _more_than_zero("relay.max_call", relay.max_call)
 
@@ -217,7 +221,10 @@ def _check_transceiver(transceiver: TransceiverConfig) -> Iterator[Problem]:
     if not 0 <= transceiver.cluster <= 65_535:
         yield Problem("transceiver.cluster", f"found {transceiver.cluster}", "It should be 0 to 65535.")
     yield from _at_least("transceiver.max_calls", transceiver.max_calls, 1)
-    yield from _check_workers(transceiver)
+    yield from _check_workers("transceiver", transceiver.workers, transceiver.hop[1])
+    if transceiver.max_calls < transceiver.workers <= MAX_WORKERS:
+        right = f"It should be at least transceiver.workers, {transceiver.workers}, so that each has a share."
+        yield Problem("transceiver.max_calls", f"found {transceiver.max_calls}", right)
     yield from _more_than_zero("transceiver.max_call", transceiver.max_call)
     yield from _more_than_zero("transceiver.connect_timeout", transceiver.connect_timeout)
     yield from _check_voice(transceiver.voice)
@@ -236,16 +243,12 @@ def _check_voice(voice: VoiceConfig) -> Iterator[Problem]:
         yield Problem("transceiver.voice.complexity", f"found {voice.complexity}", "It should be 0 to 10.")
 
 
-def _check_workers(transceiver: TransceiverConfig) -> Iterator[Problem]:
-    workers, port = transceiver.workers, transceiver.hop[1]
+def _check_workers(section: str, workers: int, port: int) -> Iterator[Problem]:
     if not 1 <= workers <= MAX_WORKERS:
-        yield Problem("transceiver.workers", f"found {workers}", f"It should be 1 to {MAX_WORKERS}.")
-    elif transceiver.max_calls < workers:
-        right = f"It should be at least transceiver.workers, {workers}, so that each has a share."
-        yield Problem("transceiver.max_calls", f"found {transceiver.max_calls}", right)
+        yield Problem(f"{section}.workers", f"found {workers}", f"It should be 1 to {MAX_WORKERS}.")
     elif port and port + workers - 1 > 65_535:
         right = f"With {workers} workers, each on a port of its own, it should be {65_536 - workers} at most."
-        yield Problem("transceiver.hop", f"found port {port}", right)
+        yield Problem(f"{section}.hop", f"found port {port}", right)
 
 
 def _one_of(key: str, value: str, allowed: Sequence[str]) -> Iterator[Problem]:

@@ -182,7 +182,9 @@ class RelayConfig:
         hop_sealed: encrypt clients' datagrams on their way to and from transceivers, headers included; for a hop that
             leaves the cluster. It costs CPU for each packet. True here or in the transceiver's configuration is enough.
         http: IP address and TCP port of /healthz, /readyz and /metrics; left out, there is none.
-        max_flows: how many client addresses are remembered; new ones are refused when the table is full.
+        workers: processes that share the clients, one for each core that the relay may use; with more than one, a
+            worker that dies is replaced at once. They bind consecutive UDP ports, counting up from that of `hop`.
+        max_flows: how many client addresses each worker remembers; new ones are refused when the table is full.
         max_call: seconds after which a call's credentials are refused; not less than the transceivers' `max_call`.
     """
 
@@ -191,6 +193,7 @@ class RelayConfig:
     transceivers: tuple[Address, ...] = ()
     hop_sealed: bool = False
     http: Address | None = None
+    workers: int = 1
     max_flows: int = 100_000
     max_call: float = 7200.0
 

@@ -12,9 +12,7 @@ this runs.
 Read in this order:
 
 * `messages`  what front and worker say to each other: orders down, figures up
-* `channel`   the socket pair that carries them: the worker's standard input
 * `command`   the worker's process: a transceiver tier that does what the channel says, and ends with it
-* `launch`    starting such a process, and never leaving one behind
 * `life`      one life of a worker, as the front sees it
 * `place`     a worker's number, whose process is replaced when it dies
 * `totals`    the figures of all workers, added up over their lives
@@ -24,7 +22,6 @@ Read in this order:
 Goal: a worker that dies takes its own calls with it and nothing else; no worker outlives its front; keys are in no
 argument and no variable, where other users and core dumps of children could see them.
 
-Who ends whom: a worker follows its channel alone. It ignores the signals that a terminal or a service manager sends to
-whole groups, since the front gets these too and says goodbye in order; when the channel ends, for whatever reason, it
-says goodbye to its clients and exits.
+A worker is a child of its front as `edge.children` has it: it follows its channel alone, which is its standard input,
+and when that ends, for whatever reason, it says goodbye to its clients and exits.
 """

@@ -1,17 +1,16 @@
 """The worker's process: a transceiver tier that does what its channel says, and ends with it."""
 
-import os
-import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from time import process_time
 
 import cattrs
 import click
 import trio
 
+from edge.children.channel import Channel, ChannelClosed
+from edge.children.inside import leave_signals_to_the_parent, resident_bytes, take_standard_input
 from edge.collector import spare_the_collector
 from edge.config.backends import backends_of
 from edge.config.problems import ConfigError, Problem
@@ -21,8 +20,9 @@ from edge.reports import Report
 from edge.start import StartError
 from edge.tiers.tier import Surroundings
 from edge.tiers.transceiver import TransceiverTier, WorkerIdentity
-from edge.workers.channel import Channel, ChannelClosed
 from edge.workers.messages import (
+    ORDERS,
+    WORDS,
     BadLine,
     Figures,
     Refused,
@@ -32,8 +32,6 @@ from edge.workers.messages import (
     Started,
     Stop,
     WorkerSettings,
-    read_order,
-    write_word,
 )
 from transceiver.worker import Worker
 
@@ -48,24 +46,13 @@ _FROM_STATUS = ("calls", "max_calls", "calls_by_owner", "relays", "reason")
 @click.pass_context
 def worker(ctx: click.Context) -> None:
     """Be one worker of a transceiver; for `trio-voice serve --workers` to start, which talks to it by its input."""
-    channel = _take_standard_input()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            # The front gets them too, and tells us. A handler, as what an agent starts would inherit "ignored".
-            signal.signal(getattr(signal, name), lambda _number, _frame: None)
-    ctx.exit(trio.run(run_worker, channel))
-
-
-def _take_standard_input() -> socket.socket:
-    """Take the channel away from where agents, and what they start, could read from it or keep it open."""
     try:
-        taken = socket.socket(fileno=os.dup(0))
+        channel = take_standard_input()
     except OSError:
         message = "a worker is started by `trio-voice serve --workers N`, and cannot be started by hand"
         raise click.UsageError(message) from None
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    return taken
+    leave_signals_to_the_parent()
+    ctx.exit(trio.run(run_worker, channel))
 
 
 async def run_worker(sock: socket.socket) -> int:
@@ -79,7 +66,7 @@ async def run_worker(sock: socket.socket) -> int:
     """
     channel = Channel(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
     try:
-        order = read_order(await channel.receive())
+        order = ORDERS.read(await channel.receive())
         if not isinstance(order, Start):
             return 1
         configure_logs(order.settings.log)
@@ -99,7 +86,7 @@ async def _serve(start: Start, channel: Channel) -> int:
             await nursery.start(tier.run)
             spare_the_collector()
             with suppress(ChannelClosed):  # then `_follow` sees the same
-                await channel.send(write_word(Started(hop=tier.hop_address, control=tier.control_address)))
+                await channel.send(WORDS.write(Started(hop=tier.hop_address, control=tier.control_address)))
             nursery.start_soon(_tell_figures, tier.worker, channel)
             if not await _follow(channel, tier):
                 get_logger("transceiver").warning("the front is gone: stopping", worker=start.number)
@@ -109,7 +96,7 @@ async def _serve(start: Start, channel: Channel) -> int:
         problems = [problem for error in _leaves(group) for problem in error.problems]
     if not problems:
         return 0
-    await channel.send(write_word(Refused(problems=tuple(problems))))
+    await channel.send(WORDS.write(Refused(problems=tuple(problems))))
     return 1
 
 
@@ -138,11 +125,11 @@ async def _follow(channel: Channel, tier: TransceiverTier) -> bool:
     """Do what the front says until it says stop; return whether it did, and did not just vanish."""
     try:
         while True:
-            order = read_order(await channel.receive())
+            order = ORDERS.read(await channel.receive())
             if isinstance(order, Stop):
                 return True
             if isinstance(order, Reload):
-                await channel.send(write_word(await _reload(tier, order.settings)))
+                await channel.send(WORDS.write(await _reload(tier, order.settings)))
     except (ChannelClosed, BadLine):
         return False
 
@@ -163,7 +150,7 @@ async def _tell_figures(worker: Worker, channel: Channel) -> None:
         while True:
             await trio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            await channel.send(write_word(_figures_of(worker)))
+            await channel.send(WORDS.write(_figures_of(worker)))
     except ChannelClosed:
         return  # whoever reads the channel notices too
 
@@ -176,17 +163,9 @@ def _figures_of(worker: Worker) -> Figures:
         "lateness": {step: count for step, count in enumerate(worker.lateness.counts) if count},
         "worst_lateness": worker.lateness.worst,
         "cpu_seconds": process_time(),
-        "resident_bytes": _resident_bytes(),
+        "resident_bytes": resident_bytes(),
     }
     return cattrs.structure({name: status[name] for name in _FROM_STATUS} | own, Figures)
-
-
-def _resident_bytes() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0  # not Linux
-    return pages * os.sysconf("SC_PAGESIZE")
 
 
 def _leaves(group: BaseExceptionGroup[StartError]) -> list[StartError]:

@@ -1,18 +1,20 @@
 """One life of a worker, as the front sees it: from the start of its process to its end."""
 
-import signal
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import trio
 
+from edge.children.channel import Channel, ChannelClosed
+from edge.children.ending import describe_ending
+from edge.children.launch import ChildProcess, Launch
 from edge.config.problems import Problem
 from edge.config.values import format_address
 from edge.control.client import ControlClient
 from edge.tiers.keyring import control_bearers
-from edge.workers.channel import Channel, ChannelClosed
-from edge.workers.launch import Launch, WorkerProcess
 from edge.workers.messages import (
+    ORDERS,
+    WORDS,
     BadLine,
     Figures,
     Refused,
@@ -22,8 +24,6 @@ from edge.workers.messages import (
     Started,
     Stop,
     WorkerSettings,
-    read_word,
-    write_order,
 )
 
 __all__ = ["SILENCE", "Life"]
@@ -102,15 +102,15 @@ class Life:
                 client, self.client = self.client, None
                 with trio.CancelScope(shield=True):
                     await client.aclose()
-        return nonsense or _ending(process.returncode)
+        return nonsense or describe_ending(process.returncode)
 
-    async def _listen(self, process: WorkerProcess, channel: Channel) -> str:
+    async def _listen(self, process: ChildProcess, channel: Channel) -> str:
         """Follow what the worker says until its end; returns what was wrong with what it said, if anything was."""
         nonsense = ""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_end_with, process, nursery.cancel_scope)
             try:
-                await channel.send(write_order(self._start))
+                await channel.send(ORDERS.write(self._start))
                 while True:
                     await self._hear(channel)
             except ChannelClosed:
@@ -129,7 +129,7 @@ class Life:
                 self._on_silence()
             return
         self._is_silent = False
-        match read_word(line):
+        match WORDS.read(line):
             case Figures() as figures:
                 self._follow_figures(figures)
             case Started() as started:
@@ -149,7 +149,7 @@ class Life:
         self._reloaded, self._answered = None, trio.Event()
         try:
             with trio.move_on_after(_RELOAD_TIMEOUT):
-                await self._channel.send(write_order(Reload(settings=settings)))
+                await self._channel.send(ORDERS.write(Reload(settings=settings)))
                 await self._answered.wait()
         except ChannelClosed:
             return ()
@@ -164,7 +164,7 @@ class Life:
         """Make it say goodbye to its clients and exit; `run` returns then."""
         if self._channel is not None:
             try:
-                await self._channel.send(write_order(Stop()))
+                await self._channel.send(ORDERS.write(Stop()))
             except ChannelClosed:
                 return  # it has died, or is about to
 
@@ -211,16 +211,10 @@ class Life:
         self.client = ControlClient(self._url, control_bearers(settings.keys)[0], timeout=_COMMAND_TIMEOUT)
 
 
-async def _end_with(process: WorkerProcess, scope: trio.CancelScope) -> None:
+async def _end_with(process: ChildProcess, scope: trio.CancelScope) -> None:
     """End a scope soon after a process: what it said last may still be read.
 
     The channel's end tells the same, unless something that an agent has forked holds it open.
     """
     await process.wait()
     scope.deadline = trio.current_time() + _LAST_WORDS
-
-
-def _ending(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"

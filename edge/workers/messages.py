@@ -1,32 +1,26 @@
 """What front and worker say to each other, one JSON object a line.
 
-    front                        worker
-      │── Start ─────────────────▶│   once, before anything else: configuration, keys, which worker it is
-      │◀─────── Started | Refused ─│   it serves, or cannot
-      │── Reload ────────────────▶│   another configuration and keys
-      │◀───────────────── Reloaded ─│
-      │◀────────────────── Figures ─│   every second; that it speaks at all says that it lives
-      │── Stop ──────────────────▶│   goodbye to every client, then the channel ends
+front                        worker
+  │── Start ─────────────────▶│   once, before anything else: configuration, keys, which worker it is
+  │◀─────── Started | Refused ─│   it serves, or cannot
+  │── Reload ────────────────▶│   another configuration and keys
+  │◀───────────────── Reloaded ─│
+  │◀────────────────── Figures ─│   every second; that it speaks at all says that it lives
+  │── Stop ──────────────────▶│   goodbye to every client, then the channel ends
 
-Both ends are the same program. Still what a worker says becomes records of plain values and nothing else, since a
-worker takes bytes from everybody and the front has secrets to keep.
 """
 
-from functools import cache
-from typing import Any
-
 import attrs
-import cattrs
-from cattrs.preconf.json import JsonConverter, make_converter
-from cattrs.strategies import configure_tagged_union
 
+from edge.children.lines import BadLine, Lines
 from edge.config.model import BackendConfig, Config, LogConfig, TransceiverConfig
 from edge.config.problems import Problem
-from edge.control.messages import read_object
 from edge.keys import Bundle
 from wire.core import Address
 
 __all__ = [
+    "ORDERS",
+    "WORDS",
     "BadLine",
     "Figures",
     "Order",
@@ -38,15 +32,7 @@ __all__ = [
     "Stop",
     "Word",
     "WorkerSettings",
-    "read_order",
-    "read_word",
-    "write_order",
-    "write_word",
 ]
-
-
-class BadLine(ValueError):  # noqa: N818 - named for what came
-    """A line is no message of its direction; what it says is not repeated, as it may hold keys."""
 
 
 @attrs.frozen(kw_only=True)
@@ -165,53 +151,5 @@ class Figures:
 Word = Started | Refused | Reloaded | Figures
 """What a worker says."""
 
-
-def write_order(order: Order) -> bytes:
-    """Write what the front says, as one line."""
-    return _write(order, Order)
-
-
-def read_order(line: bytes) -> Order:
-    """Read what the front says.
-
-    Raises:
-        BadLine: it is something else.
-    """
-    order: Order = _read(line, Order)
-    return order
-
-
-def write_word(word: Word) -> bytes:
-    """Write what a worker says, as one line."""
-    return _write(word, Word)
-
-
-def read_word(line: bytes) -> Word:
-    """Read what a worker says.
-
-    Raises:
-        BadLine: it is something else.
-    """
-    word: Word = _read(line, Word)
-    return word
-
-
-def _write(message: object, union: Any) -> bytes:
-    text: str = _converter().dumps(message, unstructure_as=union)
-    return text.encode() + b"\n"
-
-
-def _read(line: bytes, union: Any) -> Any:
-    try:
-        return _converter().structure(read_object(line), union)
-    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
-        raise BadLine(f"not what should be said: {type(error).__name__}") from None
-
-
-@cache
-def _converter() -> JsonConverter:
-    converter = make_converter(forbid_extra_keys=True)
-    unions: tuple[Any, ...] = (Order, Word)  # to cattrs a union is a type like others, to its annotations it is none
-    for union in unions:
-        configure_tagged_union(union, converter, tag_name="say")
-    return converter
+ORDERS = Lines(Order)
+WORDS = Lines(Word)

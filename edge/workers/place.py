@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import attrs
 import trio
 
+from edge.children.launch import Launch
 from edge.config.problems import Problem
 from edge.config.values import format_address
 from edge.reports import Report
 from edge.start import StartError
-from edge.workers.launch import Launch, launch_worker
 from edge.workers.life import Life
 from edge.workers.messages import Figures, Start, Started, WorkerSettings
 from edge.workers.totals import Ended
@@ -40,7 +40,7 @@ class Place:
         starts: how many processes have served here.
     """
 
-    def __init__(self, start: Start, report: Report, launch: Launch = launch_worker) -> None:
+    def __init__(self, start: Start, report: Report, launch: Launch) -> None:
         self.number = start.number
         self.hop: Address = start.settings.transceiver.hop
         self.life: Life | None = None

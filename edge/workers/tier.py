@@ -1,10 +1,12 @@
 """The transceiver tier with more than one worker: a front with the one control API that signal knows."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import attrs
 import trio
 
+from edge.children.launch import Launch, launch_child, python_command
 from edge.config.backends import backends_of
 from edge.config.model import Config, TransceiverConfig
 from edge.config.problems import Problem
@@ -20,7 +22,6 @@ from edge.tiers.tier import Surroundings
 from edge.tiers.transceiver import check_agents_of, new_incarnation
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
 from edge.workers.front import Front
-from edge.workers.launch import Launch, launch_worker
 from edge.workers.messages import Start, WorkerSettings
 from edge.workers.place import Place
 from wire.core import Address
@@ -28,6 +29,7 @@ from wire.core import Address
 __all__ = ["WorkersTier", "settings_of"]
 
 _PATIENCE = 1.0
+_LAUNCH: Launch = partial(launch_child, python_command("edge", "worker"))
 
 
 class WorkersTier:
@@ -51,7 +53,7 @@ class WorkersTier:
         config: Config,
         keys: Bundle,
         surroundings: Surroundings,
-        launch: Launch = launch_worker,
+        launch: Launch = _LAUNCH,
     ) -> None:
         section = config.transceiver or TransceiverConfig()
         # Here too, so that a wrong name is told once, and before anything is started.

@@ -9,10 +9,10 @@ import pytest
 import trio
 import trio.testing
 
+from edge.children.channel import Channel, ChannelClosed
 from edge.config.model import Config, LogConfig, Role, TransceiverConfig
 from edge.keys import Bundle, derive_bundle, new_root
-from edge.workers.channel import Channel, ChannelClosed
-from edge.workers.messages import Order, Start, Word, read_order, write_word
+from edge.workers.messages import ORDERS, WORDS, Order, Start, Word
 from edge.workers.tier import settings_of
 
 HERE = ("127.0.0.1", 0)
@@ -48,10 +48,10 @@ class FakeWorker:
     async def hear(self) -> Order:
         """Take the next order; fails when there is none soon."""
         with trio.fail_after(1):
-            return read_order(await self.channel.receive())
+            return ORDERS.read(await self.channel.receive())
 
     async def say(self, word: Word) -> None:
-        await self.channel.send(write_word(word))
+        await self.channel.send(WORDS.write(word))
         await trio.testing.wait_all_tasks_blocked()
 
     async def die(self, code: int = -9) -> None:

@@ -11,6 +11,8 @@ from edge.config.model import BackendConfig
 from edge.config.problems import Problem
 from edge.keys import Purpose
 from edge.workers.messages import (
+    ORDERS,
+    WORDS,
     BadLine,
     Figures,
     Refused,
@@ -18,10 +20,6 @@ from edge.workers.messages import (
     Reloaded,
     Started,
     Stop,
-    read_order,
-    read_word,
-    write_order,
-    write_word,
 )
 
 PROBLEM = Problem("transceiver.hop", "it is taken", 'Choose "another".')
@@ -35,8 +33,8 @@ def settings(make_start):
 
 def test_orders_are_read_as_they_were_written(make_start, settings) -> None:
     for order in (make_start(), Reload(settings=settings), Stop()):
-        line = write_order(order)
-        assert read_order(line) == order
+        line = ORDERS.write(order)
+        assert ORDERS.read(line) == order
         assert line.count(b"\n") == 1, "one line"
 
 
@@ -62,14 +60,14 @@ def test_words_are_read_as_they_were_written() -> None:
         Reloaded(),
         Reloaded(problems=(PROBLEM, PROBLEM)),
     ):
-        assert read_word(write_word(word)) == word
+        assert WORDS.read(WORDS.write(word)) == word
 
 
 def test_neither_direction_reads_the_other() -> None:
     with pytest.raises(BadLine):
-        read_order(write_word(Figures()))
+        ORDERS.read(WORDS.write(Figures()))
     with pytest.raises(BadLine):
-        read_word(write_order(Stop()))
+        WORDS.read(ORDERS.write(Stop()))
 
 
 def test_no_secret_is_in_what_somebody_might_print(make_start, settings) -> None:
@@ -78,10 +76,10 @@ def test_no_secret_is_in_what_somebody_might_print(make_start, settings) -> None
     assert "sk-hidden" not in shown
     for secret in settings.keys.secrets(Purpose.CONTROL).values():
         assert repr(secret) not in shown
-    line = write_order(start)
+    line = ORDERS.write(start)
     assert b"sk-hidden" in line
     with pytest.raises(BadLine) as caught:
-        read_order(line[:-5] + b"}\n")
+        ORDERS.read(line[:-5] + b"}\n")
     assert "sk-hidden" not in str(caught.value)
     assert caught.value.__cause__ is None, "whose text may quote the line"
 
@@ -108,15 +106,15 @@ def test_no_secret_is_in_what_somebody_might_print(make_start, settings) -> None
 )
 def test_what_is_no_message_is_refused(line: bytes) -> None:
     with pytest.raises(BadLine):
-        read_word(line)
+        WORDS.read(line)
     with pytest.raises(BadLine):
-        read_order(line)
+        ORDERS.read(line)
 
 
 @given(st.data())
 def test_nothing_else_is_raised_whatever_comes(data) -> None:
-    line = bytearray(write_word(Figures(counts={"created": 1}, lateness={3: 4})))
+    line = bytearray(WORDS.write(Figures(counts={"created": 1}, lateness={3: 4})))
     for _ in range(data.draw(st.integers(1, 6))):
         line[data.draw(st.integers(0, len(line) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(BadLine):
-        read_word(bytes(line))
+        WORDS.read(bytes(line))

@@ -10,14 +10,12 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
-import edge
 from edge.cli import main
 from edge.config.check import check
 from edge.config.embedded import embedded_tree
 from edge.config.load import load
 from edge.config.model import BackendConfig, Config, TransceiverConfig
 from edge.reload import what_can_change
-from edge.workers.launch import worker_command
 from edge.workers.tier import settings_of
 
 
@@ -63,8 +61,10 @@ def test_it_can_be_set_by_file_variable_and_option(tmp_path: Path) -> None:
     assert 'transceiver.workers: found "many" (from option --workers). It should be a whole number' in invoked.output
     invoked = CliRunner().invoke(main, ["serve", "--workers", "0"])
     assert "transceiver.workers: found 0. It should be 1 to 255." in invoked.output
-    invoked = CliRunner().invoke(main, ["serve", "--role", "relay", "--workers", "2"])
-    assert "--workers are a transceiver's; a relay has one process." in invoked.output
+    invoked = CliRunner().invoke(main, ["serve", "--role", "relay", "--workers", "0"])
+    assert "relay.workers: found 0. It should be 1 to 255." in invoked.output
+    invoked = CliRunner().invoke(main, ["serve", "--role", "signal", "--workers", "2"])
+    assert "--workers are a relay's or a transceiver's; signal has one process." in invoked.output
 
 
 def test_more_workers_than_cores_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,10 +109,3 @@ def test_a_worker_cannot_be_started_by_hand() -> None:
     )
     assert done.returncode == 2
     assert "a worker is started by `trio-voice serve --workers N`" in done.stderr
-
-
-def test_a_folder_of_the_same_name_is_not_taken_for_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert "-P" in worker_command()
-    monkeypatch.chdir(Path(edge.__file__).parents[1])
-    assert "-P" not in worker_command()

@@ -20,6 +20,7 @@ from edge.caller.opus_file import read_clip
 from edge.caller.placing import Caller
 from edge.caller.progress import CallerOptions
 from edge.caller.signalling import SignalClient
+from edge.children.channel import Channel
 from edge.config.model import (
     BackendConfig,
     Config,
@@ -37,9 +38,8 @@ from edge.roles import RunningRoles, run_roles
 from edge.start import StartError
 from edge.tiers.keyring import call_id_keys
 from edge.tiers.tier import Surroundings
-from edge.workers.channel import Channel
 from edge.workers.command import run_worker
-from edge.workers.messages import write_order
+from edge.workers.messages import ORDERS
 from edge.workers.tier import WorkersTier
 
 NOW = 1_800_000_000.0
@@ -308,7 +308,7 @@ async def test_a_worker_whose_front_vanishes_says_goodbye_by_itself(nursery, tas
     process = TaskProcess(1)
     nursery.start_soon(process.run, theirs)
     channel = Channel(trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
-    await channel.send(write_order(make_start()))
+    await channel.send(ORDERS.write(make_start()))
     with trio.fail_after(3):
         assert b"Started" in await channel.receive()
         await channel.aclose()

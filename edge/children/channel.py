@@ -1,10 +1,15 @@
 """Lines both ways over one end of a socket pair.
 
-The front keeps one end, the worker has the other as its standard input. The kernel closes an end with its process,
+The parent keeps one end, the child has the other as its standard input. The kernel closes an end with its process,
 however that ended: so each side learns of the other's death without asking.
 """
 
+from collections.abc import Sequence
+from socket import socket
+
 import trio
+
+from edge.children.passing import PassingStream
 
 __all__ = ["Channel", "ChannelClosed"]
 
@@ -29,8 +34,12 @@ class Channel:
         self._received = bytearray()
         self._sending = trio.Lock()
 
-    async def send(self, line: bytes) -> None:
+    async def send(self, line: bytes, sockets: Sequence[socket] = ()) -> None:
         """Send a line, its end included; waits while the other end does not read.
+
+        Args:
+            line: what to send.
+            sockets: what arrives with it, where the stream is one that passes sockets; they stay open here.
 
         Cancelled while it waits, it leaves half a line: only for a channel that is about to be closed.
 
@@ -39,7 +48,10 @@ class Channel:
         """
         try:
             async with self._sending:
-                await self._stream.send_all(line)
+                if sockets and isinstance(self._stream, PassingStream):
+                    await self._stream.send_with_sockets(line, sockets)
+                else:
+                    await self._stream.send_all(line)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ChannelClosed(str(error)) from error
 

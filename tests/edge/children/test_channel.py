@@ -4,8 +4,8 @@ import pytest
 import trio
 import trio.testing
 
-import edge.workers.channel
-from edge.workers.channel import Channel, ChannelClosed
+import edge.children.channel
+from edge.children.channel import Channel, ChannelClosed
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def test_an_end_in_the_middle_of_a_line_is_an_end(pair) -> None:
 
 
 async def test_a_line_that_never_ends_is_refused(pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge.workers.channel, "_LONGEST_LINE", 1000)
+    monkeypatch.setattr(edge.children.channel, "_LONGEST_LINE", 1000)
     channel, stream = pair
     await stream.send_all(b"x" * 1001)
     with pytest.raises(ChannelClosed, match="1000 bytes"):

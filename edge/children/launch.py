@@ -1,4 +1,4 @@
-"""Starting a worker's process, and never leaving one behind."""
+"""Starting a child, and never leaving one behind."""
 
 import socket
 import sys
@@ -10,16 +10,17 @@ from typing import Protocol
 import trio
 
 import edge
-from edge.workers.channel import Channel
+from edge.children.channel import Channel
+from edge.children.passing import PassingStream
 
-__all__ = ["Launch", "WorkerProcess", "launch_worker", "worker_command"]
+__all__ = ["ChildProcess", "Launch", "launch_child", "python_command"]
 
 _PATIENCE = 1.0
 """How long a process whose channel is closed may take to say goodbye and exit, in seconds."""
 
 
-class WorkerProcess(Protocol):
-    """A process, as far as the front looks at it."""
+class ChildProcess(Protocol):
+    """A process, as far as its parent looks at it."""
 
     @property
     def pid(self) -> int:
@@ -32,22 +33,25 @@ class WorkerProcess(Protocol):
     async def wait(self) -> int:
         """Wait for its end, and return the same."""
 
+    def kill(self) -> None:
+        """End it at once."""
 
-Launch = Callable[[], AbstractAsyncContextManager[tuple[WorkerProcess, Channel]]]
-"""Runs a worker's process for the length of a block, and gives the front's end of its channel; raises OSError."""
+
+Launch = Callable[[], AbstractAsyncContextManager[tuple[ChildProcess, Channel]]]
+"""Runs a child for the length of a block, and gives the parent's end of its channel; raises OSError."""
 
 
-def worker_command() -> list[str]:
-    """Tell how this program is started as a worker. There is nothing secret in it."""
+def python_command(module: str, *arguments: str) -> list[str]:
+    """Tell how a module of this program is started. There is nothing secret in it."""
     # Without -P, a folder "edge" or "relay" where the operator happens to stand would be taken for ours; with it, ours
     # would not be found if that is where it is.
     is_here = Path(edge.__file__).resolve().parents[1] == Path.cwd()
-    return [sys.executable, *([] if is_here else ["-P"]), "-m", "edge", "worker"]
+    return [sys.executable, *([] if is_here else ["-P"]), "-m", module, *arguments]
 
 
 @asynccontextmanager
-async def launch_worker() -> AsyncIterator[tuple[WorkerProcess, Channel]]:
-    """Run a worker's process for the length of a block, and talk to it by its standard input.
+async def launch_child(command: list[str]) -> AsyncIterator[tuple[ChildProcess, Channel]]:
+    """Run a child for the length of a block, and talk to it by its standard input.
 
     Its output goes where ours goes. At the end of the block, also if that is cancelled, the channel is closed, and who
     has not exited soon after is killed: when this returns there is no process.
@@ -58,12 +62,12 @@ async def launch_worker() -> AsyncIterator[tuple[WorkerProcess, Channel]]:
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            # In a session of its own: a Ctrl-C of the terminal is the front's, which then says goodbye in order.
-            process = await trio.lowlevel.open_process(worker_command(), stdin=theirs, start_new_session=True)
+            # In a session of its own: a Ctrl-C of the terminal is the parent's, which then says goodbye in order.
+            process = await trio.lowlevel.open_process(command, stdin=theirs, start_new_session=True)
         except BaseException:
             ours.close()
             raise
-    channel = Channel(trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+    channel = Channel(PassingStream(ours))
     try:
         yield process, channel
     finally:

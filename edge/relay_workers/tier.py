@@ -1,0 +1,213 @@
+"""The relay tier with more than one worker: a supervisor that holds the sockets."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from socket import socket
+from typing import TYPE_CHECKING
+
+import trio
+
+from edge.children.launch import Launch, launch_child, python_command
+from edge.config.model import Config, LogConfig, RelayConfig
+from edge.config.problems import Problem
+from edge.config.values import format_address
+from edge.keys import Bundle
+from edge.metrics import Metrics
+from edge.relay_workers.binding import bind_workers, core_of
+from edge.relay_workers.crew import Crew, Place
+from edge.relay_workers.messages import RelaySettings
+from edge.relay_workers.totals import add_up
+from edge.start import StartError
+from edge.tiers.relay_figures import Figures, add_relay_metrics
+from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, resolve_transceivers
+from edge.tiers.tier import Surroundings
+from relay.sockets import RelaySockets
+from relay.udp import address_of
+from wire.core import Address
+
+if TYPE_CHECKING:
+    from edge.tiers.relay_pages import RelayPages
+
+__all__ = ["RelayWorkersTier"]
+
+_LAUNCH: Launch = partial(launch_child, python_command("edge.relay_workers.command"))
+
+
+class RelayWorkersTier:
+    """A relay of several processes.
+
+    Args:
+        config: its section.
+        log: what its workers log.
+        keys: its bundle.
+        surroundings: metrics and log of the process.
+        shared: numbers of the TCP ingresses whose connections somebody else accepts, and passes to `adopt`.
+        launch: starts a worker's process.
+    """
+
+    def __init__(
+        self,
+        config: RelayConfig,
+        log: LogConfig,
+        keys: Bundle,
+        surroundings: Surroundings,
+        shared: Sequence[int] = (),
+        launch: Launch = _LAUNCH,
+    ) -> None:
+        self._config = config
+        self._log = log
+        self._keys = keys
+        self._surroundings = surroundings
+        self._shared = tuple(shared)
+        self._launch = launch
+        self._crew: Crew | None = None
+        self._pages: RelayPages | None = None
+        self._finished = trio.Event()
+        self.hop_addresses: tuple[Address, ...] = ()
+        add_relay_metrics(surroundings.metrics, self._total)
+        _add_worker_metrics(surroundings.metrics, lambda: self._places)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled or stopped; see `Tier.run`. No process is left when it returns."""
+        transceivers = await resolve_transceivers(self._config)
+        opened = self._bind()
+        try:
+            self.hop_addresses = tuple(address_of(sockets.hop) for sockets in opened)
+            places = [
+                Place(number=number, core=core_of(number, len(opened)), sockets=sockets)
+                for number, sockets in enumerate(opened)
+            ]
+            settings = RelaySettings(
+                relay=self._config, transceivers=transceivers, log=self._log, keys=self._keys, shared=self._shared
+            )
+            self._crew = Crew(settings, places, self._surroundings.report, self._launch)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._run_crew, self._crew)
+                self._crew.go()
+                if self._config.http is not None:
+                    await self._open_pages(self._config.http, nursery)
+                task_status.started()
+        finally:
+            for sockets in opened:
+                sockets.close()
+
+    def _bind(self) -> list[RelaySockets]:
+        config, report = self._config, self._surroundings.report
+        try:
+            return bind_workers(
+                config.workers,
+                config.hop,
+                ingress_bindings(config, self._shared),
+                on_warning=lambda text: report("socket-warning", {"warning": text}),
+            )
+        except OSError as error:
+            raise bind_problem(config, error, self._shared) from None
+
+    async def _run_crew(self, crew: Crew, *, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await crew.run(task_status=task_status)
+        except* OSError as group:
+            found = "; ".join(map(str, group.exceptions))
+            raise StartError([Problem("relay.workers", found, "What it said itself is above.")]) from None
+        finally:
+            self._finished.set()
+
+    async def _open_pages(self, address: Address, nursery: trio.Nursery) -> None:
+        from edge.tiers.relay_pages import RelayPages
+
+        self._pages = RelayPages(self._surroundings, self.not_ready_reason)
+        await nursery.start(self._pages.serve, address)
+
+    async def reload(self, config: Config, keys: Bundle) -> None:
+        """Use another configuration and keys; see `Tier.reload`. The workers have them when this returns."""
+        if self._crew is None or config.relay is None:
+            return
+        transceivers = await resolve_transceivers(config.relay)
+        settings = RelaySettings(
+            relay=config.relay, transceivers=transceivers, log=config.log, keys=keys, shared=self._shared
+        )
+        silent = await self._crew.reload(settings)
+        if silent:
+            found = f"no answer from worker {', '.join(map(str, silent))}"
+            raise StartError([Problem("relay.workers", found, "Reload again; see its log for what holds it up.")])
+
+    async def stop(self) -> None:
+        """End; see `Tier.stop`. Clients notice nothing if another relay takes over their datagrams."""
+        if self._pages is not None:
+            await self._pages.stop()
+        if self._crew is not None:
+            await self._crew.stop()
+            await self._finished.wait()
+
+    def adopt(self, sock: socket) -> None:
+        """Take over a client's connection to a shared port."""
+        if self._crew is None:
+            sock.close()
+        else:
+            self._crew.adopt(sock, ingress_for(sock, self._config, self._shared))
+
+    def not_ready_reason(self) -> str:
+        """Tell why nothing is forwarded now; empty when something is."""
+        if self._crew is None:
+            return "it has not started"
+        return "" if self._total().transceivers else "no transceiver has answered yet"
+
+    def describe(self) -> str:
+        """Tell people where it can be reached."""
+        ingresses = ", ".join(
+            f"{each.id} = {format_address(each.advertise)} ({each.protocol.upper()})" for each in self._config.ingresses
+        )
+        hops = ", ".join(map(format_address, self.hop_addresses))
+        return f"relay: {self._config.workers} workers, clients send to {ingresses}, transceivers to {hops}"
+
+    @property
+    def _places(self) -> Sequence[Place]:
+        return () if self._crew is None else self._crew.places
+
+    def _total(self) -> Figures:
+        return add_up(place.total for place in self._places)
+
+
+def _add_worker_metrics(metrics: Metrics, places: Callable[[], Sequence[Place]]) -> None:
+    def of_each(read: Callable[[Place], float]) -> Callable[[], Mapping[int, float]]:
+        return lambda: {place.number: read(place) for place in places()}
+
+    def datagrams(direction: str) -> Callable[[Place], float]:
+        return lambda place: place.total.traffic.get(f"{direction}_datagrams", 0)
+
+    metrics.add_counters(
+        "relay_worker_datagrams_up", "Datagrams towards transceivers, by worker.", "worker", of_each(datagrams("up"))
+    )
+    metrics.add_counters(
+        "relay_worker_datagrams_down", "Datagrams towards clients, by worker.", "worker", of_each(datagrams("down"))
+    )
+    metrics.add_counters(
+        "relay_worker_drops",
+        "Datagrams not forwarded, by worker.",
+        "worker",
+        of_each(lambda place: sum(place.total.drops.values())),
+    )
+    metrics.add_gauges(
+        "relay_worker_flows",
+        "Client addresses in the table, by worker.",
+        "worker",
+        of_each(lambda place: place.figures.flows),
+    )
+    metrics.add_gauges(
+        "relay_worker_resident_bytes",
+        "Memory of each worker's process.",
+        "worker",
+        of_each(lambda place: place.figures.resident_bytes),
+    )
+    metrics.add_counters(
+        "relay_worker_cpu_seconds",
+        "Processor time of each worker's processes.",
+        "worker",
+        of_each(lambda place: place.total.cpu_seconds),
+    )
+    metrics.add_counters(
+        "relay_worker_starts",
+        "How often a process has served as each worker; more than once, and one has died.",
+        "worker",
+        of_each(lambda place: place.starts),
+    )

@@ -1,0 +1,51 @@
+"""The figures of all workers, added up over their lives.
+
+Prometheus takes a counter that goes down for one that started anew. The sum of several must not go down when one of
+them dies; so what the dead have counted is kept.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from edge.relay_workers.messages import Figures
+
+__all__ = ["add_up", "without_what_was"]
+
+
+def add_up(figures: Iterable[Figures]) -> Figures:
+    """Add several workers' numbers; of what they see of transceivers, take the most."""
+    loss: dict[str, float] = {}
+    round_trip: dict[str, float] = {}
+    drops: Counter[str] = Counter()
+    events: Counter[str] = Counter()
+    traffic: Counter[str] = Counter()
+    connections = flows = transceivers = memory = 0
+    cpu_seconds = 0.0
+    for each in figures:
+        drops.update(each.drops)
+        events.update(each.events)
+        traffic.update(each.traffic)
+        connections += each.connections
+        flows += each.flows
+        transceivers = max(transceivers, each.transceivers)
+        for most, seen in ((loss, each.loss), (round_trip, each.round_trip)):
+            most.update({name: max(value, most.get(name, 0.0)) for name, value in seen.items()})
+        cpu_seconds += each.cpu_seconds
+        memory += each.resident_bytes
+    return Figures(
+        drops=dict(drops),
+        events=dict(events),
+        traffic=dict(traffic),
+        connections=connections,
+        flows=flows,
+        transceivers=transceivers,
+        loss=loss,
+        round_trip=round_trip,
+        cpu_seconds=cpu_seconds,
+        resident_bytes=memory,
+    )
+
+
+def without_what_was(figures: Figures) -> Figures:
+    """Keep of one who has ended what was counted, and not what there was."""
+    return Figures(drops=figures.drops, events=figures.events, traffic=figures.traffic, cpu_seconds=figures.cpu_seconds)

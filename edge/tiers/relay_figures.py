@@ -1,0 +1,87 @@
+"""A relay's numbers, of one worker or of several together, and what Prometheus is told of them."""
+
+from collections.abc import Callable
+from time import process_time
+
+import attrs
+import trio
+
+from edge.children.inside import resident_bytes
+from edge.config.values import format_address
+from edge.metrics import Metrics
+from relay.worker import RelayWorker
+
+__all__ = ["Figures", "add_relay_metrics", "figures_of"]
+
+
+@attrs.frozen(kw_only=True)
+class Figures:
+    """A relay's numbers, all counted since it started.
+
+    Attributes:
+        drops: datagrams not forwarded, by reason.
+        events: claims made, proven and ended.
+        traffic: datagrams and bytes.
+        connections: clients on TCP.
+        flows: client addresses in the table.
+        transceivers: those whose link is up.
+        loss: share of PINGs that were not answered, by transceiver; see `relay.hop.health`.
+        round_trip: seconds until a PING is answered, by transceiver.
+        cpu_seconds: processor time of the process.
+        resident_bytes: its memory; 0 where that cannot be told.
+    """
+
+    drops: dict[str, int] = attrs.field(factory=dict)
+    events: dict[str, int] = attrs.field(factory=dict)
+    traffic: dict[str, int] = attrs.field(factory=dict)
+    connections: int = 0
+    flows: int = 0
+    transceivers: int = 0
+    loss: dict[str, float] = attrs.field(factory=dict)
+    round_trip: dict[str, float] = attrs.field(factory=dict)
+    cpu_seconds: float = 0.0
+    resident_bytes: int = 0
+
+
+def figures_of(worker: RelayWorker) -> Figures:
+    """Read the numbers of a relay in this process."""
+    forwarder = worker.forwarder
+    health = {
+        format_address(address): health for address, health in forwarder.links.health(trio.current_time()).items()
+    }
+    return Figures(
+        drops=dict(worker.drops),
+        events=dict(forwarder.counts),
+        traffic=dict(worker.traffic),
+        connections=len(worker.connections),
+        flows=forwarder.table.flow_count,
+        transceivers=len(forwarder.links.up),
+        loss={address: each.loss for address, each in health.items()},
+        round_trip={address: each.round_trip for address, each in health.items() if each.round_trip is not None},
+        cpu_seconds=process_time(),
+        resident_bytes=resident_bytes(),
+    )
+
+
+def add_relay_metrics(metrics: Metrics, read: Callable[[], Figures]) -> None:
+    """Show a relay's numbers."""
+    metrics.add_counters("relay_drops", "Datagrams not forwarded, by reason.", "reason", lambda: read().drops)
+    metrics.add_counters("relay_events", "Claims made, proven and ended, by event.", "event", lambda: read().events)
+    metrics.add_counters(
+        "relay_traffic", "Datagrams and bytes; up is towards transceivers.", "what", lambda: read().traffic
+    )
+    metrics.add_gauge("relay_connections", "Clients on TCP.", lambda: read().connections)
+    metrics.add_gauge("relay_flows", "Client addresses in the table.", lambda: read().flows)
+    metrics.add_gauges(
+        "relay_transceiver_loss",
+        "Share of the last 60 PINGs that a transceiver did not answer within a second.",
+        "transceiver",
+        lambda: read().loss,
+    )
+    metrics.add_gauges(
+        "relay_transceiver_round_trip_seconds",
+        "Time until a transceiver answers a PING, smoothed.",
+        "transceiver",
+        lambda: read().round_trip,
+    )
+    metrics.add_gauge("relay_transceivers", "Transceivers whose link is up.", lambda: read().transceivers)
