@@ -10,6 +10,7 @@ Read in this order:
 * `roles`        the nursery: tiers started from the back to the front, stopped from the front to the back
 * `tiers`        each tier's libraries, wired to sockets, keys, logs and metrics
 * `children`     processes of our own; `workers` of a transceiver and `relay_workers` are made of them
+* `handover`     a planned restart of a relay: its sockets go to another program
 * `http`         a small HTTP server
 * `signal`       the routes for browsers
 * `control`      the API between signal and transceivers

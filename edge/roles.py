@@ -7,7 +7,7 @@ there before it; stopped from the front to the back, so that transceivers can sa
 A tier's code is loaded when the tier is: a relay needs a quarter of what a transceiver does, and is waited for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,10 @@ from edge.reports import Reports
 from edge.tiers.tier import Surroundings, Tier
 
 if TYPE_CHECKING:
+    from edge.handover.predecessor import Predecessor
     from edge.http.first_byte import Neighbour
+    from edge.relay_workers.tier import RelayWorkersTier
+    from edge.tiers.relay import RelayTier
 
 __all__ = ["Keyring", "RunningRoles", "run_roles"]
 
@@ -110,6 +113,7 @@ async def run_roles(
     config: Config,
     keys: Keyring,
     reports: Reports | None = None,
+    predecessor: "Predecessor | None" = None,
     *,
     task_status: trio.TaskStatus[RunningRoles] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -119,6 +123,7 @@ async def run_roles(
         config: what to run.
         keys: the bundle of each of them.
         reports: takes what they have to say; None for the log, which is loaded then.
+        predecessor: the program in whose place the relay is started; None for none.
         task_status: started with what reloads and stops them, when all are up.
 
     Raises:
@@ -152,7 +157,8 @@ async def run_roles(
         running.config = config = running.complete(config)
         neighbour = None
         if config.relay is not None:
-            relay, neighbour = _relay_tier(config, config.relay, keys[Role.RELAY], surroundings(Role.RELAY))
+            around = surroundings(Role.RELAY)
+            relay, neighbour = _relay_tier(config, config.relay, keys[Role.RELAY], around, predecessor)
             await start(Role.RELAY, relay)
             if Role.TRANSCEIVER in running.tiers:
                 await _wait_until_ready(running)
@@ -183,24 +189,38 @@ def _transceiver_tier(config: Config, keys: Bundle, surroundings: Surroundings) 
 
 
 def _relay_tier(
-    config: Config, section: RelayConfig, keys: Bundle, surroundings: Surroundings
+    config: Config,
+    section: RelayConfig,
+    keys: Bundle,
+    surroundings: Surroundings,
+    predecessor: "Predecessor | None",
 ) -> tuple[Tier, "Neighbour | None"]:
     """Make the relay, and what signal has to know of it if they share a port."""
-    from edge.relay_workers.tier import RelayWorkersTier
-    from edge.tiers.relay import RelayTier
-
     shared = [each.id for each in ingresses_beside_signal(config)]
-    tier: RelayTier | RelayWorkersTier
-    if section.workers > 1:
-        tier = RelayWorkersTier(section, config.log, keys, surroundings, shared)
-    else:
-        tier = RelayTier(section, keys, surroundings, shared)
+    tier = _plain_relay_tier(config, section, keys, surroundings, shared, predecessor)
     if not shared:
         return tier, None
     from edge.http.first_byte import Neighbour
     from relay.tcp.framing import is_framed
 
     return tier, Neighbour(wants=is_framed, take=tier.adopt)
+
+
+def _plain_relay_tier(  # noqa: PLR0913, RUF100 - what the tiers want
+    config: Config,
+    section: RelayConfig,
+    keys: Bundle,
+    surroundings: Surroundings,
+    shared: Sequence[int],
+    predecessor: "Predecessor | None",
+) -> "RelayTier | RelayWorkersTier":
+    if section.workers > 1:
+        from edge.relay_workers.tier import RelayWorkersTier
+
+        return RelayWorkersTier(section, config.log, keys, surroundings, shared, predecessor)
+    from edge.tiers.relay import RelayTier
+
+    return RelayTier(section, keys, surroundings, shared, predecessor)
 
 
 async def _wait_until_ready(running: RunningRoles) -> None:

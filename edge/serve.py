@@ -5,10 +5,12 @@ Logs come last: who starts again has calls waiting, and what is reported meanwhi
 
 import os
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import attrs
 import trio
@@ -28,6 +30,11 @@ from edge.reports import Reports
 from edge.roles import Keyring, RunningRoles, run_roles
 from edge.start import StartError
 
+if TYPE_CHECKING:
+    from edge.handover.listening import ReloadSocket
+    from edge.handover.predecessor import Predecessor
+    from edge.handover.successor import Lender
+
 __all__ = ["Launch", "serve"]
 
 _STOP_SECONDS = 5.0
@@ -43,6 +50,7 @@ class Launch:
         role: the only role to run; None for all.
         options: what the command line sets.
         media_port: public UDP port of the relay, where nothing else says.
+        successor_of: descriptor of the channel to the program in whose place this one is started; None for none.
     """
 
     path: Path | None = None
@@ -50,6 +58,7 @@ class Launch:
     role: Role | None = None
     options: Tree = attrs.field(factory=dict)
     media_port: int = DEFAULT_MEDIA_PORT
+    successor_of: int | None = None
 
     def load(self) -> Loaded:
         """Load the configuration.
@@ -107,7 +116,9 @@ async def serve(launch: Launch, loaded: Loaded) -> int:
             async with trio.open_nursery() as nursery:
                 process = _Process(launch, keys, nursery.cancel_scope)
                 nursery.start_soon(process.follow_signals, received)
-                running = await nursery.start(run_roles, loaded.config, keys, reports)
+                predecessor = await _predecessor(launch)
+                running = await nursery.start(run_roles, loaded.config, keys, reports, predecessor)
+                await _listen_for_reload(process, running, nursery, reports, predecessor)
                 await trio.to_thread.run_sync(open_log)  # what is forwarded already does not wait for it
                 process.running = running
                 spare_the_collector()
@@ -122,9 +133,40 @@ async def serve(launch: Launch, loaded: Loaded) -> int:
 
         get_logger("process").critical("crashed", exc_info=error)
         return 1
-    if not process.exit_code:
+    if process.successor is not None:
+        print(f"Replaced by process {process.successor}.", flush=True)
+    elif not process.exit_code:
         print("Stopped.", flush=True)
     return process.exit_code
+
+
+async def _predecessor(launch: Launch) -> "Predecessor | None":
+    """Take what the program has to give in whose place we are started."""
+    if launch.successor_of is None:
+        return None
+    from edge.handover.predecessor import Predecessor
+
+    predecessor = Predecessor(socket.socket(fileno=launch.successor_of))
+    await predecessor.receive_sockets()
+    return predecessor
+
+
+async def _listen_for_reload(
+    process: "_Process",
+    running: RunningRoles,
+    nursery: trio.Nursery,
+    reports: Reports,
+    predecessor: "Predecessor | None",
+) -> None:
+    """Let our predecessor go, and listen for who wants us to be replaced in our turn."""
+    path = running.config.relay.reload_socket if running.config.relay else None
+    if path is not None and len(running.tiers) == 1:
+        from edge.handover.listening import ReloadSocket
+
+        listening = ReloadSocket(Path(path), lambda: process.replace(running), reports.of("process"))
+        await nursery.start(partial(process.listen, listening, is_successor=predecessor is not None))
+    if predecessor is not None:
+        await predecessor.dismiss()
 
 
 def _open_log(config: LogConfig, reports: Reports, warnings: Sequence[str]) -> None:
@@ -153,6 +195,7 @@ class _Process:
         scope: ends everything.
         running: the roles; None while they start.
         exit_code: what the process will exit with.
+        successor: number of the process that has taken our place; None while there is none.
     """
 
     launch: Launch
@@ -160,6 +203,7 @@ class _Process:
     scope: trio.CancelScope
     running: RunningRoles | None = None
     exit_code: int = 0
+    successor: int | None = None
     _is_stopping: bool = False
     _reloading: trio.Lock = attrs.field(factory=trio.Lock)
 
@@ -176,6 +220,24 @@ class _Process:
                 else:
                     self._is_stopping = True
                     nursery.start_soon(self._stop, self.running)
+
+    async def replace(self, running: RunningRoles) -> int:
+        """Have another process take our place, and end; returns its number.
+
+        Raises:
+            NotReplaced: it did not come; we go on.
+        """
+        from edge.handover.successor import Successor
+
+        self.successor = await Successor().replace(cast("Lender", running.tiers[Role.RELAY]))
+        return self.successor
+
+    async def listen(
+        self, listening: "ReloadSocket", *, is_successor: bool, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Listen for who wants us to be replaced, and end when we are."""
+        await listening.run(is_successor=is_successor, task_status=task_status)
+        self.scope.cancel()
 
     async def _stop(self, running: RunningRoles) -> None:
         from edge.logs import get_logger

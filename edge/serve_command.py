@@ -52,6 +52,7 @@ config_option = click.option(
 @click.option("--keys", metavar="PATH", help="Key bundle of the role, or folder of all; keys in a file.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error; log.level in a file. [info]")
 @click.option("--log-format", metavar="FORMAT", help="auto, text or json; log.format in a file. [auto]")
+@click.option("--successor-of", type=int, hidden=True, help="Descriptor of the channel to the program to be replaced.")
 @click.pass_context
 def serve(  # noqa: PLR0913, RUF100 - one parameter an option
     ctx: click.Context,
@@ -64,6 +65,7 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
     keys: str | None,
     log_level: str | None,
     log_format: str | None,
+    successor_of: int | None,
 ) -> None:
     """Run the edge, or one tier of it, until SIGTERM or Ctrl-C.
 
@@ -93,5 +95,11 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
     for key, (value, option) in given.items():
         if value is not None:
             set_value(options, key, Text(value, f"option {option}"))
-    launch = Launch(path=path, role=Role(role) if role else None, options=options, media_port=media_port)
+    launch = Launch(
+        path=path,
+        role=Role(role) if role else None,
+        options=options,
+        media_port=media_port,
+        successor_of=successor_of,
+    )
     ctx.exit(trio.run(run, launch, launch.load()))

@@ -5,11 +5,10 @@ however that ended: so each side learns of the other's death without asking.
 """
 
 from collections.abc import Sequence
-from socket import socket
 
 import trio
 
-from edge.children.passing import PassingStream
+from edge.children.passing import HasDescriptor, PassingStream
 
 __all__ = ["Channel", "ChannelClosed"]
 
@@ -34,7 +33,7 @@ class Channel:
         self._received = bytearray()
         self._sending = trio.Lock()
 
-    async def send(self, line: bytes, sockets: Sequence[socket] = ()) -> None:
+    async def send(self, line: bytes, sockets: Sequence[HasDescriptor] = ()) -> None:
         """Send a line, its end included; waits while the other end does not read.
 
         Args:

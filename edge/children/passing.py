@@ -9,15 +9,23 @@ import os
 import socket
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 import trio
 
-__all__ = ["MOST_SOCKETS", "PassingStream"]
+__all__ = ["MOST_SOCKETS", "HasDescriptor", "PassingStream"]
 
 MOST_SOCKETS = 250
 """How many sockets can go along with one piece of data; the kernel takes 253."""
 
 _ANCILLARY_SIZE = socket.CMSG_SPACE(MOST_SOCKETS * array.array("i").itemsize)
+
+
+class HasDescriptor(Protocol):
+    """What can be passed: a socket, of whatever library."""
+
+    def fileno(self) -> int:
+        """The number of its descriptor."""
 
 
 class PassingStream(trio.abc.Stream):
@@ -39,7 +47,7 @@ class PassingStream(trio.abc.Stream):
         """Send bytes; see `trio.abc.SendStream`."""
         await self._stream.send_all(data)
 
-    async def send_with_sockets(self, data: bytes, sockets: Sequence[socket.socket]) -> None:
+    async def send_with_sockets(self, data: bytes, sockets: Sequence[HasDescriptor]) -> None:
         """Send bytes, at least one, with the first of which sockets arrive. They stay open here.
 
         Raises:

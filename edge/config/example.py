@@ -28,6 +28,7 @@ EXAMPLES = {
     "signal.trusted_proxies": '["10.0.0.0/8"]',
     "relay.ingresses": '["1=203.0.113.5:3478", "2=tcp:203.0.113.5:443"]',
     "relay.transceivers": '["10.0.0.3:7001"]',
+    "relay.reload_socket": '"/run/trio-voice/relay.sock"',
     "relay.http": '"127.0.0.1:9080"',
 }
 

@@ -184,6 +184,8 @@ class RelayConfig:
         http: IP address and TCP port of /healthz, /readyz and /metrics; left out, there is none.
         workers: processes that share the clients, one for each core that the relay may use; with more than one, a
             worker that dies is replaced at once. They bind consecutive UDP ports, counting up from that of `hop`.
+        reload_socket: path of a Unix socket by which `trio-voice reload` finds the running relay, to replace it without
+            a lost packet; left out, there is none.
         max_flows: how many client addresses each worker remembers; new ones are refused when the table is full.
         max_call: seconds after which a call's credentials are refused; not less than the transceivers' `max_call`.
     """
@@ -194,6 +196,7 @@ class RelayConfig:
     hop_sealed: bool = False
     http: Address | None = None
     workers: int = 1
+    reload_socket: str | None = None
     max_flows: int = 100_000
     max_call: float = 7200.0
 

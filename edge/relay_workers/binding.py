@@ -5,14 +5,19 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from relay.sockets import IngressBinding, RelaySockets, open_sockets
+from relay.sockets import GivenSockets, IngressBinding, RelaySockets, open_sockets
 from wire.core import Address
 
 __all__ = ["bind_workers", "core_of"]
 
 
 def bind_workers(
-    workers: int, hop: Address, ingresses: Sequence[IngressBinding], *, on_warning: Callable[[str], object]
+    workers: int,
+    hop: Address,
+    ingresses: Sequence[IngressBinding],
+    *,
+    on_warning: Callable[[str], object],
+    given: GivenSockets | None = None,
 ) -> list[RelaySockets]:
     """Open the sockets of all workers.
 
@@ -21,18 +26,26 @@ def bind_workers(
         hop: of the first; the others follow on consecutive ports, unless the port is 0.
         ingresses: the public addresses.
         on_warning: called with a sentence for the operator.
+        given: sockets of an earlier program, used again where they are bound where they should be.
 
     Raises:
         OSError: an address cannot be bound, or another program has it; none stays bound then.
     """
     host, port = hop
+    if given is not None:
+        given.share_ports()
     with ExitStack() as stack:
         opened: list[RelaySockets] = []
         for number in range(workers):
-            if not number:
+            if not number and given is None:
                 _check_that_nobody_has(ingresses)
             sockets = open_sockets(
-                (host, port + number if port else 0), ingresses, on_warning=on_warning, reuse_port=True
+                (host, port + number if port else 0),
+                ingresses,
+                on_warning=on_warning,
+                reuse_port=True,
+                worker=number,
+                given=given,
             )
             stack.callback(sockets.close)
             opened.append(sockets)

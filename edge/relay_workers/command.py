@@ -26,6 +26,7 @@ from edge.relay_workers.messages import (
     Reload,
     Start,
     Stop,
+    Stopped,
 )
 from edge.tiers.keyring import relay_keys
 from edge.tiers.relay_figures import figures_of
@@ -109,6 +110,7 @@ async def _serve(worker: RelayWorker, channel: Channel, stream: PassingStream) -
                 forwarding.cancel_scope.cancel()
         telling.cancel_scope.cancel()
     await channel.send(WORDS.write(figures_of(worker)))
+    await channel.send(WORDS.write(Stopped()))
 
 
 async def _follow(channel: Channel, stream: PassingStream, worker: RelayWorker) -> None:

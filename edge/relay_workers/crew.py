@@ -38,6 +38,7 @@ class Place:
         member: that process; None while there is none.
         past: the numbers of those that were in it before.
         starts: how many processes have worked here.
+        works: set when the first of them may read the sockets.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Place:
     member: Member | None = None
     past: Figures = attrs.field(factory=Figures)
     starts: int = 0
+    works: trio.Event = attrs.field(factory=trio.Event)
 
     @property
     def figures(self) -> Figures:
@@ -98,9 +100,11 @@ class Crew:
             await self._stopped.wait()
             self._nursery.cancel_scope.cancel()
 
-    def go(self) -> None:
-        """Let all workers read their sockets, now and when they are replaced."""
+    async def go(self) -> None:
+        """Let all workers read their sockets, now and when they are replaced; returns when all have been told."""
         self._gate.set()
+        for place in self.places:
+            await place.works.wait()
 
     async def reload(self, settings: RelaySettings) -> list[int]:
         """Use other settings, now and for later processes; returns the numbers of workers that do not answer."""
@@ -177,6 +181,7 @@ class Crew:
         await self._gate.wait()
         if not self._stopping.is_set():
             await member.go()
+            place.works.set()
             self._report("worker-started", {"worker": place.number, "pid": member.pid})
 
     def _take(self) -> Member:

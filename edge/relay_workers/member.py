@@ -22,6 +22,7 @@ from edge.relay_workers.messages import (
     Reload,
     Start,
     Stop,
+    Stopped,
 )
 from relay.sockets import RelaySockets
 
@@ -65,6 +66,7 @@ class Member:
         self._is_there = trio.Event()
         self._works = False
         self._done = trio.Event()
+        self._stopped = trio.Event()
 
     async def run(self) -> None:
         """Live until the process ends; cancelled, it is told to stop and killed if it does not."""
@@ -79,7 +81,7 @@ class Member:
             self.ending = f"it could not be started: {error}"
         finally:
             self._channel = self._process = None
-            for event in (self._is_there, self.idle, self.prepared, self._done, self.ended):
+            for event in (self._is_there, self.idle, self.prepared, self._done, self._stopped, self.ended):
                 event.set()
 
     async def _listen(self, process: ChildProcess, channel: Channel) -> str:
@@ -119,6 +121,8 @@ class Member:
                 self.prepared.set()
             case Done():
                 self._done.set()
+            case Stopped():
+                self._stopped.set()
 
     async def start(self, order: Start, sockets: RelaySockets) -> None:
         """Make it a worker; `prepared` tells when it is one."""
@@ -154,10 +158,10 @@ class Member:
         return self._done.is_set()
 
     async def stop(self) -> None:
-        """Let it send what it has taken, and exit; returns when it has."""
+        """Let it send what it has taken, and exit; returns when it reads nothing any more."""
         if self._channel is not None:
             await _ignoring_death(self._channel.send(ORDERS.write(Stop())))
-        await self.ended.wait()
+        await self._stopped.wait()
 
 
 async def _ignoring_death(sending: Awaitable[None]) -> None:

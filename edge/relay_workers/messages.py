@@ -10,7 +10,7 @@ supervisor                   worker
   │◀──────────────────── Done ─│
   │◀───────────────── Figures ─│   twice a second; that it speaks at all says that it lives
   │── Stop ───────────────────▶│   take nothing more, send what was taken, and exit
-  │◀───────────────── Figures ─│   the last ones
+  │◀─────── Figures, Stopped ─│   the last ones; nobody reads the sockets now
 """
 
 import attrs
@@ -36,6 +36,7 @@ __all__ = [
     "Reload",
     "Start",
     "Stop",
+    "Stopped",
     "Word",
 ]
 
@@ -121,11 +122,16 @@ class Prepared:
 
 
 @attrs.frozen(kw_only=True)
+class Stopped:
+    """The sockets are not read any more; the process exits."""
+
+
+@attrs.frozen(kw_only=True)
 class Done:
     """The other settings are in use."""
 
 
-Word = Idle | Prepared | Done | Figures
+Word = Idle | Prepared | Done | Figures | Stopped
 """What a worker says."""
 
 ORDERS = Lines(Order)

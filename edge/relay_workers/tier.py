@@ -18,14 +18,15 @@ from edge.relay_workers.crew import Crew, Place
 from edge.relay_workers.messages import RelaySettings
 from edge.relay_workers.totals import add_up
 from edge.start import StartError
-from edge.tiers.relay_figures import Figures, add_relay_metrics
+from edge.tiers.relay_figures import Figures, add_relay_metrics, load_pages
 from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, resolve_transceivers
 from edge.tiers.tier import Surroundings
-from relay.sockets import RelaySockets
+from relay.sockets import GivenSockets, RelaySockets
 from relay.udp import address_of
 from wire.core import Address
 
 if TYPE_CHECKING:
+    from edge.handover.predecessor import Predecessor
     from edge.tiers.relay_pages import RelayPages
 
 __all__ = ["RelayWorkersTier"]
@@ -42,7 +43,11 @@ class RelayWorkersTier:
         keys: its bundle.
         surroundings: metrics and log of the process.
         shared: numbers of the TCP ingresses whose connections somebody else accepts, and passes to `adopt`.
+        predecessor: the program in whose place it is started; None for none.
         launch: starts a worker's process.
+
+    Attributes:
+        sockets: those of each worker, while it runs.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class RelayWorkersTier:
         keys: Bundle,
         surroundings: Surroundings,
         shared: Sequence[int] = (),
+        predecessor: "Predecessor | None" = None,
         launch: Launch = _LAUNCH,
     ) -> None:
         self._config = config
@@ -59,7 +65,11 @@ class RelayWorkersTier:
         self._keys = keys
         self._surroundings = surroundings
         self._shared = tuple(shared)
+        self._predecessor = predecessor
         self._launch = launch
+        self.sockets: Sequence[RelaySockets] = ()
+        self._settings: RelaySettings | None = None
+        self._nursery: trio.Nursery | None = None
         self._crew: Crew | None = None
         self._pages: RelayPages | None = None
         self._finished = trio.Event()
@@ -70,26 +80,47 @@ class RelayWorkersTier:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled or stopped; see `Tier.run`. No process is left when it returns."""
         transceivers = await resolve_transceivers(self._config)
-        opened = self._bind()
+        self._settings = RelaySettings(
+            relay=self._config, transceivers=transceivers, log=self._log, keys=self._keys, shared=self._shared
+        )
+        self.sockets = self._bind()
         try:
-            self.hop_addresses = tuple(address_of(sockets.hop) for sockets in opened)
-            places = [
-                Place(number=number, core=core_of(number, len(opened)), sockets=sockets)
-                for number, sockets in enumerate(opened)
-            ]
-            settings = RelaySettings(
-                relay=self._config, transceivers=transceivers, log=self._log, keys=self._keys, shared=self._shared
-            )
-            self._crew = Crew(settings, places, self._surroundings.report, self._launch)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self._run_crew, self._crew)
-                self._crew.go()
-                if self._config.http is not None:
-                    await self._open_pages(self._config.http, nursery)
+            self.hop_addresses = tuple(address_of(sockets.hop) for sockets in self.sockets)
+            async with trio.open_nursery() as self._nursery:
+                await self._begin(self._nursery, self._settings)
                 task_status.started()
         finally:
-            for sockets in opened:
+            for sockets in self.sockets:
                 sockets.close()
+
+    async def _begin(self, nursery: trio.Nursery, settings: RelaySettings) -> None:
+        """Let workers forward, and serve the pages."""
+        workers = len(self.sockets)
+        places = [
+            Place(number=number, core=core_of(number, workers), sockets=sockets)
+            for number, sockets in enumerate(self.sockets)
+        ]
+        finished = self._finished = trio.Event()
+        self._crew = Crew(settings, places, self._surroundings.report, self._launch)
+        await nursery.start(self._run_crew, self._crew, finished)
+        given = None
+        if self._predecessor is not None:
+            await self._predecessor.take_over()
+            given, self._predecessor = self._predecessor.sockets, None
+        await self._crew.go()
+        if self._config.http is not None and self._pages is None:
+            await self._open_pages(self._config.http, given, nursery)
+
+    async def pause(self) -> None:
+        """Read nothing more; see `edge.handover.successor.Lender`."""
+        if self._crew is not None:
+            await self._crew.stop()
+
+    async def resume(self) -> None:
+        """Go on after all; see `edge.handover.successor.Lender`."""
+        assert self._nursery is not None  # noqa: S101 - it runs
+        assert self._settings is not None  # noqa: S101 - as above
+        await self._begin(self._nursery, self._settings)
 
     def _bind(self) -> list[RelaySockets]:
         config, report = self._config, self._surroundings.report
@@ -99,34 +130,33 @@ class RelayWorkersTier:
                 config.hop,
                 ingress_bindings(config, self._shared),
                 on_warning=lambda text: report("socket-warning", {"warning": text}),
+                given=self._predecessor.sockets if self._predecessor else None,
             )
         except OSError as error:
             raise bind_problem(config, error, self._shared) from None
 
-    async def _run_crew(self, crew: Crew, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _run_crew(self, crew: Crew, finished: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         try:
             await crew.run(task_status=task_status)
         except* OSError as group:
             found = "; ".join(map(str, group.exceptions))
             raise StartError([Problem("relay.workers", found, "What it said itself is above.")]) from None
         finally:
-            self._finished.set()
+            finished.set()
 
-    async def _open_pages(self, address: Address, nursery: trio.Nursery) -> None:
-        from edge.tiers.relay_pages import RelayPages
-
-        self._pages = RelayPages(self._surroundings, self.not_ready_reason)
-        await nursery.start(self._pages.serve, address)
+    async def _open_pages(self, address: Address, given: GivenSockets | None, nursery: trio.Nursery) -> None:
+        self._pages = await trio.to_thread.run_sync(load_pages, self._surroundings, self.not_ready_reason)
+        await nursery.start(self._pages.serve, address, given)
 
     async def reload(self, config: Config, keys: Bundle) -> None:
         """Use another configuration and keys; see `Tier.reload`. The workers have them when this returns."""
         if self._crew is None or config.relay is None:
             return
         transceivers = await resolve_transceivers(config.relay)
-        settings = RelaySettings(
+        self._settings = RelaySettings(
             relay=config.relay, transceivers=transceivers, log=config.log, keys=keys, shared=self._shared
         )
-        silent = await self._crew.reload(settings)
+        silent = await self._crew.reload(self._settings)
         if silent:
             found = f"no answer from worker {', '.join(map(str, silent))}"
             raise StartError([Problem("relay.workers", found, "Reload again; see its log for what holds it up.")])
@@ -135,9 +165,10 @@ class RelayWorkersTier:
         """End; see `Tier.stop`. Clients notice nothing if another relay takes over their datagrams."""
         if self._pages is not None:
             await self._pages.stop()
-        if self._crew is not None:
-            await self._crew.stop()
-            await self._finished.wait()
+        await self.pause()
+        await self._finished.wait()
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
 
     def adopt(self, sock: socket) -> None:
         """Take over a client's connection to a shared port."""
@@ -151,6 +182,11 @@ class RelayWorkersTier:
         if self._crew is None:
             return "it has not started"
         return "" if self._total().transceivers else "no transceiver has answered yet"
+
+    @property
+    def pages_socket(self) -> trio.socket.SocketType | None:
+        """By which the pages are served; None when there are none."""
+        return None if self._pages is None else self._pages.socket
 
     def describe(self) -> str:
         """Tell people where it can be reached."""

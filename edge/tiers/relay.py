@@ -5,7 +5,7 @@ a thread beside the loop.
 """
 
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,13 +14,15 @@ from edge.config.model import Config, RelayConfig
 from edge.config.values import format_address
 from edge.keys import Bundle
 from edge.tiers.keyring import relay_keys
-from edge.tiers.relay_figures import add_relay_metrics, figures_of
-from edge.tiers.relay_options import bind_problem, ingress_for, relay_options, resolve_transceivers
+from edge.tiers.relay_figures import Figures, add_relay_metrics, figures_of, load_pages
+from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, relay_options, resolve_transceivers
 from edge.tiers.tier import Surroundings
+from relay.sockets import GivenSockets, RelaySockets, open_sockets
 from relay.worker import RelayWorker
 from wire.core import Address
 
 if TYPE_CHECKING:
+    from edge.handover.predecessor import Predecessor
     from edge.tiers.relay_pages import RelayPages
 
 __all__ = ["RelayTier"]
@@ -34,44 +36,81 @@ class RelayTier:
         keys: its bundle.
         surroundings: metrics and log of the process.
         shared: numbers of the TCP ingresses whose connections somebody else accepts, and passes to `adopt`.
+        predecessor: the program in whose place it is started; None for none.
+
+    Attributes:
+        sockets: of its one worker, while it runs.
     """
 
     def __init__(
-        self, config: RelayConfig, keys: Bundle, surroundings: Surroundings, shared: Collection[int] = ()
+        self,
+        config: RelayConfig,
+        keys: Bundle,
+        surroundings: Surroundings,
+        shared: Collection[int] = (),
+        predecessor: "Predecessor | None" = None,
     ) -> None:
         self._config = config
         self._shared = shared
         self._keys = keys
         self._surroundings = surroundings
+        self._predecessor = predecessor
+        self.sockets: Sequence[RelaySockets] = ()
+        self._transceivers: tuple[Address, ...] = ()
         self._worker: RelayWorker | None = None
         self._pages: RelayPages | None = None
+        self._nursery: trio.Nursery | None = None
         self._worker_scope = trio.CancelScope()
         self._worker_finished = trio.Event()
+        add_relay_metrics(surroundings.metrics, lambda: figures_of(self._worker) if self._worker else Figures())
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled or stopped; see `Tier.run`."""
-        transceivers = await resolve_transceivers(self._config)
-        worker = self._worker = self._bind(transceivers)
-        add_relay_metrics(self._surroundings.metrics, lambda: figures_of(worker))
+        self._transceivers = await resolve_transceivers(self._config)
+        sockets = self._bind()
+        self.sockets = [sockets]
         try:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self._run_worker, worker)
-                if self._config.http is not None:
-                    await self._open_pages(self._config.http, nursery)
+            async with trio.open_nursery() as self._nursery:
+                await self._begin(self._nursery, sockets)
                 task_status.started()
         finally:
-            worker.close()
+            sockets.close()
 
-    def _bind(self, transceivers: tuple[Address, ...]) -> RelayWorker:
+    async def _begin(self, nursery: trio.Nursery, sockets: RelaySockets) -> None:
+        """Forward, and serve the pages."""
+        options = relay_options(self._config, self._transceivers, self._shared)
+        self._worker = RelayWorker(options, relay_keys(self._keys), sockets=sockets)
+        self._worker_scope, self._worker_finished = trio.CancelScope(), trio.Event()
+        given = None
+        if self._predecessor is not None:
+            await self._predecessor.take_over()
+            given, self._predecessor = self._predecessor.sockets, None
+        await nursery.start(self._run_worker, self._worker)
+        if self._config.http is not None and self._pages is None:
+            await self._open_pages(self._config.http, given, nursery)
+
+    def _bind(self) -> RelaySockets:
         report = self._surroundings.report
         try:
-            return RelayWorker(
-                relay_options(self._config, transceivers, self._shared),
-                relay_keys(self._keys),
+            return open_sockets(
+                self._config.hop,
+                ingress_bindings(self._config, self._shared),
                 on_warning=lambda text: report("socket-warning", {"warning": text}),
+                given=self._predecessor.sockets if self._predecessor else None,
             )
         except OSError as error:
             raise bind_problem(self._config, error, self._shared) from None
+
+    async def pause(self) -> None:
+        """Read nothing more; see `edge.handover.successor.Lender`."""
+        self._worker_scope.cancel()
+        if self._worker is not None:
+            await self._worker_finished.wait()
+
+    async def resume(self) -> None:
+        """Go on after all; see `edge.handover.successor.Lender`."""
+        assert self._nursery is not None  # noqa: S101 - it runs
+        await self._begin(self._nursery, self.sockets[0])
 
     def adopt(self, sock: socket.socket) -> None:
         """Take over a client's connection to a shared port."""
@@ -80,9 +119,9 @@ class RelayTier:
             return
         self._worker.adopt(sock, ingress_for(sock, self._config, self._shared))
 
-    async def _open_pages(self, address: Address, nursery: trio.Nursery) -> None:
-        self._pages = await trio.to_thread.run_sync(_load_pages, self._surroundings, self.not_ready_reason)
-        await nursery.start(self._pages.serve, address)
+    async def _open_pages(self, address: Address, given: GivenSockets | None, nursery: trio.Nursery) -> None:
+        self._pages = await trio.to_thread.run_sync(load_pages, self._surroundings, self.not_ready_reason)
+        await nursery.start(self._pages.serve, address, given)
 
     async def _run_worker(self, worker: RelayWorker, *, task_status: trio.TaskStatus[RelayWorker]) -> None:
         try:
@@ -95,23 +134,29 @@ class RelayTier:
         """Use another configuration and keys; see `Tier.reload`. Flows stay."""
         if self._worker is None or config.relay is None:
             return
-        transceivers = await resolve_transceivers(config.relay)
+        self._transceivers = await resolve_transceivers(config.relay)
+        self._keys = keys
         self._worker.replace_keys(relay_keys(keys))
-        self._worker.set_transceivers(transceivers)
+        self._worker.set_transceivers(self._transceivers)
 
     async def stop(self) -> None:
         """End; see `Tier.stop`. Clients notice nothing if another relay takes over their datagrams."""
         if self._pages is not None:
             await self._pages.stop()
-        self._worker_scope.cancel()
-        if self._worker is not None:
-            await self._worker_finished.wait()
+        await self.pause()
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
 
     def not_ready_reason(self) -> str:
         """Tell why nothing is forwarded now; empty when something is."""
         if self._worker is None:
             return "it has not started"
         return "" if self._worker.forwarder.links.up else "no transceiver has answered yet"
+
+    @property
+    def pages_socket(self) -> trio.socket.SocketType | None:
+        """By which the pages are served; None when there are none."""
+        return None if self._pages is None else self._pages.socket
 
     def describe(self) -> str:
         """Tell people where it can be reached."""
@@ -120,10 +165,3 @@ class RelayTier:
         )
         hop = self._worker.hop_address if self._worker else self._config.hop
         return f"relay: clients send to {ingresses}, transceivers to {format_address(hop)}"
-
-
-def _load_pages(surroundings: Surroundings, not_ready_reason: Callable[[], str]) -> "RelayPages":
-    from edge.tiers.relay_pages import RelayPages
-
-    surroundings.metrics.load()
-    return RelayPages(surroundings, not_ready_reason)

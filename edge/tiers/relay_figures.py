@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from time import process_time
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -9,9 +10,13 @@ import trio
 from edge.children.inside import resident_bytes
 from edge.config.values import format_address
 from edge.metrics import Metrics
+from edge.tiers.tier import Surroundings
 from relay.worker import RelayWorker
 
-__all__ = ["Figures", "add_relay_metrics", "figures_of"]
+if TYPE_CHECKING:
+    from edge.tiers.relay_pages import RelayPages
+
+__all__ = ["Figures", "add_relay_metrics", "figures_of", "load_pages"]
 
 
 @attrs.frozen(kw_only=True)
@@ -85,3 +90,11 @@ def add_relay_metrics(metrics: Metrics, read: Callable[[], Figures]) -> None:
         lambda: read().round_trip,
     )
     metrics.add_gauge("relay_transceivers", "Transceivers whose link is up.", lambda: read().transceivers)
+
+
+def load_pages(surroundings: Surroundings, not_ready_reason: Callable[[], str]) -> "RelayPages":
+    """Load what serves a relay's pages, and make it: a tenth of a second, for a thread beside the loop."""
+    from edge.tiers.relay_pages import RelayPages
+
+    surroundings.metrics.load()
+    return RelayPages(surroundings, not_ready_reason)

@@ -1,48 +1,67 @@
-"""What is done to a relay while a call goes on, by its processes' numbers."""
+"""What is done to a relay while a call goes on."""
 
 import json
 import os
+import re
 import signal
-import time
-from collections.abc import Iterator
+import subprocess
+from pathlib import Path
 
-from .edge_processes import Edge
+from .edge_processes import PROGRAM, Edge, start_edge
 
-__all__ = ["kill_relay", "kill_worker", "relay_workers", "restart_relay"]
+__all__ = [
+    "is_running",
+    "kill_worker",
+    "reload_relay",
+    "start_edge_with_workers",
+    "stop_successor",
+    "worker_pids",
+]
 
 
-def relay_workers(edge: Edge) -> dict[int, int]:
+def start_edge_with_workers(folder: Path, workers: int) -> Edge:
+    """Start three tiers, the relay with several workers and ready to be replaced."""
+    variables = {
+        "TRIO_VOICE_RELAY_WORKERS": str(workers),
+        "TRIO_VOICE_RELAY_RELOAD_SOCKET": str(folder / "reload.sock"),
+        "TRIO_VOICE_LOG_FORMAT": "json",
+    }
+    return start_edge(folder, environment=variables)
+
+
+def worker_pids(edge: Edge) -> dict[int, int]:
     """Tell which process is which worker of the relay now, by what its supervisor has logged."""
-    workers = {}
-    for line in _logged(edge, "relay"):
-        if line["event"] == "worker started":
-            workers[line["worker"]] = line["pid"]
-    return workers
-
-
-def _logged(edge: Edge, role: str) -> Iterator[dict[str, object]]:
-    for line in edge.log(role).splitlines():
-        if line.startswith("{"):
-            yield json.loads(line)
+    lines = [json.loads(line) for line in edge.log("relay").splitlines() if line.startswith("{")]
+    return {line["worker"]: line["pid"] for line in lines if line["event"] == "worker started"}
 
 
 def kill_worker(edge: Edge, number: int) -> None:
     """Kill a worker of the relay, and wait until another process is in its place."""
-    pid = relay_workers(edge)[number]
+    pid = worker_pids(edge)[number]
     os.kill(pid, signal.SIGKILL)
-    edge.wait_until(f"worker {number} is replaced", lambda: relay_workers(edge)[number] != pid)
+    edge.wait_until(f"worker {number} is replaced", lambda: worker_pids(edge)[number] != pid)
 
 
-def kill_relay(edge: Edge) -> None:
-    """Kill the relay's own process; its workers end with it."""
-    process = edge.processes["relay"]
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+def reload_relay(edge: Edge) -> int:
+    """Have the relay replaced, as an operator does; returns the number of the process that is the relay then."""
+    variables = {**os.environ, **edge.servers["relay"].environment}
+    command = [PROGRAM, "reload", "--config", edge.folder / "relay.toml"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    told = re.fullmatch(r"The relay is process (\d+) now\.\n", done.stdout)
+    assert told, done.stderr + edge.log("relay")[-3000:]
+    assert edge.processes["relay"].wait(10) == 0
+    return int(told[1])
 
 
-def restart_relay(edge: Edge) -> float:
-    """Kill the relay's process and start it again at once; returns when that was."""
-    before = time.monotonic()
-    kill_relay(edge)
-    edge.start("relay")
-    return before
+def stop_successor(edge: Edge, pid: int) -> None:
+    """Stop a relay that we have not started ourselves."""
+    os.kill(pid, signal.SIGTERM)
+    edge.wait_until("the relay stops", lambda: not is_running(pid))
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and not only what is left of one."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False

@@ -18,6 +18,7 @@ from edge.config.load import load
 from edge.config.model import LogConfig, Role
 from edge.key_files import KeysError, write_all
 from edge.keys import Purpose, new_root
+from edge.roles import RunningRoles
 from edge.serve import Launch, load_keys, serve
 
 
@@ -68,8 +69,8 @@ def test_bundles_come_from_a_folder_or_a_file(tmp_path: Path) -> None:
 
 
 async def test_a_crash_is_one_log_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def crash(_config, _keys, _reports, *, task_status) -> None:
-        task_status.started(None)
+    async def crash(_config, _keys, _reports, _predecessor, *, task_status) -> None:
+        task_status.started(RunningRoles(config=_config))
         await trio.lowlevel.checkpoint()
         raise RuntimeError("our mistake")
 

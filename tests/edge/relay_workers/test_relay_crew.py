@@ -9,7 +9,7 @@ import trio.testing
 
 from edge.relay_workers.crew import Crew, Place
 from edge.relay_workers.member import SILENCE
-from edge.relay_workers.messages import Adopt, Done, Figures, Go, Idle, Prepared, Reload, Start, Stop
+from edge.relay_workers.messages import Adopt, Done, Figures, Go, Idle, Prepared, Reload, Start, Stop, Stopped
 
 HOUR = 3600.0
 
@@ -26,7 +26,7 @@ async def running(nursery, crew, launch):
     nursery.start_soon(crew.run)
     for count in (1, 2):
         await (await launch.wait_for(count)).become_a_worker()
-    crew.go()
+    await crew.go()
     for worker in launch.born:
         assert await worker.hear() == Go()
     return crew
@@ -54,7 +54,7 @@ async def test_workers_are_told_everything_and_read_nothing_before_all_are_prepa
     taken = socket.socket(fileno=second.stream.arrived[0])
     assert taken.getsockname() == crew.places[order.number].sockets.hop.getsockname()
     taken.detach()
-    crew.go()
+    await crew.go()
     assert await first.hear() == Go()
     nursery.cancel_scope.cancel()
 
@@ -175,10 +175,10 @@ async def test_a_stop_waits_for_what_has_been_taken(nursery, running, launch) ->
     assert not stopped.is_set()
     for worker in launch.born[:2]:
         await worker.say(Figures(traffic={"up_datagrams": 5}))
-        await worker.die(0)
+        await worker.say(Stopped())
     await stopped.wait()
     assert [place.total.traffic for place in running.places] == [{"up_datagrams": 5}] * 2
-    for worker in launch.born[2:]:
+    for worker in launch.born:
         assert await worker.is_let_go()
 
 

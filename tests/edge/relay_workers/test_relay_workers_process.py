@@ -43,7 +43,8 @@ def is_alive(pid: int) -> bool:
 
 
 def children_of(pid: int) -> set[int]:
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # each thread has its own
+    return {int(child) for task in tasks for child in task.read_text().split()}
 
 
 @attrs.define(eq=False)
