@@ -2,7 +2,15 @@
 
 import gc
 
-__all__ = ["spare_the_collector"]
+__all__ = ["let_the_collector_rest", "spare_the_collector"]
+
+
+def let_the_collector_rest() -> None:
+    """Collect nothing while a program loads, of which nothing is garbage; until `spare_the_collector`.
+
+    It would look at all that is there already, over and over: a twentieth of the time that a relay takes to start.
+    """
+    gc.disable()
 
 
 def spare_the_collector() -> None:
@@ -15,3 +23,4 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    gc.enable()

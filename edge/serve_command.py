@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from edge.collector import let_the_collector_rest
 from edge.config.embedded import DEFAULT_MEDIA_PORT
 from edge.config.model import Role
 from edge.config.problems import Text
@@ -71,6 +72,7 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
 
     SIGHUP reads configuration and keys again; calls that are going on notice nothing.
     """
+    let_the_collector_rest()
     import trio
 
     from edge.serve import Launch

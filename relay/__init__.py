@@ -10,7 +10,7 @@ Read in this order:
 * `udp`       sockets: opened, waited for, drained and filled
 * `sockets`   those of one worker, which somebody may lend it
 * `sockaddr`  addresses as the kernel writes them
-* `mmsg`      many datagrams in one system call, over memory that is laid out once
+* `mmsg`      many datagrams in one system call, over memory that is laid out once; declared in `mmsg_build`
 * `segments`  the same for datagrams of one length that go to one place: fewer ways through the kernel
 * `batches`   the same for Python objects
 * `tags`      the flow tag: why the way back needs no table, and why a transceiver cannot pick an address

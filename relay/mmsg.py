@@ -11,8 +11,8 @@ Python is slow at one field after another and fast at whole arrays. So nothing h
 through cffi, which would cost more than the system calls that it saves: what the kernel tells is unpacked for all slots
 at once, and what it is told is collected in lists and packed once.
 
-The functions are the C library's, called through cffi in its ABI mode: the declarations below are all there is. They
-are those of 64-bit Linux; elsewhere `is_available` is false, and plain sockets have to do.
+The functions are the C library's, called through cffi in its ABI mode: the declarations are all there is
+(`relay.mmsg_build`). They are those of 64-bit Linux; elsewhere `is_available` is false, and plain sockets have to do.
 
 Source: recvmmsg(2), sendmmsg(2), recvmsg(2).
 """
@@ -26,9 +26,8 @@ from array import array
 from itertools import chain, compress
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
-from cffi import FFI
-
 from relay.datagrams import BATCH, MAX_DATAGRAM, UdpDropReason
+from relay.mmsg_abi import ffi
 from relay.sockaddr import IPV4_SIZE, IPV6_SIZE, serialize_sockaddr
 from wire.core import Address, Drops
 
@@ -46,27 +45,12 @@ __all__ = [
     "slot_layout",
 ]
 
-ffi = FFI()
-
 if TYPE_CHECKING:
+    from cffi import FFI
+
     _CData: TypeAlias = FFI.CData
 else:
     _CData = ffi.CData
-
-ffi.cdef(
-    """
-    struct iovec { void *iov_base; size_t iov_len; };
-    struct msghdr {
-        void *msg_name; unsigned int msg_namelen;
-        struct iovec *msg_iov; size_t msg_iovlen;
-        void *msg_control; size_t msg_controllen;
-        int msg_flags;
-    };
-    struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
-    int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, void *timeout);
-    int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
-    """
-)
 
 _SOURCE_ROOM = 32
 HEADROOM = 40

@@ -3,10 +3,11 @@
 import errno
 import socket
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from relay import mmsg
+from relay import mmsg, mmsg_abi, mmsg_build
 from relay.mmsg import ReceiveSlots, SendSlots
 from relay.sockaddr import serialize_sockaddr
 from relay.udp import UdpDropReason, address_of, open_udp
@@ -100,3 +101,9 @@ def test_systems_without_the_calls_say_so(monkeypatch):
     finally:
         monkeypatch.undo()
         mmsg._c_library.cache_clear()
+
+
+def test_the_declarations_are_those_that_were_compiled(tmp_path: Path) -> None:
+    mmsg_build.generate(tmp_path / "mmsg_abi.py")
+    made = Path(mmsg_abi.__file__).read_text()
+    assert (tmp_path / "mmsg_abi.py").read_text() == made, "run `python -m relay.mmsg_build`"
