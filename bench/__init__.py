@@ -14,8 +14,8 @@ What is measured and how to read it is told in `docs/benchmarks.md`. Read in thi
 * `stretch`       what happened to them in a stretch of time, and what it cost whom
 * `ticks`         how late the transceiver's ticks were
 * `onsets`, `agents`, `probe`   sharp sounds, an agent that hears and says them, and calls that measure delay
-* `setup_cpu`, `echo_cpu`, `bridged_cpu`, `memory`, `first_audio`, `voice_delay`, `data_channels`, `capacity`   one
-  measurement each
+* `setup_cpu`, `echo_cpu`, `bridged_cpu`, `memory`, `first_audio`, `voice_delay`, `data_channels`, `restarts`,
+  `capacity`   one measurement each
 
 The load is made by our own caller in the process of the bench, against all servers alike. Servers are processes of
 their own, and only their CPU time counts.

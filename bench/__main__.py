@@ -19,6 +19,7 @@ from bench import (
     first_audio,
     memory,
     relay,
+    restarts,
     setup_cpu,
     voice_delay,
 )
@@ -32,6 +33,7 @@ _MEASUREMENTS: dict[str, Callable[[Settings], Awaitable[list[Row]]]] = {
     "setup": setup_cpu.measure,
     "echo": echo_cpu.measure,
     "relay": relay.measure,
+    "restarts": restarts.measure,
     "bridged": bridged_cpu.measure,
     "memory": memory.measure,
     "first-audio": first_audio.measure,

@@ -47,6 +47,7 @@ ingresses = ["1=127.0.0.1:{advertised}"]
 hop = "127.0.0.1:{relay_hop}"
 http = "127.0.0.1:{relay_http}"
 transceivers = ["127.0.0.1:{transceiver_hop}"]
+{relay_keys}
 [[relay.ingresses]]
 id = 1
 advertise = "127.0.0.1:{advertised}"
@@ -98,6 +99,8 @@ def our_edge(
     backend: str = "echo",
     claims: Mapping[str, str] | None = None,
     complexity: int | None = None,
+    relay_keys: str = "",
+    log_format: str = "auto",
     program: Sequence[str] = PROGRAM,
     more: Mapping[str, Sequence[str]] | None = None,
     more_urls: Sequence[str] = (),
@@ -110,6 +113,8 @@ def our_edge(
         backend: what answers calls that ask for no model, as `--backend` names it.
         claims: further backends, by the pattern of the models that they answer for.
         complexity: of the transceiver's Opus encoder; None for what operators get.
+        relay_keys: further lines of the relay's section.
+        log_format: of all three.
         program: what runs each of the three instead of `trio-voice`.
         more: commands to run beside, by name.
         more_urls: what answers with status 200 when these are ready.
@@ -122,7 +127,11 @@ def our_edge(
     commands = {name: list(command) for name, command in (more or {}).items()}
     for role, text in _CONFIGURATION.items():
         path = folder / f"{role}.toml"
-        path.write_text(f'keys = "{folder}/keys/{role}.keys"\n{text.format(**ports, backend=backend)}')
+        path.write_text(
+            f'keys = "{folder}/keys/{role}.keys"\n{text.format(**ports, backend=backend, relay_keys=relay_keys)}'
+        )
+        with path.open("a") as config:
+            config.write(f'[log]\nformat = "{log_format}"\n')
         commands[role] = [*program, "serve", "--role", role, "--config", str(path)]
     with (folder / f"{TRANSCEIVER}.toml").open("a") as config:
         config.writelines(

@@ -1,5 +1,6 @@
-"""Calls go on while a worker of their relay dies, or the relay is replaced. Every packet is numbered, and comes back: losses are exact.
+"""Calls go on while a worker of their relay dies, or the relay is replaced.
 
+Every packet is numbered, and comes back: losses are exact.
 `missing` counts both ways, and no STUN is waited for: the caller checks its path every few seconds only.
 """
 
