@@ -123,6 +123,8 @@ def our_edge(
     subprocess.run([*PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     ports = {name: free_port() for name in ("http", "relay_http", "control")}
     ports |= {name: free_port(SOCK_DGRAM) for name in ("media", "relay_hop", "transceiver_hop")}
+    if relay_keys:
+        ports["relay_hop"] = 0  # which may be of several workers; transceivers learn the ports by themselves
     ports["advertised"] = advertised_port or ports["media"]
     commands = {name: list(command) for name, command in (more or {}).items()}
     for role, text in _CONFIGURATION.items():

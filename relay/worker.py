@@ -93,6 +93,7 @@ class RelayWorker:
         hop_address: where the hop socket is bound.
         ingress_addresses: where each ingress is bound, by number.
         connections: the clients on TCP.
+        is_forwarding: set when clients are read, once the transceivers have been heard.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class RelayWorker:
         self.ingress_addresses: Mapping[int, Address] = {
             number: address_of(sock) for number, sock in {**sockets.ingresses, **sockets.listeners}.items()
         }
+        self.is_forwarding = trio.Event()
         self.send_drops: Drops = Counter()
         self.traffic: Counter[str] = Counter()
         connected: dict[int, set[Address]] = {
@@ -149,6 +151,7 @@ class RelayWorker:
                 nursery.start_soon(self._keep_time)
                 task_status.started(self)
                 await self._catch_up()
+                self.is_forwarding.set()
                 nursery.start_soon(receive_rounds, self._receivers, self._flush)
 
     def close(self) -> None:

@@ -86,6 +86,7 @@ class RelayTier:
             await self._predecessor.take_over()
             given, self._predecessor = self._predecessor.sockets, None
         await nursery.start(self._run_worker, self._worker)
+        await self._worker.is_forwarding.wait()  # a thread that loads things would hold it up
         if self._config.http is not None and self._pages is None:
             await self._open_pages(self._config.http, given, nursery)
 

@@ -23,6 +23,7 @@ def start_edge_with_workers(folder: Path, workers: int) -> Edge:
     """Start three tiers, the relay with several workers and ready to be replaced."""
     variables = {
         "TRIO_VOICE_RELAY_WORKERS": str(workers),
+        "TRIO_VOICE_RELAY_HOP": "127.0.0.1:0",
         "TRIO_VOICE_RELAY_RELOAD_SOCKET": str(folder / "reload.sock"),
         "TRIO_VOICE_LOG_FORMAT": "json",
     }
