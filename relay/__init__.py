@@ -10,6 +10,7 @@ Read in this order:
 * `udp`       sockets: opened, waited for, drained and filled
 * `sockets`   those of one worker, which somebody may lend it
 * `sockaddr`  addresses as the kernel writes them
+* `local_addresses` which of our addresses a datagram came to, where a socket is bound to all of them
 * `mmsg`      many datagrams in one system call, over memory that is laid out once; declared in `mmsg_build`
 * `segments`  the same for datagrams of one length that go to one place: fewer ways through the kernel
 * `batches`   the same for Python objects
@@ -19,6 +20,7 @@ Read in this order:
 * `flows`     who may claim a client's address, for how long, and who wins; a `claims.Claim` is what it keeps
               of one, `claim_indices` how it finds them
 * `timer_wheel` what has to be looked at later
+* `recent`    what is remembered for a moment
 * `transactions` whom an answer to a transceiver's own check belongs to
 * `admission` whether the sender of a request may have what it asks for
 * `whereabouts` which sessions have ended, and which have moved, as far as transceivers have told

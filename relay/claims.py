@@ -12,6 +12,7 @@ import attrs
 
 from relay.hop.header import up_header_of
 from relay.hop.tunnel import Tunnel
+from relay.local_addresses import ingress_of
 from relay.sockaddr import parse_sockaddr, serialize_sockaddr
 from wire.core import Address
 
@@ -88,7 +89,8 @@ class Claim:
     """A session's claim on a client's address.
 
     Attributes:
-        ingress: number of the ingress that the client talks to.
+        egress: what goes to the client leaves by this ingress, and from this of our addresses
+            (`relay.local_addresses`).
         sockaddr: the client's address, as the kernel spells it.
         path: the hop header of its datagrams without the two bytes that tell up from down.
         place: where its transceiver is.
@@ -99,7 +101,7 @@ class Claim:
         next: another claim of this session, or of one that shares its chain in the table.
     """
 
-    ingress: int
+    egress: int
     sockaddr: bytes
     path: bytes
     place: TransceiverPlace
@@ -108,6 +110,11 @@ class Claim:
     state: ClaimState = ClaimState.UNPROVEN
     mark: int = NO_MARK
     next: "Claim | None" = None
+
+    @property
+    def ingress(self) -> int:
+        """Number of the ingress that the client talks to."""
+        return ingress_of(self.egress)
 
     @property
     def client(self) -> Address:

@@ -65,6 +65,7 @@ from types import MappingProxyType
 from relay.claim_indices import ClaimsBySession, ClaimsBySource
 from relay.claims import Claim, ClaimState, Route, TransceiverPlace
 from relay.hop.header import KIND_SIZE
+from relay.local_addresses import egress_of
 from relay.sockaddr import serialize_sockaddr, sockaddr_of
 from relay.timer_wheel import TimerWheel
 from wire.core import Address
@@ -125,7 +126,7 @@ class FlowTable:
         self._by_source = ClaimsBySource(ingresses)
         self._by_session = ClaimsBySession(max_claims)
         # Numbers beyond 256 are objects; all claims share those.
-        self._numbers = {ingress: ingress for ingress in ingresses}
+        self._egresses: dict[int, int] = {}
         self._unproven: dict[Claim, None] = {}
         self._wheel: TimerWheel[Claim] = TimerWheel()
         self._max_claims = max_claims
@@ -171,8 +172,15 @@ class FlowTable:
 
     # What happens to claims.
 
-    def claim(self, ingress: int, client: Address, route: Route, now: float) -> Claim | None:
+    def claim(self, ingress: int, client: Address, route: Route, now: float, *, local: int = 0) -> Claim | None:
         """Make an unproven claim for a session that has none on this flow.
+
+        Args:
+            ingress: number of the ingress.
+            client: the client's address.
+            route: where the claim leads.
+            now: the present.
+            local: number of the local address that its request came to (`relay.local_addresses`).
 
         Returns:
             The claim; None when both places of the flow, or all of the table, are taken by claims that stay.
@@ -187,12 +195,19 @@ class FlowTable:
             self.remove(_longest_unheard(quiet))
         if self._size >= self._max_claims:
             return None
-        claim = self._insert(ingress, source, route)
+        claim = self._insert(egress_of(ingress, local), source, route)
         self._unproven[claim] = None
         return claim
 
     def prove(
-        self, ingress: int, client: Address, route: Route, now: float, *, is_witnessed: bool = False
+        self,
+        ingress: int,
+        client: Address,
+        route: Route,
+        now: float,
+        *,
+        is_witnessed: bool = False,
+        local: int = 0,
     ) -> Claim | None:
         """Take the transceiver's word that the session's client receives at this address.
 
@@ -204,6 +219,7 @@ class FlowTable:
             route: where the claim leads; one of a later generation replaces what was known.
             now: the present.
             is_witnessed: the answer that proves it has just passed through here.
+            local: number of the local address that the client has asked, if known; for a claim that is made here.
 
         Returns:
             The claim; None when the flow or the table holds nothing that would yield, or the client is not connected.
@@ -216,7 +232,7 @@ class FlowTable:
         if claim is None:
             if not self._make_room(self.claims_on(ingress, source), route.session, is_witnessed):
                 return None
-            claim = self._insert(ingress, source, route)
+            claim = self._insert(egress_of(ingress, local), source, route)
             self._believe(claim)
         elif claim.generation != route.generation:
             self.by_path.pop(claim.path, None)
@@ -227,8 +243,15 @@ class FlowTable:
         self.by_path[claim.path] = claim
         return claim
 
-    def hear(self, claim: Claim) -> None:
-        """Note STUN of a claim's session, with verified integrity, from its address."""
+    def wants_local(self, claim: Claim, local: int) -> bool:
+        """Whether a verified request that came to a local address would have answers leave from there."""
+        follows = claim.state is ClaimState.UNPROVEN or claim.egress == claim.ingress
+        return local != 0 and follows and claim.egress != egress_of(claim.ingress, local)
+
+    def hear(self, claim: Claim, local: int = 0) -> None:
+        """Note STUN of a claim's session, with verified integrity, from its address to a local address of ours."""
+        if self.wants_local(claim, local):
+            claim.egress = self._shared(egress_of(claim.ingress, local))
         if claim.state is not ClaimState.UNPROVEN:
             self._believe(claim)
 
@@ -279,9 +302,12 @@ class FlowTable:
 
     # Parts.
 
-    def _insert(self, ingress: int, source: bytes, route: Route) -> Claim:
+    def _shared(self, egress: int) -> int:
+        return self._egresses.setdefault(egress, egress)
+
+    def _insert(self, egress: int, source: bytes, route: Route) -> Claim:
         claim = Claim(
-            ingress=self._numbers[ingress],
+            egress=self._shared(egress),
             sockaddr=source,
             path=route.up_header[KIND_SIZE:],
             place=route.place,

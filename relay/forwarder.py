@@ -107,7 +107,8 @@ class Forwarder:
         counts: what is worth a number and is no drop: "claimed", "unclaimed" (a request was forwarded though no claim
             was to be had), "proven", "announced", "gone".
         to_transceivers: datagrams for the hop socket; whoever sends them clears the list.
-        to_clients: datagrams for each ingress's socket; whoever sends them clears the lists.
+        to_clients: datagrams for each ingress's socket; whoever sends them clears the lists. Whoever tells of local
+            addresses (`relay.local_addresses`) first adds a list here for each egress.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class Forwarder:
         self.drops: Drops = Counter()
         self.counts: Counter[str] = Counter()
         self.to_transceivers: list[tuple[bytes, Address]] = []
-        self.to_clients: Mapping[int, list[tuple[bytes, Address]]] = {number: [] for number in numbers}
+        self.to_clients: dict[int, list[tuple[bytes, Address]]] = {number: [] for number in numbers}
         self.admission = Admission(
             credentials=credentials, max_call=options.max_call, entropy=entropy, drops=self.drops
         )
@@ -199,7 +200,9 @@ class Forwarder:
 
     # From clients.
 
-    def receive_from_client(self, data: bytes, source: Address, ingress: int, now: float, unix_time: float) -> None:
+    def receive_from_client(
+        self, data: bytes, source: Address, ingress: int, now: float, unix_time: float, local: int = 0
+    ) -> None:
         """Take one datagram from an ingress socket.
 
         Args:
@@ -208,6 +211,7 @@ class Forwarder:
             ingress: which of our addresses it came to.
             now: the present.
             unix_time: the present on the wall, for the age of tokens.
+            local: on a socket that is bound to a wildcard, the number of our address that it came to.
         """
         if not data:
             self.drops[DropReason.EMPTY] += 1
@@ -227,7 +231,7 @@ class Forwarder:
                         (upward if place.tunnel is None else place.tunnel.seal(upward), place.address)
                     )
         elif kind == _STUN:
-            self.stun.receive(data, source, ingress, now, unix_time)
+            self.stun.receive(data, source, ingress, now, unix_time, local)
         else:
             self.drops[DropReason.NOT_OURS] += 1
 
@@ -249,7 +253,7 @@ class Forwarder:
             claim = self._by_path.get(data[KIND_SIZE:size])
             if claim is not None and claim.place.address == source and (claim.place.tunnel is not None) is is_sealed:
                 claim.told = self.table.tick
-                self.to_clients[claim.ingress].append((data[size:], address_of_sockaddr(claim.sockaddr)))
+                self.to_clients[claim.egress].append((data[size:], address_of_sockaddr(claim.sockaddr)))
                 return
         self.hop.receive(data, source, self.stun, now, is_sealed=is_sealed)
 

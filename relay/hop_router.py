@@ -30,6 +30,7 @@ from relay.hop.links import (
     SessionEnded,
     SessionMoved,
 )
+from relay.local_addresses import egress_of
 from relay.places import Places
 from relay.sockaddr import sockaddr_of
 from relay.stun_router import StunRouter
@@ -52,7 +53,7 @@ class HopRouter:
         drops: datagrams not forwarded, by `DropReason`.
         counts: "proven", "announced", "gone" and "moved" are counted here.
         to_transceivers: takes datagrams for the hop socket.
-        to_clients: takes datagrams for clients, by ingress.
+        to_clients: takes datagrams for clients, by egress (`relay.local_addresses`).
         places: where tokens lead.
         ingresses: numbers of our own that other relays may serve as well.
 
@@ -152,13 +153,16 @@ class HopRouter:
         if not self._is_credible(header, place, stun):
             return
         up_header, payload = up_header_of(data[KIND_SIZE : header.size]), data[header.size :]
+        local = stun.local_to(up_header, now)
         if header.validated:
             is_witnessed = stun.transactions.take_witnessed(up_header, now)
-            if self._prove(header, up_header, place, now, is_witnessed=is_witnessed):
+            if self._prove(header, up_header, place, now, is_witnessed=is_witnessed, local=local):
                 self._counts["proven"] += 1
         elif (transaction := binding_request_id(payload)) is not None:
             stun.transactions.remember(transaction, header.ingress, header.client, up_header, place, now)
-        self._to_clients[header.ingress].append((payload, header.client))
+        claim = self._table.claim_of(header.ingress, sockaddr_of(header.client), header.session)
+        egress = egress_of(header.ingress, local) if claim is None else claim.egress
+        self._to_clients[egress].append((payload, header.client))
 
     def follow(self, events: Iterable[Event], stun: StunRouter, now: float) -> None:
         """Do what the links report, and collect what they have to say."""
@@ -224,12 +228,20 @@ class HopRouter:
         return True
 
     def _prove(
-        self, header: Header, up_header: bytes, place: TransceiverPlace, now: float, *, is_witnessed: bool = False
+        self,
+        header: Header,
+        up_header: bytes,
+        place: TransceiverPlace,
+        now: float,
+        *,
+        is_witnessed: bool = False,
+        local: int = 0,
     ) -> bool:
         route = Route(
             session=header.session, place=place, tag=header.tag, up_header=up_header, generation=header.generation
         )
-        if self._table.prove(header.ingress, header.client, route, now, is_witnessed=is_witnessed) is None:
+        proven = self._table.prove(header.ingress, header.client, route, now, is_witnessed=is_witnessed, local=local)
+        if proven is None:
             return False
         identity = None if place.address is None else self._links.identity_at(place.address)
         if identity is not None:

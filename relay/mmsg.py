@@ -27,6 +27,7 @@ from itertools import chain, compress
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from relay.datagrams import BATCH, MAX_DATAGRAM, UdpDropReason
+from relay.local_addresses import PacketInfo
 from relay.mmsg_abi import ffi
 from relay.sockaddr import IPV4_SIZE, IPV6_SIZE, serialize_sockaddr
 from wire.core import Address, Drops
@@ -62,6 +63,7 @@ SLOT_SIZE = 2176
 
 _MESSAGE_SIZE = ffi.sizeof("struct mmsghdr")
 _LENGTH_INDEX = ffi.offsetof("struct mmsghdr", "msg_len") // 4
+_CONTROL_LENGTH_INDEX = ffi.offsetof("struct msghdr", "msg_controllen") // 8
 
 
 class _CLibrary(Protocol):
@@ -120,6 +122,7 @@ class ReceiveSlots:
 
     Args:
         sock: bound, of either family.
+        packet_info: for a socket that is bound to a wildcard, what tells where its datagrams came to.
 
     Attributes:
         source_size: how long a source is, in the socket's family.
@@ -128,7 +131,7 @@ class ReceiveSlots:
         offsets: the offset in `view` of each slot's datagram.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, packet_info: PacketInfo | None = None) -> None:
         self._receive = _library().recvmmsg
         self._socket = sock
         self.source_size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
@@ -146,6 +149,9 @@ class ReceiveSlots:
             # The kernel writes back the length that it used, which for sockets of one family is always this.
             message.msg_name, message.msg_namelen = self._memory + offset - DATAGRAM_OFFSET, self.source_size
             message.msg_iov, message.msg_iovlen = self._vectors + number, 1
+        self._packet_info = packet_info
+        if packet_info is not None:
+            self._ask_for_control(packet_info.size)
         self.view = memoryview(ffi.buffer(self._memory)).cast("B")
         self._lengths = memoryview(ffi.buffer(self._messages)).cast("B").cast("I")[_LENGTH_INDEX :: _MESSAGE_SIZE // 4]
 
@@ -154,9 +160,29 @@ class ReceiveSlots:
 
         The slots are as they are until the next call. A datagram that was cut is `MAX_DATAGRAM + 1` bytes long.
         """
+        if self._packet_info is not None:
+            self._control_lengths[:] = self._control_room
         count = self._receive(self._socket.fileno(), self._messages, limit, socket.MSG_DONTWAIT, ffi.NULL)
         # A socket that is bound and not connected has no other error than that nothing is there.
         return self._lengths[:count].tolist() if count > 0 else []
+
+    def local_address(self, number: int) -> bytes:
+        """Where the datagram in a slot came to: 4 or 16 bytes; nothing if that is not known."""
+        info = self._packet_info
+        if info is None or self._control_lengths[number] < info.size:
+            return b""
+        return info.parse(bytes(self._control_view[info.size * number : info.size * (number + 1)]))
+
+    def _ask_for_control(self, size: int) -> None:
+        self._controls = ffi.new("char[]", size * BATCH)
+        for number in range(BATCH):
+            message = self._messages[number].msg_hdr
+            message.msg_control, message.msg_controllen = self._controls + size * number, size
+        self._control_view = memoryview(ffi.buffer(self._controls)).cast("B")
+        # The kernel writes back how much it used.
+        headers = memoryview(ffi.buffer(self._messages)).cast("B").cast("Q")
+        self._control_lengths = headers[_CONTROL_LENGTH_INDEX :: _MESSAGE_SIZE // 8]
+        self._control_room = array("Q", [size] * BATCH)
 
 
 CALL = 64
@@ -171,13 +197,14 @@ class SendSlots:
     Args:
         sock: bound, of either family.
         drops: counts by `UdpDropReason`.
+        control: control message that goes with each datagram, if any.
 
     Attributes:
         destinations: where each datagram goes, as `relay.sockaddr` spells it in the socket's family.
         pieces: for each datagram its address in memory and its length, one after the other.
     """
 
-    def __init__(self, sock: socket.socket, drops: Drops) -> None:
+    def __init__(self, sock: socket.socket, drops: Drops, control: bytes = b"") -> None:
         self._send = _library().sendmmsg
         self._socket = sock
         self._drops = drops
@@ -193,9 +220,14 @@ class SendSlots:
             message = self._messages[number].msg_hdr
             message.msg_name, message.msg_namelen = names + size * number, size
             message.msg_iov, message.msg_iovlen = vectors + number, 1
+        controls = ffi.from_buffer(control)
+        if control:
+            for number in range(_CALL):
+                message = self._messages[number].msg_hdr
+                message.msg_control, message.msg_controllen = controls, len(control)
         self._names = memoryview(ffi.buffer(names)).cast("B")
         self._vectors = memoryview(ffi.buffer(vectors)).cast("B").cast("Q")
-        self._pointed_to = (names, vectors)
+        self._pointed_to = (names, vectors, controls)
 
     def __len__(self) -> int:
         """How many datagrams wait for `flush`."""

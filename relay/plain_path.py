@@ -10,10 +10,14 @@ from socket import AF_INET6, socket
 
 from relay.datapath import Sent
 from relay.forwarder import Forwarder
-from relay.udp import drain, send_batch
+from relay.local_addresses import LocalAddresses, PacketInfo, egress_of, is_wildcard
+from relay.udp import BATCH, MAX_DATAGRAM, drain, send_batch
 from wire.core import Address, Drops
 
 __all__ = ["PlainPath"]
+
+_Control = tuple[tuple[int, int, bytes], ...]
+"""Control messages, as `socket.sendmsg` takes them."""
 
 
 class PlainPath:
@@ -32,12 +36,17 @@ class PlainPath:
     def __init__(self, forwarder: Forwarder, hop: socket, ingresses: Mapping[int, socket], drops: Drops) -> None:
         self._forwarder = forwarder
         self._hop = hop
-        self._ingresses = ingresses
         self._drops = drops
+        self._local = LocalAddresses()
+        # What goes down by which socket, with what control message; beside the ingresses', one for each local address
+        # that was seen at a socket that is bound to a wildcard (`relay.local_addresses`).
+        self._down: dict[int, tuple[socket, _Control]] = {number: (sock, ()) for number, sock in ingresses.items()}
         self.receivers: dict[socket, Callable[[float], int]] = {
             hop: partial(self._receive_from_hop, hop.family == AF_INET6),
             **{
-                sock: partial(self._receive_from_clients, number, sock, sock.family == AF_INET6)
+                sock: partial(self._receive_from_wildcard, number, sock, PacketInfo(sock))
+                if is_wildcard(sock)
+                else partial(self._receive_from_clients, number, sock, sock.family == AF_INET6)
                 for number, sock in ingresses.items()
             },
         }
@@ -48,6 +57,22 @@ class PlainPath:
         for data, source in batch:
             receive(data, source, ingress, now, unix_time)
         return len(batch)
+
+    def _receive_from_wildcard(self, ingress: int, sock: socket, info: PacketInfo, now: float) -> int:
+        unix_time = time.time()
+        for count in range(BATCH):
+            try:
+                data, ancillary, _, source = sock.recvmsg(MAX_DATAGRAM + 1, info.size)
+            except (BlockingIOError, ConnectionError):
+                return count
+            address = info.address_of_ancillary(ancillary)
+            local = self._local.number_of(address)
+            egress = egress_of(ingress, local)
+            if egress not in self._down:
+                self._down[egress] = sock, (info.to_send_from(address),)
+                self._forwarder.to_clients.setdefault(egress, [])
+            self._forwarder.receive_from_client(data, source[:2], ingress, now, unix_time, local)
+        return BATCH
 
     def _receive_from_hop(self, is_ipv6: bool, now: float) -> int:
         batch = drain(self._hop, is_ipv6=is_ipv6)
@@ -60,14 +85,14 @@ class PlainPath:
         """Send everything; see `relay.datapath.Datapath`."""
         up = self._send(self._hop, self._forwarder.to_transceivers)
         down_datagrams = down_bytes = 0
-        for number, sock in self._ingresses.items():
-            count, size = self._send(sock, self._forwarder.to_clients[number])
+        for egress, (sock, control) in self._down.items():
+            count, size = self._send(sock, self._forwarder.to_clients[egress], control)
             down_datagrams += count
             down_bytes += size
         return Sent(*up, down_datagrams, down_bytes)
 
-    def _send(self, sock: socket, datagrams: list[tuple[bytes, Address]]) -> tuple[int, int]:
+    def _send(self, sock: socket, datagrams: list[tuple[bytes, Address]], control: _Control = ()) -> tuple[int, int]:
         count, size = len(datagrams), sum(len(data) for data, _ in datagrams)
-        send_batch(sock, datagrams, self._drops)
+        send_batch(sock, datagrams, self._drops, control)
         datagrams.clear()
         return count, size

@@ -33,6 +33,7 @@ from relay.hop.header import (
     VALIDATED_IPV4,
     VALIDATED_IPV6,
 )
+from relay.local_addresses import LocalAddresses, PacketInfo, egress_of, is_wildcard
 from relay.mmsg import SLOT_SIZE, ReceiveSlots, SendSlots, slot_layout
 from relay.segments import SegmentSlots
 from relay.sockaddr import parse_sockaddr
@@ -56,29 +57,27 @@ class SlotPath:
 
     def __init__(self, forwarder: Forwarder, hop: socket, ingresses: Mapping[int, socket], drops: Drops) -> None:
         self._forwarder = forwarder
+        self._drops = drops
+        self._local = LocalAddresses()
         self._up = SegmentSlots(hop, drops)
+        # By egress: the ingress's number, or with that of a local address (`relay.local_addresses`).
         self._down = {number: SendSlots(sock, drops) for number, sock in ingresses.items()}
         self._downward = [(forwarder.to_clients[number], sending) for number, sending in self._down.items()]
         self.receivers: dict[socket, Callable[[float], int]] = {
             hop: partial(self._receive_from_hop, *_hop_slots(hop)),
-            **{
-                sock: partial(self._receive_from_clients, number, *_public_slots(sock))
-                for number, sock in ingresses.items()
-            },
+            **{sock: partial(self._receive_from_clients, _Public(number, sock)) for number, sock in ingresses.items()},
         }
 
-    def _receive_from_clients(
-        self, ingress: int, slots: ReceiveSlots, layout: Struct, header_size: int, now: float
-    ) -> int:
+    def _receive_from_clients(self, public: "_Public", now: float) -> int:
+        slots, header_size = public.slots, public.header_size
         lengths = slots.receive()
         unix_time = time.time()
-        claims = self._forwarder.table.by_source[ingress]
+        claims = self._forwarder.table.by_source[public.ingress]
         destinations, pieces, origins = self._up.destinations, self._up.pieces, self._up.origins
         view = slots.view
         path_size = header_size - KIND_SIZE
-        for (source, first), length, start, offset in zip(
-            layout.iter_unpack(view[: SLOT_SIZE * len(lengths)]), lengths, slots.starts, slots.offsets, strict=False
-        ):
+        unpacked = public.layout.iter_unpack(view[: SLOT_SIZE * len(lengths)])
+        for (source, first), length, start, offset in zip(unpacked, lengths, slots.starts, slots.offsets, strict=False):
             claim, destination = claims.get(source), b""
             # A slot still holds what it held before; so the length is looked at before anything is believed.
             if (
@@ -88,15 +87,27 @@ class SlotPath:
                 or not (destination := claim.place.sockaddr)
             ):
                 data = bytes(view[offset : offset + length])
-                self._forwarder.receive_from_client(data, parse_sockaddr(source), ingress, now, unix_time)
+                local = self._local_of(public, offset // SLOT_SIZE) if public.packet_info else 0
+                self._forwarder.receive_from_client(data, parse_sockaddr(source), public.ingress, now, unix_time, local)
                 self._collect()
                 continue
-            # The kind in front of the path stands there already; see `_public_slots`.
+            # The kind in front of the path stands there already; see `_Public`.
             view[offset - path_size : offset] = path = claim.path
             destinations.append(destination)
             pieces += (start - header_size, length + header_size)
             origins.append(path)
         return len(lengths)
+
+    def _local_of(self, public: "_Public", slot: int) -> int:
+        """Number of the local address that a datagram came to; from now on answers can leave from there."""
+        address = public.slots.local_address(slot)
+        local = self._local.number_of(address)
+        egress = egress_of(public.ingress, local)
+        if egress not in self._down and public.packet_info is not None:
+            sending = SendSlots(public.sock, self._drops, public.packet_info.serialize(address))
+            self._down[egress] = sending
+            self._downward.append((self._forwarder.to_clients.setdefault(egress, []), sending))
+        return local
 
     def _receive_from_hop(self, slots: ReceiveSlots, layout: Struct, now: float) -> int:
         lengths = slots.receive()
@@ -118,7 +129,7 @@ class SlotPath:
                 continue
             claim.told = tick
             try:
-                sending = down[claim.ingress]
+                sending = down[claim.egress]
             except KeyError:  # of a TCP ingress (`relay.tcp`), which has the forwarder's datagrams
                 self._forwarder.receive_from_hop(bytes(view[offset : offset + length]), parse_sockaddr(source), now)
                 continue
@@ -151,14 +162,33 @@ class SlotPath:
         return Sent(up_datagrams, up_bytes, down_datagrams, down_bytes)
 
 
-def _public_slots(sock: socket) -> tuple[ReceiveSlots, Struct, int]:
-    slots = ReceiveSlots(sock)
-    # What comes to a socket has sources of one family, so the UP headers of all have one kind, at one place in a slot:
-    # it is written once, and nobody writes over it.
-    kind, size = (UP_IPV6, IPV6_HEADER_SIZE) if sock.family == AF_INET6 else (UP_IPV4, IPV4_HEADER_SIZE)
-    for offset in slots.offsets:
-        slots.view[offset - size : offset - size + KIND_SIZE] = kind
-    return slots, slot_layout(slots.source_size, "B"), size
+class _Public:
+    """A public socket.
+
+    Args:
+        ingress: its number.
+        sock: bound to an address, or to a wildcard.
+
+    Attributes:
+        slots: where its datagrams arrive.
+        layout: of a slot: the source, and the datagram's first byte.
+        header_size: of the header that goes in front of them.
+        packet_info: of one that is bound to a wildcard, what tells its datagrams' destinations.
+    """
+
+    __slots__ = ("header_size", "ingress", "layout", "packet_info", "slots", "sock")
+
+    def __init__(self, ingress: int, sock: socket) -> None:
+        self.ingress, self.sock = ingress, sock
+        self.packet_info = PacketInfo(sock) if is_wildcard(sock) else None
+        self.slots = ReceiveSlots(sock, self.packet_info)
+        self.layout = slot_layout(self.slots.source_size, "B")
+        # What comes to a socket has sources of one family, so the UP headers of all have one kind, at one place in a
+        # slot: it is written once, and nobody writes over it.
+        kind, self.header_size = (UP_IPV6, IPV6_HEADER_SIZE) if sock.family == AF_INET6 else (UP_IPV4, IPV4_HEADER_SIZE)
+        for offset in self.slots.offsets:
+            start = offset - self.header_size
+            self.slots.view[start : start + KIND_SIZE] = kind
 
 
 def _hop_slots(sock: socket) -> tuple[ReceiveSlots, Struct]:

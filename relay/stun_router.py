@@ -19,6 +19,7 @@ from relay.claims import Route, TransceiverPlace, mark_of
 from relay.drops import DropReason
 from relay.flows import TICK, FlowTable
 from relay.hop.header import UP, pack_header
+from relay.recent import Recent
 from relay.sockaddr import sockaddr_of
 from relay.tags import FlowTags
 from relay.transactions import Transactions, is_binding_response
@@ -32,6 +33,10 @@ __all__ = ["StunRouter"]
 
 _REVERIFY = 5.0
 """The integrity of a known session's requests is verified again after so many seconds, and then counts as authentic."""
+
+_UNCLAIMED_LIFE = 5.0
+_MAX_UNCLAIMED = 1 << 12
+"""For so long, and of so many clients without a claim, it is known which local address they have asked."""
 
 _BINDING_REQUEST = b"\x00\x01"
 _BINDING_INDICATION = b"\x00\x11"
@@ -67,6 +72,7 @@ class StunRouter:
     ) -> None:
         self.flow_tags = flow_tags
         self.transactions = Transactions()
+        self._unclaimed: Recent[bytes, int] = Recent(life=_UNCLAIMED_LIFE, limit=_MAX_UNCLAIMED)
         self._admission = admission
         self._table = table
         self._find_owner = find_owner
@@ -74,12 +80,12 @@ class StunRouter:
         self._counts = counts
         self._outgoing = outgoing
 
-    def receive(self, data: bytes, source: Address, ingress: int, now: float, unix_time: float) -> None:
+    def receive(self, data: bytes, source: Address, ingress: int, now: float, unix_time: float, local: int = 0) -> None:
         """Take one datagram that begins as STUN does; see `relay.forwarder.Forwarder.receive_from_client`."""
         # What this decides must not hang on how late the timer is.
         self._table.handle_timeout(now)
         if data.startswith(_BINDING_REQUEST):
-            self._route_request(data, source, ingress, now, unix_time)
+            self._route_request(data, source, ingress, now, unix_time, local)
             return
         is_response = is_binding_response(data)
         if not is_response and not data.startswith(_BINDING_INDICATION):
@@ -92,7 +98,13 @@ class StunRouter:
         else:
             self._drops[DropReason.NO_FLOW] += 1
 
-    def _route_request(self, data: bytes, source: Address, ingress: int, now: float, unix_time: float) -> None:
+    def local_to(self, up_header: bytes, now: float) -> int:
+        """Number of the local address that a client without a claim has asked a moment ago; 0 if it has not."""
+        return self._unclaimed.get(up_header, now) or 0
+
+    def _route_request(
+        self, data: bytes, source: Address, ingress: int, now: float, unix_time: float, local: int
+    ) -> None:
         username = read_username(data)
         if username is None:
             self._drops[DropReason.NO_USERNAME] += 1
@@ -110,19 +122,28 @@ class StunRouter:
             if owner is None:
                 self._drops[DropReason.SESSION_ENDED] += 1
             elif admission.has_room(table, token.session, now) and admission.verify(data, ufrag, source, now):
-                self._claim(data, source, ingress, token, owner, ufrag, now)
+                self._claim(data, source, ingress, token, owner, ufrag, now, local)
             return
         # Unverified here before: learned from the transceiver, or the session has been given another fragment.
         is_new = known.mark != mark
-        if is_new or (table.tick - known.heard) * TICK >= _REVERIFY:
+        is_due = (table.tick - known.heard) * TICK >= _REVERIFY or table.wants_local(known, local)
+        if is_new or is_due:
             if not admission.verify(data, ufrag, source, now, is_known=not is_new):
                 return
             known.mark = mark
-            table.hear(known)
+            table.hear(known, local)
         self._forward(known.up_header, data, known.place)
 
     def _claim(
-        self, data: bytes, source: Address, ingress: int, token: Token, owner: Owner, ufrag: str, now: float
+        self,
+        data: bytes,
+        source: Address,
+        ingress: int,
+        token: Token,
+        owner: Owner,
+        ufrag: str,
+        now: float,
+        local: int,
     ) -> None:
         self._admission.count_new_address(token.session)
         place, generation = owner
@@ -138,10 +159,12 @@ class StunRouter:
             self._drops[DropReason.UNSUPPORTED_SOURCE] += 1
             return
         route = Route(session=token.session, place=place, tag=tag, up_header=up_header, generation=generation)
-        claim = self._table.claim(ingress, source, route, now)
+        claim = self._table.claim(ingress, source, route, now, local=local)
         if claim is None:
             # Its requests route themselves; what else it sends has to wait until its path is proven.
             self._counts["unclaimed"] += 1
+            if local:
+                self._unclaimed.keep(up_header, local, now)
         else:
             self._counts["claimed"] += 1
             claim.mark = mark_of(ufrag)

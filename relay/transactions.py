@@ -13,9 +13,8 @@ Attacker: wants his response taken for the victim's; he would have to guess the 
 address. Bounded, oldest out first: only live transceivers add to it.
 """
 
-from typing import TypeVar
-
 from relay.claims import TransceiverPlace
+from relay.recent import Recent
 from wire.core import Address
 
 __all__ = ["Transactions", "binding_request_id", "is_binding_response"]
@@ -29,9 +28,6 @@ _SUCCESS = b"\x01\x01"
 _BINDING_RESPONSES = (_SUCCESS, b"\x01\x11")
 _MAGIC_COOKIE = b"\x21\x12\xa4\x42"
 _HEADER_SIZE = 20
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
 
 
 def binding_request_id(data: bytes) -> bytes | None:
@@ -50,8 +46,10 @@ class Transactions:
     """Open Binding Requests of transceivers, by ingress, client address and transaction id."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[int, Address, bytes], tuple[float, tuple[bytes, TransceiverPlace]]] = {}
-        self._answered: dict[bytes, tuple[float, None]] = {}
+        self._open: Recent[tuple[int, Address, bytes], tuple[bytes, TransceiverPlace]] = Recent(
+            life=LIFE, limit=MAX_OPEN
+        )
+        self._answered: Recent[bytes, bool] = Recent(life=LIFE, limit=MAX_OPEN)
 
     def __len__(self) -> int:
         """How many are remembered."""
@@ -70,29 +68,15 @@ class Transactions:
             place: where the answer goes.
             now: the present.
         """
-        _keep(self._open, (ingress, client, transaction), (up_header, place), now)
+        self._open.keep((ingress, client, transaction), (up_header, place), now)
 
     def find(self, data: bytes, ingress: int, client: Address, now: float) -> tuple[bytes, TransceiverPlace] | None:
         """Whom a Binding Response answers: what to put in front of it, and where it goes; None if nobody asked."""
-        entry = self._open.get((ingress, client, data[8:_HEADER_SIZE]))
-        if entry is None or now >= entry[0]:
-            return None
-        if data.startswith(_SUCCESS):
-            _keep(self._answered, entry[1][0], None, now)
-        return entry[1]
+        asked = self._open.get((ingress, client, data[8:_HEADER_SIZE]), now)
+        if asked is not None and data.startswith(_SUCCESS):
+            self._answered.keep(asked[0], True, now)
+        return asked
 
     def take_witnessed(self, up_header: bytes, now: float) -> bool:
         """Whether the client of this path has answered its transceiver's check a moment ago; true once."""
-        entry = self._answered.pop(up_header, None)
-        return entry is not None and now < entry[0]
-
-
-def _keep(entries: dict[_Key, tuple[float, _Value]], key: _Key, value: _Value, now: float) -> None:
-    """Keep a value for `LIFE` seconds, among at most `MAX_OPEN`."""
-    while entries:
-        oldest = next(iter(entries))
-        if now < entries[oldest][0] and len(entries) < MAX_OPEN:
-            break
-        del entries[oldest]
-    entries.pop(key, None)
-    entries[key] = (now + LIFE, value)
+        return self._answered.take(up_header, now) is not None

@@ -237,18 +237,27 @@ class _Load:
         return self._is_busy
 
 
-def send_batch(sock: socket.socket, datagrams: Iterable[tuple[bytes, Address]], drops: Drops) -> None:
+def send_batch(
+    sock: socket.socket,
+    datagrams: Iterable[tuple[bytes, Address]],
+    drops: Drops,
+    control: Iterable[tuple[int, int, bytes]] = (),
+) -> None:
     """Send datagrams, each by itself; one that the kernel does not take at once is dropped and counted.
 
     Args:
         sock: from `open_udp`.
         datagrams: each with its destination, an IP address of the socket's family.
         drops: counts by `UdpDropReason`.
+        control: control messages that go with each, as `socket.sendmsg` takes them.
     """
     send = sock.sendto
     for data, destination in datagrams:
         try:
-            send(data, destination)
+            if control:
+                sock.sendmsg((data,), control, 0, destination)
+            else:
+                send(data, destination)
         except (OSError, OverflowError) as error:
             full = isinstance(error, BlockingIOError) or getattr(error, "errno", None) == errno.ENOBUFS
             drops[UdpDropReason.SEND_BUFFER_FULL if full else UdpDropReason.UNSENDABLE] += 1

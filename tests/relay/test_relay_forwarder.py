@@ -640,12 +640,12 @@ def test_an_answer_that_nobody_asked_for_follows_the_claim(world, kit, change):
 
 
 def test_open_transactions_are_bounded_and_forgotten(world, kit, monkeypatch):
-    monkeypatch.setattr("relay.transactions.MAX_OPEN", 3)
     first, _ = world.transceivers
+    transactions = world.forwarder.stun.transactions
+    monkeypatch.setattr(transactions._open, "_limit", 3)
     for number in range(5):
         request = kit.stun(0x0001, number.to_bytes(12, "big"))
         world.transceiver_sends(first, 7, CLIENT, request, validated=False)
-    transactions = world.forwarder.stun.transactions
     assert len(transactions) == 3
     world.client_sends(kit.stun(BINDING_RESPONSE, (4).to_bytes(12, "big")), CLIENT)
     world.client_sends(kit.stun(BINDING_RESPONSE, (1).to_bytes(12, "big")), CLIENT)
