@@ -44,7 +44,7 @@ class RelayOptions:
 
     Attributes:
         hop: IP address and port of the hop socket, reachable from the transceivers and from nobody else.
-        ingresses: the public addresses, at least one. From one that is bound to a wildcard, answers leave from the address
+        ingresses: the public addresses, at least one. Where one is bound to a wildcard, answers leave from the address
             that was asked, as far as that is known (`relay.local_addresses`).
         transceivers: hop addresses of all transceiver workers, by IP address.
         forwarder: bounds.
