@@ -282,24 +282,25 @@ class TestSlowReaders:
         await until(lambda: TcpDropReason.STUCK in relay.connections.drops)
         assert len(relay.connections) == 0
 
-    async def test_who_reads_on_gets_whole_frames(self, served, request_of):
-        relay, transceiver = served
-        client = await Client.connect(relay.ingress_addresses[TCP])
+
+async def test_who_reads_on_gets_whole_frames(served, request_of):
+    relay, transceiver = served
+    client = await Client.connect(relay.ingress_addresses[TCP])
+    await client.stream.send_all(frame(request_of(5)))
+    await client.read()
+    transceiver.extra = [RTP + bytes(1000)] * 20
+    for _ in range(30):
         await client.stream.send_all(frame(request_of(5)))
-        await client.read()
-        transceiver.extra = [RTP + bytes(1000)] * 20
-        for _ in range(30):
-            await client.stream.send_all(frame(request_of(5)))
-            await trio.sleep(0.001)
-        transceiver.extra = []
-        marker = RTP + b"the end"
-        seen = set()
-        while marker not in seen:
-            await client.stream.send_all(frame(marker))
-            seen.add(await client.read())
-        assert seen <= {request_of(5), RTP + bytes(1000), marker}
-        (connection,) = relay.connections
-        assert connection.blocked_since is None
+        await trio.sleep(0.001)
+    transceiver.extra = []
+    marker = RTP + b"the end"
+    seen = set()
+    while marker not in seen:
+        await client.stream.send_all(frame(marker))
+        seen.add(await client.read())
+    assert seen <= {request_of(5), RTP + bytes(1000), marker}
+    (connection,) = relay.connections
+    assert connection.blocked_since is None
 
 
 async def test_accepting_rests_when_there_are_no_files(served, request_of, monkeypatch):
