@@ -2,13 +2,14 @@
 
 Goal: nobody makes, moves or keeps a claim without the password of the session it names; and finding that out costs us
 little, in this order: what the source has failed before (one look-up), the token (AES-SIV, 3 µs), its age, what the
-session has used up (two look-ups), and last the integrity of the whole message (two HMACs and a walk over it).
+session has used up and failed before (three look-ups), and last the integrity of the whole message (two HMACs and a
+walk over it).
 
 Attacker: anybody on the internet; sources forged, tokens of his own calls, requests recorded elsewhere. A recorded
 request is authentic wherever it is sent from: that is why a claim is no proof of an address (`relay.flows`).
 """
 
-from relay.budgets import FailureBudget, NewAddressBudget
+from relay.budgets import FailureBudget, NewAddressBudget, source_of
 from relay.drops import DropReason
 from relay.flows import FlowTable
 from stun.credentials import CredentialKeys, Route, token_age_problem
@@ -35,7 +36,8 @@ class Admission:
         self.credentials = credentials
         self._max_call = max_call
         self._drops = drops
-        self._failures = FailureBudget(entropy)
+        self._failures_by_source = FailureBudget(entropy)
+        self._failures_by_session = FailureBudget(entropy)
         self._new_addresses = NewAddressBudget()
 
     def open(
@@ -51,7 +53,7 @@ class Admission:
             is_known: it looks like one that was verified at this source before: then what has failed in the source's
                 name is not held against it.
         """
-        if not is_known and not self._failures.allows(source[0], now):
+        if not is_known and not self._failures_by_source.allows(source_of(source[0]), now):
             self._drops[DropReason.SOURCE_BUDGET] += 1
             return None
         token = self.credentials.open(ufrag)
@@ -68,8 +70,8 @@ class Admission:
     def has_room(self, table: FlowTable, session: int, now: float) -> bool:
         """Whether a session may have another claim.
 
-        Asked before integrity is verified, which costs most. Only authentic requests use these bounds up, so nobody
-        who lacks the password can.
+        Asked before integrity is verified, which costs most. Only authentic requests use up what a session may have, so
+        nobody who lacks the password can; failures only make it a matter of chance.
         """
         if table.session_is_full(session):
             self._drops[DropReason.TOKEN_ADDRESSES] += 1
@@ -77,20 +79,25 @@ class Admission:
             self._drops[DropReason.TOKEN_RATE] += 1
         elif table.is_full_of_proven:
             self._drops[DropReason.TABLE_FULL] += 1
+        elif not self._failures_by_session.allows(session, now):
+            self._drops[DropReason.TOKEN_FAILURES] += 1
         else:
             return True
         return False
 
-    def count_new_address(self, session: int) -> None:
-        """Hold an authentic request from a new address against its session, right after `has_room`."""
-        self._new_addresses.spend(session)
+    def count_new_address(self, session: int, now: float) -> None:
+        """Hold an authentic request from a new address against its session."""
+        self._new_addresses.spend(session, now)
 
-    def verify(self, data: bytes, ufrag: str, source: Address, now: float, *, is_known: bool = False) -> bool:
+    def verify(
+        self, data: bytes, ufrag: str, session: int, source: Address, now: float, *, is_known: bool = False
+    ) -> bool:
         """Whether the sender knows the password of a fragment that `open` has read.
 
         Args:
             data: the request.
             ufrag: its fragment.
+            session: the session that the fragment names.
             source: who sends it.
             now: the present.
             is_known: it was verified at this source before. A failure is not held against the source then: it has a
@@ -102,8 +109,9 @@ class Admission:
             self._drops[DropReason.BAD_INTEGRITY] += 1
         else:
             self._fail(DropReason.BAD_INTEGRITY, source, now)
+            self._failures_by_session.failed(session, now)
         return False
 
     def _fail(self, reason: DropReason, source: Address, now: float) -> None:
         self._drops[reason] += 1
-        self._failures.failed(source[0], now)
+        self._failures_by_source.failed(source_of(source[0]), now)

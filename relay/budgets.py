@@ -8,15 +8,22 @@ table. Attacker: sends anything from anywhere, forged sources included; holds to
   and its true owner wants to call. His checks repeat every 50 ms, so the flood delays him by half a second and does not
   lock him out. (By lot, because any rhythm could be kept busy by who sends in step with it.) What already has a claim
   is never held against the budget.
-* New addresses are counted by session: `NEW_ADDRESSES` a second, for requests that are authentic.
+* Requests with a good token and bad integrity cost us most, and may each come from another source. So these failures
+  are counted by session too, with the same lot beyond the same number. It is the victim's session if somebody has
+  overheard its token; that costs it half a second when it changes its address, and its claims feel nothing.
+* New addresses are counted by session: in no second more than `NEW_ADDRESSES`, for requests that are authentic.
 
-Both count in windows of fixed length, forgotten as a whole: no timers, no record outlives its window, and the number
-of records is bounded. A flood of more sources than fit goes uncounted, as it would with any table.
+Failures are counted in windows of fixed length, forgotten as a whole: no timers, no record outlives its window. The
+number of records is bounded. A flood of more sources than fit goes uncounted, as it would with any table.
+
+What remains: who has overheard an authentic request can repeat it from other addresses (`relay.admission`), and so use
+up what its session may have of new ones. The call goes on where it is, and what is proven needs none of this.
 """
 
 from collections import Counter
 
 from relay.hop.header import pack_host
+from relay.recent import Recent
 from wire.core import Entropy
 from wire.errors import LocalProtocolError
 
@@ -52,36 +59,39 @@ class _Window:
 
 
 class FailureBudget:
-    """Holds failures against the source that they came from."""
+    """Holds failures against a source, as `source_of` tells it, or against a session."""
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
         self._window = _Window(FAILURE_WINDOW)
 
-    def allows(self, host: str, now: float) -> bool:
-        """Whether a request from `host` should be verified now."""
-        return self._window.count(source_of(host), now) < FAILURES or self._entropy(1)[0] % SAMPLE == 0
+    def allows(self, who: bytes | int, now: float) -> bool:
+        """Whether a request should be verified now."""
+        return self._window.count(who, now) < FAILURES or self._entropy(1)[0] % SAMPLE == 0
 
-    def failed(self, host: str, now: float) -> None:
-        """Hold a failure against `host`."""
-        source = source_of(host)
-        if self._window.count(source, now) < FAILURES:
-            self._window.add(source)
+    def failed(self, who: bytes | int, now: float) -> None:
+        """Hold a failure against somebody."""
+        if self._window.count(who, now) < FAILURES:
+            self._window.add(who)
 
 
 class NewAddressBudget:
     """Limits how fast a session may show up at new addresses."""
 
     def __init__(self) -> None:
-        self._window = _Window(NEW_ADDRESS_WINDOW)
+        self._times: Recent[int, tuple[float, ...]] = Recent(life=NEW_ADDRESS_WINDOW, limit=MAX_RECORDS)
 
     def is_spent(self, session: int, now: float) -> bool:
         """Whether the session may have no more now."""
-        return self._window.count(session, now) >= NEW_ADDRESSES
+        return len(self._lately(session, now)) >= NEW_ADDRESSES
 
-    def spend(self, session: int) -> None:
-        """Count one more, right after `is_spent` was asked."""
-        self._window.add(session)
+    def spend(self, session: int, now: float) -> None:
+        """Count one more."""
+        self._times.keep(session, (*self._lately(session, now), now), now)
+
+    def _lately(self, session: int, now: float) -> tuple[float, ...]:
+        times = self._times.get(session, now) or ()
+        return tuple(time for time in times if now - time < NEW_ADDRESS_WINDOW)
 
 
 def source_of(host: str) -> bytes:

@@ -36,6 +36,9 @@ class DropReason(enum.StrEnum):
     """The session claims as many addresses as one may."""
     TABLE_FULL = "table-full"
     """Every claim in the table is proven, and none is given up for a new one."""
+    TOKEN_FAILURES = "token-failures"  # noqa: S105
+    """Too many requests have shown this session's token with bad integrity lately; most of those from new addresses are
+    not verified now."""
     UNSUPPORTED_SOURCE = "unsupported-source"
     """The client's address means nothing to another host (an IPv6 zone)."""
     LINK_DOWN = "link-down"

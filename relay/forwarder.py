@@ -13,8 +13,14 @@ What it decides, in the order of the code:
 
 Attacker: the whole internet, forged sources included, and a transceiver gone bad. What each rule takes from him stands
 at the rule: `relay.flows` (theft, lock-out, filling the table), `relay.budgets` (cost), `relay.tags` (reflection to
-addresses of his choosing), `relay.hop` (pretending to be a relay or a transceiver). Nothing is ever sent to a client
-that its transceiver did not send: no errors, no retries, so the relay amplifies nothing.
+addresses of his choosing), `relay.hop` (pretending to be a relay or a transceiver).
+
+No reflection, no amplification: a relay never answers. It has no errors, no retries, no STUN of its own, and is silent
+about what it drops; so whatever comes to a public socket, nothing goes out of one because of it. What goes out is what
+a live transceiver sends, to an address for which this group of relays has made a tag, which took a request from there
+with verified integrity. To an address that is not proven these are (`stun.paths`): answers, each smaller than the check
+it answers; Binding Requests, each in exchange for a check; and one DTLS flight, to three addresses in ten seconds at
+most. Towards transceivers a datagram becomes two at most, where two sessions claim its source.
 
 Performance: the two hot paths are the first lines of `receive_from_client` and `receive_from_hop`: one look-up in the
 table, one concatenation or slice, one append; 0.4 µs each way on the machine that this was written on (Python 3.11).

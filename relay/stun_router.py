@@ -121,14 +121,16 @@ class StunRouter:
             owner = self._find_owner(token, now)
             if owner is None:
                 self._drops[DropReason.SESSION_ENDED] += 1
-            elif admission.has_room(table, token.session, now) and admission.verify(data, ufrag, source, now):
+            elif admission.has_room(table, token.session, now) and admission.verify(
+                data, ufrag, token.session, source, now
+            ):
                 self._claim(data, source, ingress, token, owner, ufrag, now, local)
             return
         # Unverified here before: learned from the transceiver, or the session has been given another fragment.
         is_new = known.mark != mark
         is_due = (table.tick - known.heard) * TICK >= _REVERIFY or table.wants_local(known, local)
         if is_new or is_due:
-            if not admission.verify(data, ufrag, source, now, is_known=not is_new):
+            if not admission.verify(data, ufrag, token.session, source, now, is_known=not is_new):
                 return
             known.mark = mark
             table.hear(known, local)
@@ -145,7 +147,7 @@ class StunRouter:
         now: float,
         local: int,
     ) -> None:
-        self._admission.count_new_address(token.session)
+        self._admission.count_new_address(token.session, now)
         place, generation = owner
         if place is None or place.address is None:
             self._drops[DropReason.UNKNOWN_TRANSCEIVER] += 1

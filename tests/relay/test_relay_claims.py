@@ -503,11 +503,62 @@ def test_every_kind_of_failure_counts(world, kit, kind):
     assert world.forwarder.drops[DropReason.SOURCE_BUDGET] > FAILURES // 2
 
 
+def test_a_token_that_fails_from_many_sources_is_thinned(world, kit):
+    """Each source fails but once; to verify integrity costs most, so the token's session is held to it."""
+    first, _ = world.transceivers
+    wrong = kit.binding_request(first.mint(7), "x" * 32)
+    for number in range(FAILURES + 800):
+        world.client_sends(wrong, (f"10.{number >> 8}.{number & 255}.1", 1))
+    drops = world.forwarder.drops
+    verified = drops[DropReason.BAD_INTEGRITY] - FAILURES
+    assert 0.5 < verified / (800 / SAMPLE) < 1.5
+    assert drops[DropReason.TOKEN_FAILURES] == 800 - verified
+    # Other sessions do not feel it, and it is forgotten.
+    world.client_sends(first.request(8), VICTIM)
+    assert sessions_that_got(first, first.request(8)) == [8]
+    world.now += 10.0
+    for number in range(FAILURES):
+        world.client_sends(wrong, (f"10.9.{number}.1", 1))
+    assert drops[DropReason.TOKEN_FAILURES] == 800 - verified
+
+
+def test_a_victim_whose_token_somebody_else_fails_with_keeps_its_call_and_gets_to_a_new_address(world, kit):
+    victims, _ = world.transceivers
+    world.call(victims, VICTIMS, VICTIM)
+    wrong, request = kit.binding_request(victims.mint(VICTIMS), "x" * 32), victims.request(VICTIMS)
+    for number in range(500):
+        world.client_sends(wrong, (f"10.0.{number & 255}.{number >> 8}", 1))
+    world.client_sends(RTP, VICTIM)
+    world.client_sends(request, VICTIM)
+    assert sessions_that_got(victims, RTP) == [VICTIMS]
+    moved, tries = ("192.0.2.9", 9), 0
+    while not victims.received:
+        world.client_sends(wrong, ("203.0.113.66", tries))
+        world.client_sends(request, moved)
+        tries += 1
+        assert tries <= 10 * SAMPLE
+    assert sessions_that_got(victims, request) == [VICTIMS]
+
+
+def test_in_no_second_does_a_session_get_more_than_four_addresses(world):
+    """Wherever the second begins: five in a row always take at least one."""
+    first, _ = world.transceivers
+    request, granted = first.request(7), []
+    for port in range(200):
+        before = world.forwarder.counts["claimed"]
+        world.client_sends(request, ("192.0.2.1", port))
+        if world.forwarder.counts["claimed"] > before:
+            granted.append(world.now)
+        world.now += 0.09
+    assert len(granted) > 10
+    assert all(later - earlier >= 1.0 for earlier, later in zip(granted, granted[4:], strict=False))
+
+
 def test_budgets_are_bounded(world, kit, monkeypatch):
     monkeypatch.setattr("relay.budgets.MAX_RECORDS", 10)
     for number in range(50):
         world.client_sends(forge(kit, number), (f"192.0.2.{number}", 1))
-    assert len(world.forwarder.admission._failures._window.counts) == 10
+    assert len(world.forwarder.admission._failures_by_source._window.counts) == 10
     assert world.forwarder.drops == {DropReason.FORGED_TOKEN: 50}
 
 

@@ -264,6 +264,25 @@ def test_a_known_pair_whose_key_has_retired_is_refused(world):
     only_drop(world, DropReason.FORGED_TOKEN)
 
 
+def test_two_key_ids_are_valid_at_a_time_and_a_retired_one_is_not(world, kit):
+    """A relay reads with a new key before anyone writes with it, and with the old one while its tokens live."""
+    first, _ = world.transceivers
+    old = CredentialKey(key_id=0, token=bytes(range(64)), ice_pwd=b"p" * 32)
+    new = CredentialKey(key_id=1, token=b"y" * 64, ice_pwd=b"q" * 32)
+    minter = CredentialKeys([old, new], 1)
+    ufrag = minter.mint(Route(cluster=1, incarnation=100, worker=0, session=8, minted=kit.unix_time))
+    with_new = kit.binding_request(ufrag, minter.password(ufrag))
+    world.forwarder.admission.credentials = CredentialKeys([old, new], 0)
+    for request in (first.request(7), with_new):
+        world.client_sends(request, CLIENT)
+        assert first.payloads() == [request]
+    world.forwarder.admission.credentials = CredentialKeys([new], 1)
+    world.client_sends(first.request(7), ("192.0.2.1", 2))
+    only_drop(world, DropReason.FORGED_TOKEN)
+    world.client_sends(with_new, ("192.0.2.1", 2))
+    assert first.payloads() == [with_new]
+
+
 def test_a_transceiver_that_is_not_linked_is_unknown(world, kit):
     ufrag = kit.credentials.mint(Route(cluster=1, incarnation=999, worker=0, session=7, minted=kit.unix_time))
     world.client_sends(kit.binding_request(ufrag, kit.credentials.password(ufrag)), CLIENT)

@@ -29,6 +29,9 @@ def test_every_datagram_is_forwarded_or_counted_once(world, kit, seed):
             ingress = weather.choice([1, 2])
             forwarder.receive_from_client(data, client, ingress, world.now, world.unix_time)
             forwarded = len(forwarder.to_transceivers)
+            # No reflection: a relay answers nobody by itself.
+            assert not any(forwarder.to_clients.values())
+            assert all(len(copy) <= len(data) + 40 for copy, _ in forwarder.to_transceivers)
             if forwarded == 2:  # while nobody is proven, to everybody
                 assert all(copy.endswith(data) for copy, _ in forwarder.to_transceivers)
                 assert len(forwarder.table.targets_of(ingress, serialize_sockaddr(client))) == 2
