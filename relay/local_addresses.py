@@ -98,7 +98,7 @@ class PacketInfo:
         self._length = _CMSG_HEADER.size + length
         self.size = -(-self._length // _CMSG_ALIGNMENT) * _CMSG_ALIGNMENT
 
-    def address_in(self, data: bytes) -> bytes:
+    def _address_in(self, data: bytes) -> bytes:
         """Our address in what the kernel tells of a datagram; the interface is left to its routes."""
         return data[:16] if self._is_ipv6 else data[8:12]
 
@@ -111,7 +111,7 @@ class PacketInfo:
         """Our address in what `socket.recvmsg` told; nothing if it told none."""
         for level, kind, data in ancillary:
             if (level, kind) == (self._level, self._type):
-                return self.address_in(data)
+                return self._address_in(data)
         return b""
 
     def serialize(self, address: bytes) -> bytes:
@@ -124,4 +124,4 @@ class PacketInfo:
         length, level, kind = _CMSG_HEADER.unpack_from(control)
         if (length, level, kind) != (self._length, self._level, self._type):
             return b""
-        return self.address_in(control[_CMSG_HEADER.size :])
+        return self._address_in(control[_CMSG_HEADER.size :])

@@ -222,7 +222,7 @@ class SendSlots:
             message.msg_iov, message.msg_iovlen = vectors + number, 1
         controls = ffi.from_buffer(control)
         if control:
-            for number in range(_CALL):
+            for number in range(CALL):
                 message = self._messages[number].msg_hdr
                 message.msg_control, message.msg_controllen = controls, len(control)
         self._names = memoryview(ffi.buffer(names)).cast("B")
