@@ -206,7 +206,7 @@ def integrity(env: SimpleNamespace) -> Target:
     ufrag, request = transceiver.mint(7), transceiver.request(7)
 
     def feed(data: bytes) -> None:
-        verdicts = tuple(admission.verify(data, ufrag, CLIENT, 1.0, is_known=flag) for flag in (False, True))
+        verdicts = tuple(admission.verify(data, ufrag, 7, CLIENT, 1.0, is_known=flag) for flag in (False, True))
         # What stands behind the integrity is not under it; before it, no bit may differ.
         covered = request[: request.index(b"\0\x08\0\x14")]
         assert verdicts in [(True, True), (False, False)]
