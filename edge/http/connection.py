@@ -234,7 +234,7 @@ class HttpConnection:
         has_body = response.status not in {204, 304}
         if has_body:
             headers.append(("Content-Length", str(len(response.body))))
-        if self._http.their_state is h11.MIGHT_SWITCH_PROTOCOL:
+        if self._http.their_state is h11.MIGHT_SWITCH_PROTOCOL:  # type: ignore[attr-defined]  # documented, not in __all__
             self._http.send(_NO_SWITCH)  # the peer goes on in HTTP then, or has asked for the end
         if not self._may_stay_open():
             headers.append(("Connection", "close"))
