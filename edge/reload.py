@@ -31,6 +31,7 @@ RELOADABLE = frozenset(
         "signal.max_calls_per_key",
         "signal.max_offers_per_minute",
         "relay.transceivers",
+        "relay.cluster_relays",
         "transceiver.backend",
         "transceiver.max_calls",
         "transceiver.max_call",

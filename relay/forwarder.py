@@ -78,14 +78,12 @@ class ForwarderOptions:
         max_claims: how many claims of sessions on client addresses are held at most (some 380 bytes each).
         max_call: how long a call may last, in seconds; older tokens are refused.
         hop_sealed: whether datagrams must be sealed between here and the transceivers.
-        clusters: relays of other clusters, to which tokens of these clusters lead.
         cluster: number of the cluster whose transceivers we serve for global relays; None to serve none.
     """
 
     max_claims: int = 100_000
     max_call: float = 7200.0
     hop_sealed: bool = False
-    clusters: ClusterMap = NO_CLUSTERS
     cluster: int | None = None
 
 
@@ -101,6 +99,7 @@ class Forwarder:
         entropy: for the links, and for the choice of what a failing source may still ask.
         now: the present.
         options: what an operator may choose.
+        clusters: relays of other clusters, to which tokens of these clusters lead.
         connected: of each ingress that is a TCP one, the clients that are connected; see `FlowTable`.
 
     Attributes:
@@ -128,12 +127,13 @@ class Forwarder:
         entropy: Entropy,
         now: float,
         options: ForwarderOptions = ForwarderOptions(),
+        clusters: ClusterMap = NO_CLUSTERS,
         connected: Mapping[int, Container[Address]] = MappingProxyType({}),
     ) -> None:
         numbers = tuple(ingresses)
         # What comes over a connection comes to one relay only.
         shared = [number for number in numbers if number not in connected]
-        self._places = Places(options.clusters)
+        self._places = Places(clusters)
         self.links = RelayLinks(
             keys=hop_keys,
             transceivers=[*transceivers, *self._places.cluster_relays],
@@ -278,7 +278,7 @@ class Forwarder:
         times = (self.table.next_timeout(), self.links.next_timeout(), cluster)
         return min((when for when in times if when is not None), default=None)
 
-    def set_transceivers(self, transceivers: Iterable[Address], now: float, clusters: ClusterMap = NO_CLUSTERS) -> None:
+    def set_peers(self, transceivers: Iterable[Address], clusters: ClusterMap, now: float) -> None:
         """Follow changed lists of transceivers and clusters; claims that lead to others wait until they run out."""
         self._places.set_clusters(clusters)
         wanted = [*transceivers, *self._places.cluster_relays]

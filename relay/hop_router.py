@@ -130,7 +130,8 @@ class HopRouter:
                 self.follow(self._links.receive_control(data, source, now), stun, now)
             else:
                 cluster.receive_control(data, source, now)
-                self._links.set_ingresses({*self._ingresses, *cluster.link.ingresses})
+                self._links.set_ingresses({*self._ingresses, *cluster.link.ingresses}, now)
+                self._to_transceivers.extend(self._links.datagrams_to_send(now))
             return
         if cluster is not None and data[:1] == _UP:
             cluster.receive_up(data, source, now, is_sealed=is_sealed)

@@ -11,16 +11,39 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from weakref import WeakValueDictionary
 
+import attrs
+
 from relay.claims import TransceiverPlace
 from relay.hop.links import LinkDown, LinkUp, TransceiverIdentity
 from wire.core import Address
 
-__all__ = ["NO_CLUSTERS", "ClusterMap", "Places"]
+__all__ = ["NO_CLUSTERS", "ClusterMap", "HopPeers", "Places"]
 
 ClusterMap = Mapping[int, Sequence[Address]]
 """The relays of other clusters, by the cluster's number: their addresses on the hop."""
 
 NO_CLUSTERS: ClusterMap = MappingProxyType({})
+
+
+@attrs.frozen(kw_only=True)
+class HopPeers:
+    """Whom a relay says HELLO to, by IP address.
+
+    Attributes:
+        transceivers: hop addresses of transceiver workers.
+        cluster_relays: hop addresses of relays of other clusters, each behind the number of its cluster.
+    """
+
+    transceivers: tuple[Address, ...] = ()
+    cluster_relays: tuple[tuple[int, Address], ...] = ()
+
+    @property
+    def clusters(self) -> ClusterMap:
+        """The relays by their clusters."""
+        clusters: dict[int, list[Address]] = {}
+        for cluster, address in self.cluster_relays:
+            clusters.setdefault(cluster, []).append(address)
+        return clusters
 
 
 class Places:

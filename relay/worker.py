@@ -20,6 +20,7 @@ from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.keys import HopKeys
 from relay.hop.mtu import never_fragment
 from relay.opening import Opening
+from relay.places import NO_CLUSTERS, ClusterMap
 from relay.plain_path import PlainPath
 from relay.slot_path import SlotPath
 from relay.sockets import IngressBinding, IngressProtocol, RelaySockets, open_sockets
@@ -47,6 +48,7 @@ class RelayOptions:
         ingresses: the public addresses, at least one. Where one is bound to a wildcard, answers leave from the address
             that was asked, as far as that is known (`relay.local_addresses`).
         transceivers: hop addresses of all transceiver workers, by IP address.
+        clusters: relays of other clusters, by IP address.
         forwarder: bounds.
         tcp: bounds of the TCP ingresses.
     """
@@ -54,6 +56,7 @@ class RelayOptions:
     hop: Address
     ingresses: Sequence[IngressBinding]
     transceivers: Sequence[Address]
+    clusters: ClusterMap = NO_CLUSTERS
     forwarder: ForwarderOptions = attrs.field(factory=ForwarderOptions)
     tcp: TcpOptions = attrs.field(factory=TcpOptions)
 
@@ -129,6 +132,7 @@ class RelayWorker:
             entropy=os.urandom,
             now=trio.current_time(),
             options=options.forwarder,
+            clusters=_canonical(options.clusters),
             connected=connected,
         )
         self.connections = Connections(forwarder=self.forwarder, connected=connected, options=options.tcp)
@@ -194,9 +198,10 @@ class RelayWorker:
         self.forwarder.flow_tags = keys.flow_tags
         self.forwarder.replace_hop_keys(keys.hop)
 
-    def set_transceivers(self, transceivers: Iterable[Address]) -> None:
-        """Follow a changed list of the transceivers' hop addresses, by IP address."""
-        self.forwarder.set_transceivers([canonical(address) for address in transceivers], trio.current_time())
+    def set_peers(self, transceivers: Iterable[Address], clusters: ClusterMap) -> None:
+        """Follow changed lists of transceivers and of relays of other clusters; see `RelayOptions`."""
+        known = [canonical(address) for address in transceivers]
+        self.forwarder.set_peers(known, _canonical(clusters), trio.current_time())
 
     @property
     def drops(self) -> Drops:
@@ -254,3 +259,7 @@ async def run_relay(
         OSError: an address cannot be bound.
     """
     await RelayWorker(options, keys, on_warning=on_warning).run(task_status=task_status)
+
+
+def _canonical(clusters: ClusterMap) -> ClusterMap:
+    return {cluster: [canonical(address) for address in relays] for cluster, relays in clusters.items()}

@@ -180,7 +180,7 @@ def _check_relay(relay: RelayConfig, *, needs_transceivers: bool) -> Iterator[Pr
     yield from _ip("relay.hop", relay.hop)
     if relay.http:
         yield from _ip("relay.http", relay.http)
-    if not relay.ingresses:
+    if not relay.ingresses and relay.cluster is None:
         right = 'List the public addresses of this relay, such as ["1=203.0.113.5:3478"].'
         yield Problem("relay.ingresses", "there is none", right)
     host, port = relay.hop
@@ -203,23 +203,37 @@ def _check_relay(relay: RelayConfig, *, needs_transceivers: bool) -> Iterator[Pr
             right = "Each needs an address of its own; set `bind` to the one that clients' datagrams arrive at."
             yield Problem(f"{key}.bind", found, right)
         bound.setdefault(binding, f"{key}.bind")
-    if needs_transceivers and not relay.transceivers:
+    yield from _check_clusters(relay)
+    if needs_transceivers and not relay.transceivers and not relay.cluster_relays:
         right = 'List the hop addresses of the transceivers, such as ["10.0.0.3:7001"].'
         yield Problem("relay.transceivers", "there is none", right)
-    for index, (host, port) in enumerate(relay.transceivers):
-        if not port or host in {"0.0.0.0", "::"}:  # noqa: S104 - refused, not bound
-            right = "Give the address that the transceiver is reached at, with its port."
-            yield Problem(f"relay.transceivers[{index}]", f"found {format_address((host, port))}", right)
+    for index, address in enumerate(relay.transceivers):
+        yield from _reachable(f"relay.transceivers[{index}]", address, "transceiver")
     yield from _check_workers("relay", relay.workers, relay.hop[1])
     yield from _at_least("relay.max_flows", relay.max_flows, 1)
     yield from _more_than_zero("relay.max_call", relay.max_call)
 
 
+def _check_clusters(relay: RelayConfig) -> Iterator[Problem]:
+    if relay.cluster is not None:
+        yield from _cluster("relay.cluster", relay.cluster)
+    for index, each in enumerate(relay.cluster_relays):
+        yield from _cluster(f"relay.cluster_relays[{index}].cluster", each.cluster)
+        if each.cluster == relay.cluster:
+            right = "What this relay forwards to its own cluster goes to relay.transceivers; name other clusters here."
+            yield Problem(f"relay.cluster_relays[{index}].cluster", f"found {each.cluster}, its own", right)
+        yield from _reachable(f"relay.cluster_relays[{index}].hop", each.hop, "relay")
+    hops = [each.hop for each in relay.cluster_relays]
+    for index, hop in enumerate(hops):
+        if hop in hops[:index] or hop in relay.transceivers:
+            found = f"found {format_address(hop)} again"
+            yield Problem(f"relay.cluster_relays[{index}].hop", found, "Whoever is there is one relay of one cluster.")
+
+
 def _check_transceiver(transceiver: TransceiverConfig) -> Iterator[Problem]:
     yield from _ip("transceiver.hop", transceiver.hop)
     yield from _ip("transceiver.control", transceiver.control)
-    if not 0 <= transceiver.cluster <= 65_535:
-        yield Problem("transceiver.cluster", f"found {transceiver.cluster}", "It should be 0 to 65535.")
+    yield from _cluster("transceiver.cluster", transceiver.cluster)
     yield from _at_least("transceiver.max_calls", transceiver.max_calls, 1)
     yield from _check_workers("transceiver", transceiver.workers, transceiver.hop[1])
     if transceiver.max_calls < transceiver.workers <= MAX_WORKERS:
@@ -249,6 +263,18 @@ def _check_workers(section: str, workers: int, port: int) -> Iterator[Problem]:
     elif port and port + workers - 1 > 65_535:
         right = f"With {workers} workers, each on a port of its own, it should be {65_536 - workers} at most."
         yield Problem(f"{section}.hop", f"found port {port}", right)
+
+
+def _cluster(key: str, value: int) -> Iterator[Problem]:
+    if not 0 <= value <= 65_535:
+        yield Problem(key, f"found {value}", "It should be 0 to 65535.")
+
+
+def _reachable(key: str, address: Address, what: str) -> Iterator[Problem]:
+    host, port = address
+    if not port or host in {"0.0.0.0", "::"}:  # noqa: S104 - refused, not bound
+        right = f"Give the address that the {what} is reached at, with its port."
+        yield Problem(key, f"found {format_address(address)}", right)
 
 
 def _one_of(key: str, value: str, allowed: Sequence[str]) -> Iterator[Problem]:

@@ -29,6 +29,8 @@ EXAMPLES = {
     "relay.ingresses": '["1=203.0.113.5:3478", "2=tcp:203.0.113.5:443"]',
     "relay.transceivers": '["10.0.0.3:7001"]',
     "relay.reload_socket": '"/run/trio-voice/relay.sock"',
+    "relay.cluster_relays": '["2=10.2.0.1:7000", "2=10.2.0.2:7000"]',
+    "relay.cluster": "1",
     "relay.http": '"127.0.0.1:9080"',
 }
 

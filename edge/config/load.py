@@ -25,6 +25,7 @@ from edge.config.check import check, warnings_about
 from edge.config.model import (
     DEFAULT_LISTEN,
     BackendConfig,
+    ClusterRelay,
     Config,
     Network,
     RegionConfig,
@@ -44,6 +45,7 @@ _SECRET_KEY = re.compile(r"signal\.api_keys|backend\[\d+\]\.api_key")
 
 _SHORT_FORMS: dict[type, Callable[[object], object]] = {
     BackendConfig: values.expand_backend,
+    ClusterRelay: values.expand_cluster_relay,
     RegionConfig: values.expand_region,
     RelayIngress: values.expand_relay_ingress,
     SignalIngress: values.expand_signal_ingress,

@@ -20,6 +20,7 @@ from wire.core import Address
 __all__ = [
     "DEFAULT_LISTEN",
     "BackendConfig",
+    "ClusterRelay",
     "Config",
     "LogConfig",
     "Network",
@@ -171,6 +172,20 @@ class RelayIngress:
 
 
 @attrs.frozen(kw_only=True)
+class ClusterRelay:
+    """A relay of another cluster; in short form "CLUSTER=HOST:PORT".
+
+    Attributes:
+        cluster: the cluster's number, 0 to 65535, as its transceivers are configured with.
+        hop: address ("HOST:PORT") of the relay's hop socket; a host may be a name, resolved at start and at every
+            reload. Of a relay with several workers each is an entry of its own, on consecutive ports.
+    """
+
+    cluster: int
+    hop: Address
+
+
+@attrs.frozen(kw_only=True)
 class RelayConfig:
     """The relay tier: owns the public ports of the media and forwards to transceivers.
 
@@ -179,8 +194,13 @@ class RelayConfig:
         ingresses: public addresses of this relay, each with a socket of its own.
         transceivers: hop addresses ("HOST:PORT") of the transceivers, one each however many workers they have; a host
             may be a name, resolved at start and at every reload.
-        hop_sealed: encrypt clients' datagrams on their way to and from transceivers, headers included; for a hop that
-            leaves the cluster. It costs CPU for each packet. True here or in the transceiver's configuration is enough.
+        cluster_relays: relays of other clusters, to which calls of these clusters are forwarded; several of a cluster
+            stand in for each other. A relay that has some is a global one.
+        cluster: number of the cluster that this relay serves for global relays: it forwards what they send to its own
+            transceivers, and needs no public address then. Left out, it takes nothing from other relays.
+        hop_sealed: encrypt clients' datagrams on their way to and from transceivers and relays of other clusters,
+            headers included; for a hop that leaves the cluster. It costs CPU for each packet. True at either end is
+            enough.
         http: IP address and TCP port of /healthz, /readyz and /metrics; left out, there is none.
         workers: processes that share the clients, one for each core that the relay may use; with more than one, a
             worker that dies is replaced at once. They bind consecutive UDP ports, counting up from that of `hop`.
@@ -193,6 +213,8 @@ class RelayConfig:
     hop: Address = ("0.0.0.0", 7000)  # noqa: S104 - a relay is reached from other hosts, and the hop is authenticated
     ingresses: tuple[RelayIngress, ...] = ()
     transceivers: tuple[Address, ...] = ()
+    cluster_relays: tuple[ClusterRelay, ...] = ()
+    cluster: int | None = None
     hop_sealed: bool = False
     http: Address | None = None
     workers: int = 1

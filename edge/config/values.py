@@ -17,6 +17,7 @@ __all__ = [
     "address",
     "boolean",
     "expand_backend",
+    "expand_cluster_relay",
     "expand_region",
     "expand_relay_ingress",
     "expand_signal_ingress",
@@ -169,6 +170,16 @@ def expand_relay_ingress(value: object) -> object:
             return {**value, "bind": ("0.0.0.0", 1)}  # noqa: S104 - never used: advertise is reported
         return {**value, "bind": (wildcard_for(host), port)}
     return value
+
+
+def expand_cluster_relay(value: object) -> object:
+    """Turn the short form "CLUSTER=HOST:PORT" into a table."""
+    if not isinstance(value, str):
+        return value
+    cluster, equals, hop = value.partition("=")
+    if not equals or not (cluster.isascii() and cluster.isdigit()):
+        raise WrongValue(value, 'a table, or "CLUSTER=HOST:PORT", such as "2=10.2.0.1:7000"')
+    return {"cluster": int(cluster), "hop": hop}
 
 
 def expand_signal_ingress(value: object) -> object:

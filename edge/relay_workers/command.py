@@ -72,7 +72,7 @@ async def run_worker(sock: socket.socket) -> int:
         start = order
         sockets = _take_sockets(start, stream)
         _stay_on(start.core)
-        options = relay_options(start.settings.relay, start.settings.transceivers, start.settings.shared)
+        options = relay_options(start.settings.relay, start.settings.peers, start.settings.shared)
         worker = RelayWorker(options, relay_keys(start.settings.keys), sockets=sockets)
         await channel.send(WORDS.write(Prepared()))
         if not await _wait_for_go(channel):
@@ -132,7 +132,7 @@ async def _follow(channel: Channel, stream: PassingStream, worker: RelayWorker) 
 def _use_settings(worker: RelayWorker, settings: RelaySettings) -> None:
     """Use what can be changed while flows go on."""
     worker.replace_keys(relay_keys(settings.keys))
-    worker.set_transceivers(settings.transceivers)
+    worker.set_peers(settings.peers.transceivers, settings.peers.clusters)
 
 
 async def _tell_figures(worker: RelayWorker, channel: Channel) -> None:

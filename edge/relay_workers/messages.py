@@ -19,7 +19,7 @@ from edge.children.lines import BadLine, Lines
 from edge.config.model import LogConfig, RelayConfig
 from edge.keys import Bundle
 from edge.tiers.relay_figures import Figures
-from wire.core import Address
+from relay.places import HopPeers
 
 __all__ = [
     "ORDERS",
@@ -47,14 +47,14 @@ class RelaySettings:
 
     Attributes:
         relay: the section of the configuration.
-        transceivers: where they are, by IP address.
+        peers: whom it says HELLO to.
         log: what is logged.
         keys: the bundle of the role.
         shared: numbers of the TCP ingresses whose connections signal accepts, in the supervisor's process.
     """
 
     relay: RelayConfig
-    transceivers: tuple[Address, ...]
+    peers: HopPeers
     log: LogConfig
     keys: Bundle = attrs.field(repr=False)
     shared: tuple[int, ...] = ()

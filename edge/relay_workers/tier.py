@@ -19,7 +19,7 @@ from edge.relay_workers.messages import RelaySettings
 from edge.relay_workers.totals import add_up
 from edge.start import StartError
 from edge.tiers.relay_figures import Figures, add_relay_metrics, load_pages
-from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, resolve_transceivers
+from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, resolve_peers
 from edge.tiers.tier import Surroundings
 from relay.sockets import GivenSockets, RelaySockets
 from relay.udp import address_of
@@ -79,9 +79,9 @@ class RelayWorkersTier:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled or stopped; see `Tier.run`. No process is left when it returns."""
-        transceivers = await resolve_transceivers(self._config)
+        peers = await resolve_peers(self._config)
         self._settings = RelaySettings(
-            relay=self._config, transceivers=transceivers, log=self._log, keys=self._keys, shared=self._shared
+            relay=self._config, peers=peers, log=self._log, keys=self._keys, shared=self._shared
         )
         self.sockets = self._bind()
         try:
@@ -152,10 +152,8 @@ class RelayWorkersTier:
         """Use another configuration and keys; see `Tier.reload`. The workers have them when this returns."""
         if self._crew is None or config.relay is None:
             return
-        transceivers = await resolve_transceivers(config.relay)
-        self._settings = RelaySettings(
-            relay=config.relay, transceivers=transceivers, log=config.log, keys=keys, shared=self._shared
-        )
+        peers = await resolve_peers(config.relay)
+        self._settings = RelaySettings(relay=config.relay, peers=peers, log=config.log, keys=keys, shared=self._shared)
         silent = await self._crew.reload(self._settings)
         if silent:
             found = f"no answer from worker {', '.join(map(str, silent))}"

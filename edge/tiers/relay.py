@@ -15,8 +15,9 @@ from edge.config.values import format_address
 from edge.keys import Bundle
 from edge.tiers.keyring import relay_keys
 from edge.tiers.relay_figures import Figures, add_relay_metrics, figures_of, load_pages
-from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, relay_options, resolve_transceivers
+from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, relay_options, resolve_peers
 from edge.tiers.tier import Surroundings
+from relay.places import HopPeers
 from relay.sockets import GivenSockets, RelaySockets, open_sockets
 from relay.worker import RelayWorker
 from wire.core import Address
@@ -56,7 +57,7 @@ class RelayTier:
         self._surroundings = surroundings
         self._predecessor = predecessor
         self.sockets: Sequence[RelaySockets] = ()
-        self._transceivers: tuple[Address, ...] = ()
+        self._peers = HopPeers()
         self._worker: RelayWorker | None = None
         self._pages: RelayPages | None = None
         self._nursery: trio.Nursery | None = None
@@ -66,7 +67,7 @@ class RelayTier:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled or stopped; see `Tier.run`."""
-        self._transceivers = await resolve_transceivers(self._config)
+        self._peers = await resolve_peers(self._config)
         sockets = self._bind()
         self.sockets = [sockets]
         try:
@@ -78,7 +79,7 @@ class RelayTier:
 
     async def _begin(self, nursery: trio.Nursery, sockets: RelaySockets) -> None:
         """Forward, and serve the pages."""
-        options = relay_options(self._config, self._transceivers, self._shared)
+        options = relay_options(self._config, self._peers, self._shared)
         self._worker = RelayWorker(options, relay_keys(self._keys), sockets=sockets)
         self._worker_scope, self._worker_finished = trio.CancelScope(), trio.Event()
         given = None
@@ -135,10 +136,10 @@ class RelayTier:
         """Use another configuration and keys; see `Tier.reload`. Flows stay."""
         if self._worker is None or config.relay is None:
             return
-        self._transceivers = await resolve_transceivers(config.relay)
+        self._peers = await resolve_peers(config.relay)
         self._keys = keys
         self._worker.replace_keys(relay_keys(keys))
-        self._worker.set_transceivers(self._transceivers)
+        self._worker.set_peers(self._peers.transceivers, self._peers.clusters)
 
     async def stop(self) -> None:
         """End; see `Tier.stop`. Clients notice nothing if another relay takes over their datagrams."""

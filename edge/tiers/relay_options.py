@@ -11,26 +11,33 @@ from edge.config.problems import Problem
 from edge.config.values import is_ip
 from edge.start import StartError, first_that_cannot_be_bound
 from relay.forwarder import ForwarderOptions
+from relay.places import HopPeers
 from relay.sockets import IngressBinding
 from relay.worker import RelayOptions
 from wire.core import Address
 
-__all__ = ["bind_problem", "ingress_bindings", "ingress_for", "relay_options", "resolve_transceivers"]
+__all__ = ["bind_problem", "ingress_bindings", "ingress_for", "relay_options", "resolve_peers"]
 
 
-def relay_options(config: RelayConfig, transceivers: tuple[Address, ...], shared: Collection[int] = ()) -> RelayOptions:
+def relay_options(config: RelayConfig, peers: HopPeers, shared: Collection[int] = ()) -> RelayOptions:
     """Tell a worker of its part.
 
     Args:
         config: the section of the configuration.
-        transceivers: where they are, by IP address.
+        peers: whom it says HELLO to.
         shared: numbers of the TCP ingresses whose connections somebody else accepts.
     """
     return RelayOptions(
         hop=config.hop,
         ingresses=ingress_bindings(config, shared),
-        transceivers=transceivers,
-        forwarder=ForwarderOptions(max_claims=config.max_flows, max_call=config.max_call, hop_sealed=config.hop_sealed),
+        transceivers=peers.transceivers,
+        clusters=peers.clusters,
+        forwarder=ForwarderOptions(
+            max_claims=config.max_flows,
+            max_call=config.max_call,
+            hop_sealed=config.hop_sealed,
+            cluster=config.cluster,
+        ),
     )
 
 
@@ -66,23 +73,30 @@ def bind_problem(config: RelayConfig, error: OSError, shared: Collection[int] = 
     return first_that_cannot_be_bound(addresses, error)
 
 
-async def resolve_transceivers(config: RelayConfig) -> tuple[Address, ...]:
-    """Turn names of transceivers into addresses of the hop socket's family; a name may stand for several.
+async def resolve_peers(config: RelayConfig) -> HopPeers:
+    """Turn names of transceivers and relays into addresses of the hop socket's family; a name may stand for several.
 
     Raises:
         StartError: a name cannot be resolved.
     """
     family = trio.socket.AF_INET6 if ":" in config.hop[0] else trio.socket.AF_INET
-    found: dict[Address, None] = {}
-    for index, (host, port) in enumerate(config.transceivers):
-        if is_ip(host):
-            found[str(ipaddress.ip_address(host)), port] = None
-            continue
-        try:
-            answers = await trio.socket.getaddrinfo(host, port, family, trio.socket.SOCK_DGRAM)
-        except OSError as error:
-            right = "It must be an IP address, or a name that can be resolved."
-            problem = Problem(f"relay.transceivers[{index}]", f'"{host}" cannot be resolved: {error.strerror}', right)
-            raise StartError([problem]) from None
-        found.update({(str(answer[4][0]), port): None for answer in answers})
-    return tuple(found)
+    transceivers: dict[Address, None] = {}
+    for index, address in enumerate(config.transceivers):
+        transceivers.update(dict.fromkeys(await _resolve(f"relay.transceivers[{index}]", address, family)))
+    relays: dict[tuple[int, Address], None] = {}
+    for index, relay in enumerate(config.cluster_relays):
+        found = await _resolve(f"relay.cluster_relays[{index}].hop", relay.hop, family)
+        relays.update(dict.fromkeys((relay.cluster, each) for each in found))
+    return HopPeers(transceivers=tuple(transceivers), cluster_relays=tuple(relays))
+
+
+async def _resolve(key: str, address: Address, family: int) -> list[Address]:
+    host, port = address
+    if is_ip(host):
+        return [(str(ipaddress.ip_address(host)), port)]
+    try:
+        answers = await trio.socket.getaddrinfo(host, port, family, trio.socket.SOCK_DGRAM)
+    except OSError as error:
+        right = "It must be an IP address, or a name that can be resolved."
+        raise StartError([Problem(key, f'"{host}" cannot be resolved: {error.strerror}', right)]) from None
+    return [(str(answer[4][0]), port) for answer in answers]

@@ -84,9 +84,13 @@ class RelayLinks:
         """Whether there is or may be a transceiver at this address."""
         return address in self._peers
 
-    def set_ingresses(self, ingresses: Iterable[int]) -> None:
-        """Serve others from now on; transceivers hear of it within a second."""
-        self._ingresses = tuple(sorted(ingresses)[:MAX_INGRESSES])
+    def set_ingresses(self, ingresses: Iterable[int], now: float) -> None:
+        """Serve these from now on; if they are others than before, all transceivers hear of it at once."""
+        wanted = tuple(sorted(ingresses)[:MAX_INGRESSES])
+        if wanted != self._ingresses:
+            self._ingresses = wanted
+            for peer in self._peers.values():
+                self._say_hello(peer, now)
 
     def identity_at(self, address: Address) -> TransceiverIdentity | None:
         """Which process is at an address; None while no link with it is up."""

@@ -354,7 +354,7 @@ def test_announcements_of_a_process_that_is_gone_are_not_learned(kit, hop):
     for data, _ in one.link.datagrams_to_send(one.now + 0.02):
         relay.receive_from_hop(data, TRANSCEIVER, one.now)
     known = len(relay.table)
-    relay.set_transceivers([], one.now)
+    relay.set_peers([], {}, one.now)
     relay.handle_timeout(one.now + 1.0)
     assert len(relay.table) == known
     assert not relay.links.is_learning

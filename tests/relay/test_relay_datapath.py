@@ -213,7 +213,7 @@ def test_only_the_transceiver_of_a_claim_is_heard(relay):
 
 def test_nothing_goes_to_a_transceiver_that_is_down(relay):
     client, header = relay.client(1)
-    relay.forwarder.set_transceivers([], NOW)
+    relay.forwarder.set_peers([], {}, NOW)
     relay.up(client, b"\x80lost")
     relay.down(header, b"unheard")
     relay.forward()

@@ -397,7 +397,7 @@ def test_a_restarted_transceiver_does_not_inherit_flows(world):
 def test_a_removed_transceiver_is_not_forwarded_to(world):
     first, second = world.transceivers
     world.call(first, 7, CLIENT)
-    world.forwarder.set_transceivers([second.address], world.now)
+    world.forwarder.set_peers([second.address], {}, world.now)
     world.client_sends(RTP, CLIENT)
     only_drop(world, DropReason.LINK_DOWN)
     world.transceiver_sends(first, 7, CLIENT, b"x", validated=True)
@@ -605,7 +605,7 @@ def test_gone_with_another_tag_or_from_another_transceiver_does_nothing(world):
 
 def test_links_of_other_fleets_do_not_come_up(world, kit):
     address = ("10.0.1.9", 5000)
-    world.forwarder.set_transceivers([address], world.now)
+    world.forwarder.set_peers([address], {}, world.now)
     stranger = TransceiverLink(
         keys=HopKeys.derive({1: b"x" * 32}, 1), cluster=1, incarnation=9, worker=0, entropy=kit.seeded(1), now=0.0
     )

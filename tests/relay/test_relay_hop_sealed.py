@@ -119,10 +119,10 @@ def test_a_sealed_link_that_goes_down_is_counted_and_comes_back(sealed_world):
     world = sealed_world
     first = world.transceivers[0]
     world.call(first, 7, CLIENT)
-    world.forwarder.set_transceivers([world.transceivers[1].address], world.now)
+    world.forwarder.set_peers([world.transceivers[1].address], {}, world.now)
     world.client_sends(b"\x80up", CLIENT)
     assert world.forwarder.drops == {DropReason.LINK_DOWN: 1}
-    world.forwarder.set_transceivers([each.address for each in world.transceivers], world.now)
+    world.forwarder.set_peers([each.address for each in world.transceivers], {}, world.now)
     world.pump()
     world.client_sends(b"\x80up", CLIENT)
     assert first.payloads() == [b"\x80up"]

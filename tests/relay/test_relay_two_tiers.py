@@ -7,6 +7,8 @@ from relay.drops import DropReason
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.drops import HopDropReason
 from relay.hop.header import SEALED, UP, pack_header
+from relay.hop.links import FlowsWanted
+from relay.places import NO_CLUSTERS
 
 CLUSTER = 1
 GLOBAL = ("198.18.0.1", 7000)
@@ -35,7 +37,7 @@ class Network:
 
     def add_global(self, address=GLOBAL, *, sealed=False, inner=(INNER, SECOND_INNER), ingresses=(1, 2)):
         clusters = {CLUSTER: list(inner)}
-        return self._add(address, ingresses, [], ForwarderOptions(clusters=clusters, hop_sealed=sealed))
+        return self._add(address, ingresses, [], ForwarderOptions(hop_sealed=sealed), clusters)
 
     def add_inner(
         self, address=INNER, *, transceivers=(TRANSCEIVER, SECOND_TRANSCEIVER), cluster=CLUSTER, max_claims=100
@@ -47,7 +49,7 @@ class Network:
         self.transceivers[address] = self.kit.transceiver(address, incarnation, self.now, cluster=CLUSTER)
         return self.transceivers[address]
 
-    def _add(self, address, ingresses, transceivers, options):
+    def _add(self, address, ingresses, transceivers, options, clusters=NO_CLUSTERS):
         kit = self.kit
         self.relays[address] = Forwarder(
             credentials=kit.credentials,
@@ -58,6 +60,7 @@ class Network:
             entropy=kit.seeded(len(self.relays) + int(self.now)),
             now=self.now,
             options=options,
+            clusters=clusters,
         )
         return self.relays[address]
 
@@ -190,11 +193,13 @@ def test_a_link_between_the_tiers_can_be_sealed_while_the_cluster_is_plain(kit):
 def test_a_relay_of_the_cluster_that_starts_again_forwards_without_waiting_for_stun(network):
     transceiver = network.transceivers[TRANSCEIVER]
     network.call(transceiver, 7)
-    announced = network.kit.down_header(7, CLIENT, validated=False)
-    up_header = pack_header(UP, ingress=1, client=CLIENT, session=7, tag=announced[16:24])
     network.add_inner()
-    network.pass_time(2.5)  # it says which ingresses it serves once the global relay has told it of them
-    transceiver.link.tell.announce(INNER, [up_header])
+    transceiver.events.clear()
+    network.pass_time(1.0)  # the global relay's next HELLO
+    # It has told its transceivers at once which ingresses it serves now.
+    (wanted,) = [each for each in transceiver.events if isinstance(each, FlowsWanted)]
+    assert (wanted.address, wanted.ingresses) == (INNER, {1, 2})
+    transceiver.link.tell.announce(INNER, [up_header(network.kit, 7)])
     transceiver.outgoing += transceiver.link.datagrams_to_send(network.now)
     network.pump()
     network.client_sends(RTP)

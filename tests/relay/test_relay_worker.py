@@ -149,9 +149,9 @@ async def test_keys_and_transceivers_are_replaced_while_it_runs(nursery, kit, ke
     )
     relay = await nursery.start(run_relay, options, keys)
     relay.replace_keys(RelayKeys(credentials=kit.credentials, hop=new_hop, flow_tags=FlowTags([b"g" * 32])))
-    relay.set_transceivers([transceiver.address])
+    relay.set_peers([transceiver.address], {})
     await transceiver.linked()
-    relay.set_transceivers([])
+    relay.set_peers([], {})
     assert relay.forwarder.live_transceivers == 0
     nursery.cancel_scope.cancel()
 

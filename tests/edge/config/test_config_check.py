@@ -99,6 +99,32 @@ def test_a_good_configuration_has_no_problem() -> None:
         ),
         ({"relay": {"transceivers": ["10.0.0.3:0"]}}, "relay.transceivers[0]: found 10.0.0.3:0.", "its port."),
         ({"relay": {"transceivers": ["0.0.0.0:1"]}}, "relay.transceivers[0]: found 0.0.0.0:1.", "its port."),
+        ({"relay": {"cluster": 65536}}, "relay.cluster: found 65536.", "0 to 65535."),
+        (
+            {"relay": {"cluster_relays": ["65536=10.2.0.1:7000"]}},
+            "relay.cluster_relays[0].cluster: found 65536.",
+            "0 to 65535.",
+        ),
+        (
+            {"relay": {"cluster_relays": ["2=10.2.0.1:0"]}},
+            "relay.cluster_relays[0].hop: found 10.2.0.1:0.",
+            "that the relay is reached at, with its port.",
+        ),
+        (
+            {"relay": {"cluster": 2, "cluster_relays": ["2=10.2.0.1:7000"]}},
+            "relay.cluster_relays[0].cluster: found 2, its own.",
+            "other clusters here.",
+        ),
+        (
+            {"relay": {"cluster_relays": ["2=10.2.0.1:7000", "3=10.2.0.1:7000"]}},
+            "relay.cluster_relays[1].hop: found 10.2.0.1:7000 again.",
+            "one relay of one cluster.",
+        ),
+        (
+            {"relay": {"cluster_relays": ["2=10.0.0.3:7001"]}},
+            "relay.cluster_relays[0].hop: found 10.0.0.3:7001 again.",
+            "one relay of one cluster.",
+        ),
         ({"relay": {"max_flows": 0}}, "relay.max_flows: found 0.", "at least 1."),
         ({"relay": {"max_call": 60}}, "relay.max_call: found 60.", "transceiver.max_call, 7200."),
         ({"signal": {"max_calls_per_key": -1}}, "signal.max_calls_per_key: found -1.", "should be at least 0."),
@@ -151,3 +177,25 @@ def test_what_is_probably_not_meant_is_warned_of(change: dict, words: str) -> No
     (warning,) = warnings_about(structure(merge(GOOD, change)))
     assert words in warning
     assert list(warnings_about(structure(GOOD))) == []
+
+
+def test_a_relay_of_a_cluster_needs_no_public_address(tmp_path: Path) -> None:
+    path = tmp_path / "relay.toml"
+    path.write_text('keys = "here"\n[relay]\ncluster = 2\ntransceivers = ["10.0.0.3:7001"]\n')
+    config = load(path=path, environ={}, role=Role.RELAY).config
+    assert config.relay is not None
+    assert (config.relay.cluster, config.relay.ingresses) == (2, ())
+
+
+def test_a_global_relay_needs_no_transceivers_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "relay.toml"
+    path.write_text('keys = "here"\n[relay]\ningresses = ["1=203.0.113.5:3478"]\ncluster_relays = ["2=inner:7000"]\n')
+    config = load(path=path, environ={}, role=Role.RELAY).config
+    assert config.relay is not None
+    assert [(each.cluster, each.hop) for each in config.relay.cluster_relays] == [(2, ("inner", 7000))]
+
+
+@pytest.mark.parametrize("short", ["inner:7000", "two=inner:7000", "=inner:7000"])
+def test_a_relay_of_another_cluster_in_a_wrong_short_form(short: str) -> None:
+    with pytest.raises(ConfigError, match="CLUSTER=HOST:PORT"):
+        load(environ={"TRIO_VOICE_RELAY_CLUSTER_RELAYS": short}, role=Role.RELAY)

@@ -15,6 +15,7 @@ from edge.children.passing import PassingStream
 from edge.config.model import LogConfig, RelayConfig, RelayIngress, Role
 from edge.keys import Bundle, derive_bundle, new_root
 from edge.relay_workers.messages import ORDERS, WORDS, Idle, Order, Prepared, RelaySettings, Word
+from relay.places import HopPeers
 from relay.sockets import IngressBinding, RelaySockets, open_sockets
 
 HERE = ("127.0.0.1", 0)
@@ -131,7 +132,7 @@ def settings(bundle: Bundle) -> RelaySettings:
     ingress = RelayIngress(id=5, advertise=("127.0.0.1", 3478), bind=HERE)
     return RelaySettings(
         relay=RelayConfig(hop=HERE, ingresses=(ingress,), workers=2),
-        transceivers=(("127.0.0.1", 7001),),
+        peers=HopPeers(transceivers=(("127.0.0.1", 7001),)),
         log=LogConfig(level="error"),
         keys=bundle,
     )

@@ -10,6 +10,7 @@ import trio.testing
 from edge.relay_workers.crew import Crew, Place
 from edge.relay_workers.member import SILENCE
 from edge.relay_workers.messages import Adopt, Done, Figures, Go, Idle, Prepared, Reload, Start, Stop, Stopped
+from relay.places import HopPeers
 
 HOUR = 3600.0
 
@@ -127,7 +128,7 @@ async def test_a_worker_that_says_nothing_is_killed_and_replaced(autojump_clock,
 async def test_a_reload_reaches_all_and_those_that_come_later(
     autojump_clock, nursery, running, launch, settings
 ) -> None:
-    other = attrs.evolve(settings, transceivers=(("127.0.0.1", 7002),))
+    other = attrs.evolve(settings, peers=HopPeers(transceivers=(("127.0.0.1", 7002),)))
     answers = []
 
     async def reload() -> None:
