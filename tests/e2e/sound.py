@@ -14,11 +14,12 @@ import attrs
 from edge.caller.opus_file import read_clip
 from transceiver.audio.opus import OpusDecoder
 
-__all__ = ["Envelope", "Match", "match", "speech", "write_wav"]
+__all__ = ["Envelope", "Match", "match", "match_pieces", "speech", "write_wav"]
 
 _FRAME = 0.01  # seconds
 _AUDIBLE = 0.003  # -50 dB of full scale
 _WINDOW = 40  # frames
+_PIECE = 100  # frames
 _STRETCH = 25  # frames: how much the delay of a window may differ from the usual one
 
 
@@ -163,4 +164,32 @@ def match(original: Envelope, copy: Envelope, *, latest: float, earliest: float 
         spread=(max(chosen) - min(chosen)) * _FRAME,
         gain=Envelope(0.0, theirs).level() - Envelope(0.0, ours).level(),
         seconds=len(ours) * _FRAME,
+    )
+
+
+def match_pieces(original: Envelope, copy: Envelope, *, earliest: float, latest: float) -> Match:
+    """Follow an original in its copy second by second, and tell how it went with most of them, by the medians.
+
+    For what a browser has recorded or played, on a machine that is shared. When its audio stalls, all that comes
+    afterwards is later than what came before, as far as its own clock can tell; so each second may have a delay of its
+    own, and the one in which it stalled is like nothing. What stays is what our side has made of all the others.
+
+    Args:
+        original: what was said; seconds of which less than a half is audible are passed over.
+        copy: what was heard.
+        earliest: the least delay that is looked for, in seconds.
+        latest: the greatest.
+    """
+    pieces: list[Match] = []
+    for begin in range(0, len(original.levels) - _PIECE + 1, _PIECE):
+        piece = Envelope(original.start + begin * _FRAME, original.levels[begin : begin + _PIECE])
+        if sum(level > _AUDIBLE for level in piece.levels) > _PIECE / 2:
+            pieces.append(match(piece, copy, earliest=earliest, latest=latest))
+    delays = [piece.delay for piece in pieces]
+    return Match(
+        correlation=statistics.median(piece.correlation for piece in pieces),
+        delay=statistics.median(delays),
+        spread=max(delays) - min(delays),
+        gain=statistics.median(piece.gain for piece in pieces),
+        seconds=sum(piece.seconds for piece in pieces),
     )

@@ -272,7 +272,8 @@ def test_nothing_of_an_ended_call_stays(world) -> None:
     assert len(sessions) == 0
     assert len(world.calls) == 0
     assert not world.calls.by_header
-    assert max(kept) - min(kept) < 100
+    # Fewer there may be: what other tests have left to the collector.
+    assert kept[-1] - kept[0] < 100
 
 
 # -- a bug in one session
