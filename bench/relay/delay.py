@@ -41,7 +41,7 @@ def measure_delay(
     sides[0].refresh()
     base = direct.run(programs, (), path, seconds, rate=rate).delays
     texts: list[str] = []
-    details: dict[str, object] = {"rate": rate, "direct": (base[_P50], base[_P99])}
+    added: dict[str, tuple[float, float]] = {}
     for side in sides:
         for way, load in (("up", side.up), ("down", side.down)):
             side.refresh()
@@ -49,9 +49,9 @@ def measure_delay(
             half, most = (max(passed.delays[part] - base[part], 0.0) * 1e3 for part in (_P50, _P99))
             lost = max(passed.sent - passed.passed, 0)
             texts.append(f"{side.name} {way}: {half:.2f} and {most:.2f} ms, {lost} of {passed.sent} lost")
-            details[f"{side.name} {way}"] = (half / 1e3, most / 1e3)
+            added[f"{side.name} {way}"] = (half / 1e3, most / 1e3)
             settings.say(f"relay: delay at {rate:.0f} a second: {texts[-1]}")
-    ours = [details[f"{sides[0].name} {way}"] for way in ("up", "down")]
+    ours = [added[f"{sides[0].name} {way}"] for way in ("up", "down")]
     return Row(
         what=f"delay added at a quarter of what the relay can, {len(clients.hosts)} flows: p50, p99",
         ours=", ".join(f"{half * 1e3:.1f} and {most * 1e3:.1f} ms" for half, most in ours),
@@ -59,5 +59,5 @@ def measure_delay(
             f"{rate:.0f} datagrams a second; without a forwarder {base[_P50] * 1e6:.0f} and {base[_P99] * 1e6:.0f} µs",
             *texts,
         ),
-        details=details,
+        details={"rate": rate, "direct": (base[_P50], base[_P99]), **added},
     )

@@ -92,7 +92,8 @@ class Load:
             flows: address to send from, None for the sender's own; where to; what to begin with, equally long for all.
             is_channel: see there.
         """
-        parts, prefix = [], b""
+        parts: list[bytes] = []
+        prefix = b""
         for source, (host, port), prefix in flows:
             packed = _ANYWHERE if source is None else inet_aton(source)
             parts += (packed, inet_aton(host), port.to_bytes(2, "big"), prefix)

@@ -83,7 +83,7 @@ class Means:
         Nobody reads what comes to it.
         """
         now = trio.current_time()
-        self.ports.extend((now, opened.dup()) for opened in line.sockets())
+        self.ports.extend((now, socket(fileno=os.dup(wire.fileno()))) for wire in line.wires())
         while self.ports[0][0] < now - _PORT_SECONDS:
             self.ports.popleft()[1].close()
 
