@@ -163,6 +163,12 @@ def _add_worker_metrics(metrics: Metrics, places: Sequence[Place]) -> None:
         of_each(lambda place: place.figures.calls),
     )
     metrics.add_gauges(
+        "transceiver_worker_ready",
+        "Whether each worker takes calls now.",
+        "worker",
+        of_each(lambda place: float(not place.not_ready_reason())),
+    )
+    metrics.add_gauges(
         "transceiver_worker_resident_bytes",
         "Memory of each worker's process.",
         "worker",
