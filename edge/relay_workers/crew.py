@@ -18,8 +18,9 @@ __all__ = ["START_TIMEOUT", "Crew", "Place"]
 START_TIMEOUT = 10.0
 """Seconds that a process may take to import all and to take its sockets."""
 
-_STEADY = 10.0
-"""A worker that lived for so many seconds is replaced at once; so is the first that did not."""
+_STEADY = 2.0
+"""A worker that lived for so many seconds is replaced at once; so is the first that did not. Short, since what kills a
+worker now and then is no reason to keep clients waiting; to start one every two seconds is half a processor at most."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 
