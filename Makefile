@@ -58,7 +58,7 @@ unit: $(VENV)/.dev ## the tests that need no other process (under a minute)
 	$(BIN)/pytest -q -n auto -m "not e2e" $(ARGS)
 
 # The quick ones first, and in a process of their own: a browser's driver keeps the event loop that some of them want.
-test: $(VENV)/.dev system-packages ## all tests, real browsers included (some minutes)
+test: $(VENV)/.dev system-packages ## all tests, real browsers included (less than twenty minutes)
 	$(BIN)/pytest -q -n auto -m "not e2e"
 	$(BIN)/pytest -q -m e2e
 
