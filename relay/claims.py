@@ -64,6 +64,12 @@ class TransceiverPlace:
         self.tunnel = tunnel
         self.sockaddr = b"" if address is None or tunnel is not None else serialize_sockaddr(address)
 
+    def datagram(self, upward: bytes) -> tuple[bytes, Address] | None:
+        """What to send for a datagram with its UP header to get there; None while its link is down."""
+        if self.address is None:
+            return None
+        return (upward if self.tunnel is None else self.tunnel.seal(upward)), self.address
+
 
 @attrs.frozen(kw_only=True)
 class Route:

@@ -32,28 +32,30 @@ from relay.admission import Admission
 from relay.claims import TransceiverPlace
 from relay.drops import DropReason
 from relay.hop.header import (
-    FLAG_IPV6,
     IPV4_HEADER_SIZE,
     IPV6_HEADER_SIZE,
     KIND_SIZE,
     UP,
+    UP_IPV6,
     Header,
+    generation_of,
     ingress_of,
     parse_header,
     up_header_of,
+    with_generation,
 )
 from relay.hop.links import FlowsWanted, SessionMoved, TransceiverLink
 from relay.through_paths import ThroughPath, ThroughPaths
 from relay.whereabouts import Owner
 from stun.credentials import Route as Token
 from stun.message import read_username
-from wire.core import Address, Drops
+from wire.core import Address, Drops, Event
 
 __all__ = ["ClusterRelay"]
 
 _BINDING_REQUEST = b"\x00\x01"
-_GENERATION, _TAG = slice(4, 6), slice(16, 24)
-"""Where an UP header names them."""
+_TAG = slice(16, 24)
+"""Where an UP header has the flow tag."""
 
 
 class ClusterRelay:
@@ -108,7 +110,7 @@ class ClusterRelay:
         if not is_sealed and not self.link.accepts(source):
             self._drops[DropReason.UNKNOWN_PEER] += 1
             return
-        size = IPV6_HEADER_SIZE if data[1:2] == _IPV6 else IPV4_HEADER_SIZE
+        size = IPV6_HEADER_SIZE if data.startswith(UP_IPV6) else IPV4_HEADER_SIZE
         path = self.paths.find(data[:size]) or self._make_path(data, source, now)
         if path is None:
             return
@@ -117,11 +119,11 @@ class ClusterRelay:
                 self._drops[DropReason.FOREIGN_INGRESS] += 1
                 return
             path.relay = source
-        place = path.place
-        if place.address is None:
+        upward = path.place.datagram(data)
+        if upward is None:
             self._drops[DropReason.LINK_DOWN] += 1
         else:
-            self._outgoing.append((data if place.tunnel is None else place.tunnel.seal(data), place.address))
+            self._outgoing.append(upward)
 
     def _make_path(self, data: bytes, source: Address, now: float) -> ThroughPath | None:
         header = parse_header(data)
@@ -155,7 +157,10 @@ class ClusterRelay:
 
     def receive_control(self, data: bytes, source: Address, now: float) -> None:
         """Take a control message that is from none of our transceivers."""
-        for event in self.link.receive_control(data, source, now):
+        self._follow(self.link.receive_control(data, source, now), now)
+
+    def _follow(self, events: Iterable[Event], now: float) -> None:
+        for event in events:
             if isinstance(event, FlowsWanted):
                 self.link.tell.announce(event.address, self._headers_for(event))
         self._collect(now)
@@ -234,10 +239,10 @@ class ClusterRelay:
         """
         generation = event.generation
         for up_header, path in self._paths_at(event.session, old):
-            if _generation(up_header) < generation:
+            if generation_of(up_header) < generation:
                 self.paths.remove(up_header)
                 moved = ThroughPath(session=event.session, place=new, relay=path.relay, is_proven=path.is_proven)
-                self.paths.add(up_header[:4] + generation.to_bytes(2, "big") + up_header[6:], moved)
+                self.paths.add(with_generation(up_header, generation), moved)
         self.link.tell.session_moved(event.session, generation, event.owner)
         self._collect(now)
 
@@ -269,10 +274,9 @@ class ClusterRelay:
         self.paths.handle_timeout(now)
         when = self.link.next_timeout()
         if when is not None and when <= now:
-            for event in self.link.handle_timeout(now):
-                if isinstance(event, FlowsWanted):
-                    self.link.tell.announce(event.address, self._headers_for(event))
-        self._collect(now)
+            self._follow(self.link.handle_timeout(now), now)
+        else:
+            self._collect(now)
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
@@ -281,10 +285,3 @@ class ClusterRelay:
 
     def _collect(self, now: float) -> None:
         self._outgoing.extend(self.link.datagrams_to_send(now))
-
-
-_IPV6 = bytes((FLAG_IPV6,))
-
-
-def _generation(up_header: bytes) -> int:
-    return int.from_bytes(up_header[_GENERATION], "big")

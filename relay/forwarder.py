@@ -77,7 +77,7 @@ class ForwarderOptions:
     Attributes:
         max_claims: how many claims of sessions on client addresses are held at most (some 380 bytes each).
         max_call: how long a call may last, in seconds; older tokens are refused.
-        hop_sealed: whether datagrams must be sealed between here and the transceivers.
+        hop_sealed: whether datagrams must be sealed between here and transceivers, and between here and other relays.
         cluster: number of the cluster whose transceivers we serve for global relays; None to serve none.
     """
 
@@ -161,7 +161,7 @@ class Forwarder:
             ingresses=shared,
         )
         if options.cluster is not None:
-            self.hop.cluster = self._serve_cluster(options.cluster, hop_keys, entropy, options.max_claims, now)
+            self.hop.cluster = self._serve_cluster(options.cluster, options, hop_keys, entropy, now)
         self.stun = StunRouter(
             admission=self.admission,
             flow_tags=flow_tags,
@@ -174,16 +174,26 @@ class Forwarder:
         # A shortcut for the hot path.
         self._by_path = self.table.by_path
 
-    def _serve_cluster(self, cluster: int, keys: HopKeys, entropy: Entropy, max_paths: int, now: float) -> ClusterRelay:
+    def _serve_cluster(
+        self, cluster: int, options: ForwarderOptions, keys: HopKeys, entropy: Entropy, now: float
+    ) -> ClusterRelay:
         # To global relays we are a process of the cluster; they take our word for nothing but where it can be reached.
         incarnation = int.from_bytes(entropy(4), "big")
-        link = TransceiverLink(keys=keys, cluster=cluster, incarnation=incarnation, worker=0, entropy=entropy, now=now)
+        link = TransceiverLink(
+            keys=keys,
+            cluster=cluster,
+            incarnation=incarnation,
+            worker=0,
+            entropy=entropy,
+            now=now,
+            sealed=options.hop_sealed,
+        )
         return ClusterRelay(
             link=link,
             cluster=cluster,
             find_owner=self.hop.find_owner,
             admission=self.admission,
-            max_paths=max_paths,
+            max_paths=options.max_claims,
             now=now,
             drops=self.drops,
             outgoing=self.to_transceivers,
@@ -228,14 +238,11 @@ class Forwarder:
             if not targets:
                 self.drops[DropReason.NO_FLOW] += 1
             for claim in targets:
-                place = claim.place
-                if place.address is None:
+                upward = claim.place.datagram(claim.up_header + data)
+                if upward is None:
                     self.drops[DropReason.LINK_DOWN] += 1
                 else:
-                    upward = claim.up_header + data
-                    self.to_transceivers.append(
-                        (upward if place.tunnel is None else place.tunnel.seal(upward), place.address)
-                    )
+                    self.to_transceivers.append(upward)
         elif kind == _STUN:
             self.stun.receive(data, source, ingress, now, unix_time, local)
         else:

@@ -20,7 +20,17 @@ from relay.cluster_relay import ClusterRelay
 from relay.drops import DropReason
 from relay.flows import ClaimState, FlowTable
 from relay.hop.drops import HopDropReason
-from relay.hop.header import CONTROL, DOWN, KIND_SIZE, UP, Header, ingress_of, parse_header, up_header_of
+from relay.hop.header import (
+    CONTROL,
+    DOWN,
+    KIND_SIZE,
+    UP,
+    Header,
+    ingress_of,
+    parse_header,
+    up_header_of,
+    with_generation,
+)
 from relay.hop.links import (
     FlowGone,
     FlowsAnnounced,
@@ -274,6 +284,6 @@ class HopRouter:
             if claim.state is ClaimState.UNPROVEN:
                 self._table.remove(claim)  # its next request leads to the new owner
             elif header.generation < event.generation:
-                up_header = claim.up_header[:4] + event.generation.to_bytes(2, "big") + claim.up_header[6:]
+                up_header = with_generation(claim.up_header, event.generation)
                 self._prove(header._replace(generation=event.generation), up_header, place, now)
                 self._counts["moved"] += 1

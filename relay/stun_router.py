@@ -173,8 +173,8 @@ class StunRouter:
         self._forward(up_header, data, place)
 
     def _forward(self, up_header: bytes, data: bytes, place: TransceiverPlace) -> None:
-        if place.address is None:
+        upward = place.datagram(up_header + data)
+        if upward is None:
             self._drops[DropReason.LINK_DOWN] += 1
         else:
-            upward = up_header + data
-            self._outgoing.append((upward if place.tunnel is None else place.tunnel.seal(upward), place.address))
+            self._outgoing.append(upward)

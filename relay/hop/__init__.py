@@ -7,7 +7,8 @@ Read in this order:
 
 * `header`    the client's datagram between the tiers: 28 or 40 bytes in front of it
 * `keys`      the hop key, two ids valid at a time
-* `messages`  what is inside a sealed message; `link_messages` and `flow_messages` are the records
+* `messages`  what is inside a sealed message; `link_messages` and `flow_messages` are the records, `numbered` what
+              three of them share
 * `sealing`   the envelope around them: who sealed it, for whom, and the n-th time
 * `links`     the protocol between the two ends of a link, and what it is good for
 * `peer`      what a relay knows of one transceiver

@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 import attrs
 
 from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, TAG_SIZE, UP
+from relay.hop.numbered import Numbered
 from wire.buffer import Reader, Writer
 from wire.errors import MalformedError
 
@@ -71,7 +72,7 @@ class Announce:
 
 
 @attrs.frozen(kw_only=True)
-class Announced:
+class Announced(Numbered):
     """A relay has learned the flows of an ANNOUNCE, as far as it believes them and has room.
 
     Attributes:
@@ -79,16 +80,6 @@ class Announced:
     """
 
     KIND: ClassVar = 7
-    number: int
-
-    @classmethod
-    def parse(cls, reader: Reader) -> Self:
-        """Read the body."""
-        return cls(number=reader.u32("number"))
-
-    def serialize(self, writer: Writer) -> None:
-        """Write the body."""
-        writer.u32(self.number, "number")
 
 
 @attrs.frozen(kw_only=True)

@@ -53,11 +53,13 @@ __all__ = [
     "VERSION",
     "Header",
     "answering",
+    "generation_of",
     "ingress_of",
     "pack_header",
     "pack_host",
     "parse_header",
     "up_header_of",
+    "with_generation",
 ]
 
 VERSION = 1
@@ -193,6 +195,16 @@ def answering(up_header: bytes, *, validated: bool) -> bytes:
 def ingress_of(header: bytes) -> int:
     """Return the number of the ingress that a header names."""
     return int.from_bytes(header[2:4], "big")
+
+
+def generation_of(header: bytes) -> int:
+    """Return how many owners the session had before, as a header says."""
+    return int.from_bytes(header[4:6], "big")
+
+
+def with_generation(header: bytes, generation: int) -> bytes:
+    """Return a header, of 28 or 40 bytes, with another generation."""
+    return header[:4] + generation.to_bytes(2, "big") + header[6:]
 
 
 def up_header_of(path: bytes) -> bytes:

@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 
 import attrs
 
+from relay.hop.numbered import Numbered
 from wire.buffer import Reader, Writer
 from wire.errors import MalformedError
 
@@ -144,7 +145,7 @@ class Workers:
 
 
 @attrs.frozen(kw_only=True)
-class Ping:
+class Ping(Numbered):
     """A relay asks whether its transceiver is well.
 
     Attributes:
@@ -152,20 +153,10 @@ class Ping:
     """
 
     KIND: ClassVar = 8
-    number: int
-
-    @classmethod
-    def parse(cls, reader: Reader) -> Self:
-        """Read the body."""
-        return cls(number=reader.u32("number"))
-
-    def serialize(self, writer: Writer) -> None:
-        """Write the body."""
-        writer.u32(self.number, "number")
 
 
 @attrs.frozen(kw_only=True)
-class Pong:
+class Pong(Numbered):
     """A transceiver answers a PING, in its turn between clients' datagrams.
 
     Attributes:
@@ -173,13 +164,3 @@ class Pong:
     """
 
     KIND: ClassVar = 9
-    number: int
-
-    @classmethod
-    def parse(cls, reader: Reader) -> Self:
-        """Read the body."""
-        return cls(number=reader.u32("number"))
-
-    def serialize(self, writer: Writer) -> None:
-        """Write the body."""
-        writer.u32(self.number, "number")

@@ -408,6 +408,7 @@ def header(env: SimpleNamespace) -> Target:
 
 @fuzzes(
     "relay.hop.messages.parse_message",
+    "relay.hop.numbered.Numbered.parse",
     *(f"{each.__module__}.{each.__name__}.parse" for each in typing.get_args(HopMessage)),
 )
 def bodies(env: SimpleNamespace) -> Target:

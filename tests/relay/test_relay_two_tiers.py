@@ -40,9 +40,15 @@ class Network:
         return self._add(address, ingresses, [], ForwarderOptions(hop_sealed=sealed), clusters)
 
     def add_inner(
-        self, address=INNER, *, transceivers=(TRANSCEIVER, SECOND_TRANSCEIVER), cluster=CLUSTER, max_claims=100
+        self,
+        address=INNER,
+        *,
+        transceivers=(TRANSCEIVER, SECOND_TRANSCEIVER),
+        cluster=CLUSTER,
+        max_claims=100,
+        sealed=False,
     ):
-        options = ForwarderOptions(cluster=cluster, max_claims=max_claims)
+        options = ForwarderOptions(cluster=cluster, max_claims=max_claims, hop_sealed=sealed)
         return self._add(address, (), list(transceivers), options)
 
     def add_transceiver(self, address=TRANSCEIVER, incarnation=100):
@@ -185,6 +191,19 @@ def test_a_link_between_the_tiers_can_be_sealed_while_the_cluster_is_plain(kit):
     network._carry(header + RTP, GLOBAL, INNER)
     assert network.relays[INNER].drops[DropReason.UNKNOWN_PEER] == 1
     assert transceiver.payloads() == []
+
+
+def test_a_relay_of_the_cluster_can_have_both_its_sides_sealed(kit):
+    network = Network(kit)
+    transceiver = network.add_transceiver()
+    network.add_inner(sealed=True)
+    network.add_global()
+    network.pass_time(2.0)
+    network.call(transceiver, 7)
+    network.carried.clear()
+    network.client_sends(RTP)
+    assert transceiver.payloads() == [RTP]
+    assert [data[0] for data, _, _ in network.carried] == [SEALED, SEALED]
 
 
 # What survives.
