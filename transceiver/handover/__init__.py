@@ -1,0 +1,6 @@
+"""Moving a session to another process while its client goes on: drain, and fail-over after a crash.
+
+Read in this order:
+
+* `ownership`  who has a session: records that change by compare-and-set only, and the store that keeps them
+"""
