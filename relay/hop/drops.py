@@ -26,3 +26,7 @@ class HopDropReason(enum.StrEnum):
     """On this link data must be sealed, and the other end does not know how."""
     TOO_MANY = "hop-too-many"
     """The table of peers is full."""
+    TOO_OFTEN = "hop-too-often"
+    """A relay suspects more transceivers than one may."""
+    FOREIGN_SUSPECT = "hop-foreign-suspect"
+    """A relay suspects a transceiver of another cluster, or says so to the one that it suspects."""

@@ -16,6 +16,7 @@ __all__ = [
     "SessionEnded",
     "SessionMoved",
     "TransceiverIdentity",
+    "TransceiverSuspected",
 ]
 
 TransceiverIdentity = tuple[int, int, int]
@@ -138,4 +139,21 @@ class RelaySeen(Event):
 class RelayLost(Event):
     """A relay has not confirmed for so long that its datagrams are not taken any more."""
 
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class TransceiverSuspected(Event):
+    """A relay holds another transceiver of our cluster for dead; it says so again while that lasts.
+
+    Attributes:
+        cluster: with the next two, who is suspected.
+        incarnation: which process.
+        worker: which of its sockets.
+        address: the relay that says so. That it is so, is for us to find out.
+    """
+
+    cluster: int
+    incarnation: int
+    worker: int
     address: Address

@@ -6,6 +6,7 @@
     WORKERS  5  transceiver → relay   count u8
     PING     8  relay → transceiver   number u32
     PONG     9  transceiver → relay   number echoed u32
+    SUSPECT 12  relay → transceiver   cluster u16, incarnation u32, worker u8
 
 HELLO is padded to the length of WELCOME, so that a HELLO replayed from a false address brings that address no more
 bytes than its sender spent.
@@ -19,7 +20,18 @@ from relay.hop.numbered import Numbered
 from wire.buffer import Reader, Writer
 from wire.errors import MalformedError
 
-__all__ = ["COOKIE_SIZE", "MAX_INGRESSES", "NONCE_SIZE", "Confirm", "Hello", "Ping", "Pong", "Welcome", "Workers"]
+__all__ = [
+    "COOKIE_SIZE",
+    "MAX_INGRESSES",
+    "NONCE_SIZE",
+    "Confirm",
+    "Hello",
+    "Ping",
+    "Pong",
+    "Suspect",
+    "Welcome",
+    "Workers",
+]
 
 NONCE_SIZE = 16
 COOKIE_SIZE = 16
@@ -164,3 +176,28 @@ class Pong(Numbered):
     """
 
     KIND: ClassVar = 9
+
+
+@attrs.frozen(kw_only=True)
+class Suspect:
+    """A relay holds a transceiver for dead (`relay.hop.suspicion`), and says so to others of its cluster.
+
+    Attributes:
+        cluster: with the next two, who is suspected.
+        incarnation: which process.
+        worker: which of its sockets.
+    """
+
+    KIND: ClassVar = 12
+    cluster: int
+    incarnation: int
+    worker: int
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the body."""
+        return cls(cluster=reader.u16("cluster"), incarnation=reader.u32("incarnation"), worker=reader.u8("worker"))
+
+    def serialize(self, writer: Writer) -> None:
+        """Write the body."""
+        writer.u16(self.cluster, "cluster").u32(self.incarnation, "incarnation").u8(self.worker, "worker")

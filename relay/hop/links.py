@@ -14,6 +14,7 @@
       │◀────── MOVED session, generation, owner ────│   when a session has gone to another transceiver
       │── PING n ─────────────────────────────────▶│   every second
       │◀─────────────────────────────────── PONG n ─│
+      │── SUSPECT cluster, incarnation, worker ───▶│   when another of its cluster is silent
 
 Goal: a relay forwards a session's datagrams to the very process that its token names, and believes what comes from
 there; a transceiver believes only relays about who sent a datagram.
@@ -32,6 +33,8 @@ Properties:
   with, and believe whatever answers there no more than anybody else: so a relay is told one address, and finds all
   workers of a transceiver, however many they become. What was found that way announces nothing further.
 * A PONG counts once, for a PING of the last second; neither makes anything but a measurement.
+* SUSPECT counts once, and a relay may say it so often and no more: each is worth a probe to whoever hears it. It is
+  believed no further than that: who is suspected is asked, and then the store (`docs/failover.md`).
 * ANNOUNCE and ANNOUNCED are under these windows too. What is announced is believed as far as its flow tags are right:
   they say that a relay of the group has seen a session's authentic request from that address at that ingress.
 * A relay may name ingresses that it does not serve, and is then told flows of others: it holds the hop key, so it is a
@@ -54,6 +57,7 @@ from relay.hop.events import (
     SessionEnded,
     SessionMoved,
     TransceiverIdentity,
+    TransceiverSuspected,
 )
 from relay.hop.relay_end import RelayLinks
 from relay.hop.transceiver_end import TransceiverLink
@@ -71,4 +75,5 @@ __all__ = [
     "SessionMoved",
     "TransceiverIdentity",
     "TransceiverLink",
+    "TransceiverSuspected",
 ]

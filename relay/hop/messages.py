@@ -6,7 +6,7 @@ earlier revision, except WORKERS, which is older than revisions are.
 """
 
 from relay.hop.flow_messages import Announce, Announced, Ended, Gone, Moved
-from relay.hop.link_messages import Confirm, Hello, Ping, Pong, Welcome, Workers
+from relay.hop.link_messages import Confirm, Hello, Ping, Pong, Suspect, Welcome, Workers
 from wire.buffer import Reader
 
 __all__ = [
@@ -20,12 +20,13 @@ __all__ = [
     "Moved",
     "Ping",
     "Pong",
+    "Suspect",
     "Welcome",
     "Workers",
     "parse_message",
 ]
 
-Message = Hello | Welcome | Confirm | Gone | Workers | Announce | Announced | Ping | Pong | Ended | Moved
+Message = Hello | Welcome | Confirm | Gone | Workers | Announce | Announced | Ping | Pong | Ended | Moved | Suspect
 
 _KINDS: tuple[type[Message], ...] = (
     Hello,
@@ -39,6 +40,7 @@ _KINDS: tuple[type[Message], ...] = (
     Pong,
     Ended,
     Moved,
+    Suspect,
 )
 _BY_KIND: dict[int, type[Message]] = {record.KIND: record for record in _KINDS}
 

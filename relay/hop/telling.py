@@ -16,12 +16,13 @@ from relay.hop.announcing import Announcements
 from relay.hop.events import TransceiverIdentity
 from relay.hop.header import ingress_of, parse_header
 from relay.hop.messages import Ended, Gone, Message, Moved
+from relay.hop.pace import Pace
 from wire.core import Address
 
 __all__ = ["ProvenRelay", "Telling"]
 
 
-@attrs.define
+@attrs.define(kw_only=True)
 class ProvenRelay:
     """A relay's address, until when it is believed, and what it is told.
 
@@ -32,6 +33,7 @@ class ProvenRelay:
         ingresses: which ingresses it serves.
         refresh: when it is told of flows again.
         announcements: what it has still to be told.
+        suspicions: how many transceivers it may still suspect.
     """
 
     number: int
@@ -40,6 +42,7 @@ class ProvenRelay:
     ingresses: frozenset[int]
     refresh: float
     announcements: Announcements
+    suspicions: Pace
 
 
 class Telling:

@@ -8,7 +8,7 @@ from itertools import count
 
 from relay.hop.announcing import Announcements
 from relay.hop.drops import HopDropReason
-from relay.hop.events import FlowsWanted, RelayLost, RelaySeen
+from relay.hop.events import FlowsWanted, RelayLost, RelaySeen, TransceiverSuspected
 from relay.hop.header import ingress_of
 from relay.hop.keys import HopKeys
 from relay.hop.link_messages import COOKIE_SIZE
@@ -19,9 +19,11 @@ from relay.hop.messages import (
     Message,
     Ping,
     Pong,
+    Suspect,
     Welcome,
     Workers,
 )
+from relay.hop.pace import Pace
 from relay.hop.sealing import REPLAY_WINDOW, REVISION, WANTS_SEALED, Opened, draw_number, open_sealed, seal
 from relay.hop.telling import ProvenRelay, Telling
 from relay.hop.tunnel import Tunnel
@@ -42,6 +44,10 @@ CHECK_INTERVAL = 1.0
 REFRESH_INTERVAL = 20.0
 """How often a relay is told again of flows that go through others: a claim that nothing refreshes is forgotten after
 30 s, and a chunk may have to be sent again."""
+SUSPECT_RATE = 32.0
+SUSPECT_BURST = 256
+"""How many SUSPECTs of a relay are heard in the long run, per second, and at once: a transceiver may have that many
+workers. Each costs us a probe, so a relay gone bad costs us no more."""
 
 
 class TransceiverLink:
@@ -146,6 +152,8 @@ class TransceiverLink:
             return self._handle_announced(opened.message, opened, source)
         if isinstance(opened.message, Ping):
             return self._handle_ping(opened.message, opened, source)
+        if isinstance(opened.message, Suspect):
+            return self._handle_suspect(opened.message, opened, source, now)
         self.drops[HopDropReason.WRONG_END] += 1
         return ()
 
@@ -218,7 +226,13 @@ class TransceiverLink:
             known.confirmed = now
             return ()
         self._relays[source] = ProvenRelay(
-            number, opened.revision, now, ingresses, now + REFRESH_INTERVAL, Announcements(now)
+            number=number,
+            revision=opened.revision,
+            confirmed=now,
+            ingresses=ingresses,
+            refresh=now + REFRESH_INTERVAL,
+            announcements=Announcements(now),
+            suspicions=Pace(rate=SUSPECT_RATE, burst=SUSPECT_BURST, now=now),
         )
         self._choose_sealing(source, opened)
         seen = RelaySeen(address=source)
@@ -249,6 +263,21 @@ class TransceiverLink:
         if relay is not None:
             self._send(Pong(number=ping.number), relay.number, source)
         return ()
+
+    def _handle_suspect(self, suspect: Suspect, opened: Opened, source: Address, now: float) -> Iterable[Event]:
+        relay = self._fresh_relay(opened, source)
+        if relay is None:
+            return ()
+        if not relay.suspicions.take(now):
+            self.drops[HopDropReason.TOO_OFTEN] += 1
+            return ()
+        suspected = (suspect.cluster, suspect.incarnation, suspect.worker)
+        if suspect.cluster != self._identity[0] or suspected == self._identity:
+            self.drops[HopDropReason.FOREIGN_SUSPECT] += 1
+            return ()
+        cluster, incarnation, worker = suspected
+        event = TransceiverSuspected(cluster=cluster, incarnation=incarnation, worker=worker, address=source)
+        return (event,)
 
     def _fresh_relay(self, opened: Opened, source: Address) -> ProvenRelay | None:
         """The proven relay that says something for the first time; counts what is not so."""

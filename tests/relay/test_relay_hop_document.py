@@ -21,6 +21,7 @@ from relay.hop.messages import (
     Moved,
     Ping,
     Pong,
+    Suspect,
     Welcome,
     Workers,
 )
@@ -64,6 +65,7 @@ MESSAGES = {
     "pong": (Pong(number=7), TRANSCEIVER, 5, RELAY, 1),
     "ended": (Ended(session=SESSION), TRANSCEIVER, 6, RELAY, 1),
     "moved": (Moved(session=SESSION, generation=1, cluster=1, incarnation=7, worker=0), TRANSCEIVER, 7, RELAY, 1),
+    "suspect": (Suspect(**IDENTITY), RELAY, 5, TRANSCEIVER, 2),
 }
 
 
@@ -155,6 +157,9 @@ def test_timers_and_bounds_are_those_of_the_code():
         "chunks taken up": f"{learning._BURST} at once, {learning._RATE:g} a second",
         "chunks waiting at a relay": f"{learning.MAX_CHUNKS}",
         "ENDED remembered": f"{whereabouts.ENDED_LIFE:g} s",
+        "SUSPECTs heard of a relay": (
+            f"{transceiver_end.SUSPECT_BURST} at once, {transceiver_end.SUSPECT_RATE:g} a second"
+        ),
         "notes of ENDED, of MOVED": f"{whereabouts.MAX_NOTES:,} each",
     }
     assert {name: said.get(name) for name in expected} == expected

@@ -24,6 +24,7 @@ from relay.hop.messages import (
     Moved,
     Ping,
     Pong,
+    Suspect,
     Welcome,
     Workers,
     parse_message,
@@ -60,6 +61,7 @@ RECORDS = st.one_of(
     st.builds(Pong, number=U32),
     st.builds(Ended, session=U64),
     st.builds(Moved, session=U64, generation=U16, cluster=U16, incarnation=U32, worker=U8),
+    st.builds(Suspect, cluster=U16, incarnation=U32, worker=U8),
 )
 
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from relay.hop.drops import HopDropReason
 from relay.hop.header import UP, pack_header
 from relay.hop.links import FlowGone, LinkUp, RelayLinks, RelaySeen, TransceiverLink
+from relay.hop.sealing import REVISION
 
 RELAY = ("10.0.0.1", 4001)
 TRANSCEIVER = ("10.0.1.1", 5000)
@@ -166,12 +167,12 @@ def test_nobody_can_talk_two_ends_down(kit):
     links, link = make_relay(kit), make_transceiver(kit)
     list(links.handle_timeout(100.0))
     ((hello, _),) = links.datagrams_to_send(100.0)
-    assert hello[3] == 1
+    assert hello[3] == REVISION
     assert list(link.receive_control(hello[:3] + b"\0" + hello[4:], RELAY, 100.0)) == []
     assert link.drops == {HopDropReason.NOT_AUTHENTIC: 1}
 
 
-@pytest.mark.parametrize("revision", [2, 0x7F])
+@pytest.mark.parametrize("revision", [3, 0x7F])
 def test_a_later_revision_gets_what_we_speak(kit, monkeypatch, revision):
     links, link = make_relay(kit), make_transceiver(kit)
     for end in ("relay_end", "transceiver_end"):
