@@ -7,6 +7,7 @@ from wire.core import Address, Event
 
 __all__ = [
     "FlowGone",
+    "FlowsAcknowledged",
     "FlowsAnnounced",
     "FlowsWanted",
     "LinkDown",
@@ -107,6 +108,19 @@ class FlowsAnnounced(Event):
     Attributes:
         headers: UP headers of proven paths.
         address: the transceiver that says so.
+    """
+
+    headers: tuple[bytes, ...]
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class FlowsAcknowledged(Event):
+    """A relay has learned flows that were taken over; of their sessions' earlier owners it takes nothing any more.
+
+    Attributes:
+        headers: the UP headers that `Telling.take_over` was given.
+        address: the relay.
     """
 
     headers: tuple[bytes, ...]

@@ -48,6 +48,7 @@ a datagram, which then still has to pass the session's own cryptography.
 
 from relay.hop.events import (
     FlowGone,
+    FlowsAcknowledged,
     FlowsAnnounced,
     FlowsWanted,
     LinkDown,
@@ -64,6 +65,7 @@ from relay.hop.transceiver_end import TransceiverLink
 
 __all__ = [
     "FlowGone",
+    "FlowsAcknowledged",
     "FlowsAnnounced",
     "FlowsWanted",
     "LinkDown",

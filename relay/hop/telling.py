@@ -85,6 +85,29 @@ class Telling:
             if address != relay:
                 self.announce(address, (up_header,))
 
+    def take_over(self, up_header: bytes, relay: Address) -> frozenset[Address]:
+        """Announce a flow that we have taken over, at its new generation, before all other flows.
+
+        It goes to every relay of its ingress group and to the one that carried it last, which may be none of them (its
+        ingress may be one over TCP). What is acknowledged is reported as `relay.hop.events.FlowsAcknowledged`.
+
+        Args:
+            up_header: the flow's, with the new generation.
+            relay: the one that carried it.
+
+        Returns:
+            The relays whose acknowledgement tells that a former owner is not heard any more where the client is: the
+            one that carried it; where that is not linked, all of its group; none where nobody is left to ask.
+        """
+        group = self.group_of(up_header)
+        carrier = self._relays.get(relay)
+        is_linked = carrier is not None and carrier.revision >= 1
+        for address in {relay, *group} if is_linked else group:
+            proven = self._relays[address]
+            proven.announcements.add_first(up_header)
+            self._announcing[address] = proven
+        return frozenset((relay,) if is_linked else group)
+
     def release(self, up_header: bytes, relay: Address) -> None:
         """Tell every relay of a flow's ingress group, and the one that forwarded last, that the path has ended."""
         header = parse_header(up_header)

@@ -8,7 +8,7 @@ from itertools import count
 
 from relay.hop.announcing import Announcements
 from relay.hop.drops import HopDropReason
-from relay.hop.events import FlowsWanted, RelayLost, RelaySeen, TransceiverSuspected
+from relay.hop.events import FlowsAcknowledged, FlowsWanted, RelayLost, RelaySeen, TransceiverSuspected
 from relay.hop.header import ingress_of
 from relay.hop.keys import HopKeys
 from relay.hop.link_messages import COOKIE_SIZE
@@ -254,9 +254,12 @@ class TransceiverLink:
 
     def _handle_announced(self, announced: Announced, opened: Opened, source: Address) -> Iterable[Event]:
         relay = self._fresh_relay(opened, source)
-        if relay is not None and not relay.announcements.acknowledge(announced.number):
+        if relay is None:
+            return ()
+        taken = relay.announcements.acknowledge(announced.number)
+        if taken is None:
             self.drops[HopDropReason.STALE_NONCE] += 1
-        return ()
+        return (FlowsAcknowledged(headers=tuple(taken), address=source),) if taken else ()
 
     def _handle_ping(self, ping: Ping, opened: Opened, source: Address) -> Iterable[Event]:
         relay = self._fresh_relay(opened, source)
