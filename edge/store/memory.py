@@ -43,7 +43,7 @@ class MemoryOwnership:
             return None
         if within is not None and now - kept.raised_at > within:
             return None
-        taken = attrs.evolve(kept.record, owner=owner, generation=generation + 1)
+        taken = attrs.evolve(kept.record, owner=owner, generation=generation + 1, age=now - kept.raised_at)
         self._keep(_Kept(taken, kept.raised_at, now))
         return taken
 

@@ -75,6 +75,7 @@ class Ownership:
         owner: who has it.
         generation: how often it has moved.
         snapshot: what the next owner needs, sealed; empty where nobody asked for it.
+        age: seconds, by the store's clock, since the snapshot was written; known to who has taken the session only.
     """
 
     session: int
@@ -82,6 +83,7 @@ class Ownership:
     owner: Owner
     generation: int
     snapshot: bytes = attrs.field(default=b"", repr=False)
+    age: float = attrs.field(default=0.0, eq=False)
 
 
 class Confirmation(enum.Enum):
@@ -132,7 +134,7 @@ class OwnershipStore(Protocol):
                 any age, where the old owner asks for it.
 
         Returns:
-            The record as it is now, with the last snapshot; None when it is too old or gone, the call has ended, or
+            The record as it is now, with the last snapshot and its age; None when it is too old or gone, the call has ended, or
             somebody else was faster.
 
         Raises:

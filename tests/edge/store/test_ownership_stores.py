@@ -51,6 +51,13 @@ async def test_who_takes_a_session_gets_the_last_snapshot_and_the_next_generatio
     assert await store.checkpoint([attrs.evolve(taken, snapshot=b"newer")]) == [CONFIRMED]
 
 
+async def test_who_takes_a_session_learns_how_old_its_snapshot_is(aging):
+    await aging.store.checkpoint([record()])
+    aging.age(7.0)
+    taken = await aging.store.take(SESSION, generation=0, owner=B, within=20.0)
+    assert taken.age == pytest.approx(7.0, abs=1.0)
+
+
 async def test_only_one_takes_a_session(store):
     await store.checkpoint([record()])
     results = []
