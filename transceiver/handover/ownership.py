@@ -134,8 +134,8 @@ class OwnershipStore(Protocol):
                 any age, where the old owner asks for it.
 
         Returns:
-            The record as it is now, with the last snapshot and its age; None when it is too old or gone, the call has ended, or
-            somebody else was faster.
+            The record as it is now, with the last snapshot and its age; None when it is too old or gone, the call has
+            ended, or somebody else was faster.
 
         Raises:
             StoreUnavailable: no answer.
