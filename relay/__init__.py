@@ -32,5 +32,6 @@ Read in this order:
 * `datapath`  between the sockets and the forwarder: `plain_path` one by one, `slot_path` in batches that nobody copies
 * `tcp`       clients over TCP, on the same flows and the same hop
 * `opening`   the first moments: how a relay that is started again loses nothing
+* `allocator` what the C library is told, so that a table that has grown leaves nothing behind
 * `worker`    the loop around it, on Trio
 """

@@ -23,7 +23,6 @@ up what its session may have of new ones. The call goes on where it is, and what
 from collections import Counter
 
 from relay.hop.header import pack_host
-from relay.recent import Recent
 from wire.core import Entropy
 from wire.errors import LocalProtocolError
 
@@ -79,7 +78,8 @@ class NewAddressBudget:
     """Limits how fast a session may show up at new addresses."""
 
     def __init__(self) -> None:
-        self._times: Recent[int, tuple[float, ...]] = Recent(life=NEW_ADDRESS_WINDOW, limit=MAX_RECORDS)
+        # The sessions that were counted last come last. Nothing else is kept for each: there is one for each new call.
+        self._times: dict[int, tuple[float, ...]] = {}
 
     def is_spent(self, session: int, now: float) -> bool:
         """Whether the session may have no more now."""
@@ -87,11 +87,17 @@ class NewAddressBudget:
 
     def spend(self, session: int, now: float) -> None:
         """Count one more."""
-        self._times.keep(session, (*self._lately(session, now), now), now)
+        times, lately = self._times, self._lately(session, now)
+        times.pop(session, None)
+        while times:
+            oldest = next(iter(times))
+            if now - times[oldest][-1] < NEW_ADDRESS_WINDOW and len(times) < MAX_RECORDS:
+                break
+            del times[oldest]
+        times[session] = (*lately, now)
 
     def _lately(self, session: int, now: float) -> tuple[float, ...]:
-        times = self._times.get(session, now) or ()
-        return tuple(time for time in times if now - time < NEW_ADDRESS_WINDOW)
+        return tuple(time for time in self._times.get(session, ()) if now - time < NEW_ADDRESS_WINDOW)
 
 
 def source_of(host: str) -> bytes:

@@ -2,10 +2,12 @@
 
 A relay holds tens of thousands of these, so a claim stores nothing that can be derived. Its *path* (`relay.hop.header`)
 holds ingress, generation, client, session and tag as they stand in front of every datagram; times are numbers of ticks,
-which claims of the same tick share; and of the client's username fragment it keeps eight bits.
+which claims of the same tick share; of the client's username fragment it keeps eight bits, and shares them and how far
+it is believed with all claims that are alike in both.
 """
 
 import enum
+from functools import cache
 from typing import Final
 
 import attrs
@@ -90,6 +92,19 @@ class Route:
     generation: int = 0
 
 
+@attrs.frozen
+class _Standing:
+    """What a claim's `state` and `mark` are: there are so few different ones that all claims share them."""
+
+    state: ClaimState
+    mark: int
+
+
+@cache
+def _standing(state: ClaimState, mark: int) -> _Standing:
+    return _Standing(state, mark)
+
+
 @attrs.define(eq=False, kw_only=True, weakref_slot=False)
 class Claim:
     """A session's claim on a client's address.
@@ -102,8 +117,6 @@ class Claim:
         place: where its transceiver is.
         heard: tick in which something came from the client's side that only it could send, or the claim was made.
         told: tick in which the transceiver last said that the path is proven, or the claim was made.
-        state: how far it is believed.
-        mark: of the fragment last verified here, or `NO_MARK`.
         next: another claim of this session, or of one that shares its chain in the table.
     """
 
@@ -113,9 +126,26 @@ class Claim:
     place: TransceiverPlace
     heard: int
     told: int
-    state: ClaimState = ClaimState.UNPROVEN
-    mark: int = NO_MARK
     next: "Claim | None" = None
+    _standing: _Standing = attrs.field(init=False, default=_standing(ClaimState.UNPROVEN, NO_MARK))
+
+    @property
+    def state(self) -> ClaimState:
+        """How far it is believed."""
+        return self._standing.state
+
+    @state.setter
+    def state(self, state: ClaimState) -> None:
+        self._standing = _standing(state, self._standing.mark)
+
+    @property
+    def mark(self) -> int:
+        """Of the fragment last verified here, or `NO_MARK`."""
+        return self._standing.mark
+
+    @mark.setter
+    def mark(self, mark: int) -> None:
+        self._standing = _standing(self._standing.state, mark)
 
     @property
     def ingress(self) -> int:

@@ -55,8 +55,8 @@ may turn to any time; but it wins only while its client is heard.
 Times are counted in ticks of a quarter of a second: claims of one tick share one number, and a timer wheel holds them.
 
 Performance: a forwarded datagram costs one look-up, in `by_source` or in `by_path`, and touches no timer: where a
-claim's deadline is, is computed when its old one comes up, about every 10 s. 380 bytes a flow, of which the two dicts
-are half (`bench.flow_memory`).
+claim's deadline is, is computed when its old one comes up, about every 10 s. 360 bytes a flow, of which the two dicts
+are a third (`bench.flow_memory`).
 """
 
 from collections.abc import Container, Mapping, Sequence

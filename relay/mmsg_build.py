@@ -1,4 +1,4 @@
-"""The C declarations of `relay.mmsg`, and what turns them into `relay.mmsg_abi`: `python -m relay.mmsg_build`.
+"""What is declared of the C library, and what turns it into `relay.mmsg_abi`: `python -m relay.mmsg_build`.
 
 Parsing C takes longer than all else that `relay.mmsg` does when it is imported, and a relay that starts again has calls
 waiting for it. So it is done once, when the declarations change, and a test compares.
@@ -21,6 +21,7 @@ DECLARATIONS = """
     struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
     int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, void *timeout);
     int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
+    int mallopt(int parameter, int value);
 """
 
 _TARGET = Path(__file__).with_name("mmsg_abi.py")

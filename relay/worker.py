@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from relay import mmsg
+from relay.allocator import keep_no_holes
 from relay.datapath import Datapath
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.keys import HopKeys
@@ -150,6 +151,7 @@ class RelayWorker:
 
         Cancellation takes effect between batches: a datagram that was taken is also forwarded.
         """
+        keep_no_holes()
         with self._closing:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_time)

@@ -3,7 +3,7 @@ it, has calls of his own, and cannot receive there."""
 
 import pytest
 
-from relay.budgets import FAILURES, SAMPLE
+from relay.budgets import FAILURES, NEW_ADDRESS_WINDOW, NEW_ADDRESSES, SAMPLE, NewAddressBudget
 from relay.drops import DropReason
 from relay.flows import ClaimState
 
@@ -560,6 +560,18 @@ def test_budgets_are_bounded(world, kit, monkeypatch):
         world.client_sends(forge(kit, number), (f"192.0.2.{number}", 1))
     assert len(world.forwarder.admission._failures_by_source._window.counts) == 10
     assert world.forwarder.drops == {DropReason.FORGED_TOKEN: 50}
+
+
+def test_new_addresses_are_counted_for_few_sessions_and_for_a_second(monkeypatch):
+    monkeypatch.setattr("relay.budgets.MAX_RECORDS", 10)
+    budget = NewAddressBudget()
+    for session in range(50):
+        for _ in range(NEW_ADDRESSES):
+            budget.spend(session, 1.0)
+    assert [budget.is_spent(session, 1.0) for session in range(50)] == [False] * 40 + [True] * 10
+    budget.spend(50, 1.0 + NEW_ADDRESS_WINDOW)
+    assert not budget.is_spent(49, 1.0 + NEW_ADDRESS_WINDOW)
+    assert len(budget._times) == 1
 
 
 def test_an_address_with_a_zone_has_a_budget_too(world, kit):
