@@ -2,9 +2,10 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -41,6 +42,26 @@ def load_neighbour() -> Callable[[Path], ModuleType]:
 def call_network() -> ModuleType:
     """The module next door: a caller and a session in a network without sockets or a clock."""
     return load_module(Path(__file__).with_name("call_network.py"))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> ModuleType:
+    """The module next door: a Redis of the tests' own."""
+    return load_module(Path(__file__).with_name("redis_server.py"))
+
+
+@pytest.fixture(scope="session")
+def shared_redis(redis_server: ModuleType) -> Iterator[object]:
+    """One server for all that only want one."""
+    with redis_server.redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis(shared_redis: Any) -> object:
+    """The server, with nothing in it."""
+    shared_redis.command("FLUSHALL")
+    return shared_redis
 
 
 @pytest.fixture(scope="session")
