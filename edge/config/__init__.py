@@ -4,6 +4,7 @@ Read in this order:
 
 * `model`      every key there is, as records; their docstrings are the documentation that `trio-voice config` prints
 * `backends`   the keys of a backend, their rules, and what a transceiver is told of it
+* `store`      the keys of what a fleet shares, and of what a process is called there
 * `catalogue`  the same keys as a list, with variable, default and explanation, read from the model
 * `problems`   what is wrong with a key, and what would be right
 * `values`     one value at a time: addresses, URLs, networks, and what a wrong one is told

@@ -11,6 +11,7 @@ import attrs
 from edge.config.backends import check_backends, warnings_about_backends
 from edge.config.model import Config, LogConfig, RelayConfig, Role, SignalConfig, TransceiverConfig, VoiceConfig
 from edge.config.problems import Problem, describe
+from edge.config.store import check_store
 from edge.config.values import format_address, is_ip
 from edge.http.limits import HttpLimits
 from transceiver.audio.listening_options import Preference
@@ -40,11 +41,13 @@ def is_loopback(host: str) -> bool:
 def check(config: Config) -> Iterator[Problem]:
     """Find everything that is wrong with a configuration whose values are well formed."""
     yield from _check_log(config.log)
+    yield from check_store(config.store, config.node)
     runs_all = len(roles_of(config)) == len(Role)
+    has_store = config.store.url is not None
     if config.signal:
-        yield from _check_signal(config.signal, needs_transceivers=not runs_all)
+        yield from _check_signal(config.signal, has_store=has_store, runs_all=runs_all)
     if config.relay:
-        yield from _check_relay(config.relay, needs_transceivers=not runs_all)
+        yield from _check_relay(config.relay, needs_transceivers=not runs_all and not has_store)
     if config.transceiver:
         yield from _check_transceiver(config.transceiver)
         yield from check_backends(config.backend, config.transceiver.backend)
@@ -53,7 +56,7 @@ def check(config: Config) -> Iterator[Problem]:
         yield Problem(
             "relay.max_call", found, f"It must be at least transceiver.max_call, {config.transceiver.max_call:g}."
         )
-    if not runs_all and not config.keys:
+    if (has_store or not runs_all) and not config.keys:
         right = 'Give the path of the key bundle of this role; `trio-voice keys new DIR` writes it to "DIR/ROLE.keys".'
         yield Problem("keys", "it is missing", right)
 
@@ -96,7 +99,7 @@ def _check_log(log: LogConfig) -> Iterator[Problem]:
     yield from _one_of("log.format", log.format, LOG_FORMATS)
 
 
-def _check_signal(signal: SignalConfig, *, needs_transceivers: bool) -> Iterator[Problem]:
+def _check_signal(signal: SignalConfig, *, has_store: bool, runs_all: bool) -> Iterator[Problem]:
     yield from _ip("signal.listen", signal.listen)
     yield from _check_limits(signal.limits)
     yield from _check_tls(signal)
@@ -105,11 +108,11 @@ def _check_signal(signal: SignalConfig, *, needs_transceivers: bool) -> Iterator
     yield from _at_least("signal.tcp_ingress_count", signal.tcp_ingress_count, 0)
     yield from _at_least("signal.max_calls_per_key", signal.max_calls_per_key, 0)
     yield from _at_least("signal.max_offers_per_minute", signal.max_offers_per_minute, 0)
-    if needs_transceivers and not signal.transceivers:
-        right = 'List the control addresses of the transceivers, such as ["http://10.0.0.3:7080"].'
+    if not has_store and not runs_all and not signal.transceivers:
+        right = 'List the control addresses of the transceivers, such as ["http://10.0.0.3:7080"], or set store.url.'
         yield Problem("signal.transceivers", "there is none", right)
-    if not signal.ingresses:
-        right = 'List the public addresses of the relays, such as ["1=203.0.113.5:3478"].'
+    if not has_store and not signal.ingresses:
+        right = 'List the public addresses of the relays, such as ["1=203.0.113.5:3478"], or set store.url.'
         yield Problem("signal.ingresses", "there is none", right)
     for index, ingress in enumerate(signal.ingresses):
         key = f"signal.ingresses[{index}]"
@@ -205,7 +208,7 @@ def _check_relay(relay: RelayConfig, *, needs_transceivers: bool) -> Iterator[Pr
         bound.setdefault(binding, f"{key}.bind")
     yield from _check_clusters(relay)
     if needs_transceivers and not relay.transceivers and not relay.cluster_relays:
-        right = 'List the hop addresses of the transceivers, such as ["10.0.0.3:7001"].'
+        right = 'List the hop addresses of the transceivers, such as ["10.0.0.3:7001"], or set store.url.'
         yield Problem("relay.transceivers", "there is none", right)
     for index, address in enumerate(relay.transceivers):
         yield from _reachable(f"relay.transceivers[{index}]", address, "transceiver")

@@ -13,6 +13,13 @@ __all__ = ["EXAMPLES", "example_file"]
 # A value for each key whose default shows nothing, as TOML.
 EXAMPLES = {
     "keys": '"keys"',
+    "node.name": '"eu-west-1"',
+    "node.region": '"eu-west"',
+    "node.address": '"10.0.0.3"',
+    "store.url": '"rediss://10.0.0.2:6379/0"',
+    "store.password": '"replace-with-the-password-of-the-store"',
+    "store.password_file": '"/run/secrets/store-password"',
+    "store.ca": '"ca.pem"',
     "backend": '["gpt-*=realtime:wss://api.openai.com/v1/realtime"]',
     "transceiver.backend": '"parrot"',
     "signal.tls_certificate": '"fullchain.pem"',

@@ -41,7 +41,7 @@ from wire.core import Address
 
 __all__ = ["Loaded", "load", "structure"]
 
-_SECRET_KEY = re.compile(r"signal\.api_keys|backend\[\d+\]\.api_key")
+_SECRET_KEY = re.compile(r"store\.password|signal\.api_keys|backend\[\d+\]\.api_key")
 
 _SHORT_FORMS: dict[type, Callable[[object], object]] = {
     BackendConfig: values.expand_backend,

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 import attrs
 
 from edge.config.backends import BackendConfig
+from edge.config.store import NodeConfig, StoreConfig
 from edge.http.limits import HttpLimits
 from geo.regions import Place
 from wire.core import Address
@@ -24,12 +25,14 @@ __all__ = [
     "Config",
     "LogConfig",
     "Network",
+    "NodeConfig",
     "RegionConfig",
     "RelayConfig",
     "RelayIngress",
     "Role",
     "SignalConfig",
     "SignalIngress",
+    "StoreConfig",
     "TransceiverConfig",
     "TransceiverEndpoint",
     "VoiceConfig",
@@ -283,6 +286,8 @@ class Config:
             as `trio-voice keys new` writes them. `trio-voice serve` without a role makes keys of its own when left out.
         backend: backends by the models that they answer for; the first that matches wins.
         log: logging.
+        node: what this process is called in its fleet.
+        store: what the processes of a fleet share.
         signal: the signal tier; None when this process does not run it.
         relay: the relay tier; None when this process does not run it.
         transceiver: the transceiver tier; None when this process does not run it.
@@ -291,6 +296,8 @@ class Config:
     keys: str | None = None
     backend: tuple[BackendConfig, ...] = ()
     log: LogConfig = attrs.field(factory=LogConfig)
+    node: NodeConfig = attrs.field(factory=NodeConfig)
+    store: StoreConfig = attrs.field(factory=StoreConfig)
     signal: SignalConfig | None = None
     relay: RelayConfig | None = None
     transceiver: TransceiverConfig | None = None

@@ -22,8 +22,9 @@ from coredis.pool import ConnectionPool
 from coredis.retry import NoRetryPolicy
 from coredis.typing import RedisError
 
+from edge.config.store import StoreConfig, read_password
 from edge.reports import Report
-from edge.store.settings import RedisPlace, StoreConfig, read_password
+from edge.store.place import RedisPlace
 from transceiver.handover.ownership import StoreUnavailable
 
 __all__ = ["RedisLink", "Script"]
@@ -152,7 +153,7 @@ class RedisLink:
             max_connections=1,
             connect_timeout=config.timeout,
             username=place.username,
-            password=await trio.to_thread.run_sync(read_password, config) or None,
+            password=await trio.to_thread.run_sync(read_password, config),
             db=place.database,
             ssl_context=ssl.create_default_context(cafile=config.ca) if place.uses_tls else None,
         )

@@ -86,7 +86,7 @@ local next = string.format('%.0f', tonumber(generation) + 1)
 redis.call('HSET', key, 'owner', owner, 'generation', next)
 leave(session, kept[1], generation)
 touch(session, owner, next)
-return {kept[5], kept[6]}
+return {kept[5], kept[6], now - tonumber(kept[4])}
 """
 )
 
@@ -173,9 +173,14 @@ class RedisOwnership:
         answer = await self._link.ask(_TAKE, (*self._common, f"{session:x}", generation, _text(owner), limit))
         if not isinstance(answer, list):
             return None
-        call_id, snapshot = answer
+        call_id, snapshot, age = answer
         return Ownership(
-            session=session, call_id=call_id.decode(), owner=owner, generation=generation + 1, snapshot=snapshot
+            session=session,
+            call_id=call_id.decode(),
+            owner=owner,
+            generation=generation + 1,
+            snapshot=snapshot,
+            age=age / 1000,
         )
 
     async def forget(self, session: int, *, owner: Owner, generation: int) -> None:

@@ -30,6 +30,13 @@ def test_a_good_configuration_has_no_problem() -> None:
     ("change", "start", "end"),
     [
         ({"log": {"level": "loud"}}, 'log.level: found "loud".', 'or "error".'),
+        ({"node": {"address": "::"}}, 'node.address: found "::".', "reach this machine."),
+        ({"node": {"address": "voice.local"}}, 'node.address: found "voice.local".', "reach this machine."),
+        ({"store": {"url": "http://redis"}}, 'store.url: found "http://redis".', '"unix:///PATH".'),
+        ({"store": {"url": "redis://:secret@redis"}}, "store.url: found a string.", "store.password_file."),
+        ({"store": {"url": "redis://r", "ca": __file__}}, "store.ca: found a file.", "speaks no TLS."),
+        ({"store": {"url": "rediss://r", "ca": "none.pem"}}, 'store.ca: there is no file "none.pem".', "be read."),
+        ({"store": {"timeout": 0}}, "store.timeout: found 0.", "more than 0 seconds."),
         ({"log": {"format": "xml"}}, 'log.format: found "xml".', 'or "json".'),
         ({"signal": {"listen": "localhost:1"}}, "signal.listen: found the name", '"127.0.0.1:1".'),
         ({"signal": {"ingress_count": 0}}, "signal.ingress_count: found 0.", "at least 1."),
@@ -49,7 +56,7 @@ def test_a_good_configuration_has_no_problem() -> None:
             "relay.ingresses[1].bind: 0.0.0.0:1 is taken by relay.ingresses[0].bind.",
             "arrive at.",
         ),
-        ({"signal": {"ingresses": []}}, "signal.ingresses: there is none.", '"1=203.0.113.5:3478"].'),
+        ({"signal": {"ingresses": []}}, "signal.ingresses: there is none.", '"1=203.0.113.5:3478"], or set store.url.'),
         ({"signal": {"ingresses": ["0=203.0.113.5:1"]}}, "signal.ingresses[0].id: found 0.", "1 to 65535."),
         ({"signal": {"ingresses": ["1=0.0.0.0:1"]}}, "signal.ingresses[0].advertise: found 0.0.0.0:1.", ':1").'),
         ({"signal": {"ingresses": ["1=example.com:1"]}}, "signal.ingresses[0].advertise: found the name", ':1").'),
@@ -199,3 +206,14 @@ def test_a_global_relay_needs_no_transceivers_of_its_own(tmp_path: Path) -> None
 def test_a_relay_of_another_cluster_in_a_wrong_short_form(short: str) -> None:
     with pytest.raises(ConfigError, match="CLUSTER=HOST:PORT"):
         load(environ={"TRIO_VOICE_RELAY_CLUSTER_RELAYS": short}, role=Role.RELAY)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_who_has_a_store_need_not_be_told_of_the_others(role: Role) -> None:
+    options = {"keys": "keys", "store": {"url": "redis://redis"}, "relay": {"ingresses": ["1=203.0.113.5:3478"]}}
+    load(environ={}, role=role, options=options)
+
+
+def test_a_fleet_of_whole_nodes_needs_keys_in_common() -> None:
+    config = structure({"store": {"url": "redis://redis"}, **{role.value: {} for role in Role}})
+    assert "keys" in [problem.key for problem in check(config)]

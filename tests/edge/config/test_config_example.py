@@ -11,6 +11,14 @@ from edge.config.example import EXAMPLES, example_file
 from edge.config.load import load, structure
 from edge.config.model import Role
 
+SHARED = ("log", "node", "store")
+"""Sections of every role."""
+
+FILES = {
+    "signal": ("tls_certificate", "tls_key"),
+    "store": ("password_file", "ca"),
+}
+
 
 def test_every_key_is_explained_and_shown_with_its_variable() -> None:
     text = example_file()
@@ -20,13 +28,14 @@ def test_every_key_is_explained_and_shown_with_its_variable() -> None:
 
 
 def test_the_example_as_printed_changes_nothing() -> None:
-    assert [part for part in tomllib.loads(example_file()) if part not in {"log", *Role}] == []
+    assert [part for part in tomllib.loads(example_file()) if part not in {*SHARED, *Role}] == []
 
 
 def test_the_example_with_every_key_set_is_accepted() -> None:
     tree = tomllib.loads(re.sub(r"^#(\w+ = )", r"\1", example_file(), flags=re.MULTILINE))
     config = structure(tree)
-    assert [problem.key for problem in check(config)] == ["signal.tls_certificate", "signal.tls_key"], "no such files"
+    missing = {f"{section}.{name}" for section, names in FILES.items() for name in names}
+    assert {problem.key for problem in check(config)} == missing, "no such files"
 
 
 def test_defaults_are_shown_as_they_are() -> None:
@@ -40,7 +49,7 @@ def test_defaults_are_shown_as_they_are() -> None:
         shown = load(
             environ={},
             defaults=lambda _: {"relay": {"ingresses": ["1=127.0.0.1:1"]}},
-            options=tree | {"signal": {**tree["signal"], "tls_certificate": __file__, "tls_key": __file__}},
+            options=tree | {section: {**tree[section], **dict.fromkeys(FILES[section], __file__)} for section in FILES},
         ).config
         for part in key.path:
             shown = getattr(shown, part)
@@ -50,7 +59,7 @@ def test_defaults_are_shown_as_they_are() -> None:
 @pytest.mark.parametrize("role", Role)
 def test_one_role_is_shown_alone(role: Role) -> None:
     sections = set(tomllib.loads(example_file(role)))
-    assert sections == {"log", role.value}
+    assert sections == {*SHARED, role.value}
 
 
 def test_variables_are_unambiguous() -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import attrs
 import pytest
 
+from edge.config.store import StoreConfig
 from edge.store.link import RedisLink
 from edge.store.memory import MemoryOwnership
 from edge.store.redis import SCRIPTS, RedisOwnership
-from edge.store.settings import StoreConfig
 from transceiver.handover.ownership import OwnershipStore
 
 PREFIX = "test:"

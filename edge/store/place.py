@@ -1,43 +1,16 @@
-"""Where the store is, as the configuration says it."""
+"""Where the store is, taken out of a URL."""
 
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
-__all__ = ["DEFAULT_PREFIX", "BadStoreUrl", "RedisPlace", "StoreConfig", "read_password"]
-
-DEFAULT_PREFIX = "trio-voice:"
+__all__ = ["BadStoreUrl", "RedisPlace"]
 
 _PORT = 6379
 
 
 class BadStoreUrl(ValueError):  # noqa: N818 - named for what is wrong
     """A URL that is no Redis's; the text says what would be right."""
-
-
-@attrs.frozen(kw_only=True)
-class StoreConfig:
-    """What the processes of a fleet share: who is there, and who has which call. One process needs no store.
-
-    Attributes:
-        url: where Redis 7 or Valkey is: "redis://HOST:PORT/NUMBER", with "rediss://" over TLS, or "unix:///PATH". One
-            server, or what stands before several; no Redis Cluster. Left out, this process is a fleet of its own, of
-            the members that its configuration names.
-        password: the store's password; in a file it is better kept out of this one, see `password_file`.
-        password_file: path of a file with the password, read again for every connection.
-        ca: PEM file with the authorities whose certificate the server may show, with "rediss://"; left out, the
-            system's.
-        prefix: what the names of all keys begin with; fleets that share a store have one each.
-        timeout: seconds for one answer of the store; after that it counts as away, and calls go on without it.
-    """
-
-    url: str | None = None
-    password: str = attrs.field(default="", repr=False)
-    password_file: str | None = None
-    ca: str | None = None
-    prefix: str = DEFAULT_PREFIX
-    timeout: float = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -93,14 +66,3 @@ class RedisPlace:
     def __str__(self) -> str:
         """Name it for logs."""
         return self.path or f"{self.host}:{self.port}"
-
-
-def read_password(config: StoreConfig) -> str:
-    """Return the password; empty for none.
-
-    Raises:
-        OSError: its file cannot be read.
-    """
-    if config.password_file is None:
-        return config.password
-    return Path(config.password_file).read_text(encoding="utf-8").strip()
