@@ -1,9 +1,17 @@
-"""Where a caller is, and which relay address and transceiver are best for it. Pure: no clock, no socket, no database.
+"""Where a caller is, and which relay addresses and transceiver are best for it. Pure: no clock, no socket, no database.
 
 Read in this order:
 
-* `regions`  places, regions and relay addresses, and the distance between places
-* `caller`   where a caller is: a trusted proxy's headers, else what is configured, else nobody knows
-* `scoring`  the one scoring function: predicted round trip and load, in milliseconds that can be added
-* `choice`   choosing relay addresses and transceivers, with a sentence for each that says why
+* `regions`      places, regions and relay addresses, and the distance between places
+* `addresses`    the caller's address behind trusted proxies, and its network
+* `database`     what a MaxMind-format database says of an address; somebody else opens the file
+* `caller`       where a caller is: a trusted proxy's headers, the database, what is configured, or nobody knows
+* `residency`    which regions a call may be in at all
+* `round_trips`  how long a way takes: predicted from the distance, corrected by what was measured
+* `measuring`    what earlier calls of a caller's network have shown: bounded memory, decaying averages
+* `scoring`      the one scoring function: named terms, in milliseconds that can be added
+* `candidates`   a transceiver, as far as choosing it needs
+* `standing`     what no distance outweighs: health, draining, residency, a full house
+* `ranking`      candidates in order, with a sentence for each that says why
+* `choice`       choosing relay addresses and transceivers
 """

@@ -2,104 +2,202 @@
 
 Both return everything that could be used, best first: an answer offers the first few relay addresses, and signal
 asks the next transceiver when the best one refuses.
+
+First comes what no distance outweighs, the `Standing`; among equals in that the score decides. Every candidate gets a
+sentence, and one that is nearer to the caller than what was chosen is told what it lost by.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
+from geo.candidates import TransceiverCandidate
+from geo.ranking import Choice, Ranked, order
 from geo.regions import Ingress, Place, Region
+from geo.residency import NO_RESIDENCY, Residency
+from geo.round_trips import Measured, RoundTrip, round_trip_between, round_trip_of
 from geo.scoring import DEFAULT_WEIGHTS, Score, Weights, score
+from geo.standing import Standing, ingress_standing, takes_calls, transceiver_standing
 
-__all__ = ["Choice", "TransceiverCandidate", "choose_ingresses", "choose_transceiver"]
-
-Item = TypeVar("Item")
-
-
-@attrs.frozen(kw_only=True)
-class Choice(Generic[Item]):
-    """What was chosen, and why.
-
-    Attributes:
-        items: what was chosen, best first; empty when nothing can be used.
-        reasons: a sentence for each candidate that was looked at, those chosen first and in their order.
-    """
-
-    items: tuple[Item, ...]
-    reasons: tuple[str, ...]
+__all__ = [
+    "NOWHERE",
+    "Choice",
+    "Ranked",
+    "Standing",
+    "TransceiverCandidate",
+    "Viewpoint",
+    "choose_ingresses",
+    "choose_transceiver",
+]
 
 
 @attrs.frozen(kw_only=True)
-class TransceiverCandidate:
-    """A transceiver that a call may be placed on.
+class Viewpoint:
+    """The fleet as one caller sees it.
 
     Attributes:
-        name: what it is called in reasons; its control URL, for instance.
-        region: where it is; None when nobody said.
-        load: share of its capacity in use, 0 to 1.
-        is_ready: whether it takes calls.
-        reason: why it does not, when it does not.
-    """
-
-    name: str
-    region: Region | None = None
-    load: float = 0.0
-    is_ready: bool = True
-    reason: str = ""
-
-
-def choose_ingresses(
-    place: Place | None, ingresses: Iterable[Ingress], count: int, weights: Weights = DEFAULT_WEIGHTS
-) -> Choice[Ingress]:
-    """Choose the relay addresses that an answer offers.
-
-    Args:
         place: where the caller is; None when nobody knows.
-        ingresses: those to choose from. Among equals the earlier one wins: with no place, that is their order.
-        count: how many to choose at most; the others are named in the reasons.
-        weights: how much each term counts.
+        residency: where the call may be at all.
+        measured: what earlier calls of its network have shown, by name of the region.
+        usual_region: name of the region that served its network lately; empty when none did.
     """
-    ranked = _rank([(score(place, _place_of(ingress.region), weights=weights), ingress) for ingress in ingresses])
-    reasons = []
-    for position, (given, ingress) in enumerate(ranked):
-        name = f"ingress {ingress.id}{_in_region(ingress.region)}"
-        left_out = "" if position < count else f" Left out, as {count} are enough."
-        reasons.append(f"{name}: {given.why}.{left_out}")
-    return Choice(items=tuple(ingress for _, ingress in ranked[: max(0, count)]), reasons=tuple(reasons))
+
+    place: Place | None = None
+    residency: Residency = NO_RESIDENCY
+    measured: Mapping[str, Measured] = attrs.field(factory=dict)
+    usual_region: str = ""
+
+    def way_to(self, region: Region | None) -> RoundTrip:
+        """Guess the round trip to a region."""
+        if region is None:
+            return round_trip_of(self.place, None)
+        return round_trip_of(self.place, region.place, self.measured.get(region.name))
+
+    def is_change(self, region: Region | None) -> bool:
+        """Whether it is another region than the usual one."""
+        return bool(self.usual_region) and region is not None and region.name != self.usual_region
+
+
+NOWHERE = Viewpoint()
+"""That of a caller of whom nothing is known."""
 
 
 def choose_transceiver(
-    place: Place | None, candidates: Iterable[TransceiverCandidate], weights: Weights = DEFAULT_WEIGHTS
+    viewpoint: Viewpoint, candidates: Iterable[TransceiverCandidate], weights: Weights = DEFAULT_WEIGHTS
 ) -> Choice[TransceiverCandidate]:
     """Order the transceivers that take calls, best first.
 
     Args:
-        place: where the caller is; None when nobody knows.
+        viewpoint: what is known of the caller.
         candidates: those to choose from. Among equals the earlier one wins.
         weights: how much each term counts.
     """
     candidates = tuple(candidates)
-    ready = [candidate for candidate in candidates if candidate.is_ready]
-    ranked = _rank(
-        [(score(place, _place_of(candidate.region), candidate.load, weights), candidate) for candidate in ready]
-    )
-    reasons = [f"{candidate.name}{_in_region(candidate.region)}: {given.why}." for given, candidate in ranked]
-    reasons += [
-        f"{candidate.name}{_in_region(candidate.region)}: takes no calls, {candidate.reason or 'not ready'}."
-        for candidate in candidates
-        if not candidate.is_ready
+    ways = _Ways(viewpoint)
+    loads = _RegionLoads(candidates)
+    ranked = []
+    for candidate in candidates:
+        region = candidate.region
+        load = max(candidate.load, loads.of(region))
+        standing, why = transceiver_standing(candidate, load, viewpoint.residency)
+        given = score(
+            ways.to(region),
+            load=load,
+            up_seconds=candidate.up_seconds,
+            is_change=viewpoint.is_change(region),
+            weights=weights,
+        )
+        ranked.append(Ranked(candidate, candidate.name, region, standing, why, given))
+    ranked.sort(key=order)  # sorting is stable: equals keep their order
+    # A region that drains has transceivers that take calls: they are the last resort, those that do not take any none.
+    items = tuple(each.item for each in ranked if each.standing is not Standing.FORBIDDEN and takes_calls(each.item))
+    chosen = set(map(id, items))
+    ranked.sort(key=lambda each: id(each.item) not in chosen)
+    return Choice(items=items, ranked=tuple(ranked))
+
+
+def choose_ingresses(
+    viewpoint: Viewpoint,
+    ingresses: Iterable[Ingress],
+    count: int,
+    *,
+    onward_to: Region | None = None,
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> Choice[Ingress]:
+    """Choose the relay addresses that an answer offers, of different relays as far as there are.
+
+    Args:
+        viewpoint: what is known of the caller.
+        ingresses: those to choose from. Among equals the earlier one wins: with no place, that is their order.
+        count: how many to choose at most; the others are named in the reasons.
+        onward_to: region of the transceiver that the call goes on to; None when nobody knows.
+        weights: how much each term counts.
+    """
+    ways = _Ways(viewpoint)
+    onward = _Onward(onward_to)
+    waiting: list[Ranked[Ingress]] = []
+
+    def scored(ingress: Ingress, *, shares_machine: bool) -> Score:
+        return score(
+            ways.to(ingress.region),
+            load=ingress.load,
+            up_seconds=ingress.up_seconds,
+            onward=onward.from_(ingress.region),
+            is_change=viewpoint.is_change(ingress.region),
+            shares_machine=shares_machine,
+            weights=weights,
+        )
+
+    for ingress in ingresses:
+        standing, why = ingress_standing(ingress, viewpoint.residency)
+        given = scored(ingress, shares_machine=False)
+        waiting.append(Ranked(ingress, f"ingress {ingress.id}", ingress.region, standing, why, given))
+    chosen: list[Ranked[Ingress]] = []
+    relays: set[str] = set()
+    machines: set[str] = set()
+    while len(chosen) < count:
+        usable = [each for each in waiting if each.standing is not Standing.FORBIDDEN]
+        if not usable:
+            break
+        best = min(usable, key=lambda each: (each.standing, each.item.relay_name in relays, *order(each)[1:]))
+        if best.item.relay_name in relays:
+            best = attrs.evolve(best, why=best.why or "a relay that is in the answer already, for want of another")
+        waiting = [each for each in waiting if each.item is not best.item]
+        chosen.append(best)
+        relays.add(best.item.relay_name)
+        if best.item.machine_name not in machines:
+            machines.add(best.item.machine_name)
+            waiting = [
+                attrs.evolve(each, score=scored(each.item, shares_machine=True))
+                if each.item.machine_name == best.item.machine_name
+                else each
+                for each in waiting
+            ]
+    waiting.sort(key=order)
+    left_out = [
+        attrs.evolve(each, why="of a relay that is in the answer already")
+        if not each.why and each.item.relay_name in relays
+        else each
+        for each in waiting
     ]
-    return Choice(items=tuple(candidate for _, candidate in ranked), reasons=tuple(reasons))
+    return Choice(items=tuple(each.item for each in chosen), ranked=(*chosen, *left_out))
 
 
-def _rank(scored: Sequence[tuple[Score, Item]]) -> list[tuple[Score, Item]]:
-    return sorted(scored, key=lambda pair: pair[0].total)  # sorting is stable: equals keep their order
+class _Ways:
+    """The round trips from one caller, each region's once."""
+
+    def __init__(self, viewpoint: Viewpoint) -> None:
+        self._viewpoint = viewpoint
+        self._known: dict[str | None, RoundTrip] = {}
+
+    def to(self, region: Region | None) -> RoundTrip:
+        name = None if region is None else region.name
+        way = self._known.get(name)
+        if way is None:
+            way = self._known[name] = self._viewpoint.way_to(region)
+        return way
 
 
-def _place_of(region: Region | None) -> Place | None:
-    return None if region is None else region.place
+class _Onward:
+    """The round trips from regions to that of a transceiver."""
+
+    def __init__(self, to: Region | None) -> None:
+        self._to = to
+
+    def from_(self, region: Region | None) -> float:
+        if region is None or self._to is None or region.name == self._to.name:
+            return 0.0
+        return round_trip_between(region.place, self._to.place)
 
 
-def _in_region(region: Region | None) -> str:
-    return "" if region is None else f" in {region.name}"
+class _RegionLoads:
+    """How full the regions are whose capacity was configured."""
+
+    def __init__(self, candidates: Sequence[TransceiverCandidate]) -> None:
+        self._calls: dict[str, int] = {}
+        for each in candidates:
+            if each.region is not None and each.region.capacity:
+                self._calls[each.region.name] = self._calls.get(each.region.name, 0) + each.calls
+
+    def of(self, region: Region | None) -> float:
+        return 0.0 if region is None or not region.capacity else self._calls[region.name] / region.capacity

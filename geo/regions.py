@@ -41,10 +41,14 @@ class Region:
     Attributes:
         name: what ingresses and transceivers call it ("eu-west").
         place: where it is; None when nobody said.
+        capacity: calls that all its transceivers together may have, whatever each of them takes; 0 for no such bound.
+        is_draining: it gets no new calls while another region can take them.
     """
 
     name: str
     place: Place | None = None
+    capacity: int = 0
+    is_draining: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -54,14 +58,38 @@ class Ingress:
     Attributes:
         id: number of the ingress, unique in the fleet.
         host: IP address that clients reach.
-        port: UDP port.
+        port: UDP or TCP port.
         region: where it is; None when nobody said.
+        relay: name of the relay that serves it: addresses of one relay fail together. Empty: nobody said.
+        machine: name of the machine it runs on: relays on one machine fail together. Empty: `host` stands for it.
+        load: share of its capacity in use, 0 to 1.
+        is_healthy: whether the relay is known to be alive.
+        is_draining: whether it is about to go.
+        reason: why it is not healthy, when it is not.
+        up_seconds: how long ago it came back; None when that is long ago, or it never was away.
     """
 
     id: int
     host: str
     port: int
     region: Region | None = None
+    relay: str = ""
+    machine: str = ""
+    load: float = 0.0
+    is_healthy: bool = True
+    is_draining: bool = False
+    reason: str = ""
+    up_seconds: float | None = None
+
+    @property
+    def relay_name(self) -> str:
+        """What fails together with it for sure."""
+        return self.relay or f"{self.host}:{self.port}"
+
+    @property
+    def machine_name(self) -> str:
+        """What fails together with it if the machine does."""
+        return self.machine or self.host
 
 
 def distance_km(one: Place, other: Place) -> float:

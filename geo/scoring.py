@@ -1,22 +1,24 @@
 """The one scoring function. A score is in milliseconds of round trip, lower is better, so that terms can be added.
 
-A term enters only with a test that shows its need (tests/geo/test_scoring.py).
+A term enters only with a test that shows its need (tests/geo/test_scoring.py). What no term may outweigh (health,
+residency, a full house) is not scored: it is a `geo.choice.Standing`.
 """
+
+from collections.abc import Iterator
 
 import attrs
 
-from geo.regions import Place, distance_km
+from geo.round_trips import RoundTrip
 
-__all__ = ["DEFAULT_WEIGHTS", "Score", "Weights", "predicted_round_trip", "score"]
+__all__ = ["DEFAULT_WEIGHTS", "Score", "Weights", "effective_load", "score"]
 
-# Light in fibre needs 1 ms for some 200 km, there and back 1 ms for 100 km; routes are about 1.6 times as long as
-# the great circle. The constant part stands for the last mile, which is the same whatever we choose.
-_MILLISECONDS_PER_KM = 1.6 / 100
-_LAST_MILE_MILLISECONDS = 10.0
+_LOAD_EXPONENT = 4
+"""Waiting grows slowly at first and steeply in the end: half full costs a sixteenth of full. So near callers stay while
+there is room, and the first to be sent elsewhere are those for whom that is hardly further."""
 
-# When only some candidates have a location: as if it were half-way round a continent, so that a near one is taken
-# before it, and it before the other side of the earth.
-_UNKNOWN_ROUND_TRIP_MILLISECONDS = 100.0
+_HIGHEST_LOAD = 1.5
+_RAMP_SECONDS = 60.0
+_RAMP_START = 0.1
 
 
 @attrs.frozen(kw_only=True)
@@ -24,66 +26,136 @@ class Weights:
     """How much each term counts.
 
     Attributes:
-        round_trip: milliseconds of score for a millisecond of predicted round trip.
-        load: milliseconds of score for a candidate that is completely full; an empty one has none. At 100 a full
-            transceiver loses to an empty one some 6 000 km further away.
+        round_trip: milliseconds of score for a millisecond of round trip between caller and candidate.
+        load: milliseconds of score for a candidate that is completely full; an empty one has none. At 200 a candidate
+            that is 90 % full loses to an empty one some 8 000 km further away.
+        onward: milliseconds of score for a millisecond of round trip between an ingress and the transceiver behind it.
+        change: milliseconds of score for a region that did not serve the caller's network lately: what a region must
+            be better by before callers move to it.
+        shared_machine: milliseconds of score for an ingress on the machine of one that is offered already.
     """
 
     round_trip: float = 1.0
-    load: float = 100.0
+    load: float = 200.0
+    onward: float = 1.0
+    change: float = 5.0
+    shared_machine: float = 30.0
 
 
 DEFAULT_WEIGHTS = Weights()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Score:
-    """What a candidate was given, term by term.
+    """What a candidate was given, term by term, in milliseconds.
 
     Attributes:
-        round_trip: the round-trip term; 0 when no distance can tell candidates apart.
-        load: the load term.
-        why: the terms in words, for people.
+        round_trip: the way between caller and candidate.
+        load: how full it is.
+        onward: the way from the ingress to the transceiver.
+        change: callers of this network are served by another region.
+        shared_machine: another address of the same answer is on the same machine.
+        way: the way between caller and candidate.
+        load_share: share of its capacity in use.
+        up_seconds: how long ago it came back; None when that is long ago.
+        total: the sum that candidates are ordered by, lower is better.
     """
 
     round_trip: float
     load: float
-    why: str
+    onward: float
+    change: float
+    shared_machine: float
+    way: RoundTrip
+    load_share: float
+    up_seconds: float | None
+    total: float
 
     @property
-    def total(self) -> float:
-        """The sum that candidates are ordered by, lower is better."""
-        return self.round_trip + self.load
+    def terms(self) -> dict[str, float]:
+        """The terms by name."""
+        return {
+            "round trip": self.round_trip,
+            "load": self.load,
+            "way to the transceiver": self.onward,
+            "change of region": self.change,
+            "shared machine": self.shared_machine,
+        }
 
+    @property
+    def why(self) -> str:
+        """The terms in words, for people."""
+        return ", ".join(self._words())
 
-def predicted_round_trip(kilometres: float) -> float:
-    """Predict a round trip in milliseconds from a great-circle distance."""
-    return _LAST_MILE_MILLISECONDS + kilometres * _MILLISECONDS_PER_KM
+    def _words(self) -> Iterator[str]:
+        yield self.way.why
+        if self.load_share:
+            yield f"{self.load_share:.0%} full" + _costs(self.load)
+        if self.load and self.up_seconds is not None and self.up_seconds < _RAMP_SECONDS:
+            yield f"back for {self.up_seconds:.0f} s and not yet given its whole share"
+        if self.onward:
+            yield "away from the transceiver" + _costs(self.onward)
+        if self.change:
+            yield "another region served the caller's network lately" + _costs(self.change)
+        if self.shared_machine:
+            yield "on the machine of another address in the answer" + _costs(self.shared_machine)
 
 
 def score(
-    caller: Place | None, candidate: Place | None, load: float = 0.0, weights: Weights = DEFAULT_WEIGHTS
+    way: RoundTrip,
+    *,
+    load: float = 0.0,
+    up_seconds: float | None = None,
+    onward: float = 0.0,
+    is_change: bool = False,
+    shares_machine: bool = False,
+    weights: Weights = DEFAULT_WEIGHTS,
 ) -> Score:
     """Score one candidate for one caller.
 
     Args:
-        caller: where the caller is; None when nobody knows, and distance plays no part.
-        candidate: where the candidate is; None when nobody said.
+        way: between the caller and the candidate.
         load: share of the candidate's capacity in use, 0 to 1; values outside are taken as the nearest.
+        up_seconds: how long ago the candidate came back; None when that is long ago.
+        onward: milliseconds between an ingress and the transceiver behind it.
+        is_change: whether another region served the caller's network lately.
+        shares_machine: whether the ingress is on the machine of one that is offered already.
         weights: how much each term counts.
     """
     load = min(1.0, max(0.0, load))
-    words = []
-    round_trip = 0.0
-    if caller is not None and candidate is not None:
-        kilometres = distance_km(caller, candidate)
-        round_trip = predicted_round_trip(kilometres)
-        words.append(f"{kilometres:.0f} km from the caller ({caller.why}), about {round_trip:.0f} ms")
-    elif caller is not None:
-        round_trip = _UNKNOWN_ROUND_TRIP_MILLISECONDS
-        words.append(f"its location is not configured, taken as {round_trip:.0f} ms")
-    else:
-        words.append("nobody tells where the caller is")
-    if load:
-        words.append(f"{load:.0%} full")
-    return Score(round_trip=weights.round_trip * round_trip, load=weights.load * load, why=", ".join(words))
+    round_trip_term = weights.round_trip * way.milliseconds
+    load_term = weights.load * effective_load(load, up_seconds) ** _LOAD_EXPONENT
+    onward_term = weights.onward * onward
+    change_term = weights.change if is_change else 0.0
+    machine_term = weights.shared_machine if shares_machine else 0.0
+    return Score(
+        round_trip_term,
+        load_term,
+        onward_term,
+        change_term,
+        machine_term,
+        way,
+        load,
+        up_seconds,
+        round_trip_term + load_term + onward_term + change_term + machine_term,
+    )
+
+
+def effective_load(load: float, up_seconds: float | None) -> float:
+    """Tell how full a candidate counts as.
+
+    One that has just come back is empty, and nearest to everybody who went elsewhere; all of them at once would topple
+    it. So its capacity grows from a tenth to the whole within a minute, and it counts as full before.
+
+    Args:
+        load: share of its capacity in use, 0 to 1.
+        up_seconds: how long ago it came back; None when that is long ago.
+    """
+    if up_seconds is None or up_seconds >= _RAMP_SECONDS:
+        return load
+    share = _RAMP_START + (1 - _RAMP_START) * max(0.0, up_seconds) / _RAMP_SECONDS
+    return min(_HIGHEST_LOAD, load / share)
+
+
+def _costs(milliseconds: float) -> str:
+    return f" (+{milliseconds:.0f} ms)" if milliseconds >= 0.5 else ""

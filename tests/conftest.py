@@ -65,6 +65,12 @@ def redis(shared_redis: Any) -> object:
 
 
 @pytest.fixture(scope="session")
+def mmdb_file() -> ModuleType:
+    """Another one: writes small MaxMind-format databases."""
+    return load_module(Path(__file__).with_name("mmdb_file.py"))
+
+
+@pytest.fixture(scope="session")
 def clip(call_network: ModuleType) -> object:
     """Something to say."""
     return call_network.load_clip()

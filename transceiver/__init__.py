@@ -35,6 +35,7 @@ Many calls in one loop:
 * `flows`           how the clients of our calls are reached through relays
 * `intake`          from an offer to a session and the answer
 * `registry`        the calls of a worker, found by everything that names one
+* `round_trips`, `sampling`   what calls show of the ways to their clients, for whoever places the next ones
 * `describing`      what others are told of a call
 * `dispatcher`      between the hop and the sessions, and what keeps a bug in one from the others
 * `backend_legs`    the backends of a worker's calls, and the task that each needs

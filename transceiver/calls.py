@@ -68,12 +68,17 @@ class CallWishes:
         session: session configuration in the GA shape, which the backend gets before the caller's own; empty for none.
         max_call: the longest the call may last, in seconds; None for what the transceiver allows.
         is_locked: whether the session configuration is kept from the caller and cannot be changed by it.
+        caller_network: the network of the caller, by which signal remembers how long its ways take; empty when it does
+            not want to know.
+        placed_because: why signal has placed the call here, a sentence each.
     """
 
     model: str | None = None
     session: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     max_call: float | None = None
     is_locked: bool = False
+    caller_network: str = ""
+    placed_because: tuple[str, ...] = ()
 
 
 NO_WISHES = CallWishes()

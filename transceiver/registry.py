@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 import attrs
 
 from transceiver.backend_leg import BackendLeg
+from transceiver.calls import NO_WISHES, CallWishes
 from transceiver.describing import describe_session, drops_of
 from transceiver.flows import Flow
 from transceiver.session import Session
@@ -27,6 +28,8 @@ class Call:
         owner: digest of the key that made it.
         session_id: what tokens and hop headers call it.
         session: the session.
+        caller_network: under what signal wants to know its round trips; empty if it does not.
+        placed_because: why signal has placed it here, a sentence each.
         leg: the backend's; None for an echo.
         phase: which of the ticks is its own.
         flows: how each of its paths is reached.
@@ -38,6 +41,8 @@ class Call:
     session_id: int
     session: Session
     phase: int
+    caller_network: str = ""
+    placed_because: tuple[str, ...] = ()
     leg: BackendLeg | None = None
     flows: dict[Path, Flow] = attrs.field(factory=dict)
     is_touched: bool = False
@@ -54,7 +59,9 @@ class Call:
         """
         leg = self.leg
         backend = {} if leg is None else {"backend": leg.describe()}
-        return {**describe_session(self.session), **backend, "drops": self.drops() if drops is None else drops}
+        placed = {"placed_because": list(self.placed_because)} if self.placed_because else {}
+        drops = self.drops() if drops is None else drops
+        return {**describe_session(self.session), **backend, **placed, "drops": drops}
 
 
 class CallRegistry:
@@ -85,10 +92,12 @@ class CallRegistry:
         """Whether a call has not ended."""
         return self._by_session.get(call.session_id) is call
 
-    def add(self, *, call_id: str, owner: str, session_id: int, session: Session) -> Call:
+    def add(
+        self, *, call_id: str, owner: str, session_id: int, session: Session, wishes: CallWishes = NO_WISHES
+    ) -> Call:
         """Enter a call, in the phase that has the fewest."""
         phase = min(range(PHASES), key=lambda number: len(self._phases[number]))
-        call = Call(call_id, owner, session_id, session, phase)
+        call = Call(call_id, owner, session_id, session, phase, wishes.caller_network, wishes.placed_because)
         self._by_session[session_id] = self._by_call_id[call_id] = self._phases[phase][session_id] = call
         self.by_owner[owner] += 1
         return call

@@ -44,6 +44,8 @@ from transceiver.intake import Intake
 from transceiver.options import WorkerOptions
 from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
 from transceiver.registry import Call, CallRegistry
+from transceiver.round_trips import RoundTripSample
+from transceiver.sampling import RoundTripLog
 from transceiver.ticker import Lateness, run_ticker
 from wire.core import Address, Drops, Entropy
 
@@ -97,6 +99,7 @@ class Worker:
         self.address: Address | None = None
         self._report = report
         self._calls = CallRegistry()
+        self._round_trips = RoundTripLog(self._calls)
         self._entropy = entropy
         self._unix_time = unix_time
         self._intake = Intake(
@@ -208,7 +211,11 @@ class Worker:
             self.counts["refused-offer"] += 1
             raise
         call = self._calls.add(
-            call_id=accepted.call_id, owner=owner, session_id=accepted.session_id, session=accepted.session
+            call_id=accepted.call_id,
+            owner=owner,
+            session_id=accepted.session_id,
+            session=accepted.session,
+            wishes=wishes,
         )
         if speech is not None:
             try:
@@ -287,7 +294,12 @@ class Worker:
             "reason": reason,
             "tick_lateness_p999_ms": round(self.lateness.quantile(0.999) * 1000, 2),
             "counts": dict(self.counts),
+            "round_trips": [each.to_list() for each in self.round_trips()],
         }
+
+    def round_trips(self) -> Sequence[RoundTripSample]:
+        """Tell the latest round trips that calls have measured."""
+        return self._round_trips.latest(trio.current_time())
 
     def _find(self, call_id: str) -> Call:
         call = self._calls.of_call_id(call_id)

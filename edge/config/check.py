@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from edge.config.backends import check_backends, warnings_about_backends
+from edge.config.geography import check_geography
 from edge.config.model import Config, LogConfig, RelayConfig, Role, SignalConfig, TransceiverConfig, VoiceConfig
 from edge.config.problems import Problem, describe
 from edge.config.store import check_store
@@ -121,13 +122,7 @@ def _check_signal(signal: SignalConfig, *, has_store: bool, runs_all: bool) -> I
         yield from _one_of(f"{key}.protocol", ingress.protocol, PROTOCOLS)
     for index, transceiver in enumerate(signal.transceivers):
         yield from _base_url(f"signal.transceivers[{index}].url", transceiver.url)
-    yield from _check_regions(signal)
-    if len(signal.location_headers) not in {0, 2}:
-        right = 'Name two headers, of the latitude and of the longitude: ["CF-IPLatitude", "CF-IPLongitude"].'
-        yield Problem("signal.location_headers", f"found {len(signal.location_headers)} names", right)
-    elif signal.location_headers and not signal.trusted_proxies:
-        right = "Name the networks of the proxies that set signal.location_headers; nobody else is believed."
-        yield Problem("signal.trusted_proxies", "there is none", right)
+    yield from check_geography(signal)
 
 
 def _check_limits(limits: HttpLimits) -> Iterator[Problem]:
@@ -163,20 +158,6 @@ def _check_access(signal: SignalConfig) -> Iterator[Problem]:
         if "/" in host or "@" in host or " " in host:
             right = 'A host is a name, at most with a port: "voice.example.com".'
             yield Problem(f"signal.allowed_hosts[{index}]", f"found {describe(host)}", right)
-
-
-def _check_regions(signal: SignalConfig) -> Iterator[Problem]:
-    names = [region.name for region in signal.regions]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            found = f"found {describe(name)} again"
-            yield Problem(f"signal.regions[{index}].name", found, "A region has one entry.")
-    used = [(f"signal.ingresses[{index}].region", item.region) for index, item in enumerate(signal.ingresses)]
-    used += [(f"signal.transceivers[{index}].region", item.region) for index, item in enumerate(signal.transceivers)]
-    for key, wanted in used:
-        if wanted is not None and wanted not in names:
-            known = f"The regions are: {', '.join(names)}." if names else "Add it to signal.regions; there is none yet."
-            yield Problem(key, f"found {describe(wanted)}, which is no region", known)
 
 
 def _check_relay(relay: RelayConfig, *, needs_transceivers: bool) -> Iterator[Problem]:

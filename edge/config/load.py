@@ -30,6 +30,7 @@ from edge.config.model import (
     Network,
     RegionConfig,
     RelayIngress,
+    ResidencyConfig,
     Role,
     SignalIngress,
     TransceiverEndpoint,
@@ -41,13 +42,14 @@ from wire.core import Address
 
 __all__ = ["Loaded", "load", "structure"]
 
-_SECRET_KEY = re.compile(r"store\.password|signal\.api_keys|backend\[\d+\]\.api_key")
+_SECRET_KEY = re.compile(r"store\.password|signal\.(api_keys|residency\[\d+\]\.api_keys)|backend\[\d+\]\.api_key")
 
 _SHORT_FORMS: dict[type, Callable[[object], object]] = {
     BackendConfig: values.expand_backend,
     ClusterRelay: values.expand_cluster_relay,
     RegionConfig: values.expand_region,
     RelayIngress: values.expand_relay_ingress,
+    ResidencyConfig: values.expand_residency,
     SignalIngress: values.expand_signal_ingress,
     TransceiverEndpoint: values.expand_transceiver,
 }

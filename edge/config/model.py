@@ -29,6 +29,7 @@ __all__ = [
     "RegionConfig",
     "RelayConfig",
     "RelayIngress",
+    "ResidencyConfig",
     "Role",
     "SignalConfig",
     "SignalIngress",
@@ -71,10 +72,34 @@ class RegionConfig:
     Attributes:
         name: a short name of your choice, such as "eu-west".
         location: "LATITUDE, LONGITUDE" in degrees; without it distance plays no part in choosing the region.
+        capacity: calls that all transceivers of the region together may have, as its backends or its uplink bear; calls
+            go elsewhere before. 0 for as many as the transceivers take.
+        draining: true while the region is to get no new call that another region can take.
     """
 
     name: str
     location: Place | None = None
+    capacity: int = 0
+    draining: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ResidencyConfig:
+    """Calls that may be in some regions only, relays too; in short form "COUNTRY=REGION" or "COUNTRY=REGION+REGION".
+
+    Attributes:
+        regions: names of the regions that are allowed. When several entries apply to a call, only the regions that all
+            of them name are, and without any such region the call is refused.
+        countries: two-letter codes (ISO 3166) of the callers' countries that it is for, "??" for callers whose country
+            nobody knows; left out, callers from everywhere.
+        models: models that it is for; "*" stands for any letters ("bank-*"). Left out, all.
+        api_keys: those of signal.api_keys that it is for, their client secrets included; left out, all.
+    """
+
+    regions: tuple[str, ...]
+    countries: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = attrs.field(default=(), repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -99,12 +124,18 @@ class SignalIngress:
         advertise: IP address and port that clients reach.
         region: name of the region it is in.
         protocol: "udp", or "tcp" for clients whose network blocks UDP.
+        relay: a name of your choice for the relay that it is of, when one relay has several addresses: an answer offers
+            addresses of different relays.
+        machine: the same for the machine that the relay runs on; left out, the address stands for it. An answer offers
+            addresses of different machines where that is not much further.
     """
 
     id: int
     advertise: Address
     region: str | None = None
     protocol: str = "udp"
+    relay: str | None = None
+    machine: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -125,10 +156,19 @@ class SignalConfig:
         tcp_ingress_count: how many of those with TCP it offers beside them, each of which a browser connects to at
             once; 0 for none.
         regions: regions by name, with their locations.
-        location: "LATITUDE, LONGITUDE" of the callers when no header tells, usually that of this server.
+        residency: which calls may only be in some regions.
+        region: name of the region that this server is in; its location is that of callers of whom nothing else is
+            known.
+        location: "LATITUDE, LONGITUDE" of such callers, in place of that of `region`.
         location_headers: names of the two headers in which a trusted proxy gives the caller's latitude and longitude,
             such as ["CF-IPLatitude", "CF-IPLongitude"].
-        trusted_proxies: networks ("10.0.0.0/8") of the proxies whose headers are believed.
+        country_header: name of the header in which a trusted proxy gives the caller's country as a two-letter code,
+            such as "CF-IPCountry".
+        location_database: path of a MaxMind-format file (GeoLite2-City.mmdb) that tells where a caller's address is
+            when no header does; a newer file under the same path is used at once. It needs the package "maxminddb":
+            pip install trio-voice[geo].
+        trusted_proxies: networks ("10.0.0.0/8") of the proxies whose headers are believed, X-Forwarded-For included:
+            the last address in it that is not one of theirs is the caller's.
         max_calls_per_key: calls that one API key may have at a time, those of its client secrets included; one more
             gets a 429 with a time to retry. 0 for no bound. Counted over the whole fleet, once a second.
         max_offers_per_minute: offers that one IPv4 address, or one IPv6 /64, may send to this server within a minute;
@@ -147,8 +187,12 @@ class SignalConfig:
     ingress_count: int = 2
     tcp_ingress_count: int = 1
     regions: tuple[RegionConfig, ...] = ()
+    residency: tuple[ResidencyConfig, ...] = ()
+    region: str | None = None
     location: Place | None = None
     location_headers: tuple[str, ...] = ()
+    country_header: str | None = None
+    location_database: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
     max_calls_per_key: int = 0
     max_offers_per_minute: int = 0

@@ -20,6 +20,7 @@ __all__ = [
     "expand_cluster_relay",
     "expand_region",
     "expand_relay_ingress",
+    "expand_residency",
     "expand_signal_ingress",
     "expand_transceiver",
     "format_address",
@@ -189,6 +190,16 @@ def expand_signal_ingress(value: object) -> object:
     table, rest = _cut_id(value)
     advertise, at, region = rest.partition("@")
     return table | {"advertise": advertise} | ({"region": region} if at else {})
+
+
+def expand_residency(value: object) -> object:
+    """Turn the short form "COUNTRY=REGION+REGION" into a table."""
+    if not isinstance(value, str):
+        return value
+    country, equals, regions = value.partition("=")
+    if not equals or not country:
+        raise WrongValue(value, 'a table, or "COUNTRY=REGION", such as "DE=eu-west+eu-central"')
+    return {"countries": [country], "regions": regions.split("+")}
 
 
 def expand_transceiver(value: object) -> object:

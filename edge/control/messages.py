@@ -13,6 +13,7 @@ from typing import TypeVar
 import attrs
 
 from transceiver.calls import NO_WISHES, AnswerIngress, CallWishes, CreatedCall
+from transceiver.round_trips import LATEST, RoundTripSample
 
 __all__ = [
     "WISHES_HEADER",
@@ -100,6 +101,7 @@ class TransceiverStatus:
         is_ready: whether it takes calls.
         reason: why it does not.
         calls_by_owner: how many calls each owner has; empty when it does not say.
+        round_trips: those that its calls have measured lately, the oldest first; at most `LATEST`.
     """
 
     cluster: int
@@ -109,6 +111,7 @@ class TransceiverStatus:
     is_ready: bool = True
     reason: str = ""
     calls_by_owner: Mapping[str, int] = attrs.field(factory=dict, repr=False)
+    round_trips: tuple[RoundTripSample, ...] = attrs.field(default=(), repr=False)
 
     @property
     def load(self) -> float:
@@ -130,6 +133,7 @@ class TransceiverStatus:
             is_ready=_take(fields, "ready", bool),
             reason=_take(fields, "reason", str),
             calls_by_owner=_read_counts(_take(fields, "calls_by_owner", dict)) if "calls_by_owner" in fields else {},
+            round_trips=_read_round_trips(_take(fields, "round_trips", list)) if "round_trips" in fields else (),
         )
 
 
@@ -144,6 +148,10 @@ def wishes_to_fields(wishes: CallWishes) -> dict[str, object]:
         fields["max_call"] = wishes.max_call
     if wishes.is_locked:
         fields["locked"] = True
+    if wishes.caller_network:
+        fields["caller_network"] = wishes.caller_network
+    if wishes.placed_because:
+        fields["placed_because"] = list(wishes.placed_because)
     return fields
 
 
@@ -161,6 +169,8 @@ def read_wishes(fields: Mapping[str, object]) -> CallWishes:
         session=_take(fields, "session", dict) if "session" in fields else {},
         max_call=None if max_call is None else float(max_call),
         is_locked=_take(fields, "locked", bool) if "locked" in fields else False,
+        caller_network=_take(fields, "caller_network", str) if "caller_network" in fields else "",
+        placed_because=_read_sentences(_take(fields, "placed_because", list)) if "placed_because" in fields else (),
     )
 
 
@@ -222,6 +232,24 @@ def _read_ingress(value: object) -> AnswerIngress:
         priority=_take(value, "priority", int),
         protocol=protocol,
     )
+
+
+def _read_round_trips(values: list[object]) -> tuple[RoundTripSample, ...]:
+    return tuple(_read_round_trip(each) for each in values[-LATEST:])
+
+
+def _read_round_trip(value: object) -> RoundTripSample:
+    match value:
+        case [int(number), str(network), int(ingress), int() | float() as milliseconds]:
+            return RoundTripSample(number, network, ingress, float(milliseconds))
+        case _:
+            raise BadMessage("round_trips: each is a number, a network, an ingress and milliseconds")
+
+
+def _read_sentences(values: list[object]) -> tuple[str, ...]:
+    if not all(isinstance(each, str) for each in values):
+        raise BadMessage("placed_because: each is a sentence")
+    return tuple(map(str, values))
 
 
 def _read_counts(fields: Mapping[str, object]) -> dict[str, int]:

@@ -17,7 +17,9 @@ Read in this order:
 * `client_secrets`  what that is: a token that carries all it stands for
 * `sideband`   WebSockets: the sideband of a call, and the plain Realtime protocol
 * `relaying`   texts carried between two sockets
-* `placement`  where the caller is, and which relay addresses and transceivers suit it
+* `geography`  the configured earth: regions, rules, relay addresses, and a choice over all of them
+* `locating`   the file that tells where addresses are
+* `placement`  which relay addresses and transceivers suit a caller, with all that is known of the fleet
 * `fleet`      what the transceivers say about themselves, asked every second
 * `pages`      the page with the Talk button
 

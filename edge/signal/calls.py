@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
+import attrs
 import trio
 
 from edge.config.model import SignalConfig
@@ -101,11 +102,15 @@ class CallRoutes:
             raise errors.too_many(f"One API key may have {bound} calls at a time.", _RETRY_SECONDS)
 
     async def _place(self, request: Request, sdp: str, owner: str, wishes: CallWishes) -> CreatedCall:
-        proposal = self._placement.propose(request)
+        proposal = self._placement.propose(request, owner, wishes.model)
+        if proposal.residency.why and not (proposal.ingresses and proposal.members):
+            self._report("no-permitted-region", {"request": request.id, "why": list(proposal.reasons)})
+            raise errors.no_permitted_region(_RETRY_SECONDS)
         if not proposal.ingresses or not proposal.members:
             raise errors.try_later("no_transceiver_available", self._placement.not_ready_reason(), _RETRY_SECONDS)
         retry_after: float | None = None
         unknown_model: ModelNotAllowed | None = None
+        wishes = attrs.evolve(wishes, caller_network=proposal.network, placed_because=proposal.reasons)
         for member in proposal.members[:_MAX_TRIES]:
             facts = {"request": request.id, "transceiver": member.client.url}
             try:
@@ -122,6 +127,7 @@ class CallRoutes:
                 self._report("transceiver-unreachable", {**facts, "reason": str(failure)})
             else:
                 member.placed[owner] += 1
+                self._placement.placed(proposal, member)
                 self._report("call-placed", {**facts, "call": created.call_id, "why": list(proposal.reasons)})
                 return created
         if retry_after is not None:

@@ -155,5 +155,10 @@ def try_later(code: str, message: str, retry_after: float) -> RequestRefused:
     return RequestRefused(error_response(503, code, message, headers=_retry_headers(retry_after)))
 
 
+def no_permitted_region(retry_after: float) -> RequestRefused:
+    """The call may be only in regions that can take none now; which these are is the operator's business."""
+    return try_later("no_permitted_region", "No region that this call may be in takes calls now.", retry_after)
+
+
 def _retry_headers(seconds: float) -> tuple[tuple[str, str], ...]:
     return ("Retry-After", str(math.ceil(seconds))), ("Retry-After-Ms", str(math.ceil(seconds * 1000)))

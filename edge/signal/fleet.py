@@ -4,7 +4,7 @@ Signal keeps nothing of its own: this view can be lost and is whole again after 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import attrs
 import trio
@@ -30,6 +30,7 @@ class Member:
         status: what it said last; None before it ever said anything.
         problem: why it cannot be reached; empty when it can.
         placed: how many calls we placed on it for each owner since it said how many it has.
+        returned_at: when it came back after it could not be used, in monotonic seconds; None if it never was away.
     """
 
     client: ControlClient
@@ -37,6 +38,7 @@ class Member:
     status: TransceiverStatus | None = None
     problem: str = "it has not been asked yet"
     placed: Counter[str] = attrs.field(factory=Counter)
+    returned_at: float | None = None
 
     @property
     def reason(self) -> str:
@@ -47,13 +49,20 @@ class Member:
 
     def candidate(self) -> TransceiverCandidate:
         """Describe it for the choice among transceivers."""
-        load = 0.0
-        if self.status is not None and self.status.max_calls:
+        load, calls = 0.0, self.placed.total()
+        if self.status is not None:
             # Its own number is up to a second old; without ours, every call of that second would go to the same one.
-            load = (self.status.calls + self.placed.total()) / self.status.max_calls
+            calls += self.status.calls
+            load = calls / self.status.max_calls if self.status.max_calls else 0.0
         reason = self.reason
         return TransceiverCandidate(
-            name=self.client.url, region=self.region, load=min(1.0, load), is_ready=not reason, reason=reason
+            name=self.client.url,
+            region=self.region,
+            load=min(1.0, load),
+            calls=calls,
+            is_ready=not reason,
+            reason=reason,
+            up_seconds=None if self.returned_at is None else trio.current_time() - self.returned_at,
         )
 
     def calls_of(self, owner: str) -> int:
@@ -64,6 +73,7 @@ class Member:
     async def poll(self) -> None:
         """Ask for its status once; being unreachable is an answer too."""
         placed_before = self.placed.copy()
+        was_away = self.status is not None and bool(self.reason)
         with trio.move_on_after(_POLL_TIMEOUT) as scope:
             try:
                 self.status = await self.client.status()
@@ -72,6 +82,8 @@ class Member:
             else:
                 self.problem = ""
                 self.placed -= placed_before
+                if was_away and not self.reason:
+                    self.returned_at = trio.current_time()
         if scope.cancelled_caught:
             self.problem = f"{self.client.url}: no status within {_POLL_TIMEOUT:g} seconds"
 
@@ -95,6 +107,11 @@ class FleetView:
         async with trio.open_nursery() as nursery:
             for member in self._members.values():
                 nursery.start_soon(_poll_forever, member)
+
+    @property
+    def members(self) -> Collection[Member]:
+        """All of them, as they are configured and were heard last."""
+        return self._members.values()
 
     def candidates(self) -> Sequence[TransceiverCandidate]:
         """Describe all of them for the choice among transceivers."""

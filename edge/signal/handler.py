@@ -14,6 +14,7 @@ from edge.signal.client_secrets import ClientSecretKeys
 from edge.signal.cors import CorsPolicy
 from edge.signal.errors import RequestRefused
 from edge.signal.fleet import FleetView
+from edge.signal.geography import Geography
 from edge.signal.minting import MintingRoutes
 from edge.signal.placement import Placement
 from edge.signal.sideband import SocketRoutes, key_in_subprotocols
@@ -45,6 +46,7 @@ class SignalHandler:
         report: takes a line for the log for whatever became of a call.
         client_secrets: mints and opens client secrets; None for a node without their key.
         unix_time: wall clock, for the expiry of client secrets.
+        geography: regions, and what calls have shown of the ways to them; None for one made of `config` alone.
 
     Raises:
         ValueError: an API key is empty.
@@ -61,6 +63,7 @@ class SignalHandler:
         report: Report = _silent,
         client_secrets: ClientSecretKeys | None = None,
         unix_time: Callable[[], float] = time.time,
+        geography: Geography | None = None,
     ) -> None:
         self._cors = CorsPolicy(config.allowed_origins)
         self._access = Access(
@@ -71,7 +74,7 @@ class SignalHandler:
             client_secrets=client_secrets,
             unix_time=unix_time,
         )
-        self._placement = Placement(config, fleet)
+        self._placement = Placement(geography or Geography(config), fleet)
         self._calls = CallRoutes(config, placement=self._placement, fleet=fleet, call_ids=call_ids, report=report)
         self._sockets = SocketRoutes(config, placement=self._placement, fleet=fleet, calls=self._calls, report=report)
         self._minting = MintingRoutes(keys=client_secrets, unix_time=unix_time, report=report)

@@ -10,12 +10,11 @@ holds over all signal nodes; what several of them place within the same second m
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 from edge.config.model import Network
 from edge.http.messages import Request
 from edge.http.server import source_of
-from geo.caller import is_trusted
+from geo.addresses import address_of_caller
 
 __all__ = ["OfferRate", "source_of_request"]
 
@@ -63,15 +62,7 @@ class OfferRate:
 def source_of_request(request: Request, trusted_proxies: Sequence[Network]) -> str:
     """Tell whose request it is: an IPv4 address or an IPv6 /64.
 
-    Behind proxies that are trusted it is the last address in X-Forwarded-For that is not one of theirs: each proxy adds
-    the address that it was asked from, so that what stands before is hearsay.
+    Behind proxies that are trusted it is the last address in X-Forwarded-For that is not one of theirs.
     """
-    address = request.peer[0]
-    hops = request.headers.get("x-forwarded-for", "").split(",")
-    while is_trusted(address, trusted_proxies) and hops:
-        hop = hops.pop().strip()
-        try:
-            address = str(ip_address(hop))
-        except ValueError:  # left out, or "unknown"
-            break
+    address = address_of_caller(request.headers, peer=request.peer[0], trusted_proxies=trusted_proxies)
     return source_of(address)

@@ -1,19 +1,23 @@
 """Where the caller is, and which relay addresses and transceivers suit it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import attrs
+import trio
 
-from edge.config.model import SignalConfig, SignalIngress
+from edge.config.model import SignalConfig
 from edge.control.client import ControlClient
 from edge.http.messages import Request
 from edge.signal.fleet import FleetView, Member
-from geo.caller import locate_caller
-from geo.choice import choose_ingresses, choose_transceiver
+from edge.signal.geography import ChosenPlaces, Geography, regions_of
+from geo.caller import CallerLocation
 from geo.regions import Ingress, Region
+from geo.residency import NO_RESIDENCY, Residency
+from geo.round_trips import round_trip_between
 from transceiver.calls import AnswerIngress
+from transceiver.round_trips import RoundTripSample
 
-__all__ = ["Placement", "Proposal", "fleet_of", "regions_of"]
+__all__ = ["Placement", "Proposal", "fleet_of"]
 
 _HOST_TYPE_PREFERENCE = 126
 _TCP_TYPE_PREFERENCE = 90
@@ -31,61 +35,93 @@ class Proposal:
     Attributes:
         ingresses: for the answer, the preferred one first, with priorities that say so to the client's ICE.
         members: transceivers to ask, the preferred one first.
-        reasons: why, a sentence for each candidate.
+        reasons: why, a sentence for each candidate that came near to being chosen.
+        network: the caller's, under which its round trips are remembered; empty when nobody knows it.
+        residency: where the call may be.
     """
 
     ingresses: tuple[AnswerIngress, ...]
     members: tuple[Member, ...]
     reasons: tuple[str, ...]
+    network: str = ""
+    residency: Residency = NO_RESIDENCY
 
 
 class Placement:
     """Chooses for each caller.
 
     Args:
-        config: ingresses, regions, and what tells where a caller is.
+        geography: regions, rules, relay addresses, and what calls have shown so far.
         fleet: the transceivers.
+        now: monotonic time in seconds.
     """
 
-    def __init__(self, config: SignalConfig, fleet: FleetView) -> None:
-        self._config = config
+    def __init__(self, geography: Geography, fleet: FleetView, *, now: Callable[[], float] = trio.current_time) -> None:
+        self.geography = geography
         self._fleet = fleet
-        regions = regions_of(config)
-        self._ingresses = tuple(_ingress(each, regions) for each in config.ingresses if each.protocol == "udp")
-        self._tcp_ingresses = tuple(_ingress(each, regions) for each in config.ingresses if each.protocol == "tcp")
+        self._now = now
+        self._heard: dict[tuple[int, int], int] = {}  # number of the last round trip, by cluster and incarnation
 
-    def propose(self, request: Request) -> Proposal:
-        """Choose for the caller who sent a request."""
-        config = self._config
-        place = locate_caller(
-            request.headers,
-            peer=request.peer[0],
-            trusted_proxies=config.trusted_proxies,
-            header_names=config.location_headers,
-            configured=config.location,
-        )
-        ingresses = choose_ingresses(place, self._ingresses, config.ingress_count)
-        over_tcp = choose_ingresses(place, self._tcp_ingresses, config.tcp_ingress_count)
-        transceivers = choose_transceiver(place, self._fleet.candidates())
+    def propose(self, request: Request, owner: str = "", model: str | None = None) -> Proposal:
+        """Choose for the caller who sent a request.
+
+        Args:
+            request: what was sent.
+            owner: digest of the caller's API key; empty without keys.
+            model: that was asked for.
+        """
+        chosen = self.choose(self.geography.locate(request), owner, model)
         return Proposal(
             ingresses=(
-                *(_answer_ingress(rank, each) for rank, each in enumerate(ingresses.items)),
-                *(_tcp_answer_ingress(rank, each) for rank, each in enumerate(over_tcp.items)),
+                *(_answer_ingress(rank, each) for rank, each in enumerate(chosen.ingresses.items)),
+                *(_tcp_answer_ingress(rank, each) for rank, each in enumerate(chosen.tcp_ingresses.items)),
             ),
-            members=tuple(self._fleet.member(each.name) for each in transceivers.items),
-            reasons=ingresses.reasons + over_tcp.reasons + transceivers.reasons,
+            members=tuple(self._fleet.member(each.name) for each in chosen.transceivers.items),
+            reasons=chosen.reasons,
+            network=chosen.location.network,
+            residency=chosen.residency,
         )
+
+    def choose(self, location: CallerLocation, owner: str = "", model: str | None = None) -> ChosenPlaces:
+        """Choose for a caller who is somewhere, with all that is known of the fleet."""
+        self._learn()
+        candidates = self._fleet.candidates()
+        return self.geography.choose(location, candidates, now=self._now(), owner=owner, model=model)
+
+    def placed(self, proposal: Proposal, member: Member) -> None:
+        """A call was placed on a transceiver: further ones from the caller's network go to its region."""
+        if member.region is not None:
+            self.geography.networks.serve(proposal.network, member.region.name, self._now())
 
     def not_ready_reason(self) -> str:
         """Tell why no call can be placed now; empty when one can."""
-        if not self._ingresses and not self._tcp_ingresses:
+        if not self.geography.ingresses and not self.geography.tcp_ingresses:
             return "No relay address is configured: signal.ingresses is empty."
         return self._fleet.not_ready_reason()
 
+    def _learn(self) -> None:
+        """Take the round trips that calls have measured since we looked last."""
+        now = self._now()
+        heard = {}
+        for member in self._fleet.members:
+            status = member.status
+            if status is None:
+                continue
+            process = status.cluster, status.incarnation
+            seen = heard[process] = self._heard.get(process, 0)
+            for sample in status.round_trips:
+                if sample.number > seen:
+                    heard[process] = sample.number
+                    self._learn_one(sample, member.region, now)
+        self._heard = heard
 
-def regions_of(config: SignalConfig) -> Mapping[str, Region]:
-    """Return the configured regions by name."""
-    return {each.name: Region(name=each.name, place=each.location) for each in config.regions}
+    def _learn_one(self, sample: RoundTripSample, region: Region | None, now: float) -> None:
+        # What was measured is the way to the transceiver; of the way to the ingress's region it is what remains without
+        # the way between the two.
+        entered = self.geography.region_of_ingress(sample.ingress) or region
+        if entered is not None:
+            beyond = 0.0 if region is None else round_trip_between(entered.place, region.place)
+            self.geography.networks.observe(sample.network, entered.name, sample.milliseconds - beyond, now)
 
 
 def fleet_of(config: SignalConfig, control_key: str) -> FleetView:
@@ -95,11 +131,6 @@ def fleet_of(config: SignalConfig, control_key: str) -> FleetView:
         Member(ControlClient(each.url, control_key), region=regions.get(each.region or ""))
         for each in config.transceivers
     )
-
-
-def _ingress(each: SignalIngress, regions: Mapping[str, Region]) -> Ingress:
-    host, port = each.advertise
-    return Ingress(id=each.id, host=host, port=port, region=regions.get(each.region or ""))
 
 
 def _answer_ingress(rank: int, ingress: Ingress) -> AnswerIngress:

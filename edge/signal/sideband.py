@@ -121,14 +121,18 @@ class SocketRoutes:
         self._check_count(caller.owner)
         self._passing[caller.owner] += 1
         try:
-            await self._reach_backend(request, wishes, socket)
+            await self._reach_backend(request, caller, wishes, socket)
         finally:
             self._passing[caller.owner] -= 1
             if not self._passing[caller.owner]:
                 del self._passing[caller.owner]
 
-    async def _reach_backend(self, request: Request, wishes: CallWishes, socket: WebSocket) -> None:
-        members = self._placement.propose(request).members
+    async def _reach_backend(self, request: Request, caller: Caller, wishes: CallWishes, socket: WebSocket) -> None:
+        proposal = self._placement.propose(request, caller.owner, wishes.model)
+        members = proposal.members
+        if proposal.residency.why and not members:
+            self._report("no-permitted-region", {"request": request.id, "why": list(proposal.reasons)})
+            raise errors.no_permitted_region(_RETRY_SECONDS)
         refusal = errors.try_later("no_transceiver_available", self._placement.not_ready_reason(), _RETRY_SECONDS)
         for member in members[:_MAX_TRIES]:
             facts = {"request": request.id, "transceiver": member.client.url}

@@ -5,6 +5,7 @@ one way to apply a configuration, and it is the way of the start.
 """
 
 import ssl
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -19,7 +20,9 @@ from edge.http.server import HttpServer
 from edge.http.static import StaticFile
 from edge.http.tls import reload_certificate, server_tls_context
 from edge.keys import Bundle
+from edge.signal.calls import Report
 from edge.signal.fleet import FleetView
+from edge.signal.geography import Geography
 from edge.signal.handler import SignalHandler
 from edge.signal.pages import read_pages
 from edge.signal.placement import fleet_of
@@ -27,7 +30,11 @@ from edge.start import StartError
 from edge.tiers.keyring import call_id_keys, client_secret_keys, control_bearers
 from edge.tiers.serving import add_http_metrics, failure_hook
 from edge.tiers.tier import Surroundings
+from geo.measuring import CallerNetworks
 from wire.core import Address
+
+if TYPE_CHECKING:
+    from edge.signal.locating import LocationFile
 
 __all__ = ["SignalTier"]
 
@@ -41,13 +48,18 @@ class _View:
 
     handler: SignalHandler
     fleet: FleetView
+    location_file: "LocationFile | None" = None
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Keep asking the transceivers until the scope is cancelled."""
+        """Keep asking the transceivers, and looking for a newer location database, until the scope is cancelled."""
         try:
             with self.scope:
-                await self.fleet.run(task_status=task_status)
+                async with trio.open_nursery() as nursery:
+                    if self.location_file is not None:
+                        nursery.start_soon(self.location_file.follow)
+                    await nursery.start(self.fleet.run)
+                    task_status.started()
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await self.fleet.aclose()
@@ -79,6 +91,7 @@ class SignalTier:
         self._listener = listener
         self._surroundings = surroundings
         self._pages: dict[str, StaticFile] = read_pages()
+        self._networks = CallerNetworks()  # what calls have shown outlives a reload
         self._view = self._make_view(config, keys)
         self._tls = _tls_context(config)
         self._server = HttpServer(
@@ -148,6 +161,7 @@ class SignalTier:
         return f"signal: {self.url}"
 
     def _make_view(self, config: SignalConfig, keys: Bundle) -> _View:
+        location_file = _location_file(config, self._surroundings.report)
         fleet = fleet_of(config, control_bearers(keys)[0])
         handler = SignalHandler(
             config,
@@ -157,14 +171,27 @@ class SignalTier:
             render_metrics=self._surroundings.metrics.render,
             report=self._surroundings.report,
             client_secrets=client_secret_keys(keys),
+            geography=Geography(config, database=location_file, networks=self._networks),
         )
-        return _View(handler, fleet)
+        return _View(handler, fleet, location_file)
 
 
 async def _retire(view: _View) -> None:
     """End a view when no request that began with it can be under way any more."""
     await trio.sleep(_LONGEST_REQUEST)
     view.scope.cancel()
+
+
+def _location_file(config: SignalConfig, report: Report) -> "LocationFile | None":
+    if config.location_database is None:
+        return None
+    from edge.signal.locating import DatabaseUnreadable, LocationFile  # needs a package that few others need
+
+    try:
+        return LocationFile(config.location_database, report)
+    except DatabaseUnreadable as error:
+        right = "It must be a MaxMind-format file (.mmdb) that this process may read."
+        raise StartError([Problem("signal.location_database", f"it cannot be used: {error}", right)]) from None
 
 
 def _tls_context(config: SignalConfig) -> ssl.SSLContext | None:

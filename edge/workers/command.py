@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from time import process_time
 
+import attrs
 import cattrs
 import click
 import trio
@@ -158,6 +159,7 @@ async def _tell_figures(worker: Worker, channel: Channel) -> None:
 def _figures_of(worker: Worker) -> Figures:
     status = worker.status()
     own = {
+        "round_trips": [attrs.asdict(each) for each in worker.round_trips()],
         "counts": dict(worker.counts),
         "drops": dict(worker.all_drops()),
         "lateness": {step: count for step, count in enumerate(worker.lateness.counts) if count},

@@ -25,6 +25,7 @@ from transceiver.calls import (
     WorkerUnreachable,
 )
 from transceiver.realtime.passthrough import ClientTooSlow
+from transceiver.round_trips import RoundTripsOfAll
 from transceiver.ticker import Lateness
 from transceiver.websocket.closing import CloseCode, Fault
 from transceiver.websocket.connection import WebSocket
@@ -50,6 +51,7 @@ class Front:
         self._cluster = cluster
         self._incarnation = incarnation
         self._is_draining = False
+        self._round_trips = RoundTripsOfAll()
 
     # -- commands: what `Calls` promises
 
@@ -89,6 +91,9 @@ class Front:
         """Tell the state of all workers; see `Calls.status`. It is what they said, at most about a second old."""
         lives = [place.life for place in self._places if place.life is not None]
         reasons = self._reasons()
+        for life in lives:
+            self._round_trips.add(life, life.figures.round_trips)
+        self._round_trips.keep_only(lives)
         lateness = max((lateness_of(life.figures).quantile(0.999) for life in lives), default=0.0)
         return {
             "cluster": self._cluster,
@@ -102,6 +107,7 @@ class Front:
             "reason": _together(reasons),
             "tick_lateness_p999_ms": round(lateness * 1000, 2),
             "counts": dict(self.counts),
+            "round_trips": [each.to_list() for each in self._round_trips.latest()],
             "each_worker": [place.describe() for place in self._places],
         }
 

@@ -16,6 +16,7 @@ from edge.children.lines import BadLine, Lines
 from edge.config.model import BackendConfig, Config, LogConfig, TransceiverConfig
 from edge.config.problems import Problem
 from edge.keys import Bundle
+from transceiver.round_trips import RoundTripSample
 from wire.core import Address
 
 __all__ = [
@@ -127,6 +128,7 @@ class Figures:
         calls_by_owner: those going on, by the digest of the key that made them.
         relays: whose link is up.
         reason: why it takes no calls; empty when it does.
+        round_trips: those that its calls have measured lately.
         counts: what became of offers and calls, by event.
         drops: datagrams dropped, by layer and reason.
         lateness: ticks by lateness, in steps of 0.25 ms (`transceiver.ticker.Lateness`).
@@ -140,6 +142,7 @@ class Figures:
     calls_by_owner: dict[str, int] = attrs.field(factory=dict, repr=False)
     relays: int = 0
     reason: str = "it has not said anything yet"
+    round_trips: list[RoundTripSample] = attrs.field(factory=list, repr=False)
     counts: dict[str, int] = attrs.field(factory=dict)
     drops: dict[str, int] = attrs.field(factory=dict)
     lateness: dict[int, int] = attrs.field(factory=dict, repr=False)

@@ -16,7 +16,7 @@ from relay.hop.keys import HopKeys
 from relay.udp import drain
 from stun.credentials import Route
 from transceiver import worker as worker_module
-from transceiver.calls import CallNotFound, NotOwner, OfferRefused, Overloaded
+from transceiver.calls import CallNotFound, CallWishes, NotOwner, OfferRefused, Overloaded
 from transceiver.options import WorkerOptions
 from transceiver.worker import DropReason, Worker
 from wire.core import Path
@@ -49,6 +49,17 @@ async def test_a_call_from_offer_to_hang_up(start, worker_network, host: str) ->
         answer = parse_answer(created.answer)
         for secret in (answer.ice_pwd, answer.ice_ufrag, caller._pwd):
             assert secret not in str(running.reports)
+
+
+async def test_a_call_tells_how_long_its_way_takes(start, worker_network) -> None:
+    async with start() as running:
+        wishes = CallWishes(caller_network="198.51.100.0/24", placed_because=("It is near.",))
+        created, _ = await running.call(wishes=wishes)
+        await worker_network.eventually(lambda: bool(running.worker.status()["round_trips"]))
+        ((number, network, ingress, milliseconds),) = running.worker.status()["round_trips"]
+        assert (number, network, ingress) == (1, "198.51.100.0/24", 1)
+        assert 0 < milliseconds < 1000
+        assert (await running.worker.describe_call(created.call_id))["placed_because"] == ["It is near."]
 
 
 async def test_only_the_owner_ends_a_call(start, worker_network, monkeypatch: pytest.MonkeyPatch) -> None:

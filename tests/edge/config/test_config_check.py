@@ -64,6 +64,39 @@ def test_a_good_configuration_has_no_problem() -> None:
         ({"signal": {"transceivers": ["10.0.0.3:7080"]}}, "signal.transceivers[0].url: found", ':7080".'),
         ({"signal": {"transceivers": ["http://a/path"]}}, "signal.transceivers[0].url: found", ':7080".'),
         ({"signal": {"transceivers": ["http://a:x"]}}, "signal.transceivers[0].url: found", ':7080".'),
+        ({"signal": {"region": "eu"}}, 'signal.region: found "eu", which is no region.', "none yet."),
+        (
+            {"signal": {"regions": [{"name": "eu", "capacity": -1}]}},
+            "signal.regions[0].capacity: found -1.",
+            "no bound.",
+        ),
+        ({"signal": {"regions": ["eu", "eu"]}}, 'signal.regions[1].name: found "eu" again.', "one entry."),
+        (
+            {"signal": {"regions": ["eu"], "residency": ["DE=eu+us"]}},
+            'signal.residency[0].regions[1]: found "us", which is no region.',
+            "are: eu.",
+        ),
+        ({"signal": {"residency": [{"regions": []}]}}, "signal.residency[0].regions: there is none.", "allowed."),
+        (
+            {"signal": {"regions": ["eu"], "residency": ["Germany=eu"]}},
+            'signal.residency[0].countries[0]: found "Germany".',
+            "nobody knows.",
+        ),
+        (
+            {"signal": {"regions": ["eu"], "residency": [{"regions": ["eu"], "api_keys": ["secret"]}]}},
+            "signal.residency[0].api_keys[0]: it is not among signal.api_keys.",
+            "drop it here.",
+        ),
+        (
+            {"signal": {"country_header": "X-Country"}},
+            "signal.trusted_proxies: there is none.",
+            "nobody else is believed.",
+        ),
+        (
+            {"signal": {"location_database": "nowhere.mmdb"}},
+            'signal.location_database: there is no file "nowhere.mmdb".',
+            "(.mmdb).",
+        ),
         ({"signal": {"transceivers": ["http://a@eu"]}}, 'signal.transceivers[0].region: found "eu"', "none yet."),
         (
             {"signal": {"ingresses": ["1=203.0.113.5:1@us"], "regions": ["eu"]}},

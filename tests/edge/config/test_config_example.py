@@ -15,7 +15,7 @@ SHARED = ("log", "node", "store")
 """Sections of every role."""
 
 FILES = {
-    "signal": ("tls_certificate", "tls_key"),
+    "signal": ("tls_certificate", "tls_key", "location_database"),
     "store": ("password_file", "ca"),
 }
 

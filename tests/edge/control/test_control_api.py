@@ -41,6 +41,27 @@ async def client(calls, network):
         yield client
 
 
+async def test_where_a_call_was_placed_and_why_goes_with_it(calls, client):
+    wishes = CallWishes(caller_network="203.0.113.0/24", placed_because=("It is near.", "It is empty."))
+    await client.create_call(OFFER, INGRESSES, "me", wishes)
+    assert calls.wishes == [wishes]
+
+
+async def test_round_trips_come_with_the_status(calls, client):
+    assert (await client.status()).round_trips == ()  # of a transceiver that is older
+    calls.state["round_trips"] = [[number, "203.0.113.0/24", 2, 31.5] for number in range(100)]
+    round_trips = (await client.status()).round_trips
+    assert [each.number for each in round_trips] == list(range(36, 100)), "the latest, and no more than it should tell"
+    assert round_trips[-1].to_list() == [99, "203.0.113.0/24", 2, 31.5]
+
+
+@pytest.mark.parametrize("sample", [5, [1], [1, "n", 1, "fast"], ["1", "n", 1, 2], [1, None, 1, 2.0]])
+async def test_round_trips_of_another_form_are_nonsense(calls, client, sample):
+    calls.state["round_trips"] = [sample]
+    with pytest.raises(TransceiverUnreachable, match="round_trips"):
+        await client.status()
+
+
 async def test_a_call_is_made_as_it_was_asked_for(calls, client):
     created = await client.create_call(OFFER, INGRESSES, "me")
     assert calls.calls == {created.call_id: (OFFER, "me", INGRESSES)}

@@ -29,6 +29,7 @@ from transceiver.calls import (
     WorkerUnreachable,
 )
 from transceiver.realtime.passthrough import ClientTooSlow
+from transceiver.round_trips import RoundTripSample
 from transceiver.websocket.closing import WebSocketClosed
 
 KEY = "5f" * 32
@@ -371,6 +372,15 @@ async def test_the_status_adds_up(bench) -> None:
     assert bench.front.all_drops() == {"worker.not-a-relay": 2, "hop.replayed": 5}, "those of the dead included"
     assert sum(bench.front.lateness.counts) == 2000
     assert [each["calls"] for each in fields["each_worker"]] == [2, 3, 0]
+
+
+async def test_round_trips_of_all_workers_are_told_as_one_transceivers(bench) -> None:
+    await bench.say(0, round_trips=[RoundTripSample(1, "n", 1, 20.0)])
+    await bench.say(1, round_trips=[RoundTripSample(1, "m", 2, 30.0)])
+    assert [each.number for each in (await bench.client.status()).round_trips] == [1, 2]
+    await bench.say(1, round_trips=[RoundTripSample(1, "m", 2, 30.0), RoundTripSample(2, "m", 2, 40.0)])
+    told = (await bench.client.status()).round_trips
+    assert [(each.number, each.milliseconds) for each in told] == [(1, 20), (2, 30), (3, 40)]
 
 
 async def test_an_owners_calls_are_counted_at_once(bench) -> None:
