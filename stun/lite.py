@@ -8,9 +8,12 @@ A lite agent has one address that everybody can reach, so it never searches for 
 4. The client nominates another, or its media arrives over another: that one is validated too, then selected.
 5. Nothing authentic arrives for 30 seconds: the path is forgotten (`PathExpired`); after the last, `Closed`.
 
+An ICE restart begins that anew beside what works: both ends get other credentials, checks with the former ones count
+until a path has been validated with the new, and media stays on its path until the client chooses another.
+
 The rules for paths, and the attackers they are for, are in `stun.paths`.
 
-Source: RFC 8445 §7.3, §8.2; RFC 8489 §6.3, §9.1.
+Source: RFC 8445 §7.3, §8.2, §9; RFC 8489 §6.3, §9.1.
 """
 
 from collections.abc import Iterable
@@ -26,7 +29,20 @@ from stun.proofs import ProofRequests
 from stun.repetition import SeenTransactions
 from wire.core import Closed, Drops, Entropy, Event, Path
 
-__all__ = ["IceLite", "IceLiteOptions"]
+__all__ = ["IceCredentials", "IceLite", "IceLiteOptions"]
+
+
+@attrs.frozen(kw_only=True)
+class IceCredentials:
+    """What one end shows and checks in STUN.
+
+    Attributes:
+        ufrag: the username fragment.
+        password: the password.
+    """
+
+    ufrag: str
+    password: str = attrs.field(repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +64,29 @@ class IceLiteOptions(PathOptions):
     error_interval: float = 0.05
     recent_transactions: int = 128
     older_transactions: int = 1024
+
+
+class _Generation:
+    """The credentials of both ends between two ICE restarts."""
+
+    __slots__ = ("key", "local", "number", "proofs", "remote", "ufrag")
+
+    def __init__(self, number: int, local: IceCredentials, options: IceLiteOptions, entropy: Entropy) -> None:
+        self.number = number
+        self.local = local
+        self.remote: IceCredentials | None = None
+        self.ufrag = local.ufrag.encode()
+        self.key = local.password.encode()
+        self.proofs = ProofRequests(
+            local_ufrag=local.ufrag,
+            entropy=entropy,
+            interval=options.request_interval,
+            interval_limit=options.request_interval_limit,
+        )
+
+    def set_remote(self, remote: IceCredentials) -> None:
+        self.remote = remote
+        self.proofs.set_remote_credentials(remote.ufrag, remote.password)
 
 
 class IceLite:
@@ -75,14 +114,14 @@ class IceLite:
 
     __slots__ = (
         "_closed",
+        "_entropy",
         "_errors_from",
         "_expiry",
-        "_local_key",
-        "_local_ufrag",
+        "_former",
         "_options",
         "_outgoing",
         "_paths",
-        "_proofs",
+        "_present",
         "_seen",
         "_selected_path",
         "_unasked",
@@ -102,19 +141,14 @@ class IceLite:
         remote_pwd: str | None = None,
         options: IceLiteOptions = IceLiteOptions(),
     ) -> None:
-        self._local_ufrag = local_ufrag.encode()
-        self._local_key = local_pwd.encode()
         self._options = options
+        self._entropy = entropy
+        self._present = _Generation(0, IceCredentials(ufrag=local_ufrag, password=local_pwd), options, entropy)
+        self._former: _Generation | None = None  # counts too, until a path is validated with the present one
         self._paths = PathTable(options)
         self._selected_path: Path | None = None  # the same as in _paths, for `authentic_traffic`
         self._was_selected = False
         self._seen = SeenTransactions(recent=options.recent_transactions, older=options.older_transactions)
-        self._proofs = ProofRequests(
-            local_ufrag=local_ufrag,
-            entropy=entropy,
-            interval=options.request_interval,
-            interval_limit=options.request_interval_limit,
-        )
         self._unasked = False  # the client has become known, and paths wait
         self._outgoing: list[tuple[bytes, Path]] = []
         self._errors_from = now
@@ -131,6 +165,21 @@ class IceLite:
     def selected(self) -> Path | None:
         """The path to send to; None before one is validated."""
         return self._selected_path
+
+    @property
+    def local(self) -> IceCredentials:
+        """Our credentials since the last restart."""
+        return self._present.local
+
+    @property
+    def remote(self) -> IceCredentials | None:
+        """The client's credentials since the last restart; None while they are not known."""
+        return self._present.remote
+
+    @property
+    def is_restarting(self) -> bool:
+        """Whether the credentials of before the last restart still count."""
+        return self._former is not None
 
     def knows(self, path: Path) -> bool:
         """Whether an authenticated check has come over a path that is not forgotten yet."""
@@ -150,15 +199,30 @@ class IceLite:
 
     def set_remote_credentials(self, ufrag: str, pwd: str) -> None:
         """Learn the client's credentials; the paths that wait for validation are asked at the next sending."""
-        self._proofs.set_remote_credentials(ufrag, pwd)
+        self._present.set_remote(IceCredentials(ufrag=ufrag, password=pwd))
         self._unasked = True
+
+    def restart(self, local: IceCredentials, remote: IceCredentials) -> None:
+        """Use other credentials from here on (RFC 8445 §9); those that work now count until these do.
+
+        Paths stay. A second restart before the first has come to anything takes its place.
+
+        Args:
+            local: ours; of another fragment than any before.
+            remote: the client's.
+        """
+        present = self._present
+        self._present = _Generation(present.number + 1, local, self._options, self._entropy)
+        self._present.set_remote(remote)
+        if self._former is None:
+            self._former = present
 
     def path_proven(self, path: Path, now: float) -> Iterable[Event]:
         """Learn that DTLS has completed over a path: the client's Finished covers our random, so it receives there."""
         tracked = self._paths.get(path)
         if tracked is None or self._closed:
             return ()
-        return self._noting(self._paths.prove(tracked, now))
+        return self._prove(tracked, now)
 
     def authentic_traffic(self, path: Path, now: float) -> Iterable[Event]:
         """Learn of an SRTP packet or DTLS record that is authentic and no repetition.
@@ -193,9 +257,10 @@ class IceLite:
 
     def _handle_request(self, message: Message, data: bytes, source: Path, now: float) -> Iterable[Event]:
         own_role = AttributeType.ICE_CONTROLLED
-        refusal = check_request(message, data, ufrag=self._local_ufrag, key=self._local_key, own_role=own_role)
+        generation = self._generation_of(message)
+        refusal = check_request(message, data, ufrag=generation.ufrag, key=generation.key, own_role=own_role)
         if refusal is not None:
-            return self._refuse(message, refusal, source, now)
+            return self._refuse(message, refusal, generation, source, now)
         first_source = self._seen.source_of(message.transaction_id)
         if self._is_repetition(message.transaction_id, first_source, source):
             return self._drop(DropReason.REPEATED)
@@ -208,10 +273,13 @@ class IceLite:
             if isinstance(admitted, DropReason):
                 return self._drop(admitted)
             tracked, events = admitted
+            tracked.generation = generation.number
             events.append(PathAppeared(path=source))
             if self._expiry is None:
                 self._expiry = self._paths.next_expiry()
-        self._outgoing.append((success_response(message, source.address, self._local_key), source))
+        elif tracked.generation < generation.number:
+            self._paths.renew(tracked, generation.number)
+        self._outgoing.append((success_response(message, source.address, generation.key), source))
         # RFC 8489 §6.3.1: respond to retransmissions so that the overall state is the same. They renew nothing.
         if first_source != source:
             tracked.heard = now
@@ -221,10 +289,21 @@ class IceLite:
         self._ask(tracked, now)
         return self._noting(events)
 
-    def _refuse(self, message: Message, refusal: Refusal, source: Path, now: float) -> Iterable[Event]:
+    def _generation_of(self, request: Message) -> _Generation:
+        """Return the credentials that a request names; the present ones if it names none that count."""
+        former = self._former
+        if former is not None:
+            username = request.get(AttributeType.USERNAME) or b""
+            if username.partition(b":")[0] == former.ufrag:
+                return former
+        return self._present
+
+    def _refuse(
+        self, message: Message, refusal: Refusal, generation: _Generation, source: Path, now: float
+    ) -> Iterable[Event]:
         if now >= self._errors_from:
             self._errors_from = now + self._options.error_interval
-            self._outgoing.append((error_response(message, refusal, self._local_key), source))
+            self._outgoing.append((error_response(message, refusal, generation.key), source))
         return self._drop(refusal.drop_reason)
 
     def _is_repetition(self, transaction_id: bytes, first_source: Path | None, source: Path) -> bool:
@@ -236,14 +315,19 @@ class IceLite:
         return first_source != source and not is_from_client
 
     def _handle_response(self, message: Message, data: bytes, source: Path, now: float) -> Iterable[Event]:
-        checked = self._proofs.check_answer(message, data, source, now)
+        checked = self._present.proofs.check_answer(message, data, source, now)
+        former, is_former = self._former, False
+        if checked is DropReason.TRANSACTION and former is not None:
+            checked, is_former = former.proofs.check_answer(message, data, source, now), True
         if isinstance(checked, DropReason):
             return self._drop(checked)
         self.round_trip_time = checked
         tracked = self._paths.get(source)
         if tracked is None:
             return ()
-        return self._noting(self._paths.prove(tracked, now))
+        if is_former and tracked.generation == self._present.number:
+            return ()  # it has been checked with the present credentials since, and is asked with these now
+        return self._prove(tracked, now)
 
     # Time and sending.
 
@@ -276,10 +360,20 @@ class IceLite:
 
     # Small parts.
 
+    def _prove(self, tracked: TrackedPath, now: float) -> list[Event]:
+        """Note that the client receives over a path; with that, a restart has come to its end."""
+        if self._former is not None and tracked.generation == self._present.number:
+            self._former = None
+            self._paths.retire(tracked.generation)
+        return self._noting(self._paths.prove(tracked, now))
+
     def _ask(self, tracked: TrackedPath, now: float) -> None:
         """Send a Binding Request over a path, if an answer would change something and it is not too soon."""
         if self._paths.wants_proof(tracked, now):
-            request = self._proofs.ask(tracked, now)
+            former = self._former
+            is_former = former is not None and tracked.generation < self._present.number
+            proofs = former.proofs if former is not None and is_former else self._present.proofs
+            request = proofs.ask(tracked, now)
             if request is not None:
                 self._outgoing.append((request, tracked.path))
 

@@ -33,6 +33,11 @@ RFC 8445 §8.1.1 lets data be sent on any valid pair, and Chrome nominates late)
 before; or authentic traffic, since the client has moved already then. Traffic does not move media back and forth
 within a fraction of a second, so packets that were overtaken on the way do not count as a move.
 
+An ICE restart (RFC 8445 §9) gives both ends new credentials, and the paths that are checked with them are of a new
+*generation*. Media stays where it is until the client chooses one of those; as soon as one of them has answered with
+the new credentials, paths that only the former ones were used on can be left but not chosen any more, and give way to
+new ones.
+
 What remains: a client that validated an address, gave it away, and goes on sending authentic packets with it as their
 source keeps media flowing to whoever has it now. RFC 7675's consent checks would stop it; a lite agent sends none
 (RFC 7675 §1). And a listener who is faster than the client with check after check keeps a new address of the client's
@@ -112,6 +117,7 @@ class TrackedPath:
         proven: when it was last shown that the client receives what is sent there; None for never.
         requests: how many Binding Requests were sent there since it was proven; counted while the interval grows.
         next_request: when the next may be sent.
+        generation: of the newest credentials that it was checked with.
     """
 
     path: Path
@@ -121,6 +127,7 @@ class TrackedPath:
     proven: float | None = None
     requests: int = 0
     next_request: float = 0.0
+    generation: int = 0
 
     @property
     def is_validated(self) -> bool:
@@ -144,9 +151,10 @@ class PathTable:
 
     Attributes:
         selected: where media goes; None before the first path is validated, and after the selected one expired.
+        generation: paths of an earlier one cannot be chosen, and give way.
     """
 
-    __slots__ = ("_claimant", "_moved", "_options", "_paths", "_strangers", "selected")
+    __slots__ = ("_claimant", "_moved", "_options", "_paths", "_strangers", "generation", "selected")
 
     def __init__(self, options: PathOptions) -> None:
         self._options = options
@@ -155,6 +163,7 @@ class PathTable:
         self._claimant: TrackedPath | None = None  # wants to be selected, and lacks a fresh proof
         self._moved = float("-inf")
         self.selected: TrackedPath | None = None
+        self.generation = 0
 
     def __len__(self) -> int:
         """How many paths are known."""
@@ -187,6 +196,7 @@ class PathTable:
             # A validated path never gives way to one that may be made up; expiry frees its place. Nor does a young
             # one, lest paths that take turns in giving way appear, and get a flight, again and again.
             given_up = [known for known in self if not known.is_validated and known.appeared <= horizon]
+            given_up += [known for known in self if known.generation < self.generation and known is not self.selected]
             if not given_up:
                 return DropReason.PATHS
             events = self._forget(min(given_up, key=lambda known: known.heard))
@@ -194,6 +204,19 @@ class PathTable:
             self._strangers = [*others, (now, address)]
         tracked = self._paths[path] = TrackedPath(path=path, appeared=now, heard=now)
         return tracked, events
+
+    def renew(self, tracked: TrackedPath, generation: int) -> None:
+        """Note that a path was checked with newer credentials; with these it has yet to be proven."""
+        tracked.generation = generation
+        tracked.proven = None
+        tracked.requests = 0
+        tracked.next_request = 0.0
+
+    def retire(self, generation: int) -> None:
+        """Let paths of earlier generations than this be left, but not chosen any more."""
+        self.generation = generation
+        if self._claimant is not None and self._claimant.generation < generation:
+            self._claimant = None
 
     def prove(self, tracked: TrackedPath, now: float) -> list[Event]:
         """Note that the client receives what is sent to this path."""
@@ -213,6 +236,8 @@ class PathTable:
         if tracked is self.selected:
             self._claimant = None
             return []
+        if tracked.generation < self.generation:
+            return []
         if self._is_fresh(tracked, now):
             return self._select(tracked, now)
         self._claimant = tracked
@@ -227,7 +252,9 @@ class PathTable:
 
     def wants_proof(self, tracked: TrackedPath, now: float) -> bool:
         """Whether an answer from this path would change anything."""
-        return not tracked.is_validated or (tracked is self._claimant and not self._is_fresh(tracked, now))
+        if not tracked.is_validated or tracked.proven is None:
+            return True
+        return tracked is self._claimant and not self._is_fresh(tracked, now)
 
     def expire(self, now: float) -> list[Event]:
         """Forget the paths that have been silent for too long; let another take over if the selected one was."""
@@ -238,7 +265,7 @@ class PathTable:
             if now >= tracked.heard + self._options.consent_timeout:
                 events += self._forget(tracked)
         if had_selected and self.selected is None:
-            validated = [known for known in self if known.is_validated]
+            validated = [known for known in self if known.is_validated and known.generation >= self.generation]
             if validated:
                 events += self.claim(max(validated, key=lambda known: known.heard), now)
         return events

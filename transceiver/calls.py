@@ -8,12 +8,17 @@ import attrs
 __all__ = [
     "NO_WISHES",
     "AnswerIngress",
+    "CallMoved",
     "CallNotFound",
     "CallWishes",
     "Calls",
     "Conversations",
     "CreatedCall",
     "EventSocket",
+    "FragmentRefused",
+    "IceSessionChanged",
+    "IceUpdate",
+    "IceUpdated",
     "IngressProtocol",
     "ModelNotAllowed",
     "NotOwner",
@@ -53,10 +58,46 @@ class CreatedCall:
     Attributes:
         call_id: names the call to whoever may act on it; says nothing of its ICE credentials.
         answer: the SDP answer, with CRLF line ends.
+        ice_tag: names the call's ICE credentials until the next restart: its HTTP entity tag.
     """
 
     call_id: str
     answer: str
+    ice_tag: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class IceUpdate:
+    """What a client says of its ICE in the middle of a call.
+
+    Attributes:
+        fragment: the SDP fragment (RFC 8840).
+        tag: the entity tag that it believes the call to have, "*" for an ICE restart; None when it does not say.
+        ingresses: relay addresses for our side of a restart, the preferred one first.
+    """
+
+    fragment: str = attrs.field(repr=False)
+    tag: str | None = None
+    ingresses: tuple[AnswerIngress, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class IceUpdated:
+    """What became of an `IceUpdate`.
+
+    Attributes:
+        tag: the call's entity tag now.
+        fragment: our side of a restart; empty when there was none.
+        candidates: how many candidates the client told.
+        unreadable: how many of its lines were none.
+        is_end: it says that there will be no more.
+    """
+
+    tag: str
+    fragment: str = attrs.field(default="", repr=False)
+    candidates: int = 0
+    unreadable: int = 0
+    is_end: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -89,6 +130,14 @@ class OfferRefused(Exception):  # noqa: N818 - named for what happened to the ca
     """The offer cannot be answered; the text says why, in words for the developer of the client."""
 
 
+class FragmentRefused(Exception):  # noqa: N818 - as above
+    """An SDP fragment cannot be used; the text says why, in words for the developer of the client."""
+
+
+class IceSessionChanged(Exception):  # noqa: N818 - as above
+    """A fragment is about other ICE credentials than the call has; the text says how."""
+
+
 @attrs.frozen
 class Overloaded(Exception):  # noqa: N818 - as above
     """No further call is taken now.
@@ -113,6 +162,19 @@ class ModelNotAllowed(Exception):  # noqa: N818 - as above
 
 class CallNotFound(Exception):  # noqa: N818 - as above
     """There is no such call here (any more)."""
+
+
+@attrs.frozen
+class CallMoved(Exception):  # noqa: N818 - as above
+    """The call was here, and has another owner now.
+
+    Attributes:
+        cluster: the new owner's.
+        incarnation: the new owner's.
+    """
+
+    cluster: int
+    incarnation: int
 
 
 class NotOwner(Exception):  # noqa: N818 - as above
@@ -146,7 +208,10 @@ class EventSocket(Protocol):
 
 
 class Calls(Protocol):
-    """The calls of one transceiver, be it one process or several."""
+    """The calls of one transceiver, be it one process or several.
+
+    Every command about a call that was handed over may raise `CallMoved` instead of `CallNotFound`.
+    """
 
     async def create_call(
         self, offer: str, ingresses: Sequence[AnswerIngress], owner: str, wishes: CallWishes = NO_WISHES
@@ -163,6 +228,23 @@ class Calls(Protocol):
             OfferRefused: the offer cannot be answered.
             Overloaded: no further call is taken now.
             ModelNotAllowed: no backend answers for the model asked for.
+        """
+
+    async def update_call(self, call_id: str, owner: str | None, update: IceUpdate) -> IceUpdated:
+        """Take a client's candidates, or restart ICE; the conversation goes on in either case.
+
+        Args:
+            call_id: the call.
+            owner: digest of the key shown; None skips the check.
+            update: what the client says.
+
+        Raises:
+            CallNotFound: no such call.
+            NotOwner: the call was made with another key.
+            FragmentRefused: the fragment makes no sense.
+            IceSessionChanged: it is about other ICE credentials than the call has.
+            Overloaded: ICE was restarted too often lately.
+            WorkerUnreachable: the process that has it gives no answer.
         """
 
     async def end_call(self, call_id: str, owner: str | None) -> None:

@@ -12,9 +12,10 @@ import attrs
 from dtls.certificate import Certificate
 from dtls.options import DtlsOptions, Role
 from stun.credentials import CredentialKeys, Route
+from stun.lite import IceCredentials
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.call_ids import CallIdKeys
-from transceiver.calls import AnswerIngress, OfferRefused
+from transceiver.calls import AnswerIngress, OfferRefused, Overloaded
 from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
 from transceiver.sdp import MAX_MESSAGE_SIZE, Negotiated, SdpRefused, answer, negotiate, parse_offer
@@ -27,6 +28,9 @@ __all__ = ["Accepted", "Intake"]
 _CERTIFICATE_DAY = 86400.0
 """A certificate is used for new calls this long, in seconds. It could be longer, as it is valid for 30 days and nobody
 looks; but a key that leaks should be worth little."""
+
+_MOST_IN_ADVANCE = 30
+"""Seconds; relays take tokens from two minutes ahead, by clocks that may be apart themselves."""
 
 _DTLS_OPTIONS = DtlsOptions()
 
@@ -110,16 +114,12 @@ class Intake:
         if unix_time >= self._certificate_ends:
             self._renew_certificate(unix_time)
         session_id = int.from_bytes(self._entropy(8), "big")
-        cluster, incarnation, worker = self._place
-        route = Route(
-            cluster=cluster, incarnation=incarnation, worker=worker, session=session_id, minted=int(unix_time)
-        )
-        ufrag = self.credential_keys.mint(route)
-        password = self.credential_keys.password(ufrag)
+        route = self._route(session_id, int(unix_time))
+        own = self._credentials(route)
         media = MediaDescription.create(negotiated, self._entropy)
         session = Session(
-            ufrag=ufrag,
-            password=password,
+            ufrag=own.ufrag,
+            password=own.password,
             remote=RemoteDescription(
                 ufrag=negotiated.offer.ice_ufrag,
                 password=negotiated.offer.ice_pwd,
@@ -139,8 +139,8 @@ class Intake:
         )
         text = answer(
             negotiated,
-            ice_ufrag=ufrag,
-            ice_pwd=password,
+            ice_ufrag=own.ufrag,
+            ice_pwd=own.password,
             fingerprint=self._fingerprint,
             setup=negotiated.setup,
             candidates=ingresses,
@@ -150,6 +150,35 @@ class Intake:
             msid=media.msid,
         )
         return Accepted(call_id=self.call_id_keys.mint(route), session_id=session_id, session=session, answer=text)
+
+    def mint_again(self, session_id: int, present: IceCredentials) -> IceCredentials:
+        """Make other credentials that lead to the same session, for an ICE restart.
+
+        A fragment says when it was minted, to the second, and nothing else in it can differ: so one that follows
+        within the same second is minted in advance, and no more of them than clocks may be apart.
+
+        Args:
+            session_id: what tokens call the session.
+            present: the credentials that it has.
+
+        Raises:
+            Overloaded: there were too many restarts in too short a time.
+        """
+        minted = int(self._unix_time())
+        before = self.credential_keys.open(present.ufrag)
+        if before is not None and before.minted >= minted:
+            if before.minted >= minted + _MOST_IN_ADVANCE:
+                raise Overloaded(float(before.minted - minted - _MOST_IN_ADVANCE + 1))
+            minted = before.minted + 1
+        return self._credentials(self._route(session_id, minted))
+
+    def _route(self, session_id: int, minted: int) -> Route:
+        cluster, incarnation, worker = self._place
+        return Route(cluster=cluster, incarnation=incarnation, worker=worker, session=session_id, minted=minted)
+
+    def _credentials(self, route: Route) -> IceCredentials:
+        ufrag = self.credential_keys.mint(route)
+        return IceCredentials(ufrag=ufrag, password=self.credential_keys.password(ufrag))
 
     def _renew_certificate(self, unix_time: float) -> None:
         self._certificate = Certificate.generate(unix_time=unix_time)

@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from dtls.certificate import Certificate
 from dtls.events import ApplicationData
 from dtls.options import DtlsOptions, Role
-from stun.lite import IceLite
+from stun.lite import IceCredentials, IceLite
 from transceiver.audio.adaptation import FRAME_SECONDS
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.data_transport import DataTransport
@@ -192,6 +192,10 @@ class Session:
         self.data.flush(now)
         self._transport.collect(now)
         self._schedule()
+
+    def restart_ice(self, local: IceCredentials, remote: IceCredentials) -> None:
+        """Give both ends new ICE credentials; everything above ICE goes on, over the path it has (`stun.lite`)."""
+        self.ice.restart(local, remote)
 
     # -- output
 

@@ -34,12 +34,15 @@ from transceiver.calls import (
     CallWishes,
     CreatedCall,
     EventSocket,
+    IceUpdate,
+    IceUpdated,
     ModelNotAllowed,
     NotOwner,
     OfferRefused,
     Overloaded,
 )
 from transceiver.dispatcher import Dispatcher, DropReason, Report
+from transceiver.ice_updates import ice_tag, update_ice
 from transceiver.intake import Intake
 from transceiver.options import WorkerOptions
 from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
@@ -226,7 +229,18 @@ class Worker:
         self._has_call.set()
         self.counts["created"] += 1
         self._report("call-created", {"call": accepted.call_id})
-        return CreatedCall(call_id=accepted.call_id, answer=accepted.answer)
+        return CreatedCall(call_id=accepted.call_id, answer=accepted.answer, ice_tag=ice_tag(accepted.session))
+
+    async def update_call(self, call_id: str, owner: str | None, update: IceUpdate) -> IceUpdated:
+        """Take a client's candidates, or restart ICE; see `Calls.update_call`."""
+        call = self._find(call_id)
+        _check_owner(call, owner)
+        ice = call.session.ice
+        updated = update_ice(call.session, update, lambda: self._intake.mint_again(call.session_id, ice.local))
+        self.counts["ice-restart" if updated.fragment else "ice-candidates"] += 1
+        facts = {"candidates": updated.candidates, "unreadable": updated.unreadable, "end": updated.is_end}
+        self._report("ice-restarted" if updated.fragment else "ice-trickled", {"call": call_id, **facts})
+        return updated
 
     async def end_call(self, call_id: str, owner: str | None) -> None:
         """End a call; see `Calls.end_call`."""

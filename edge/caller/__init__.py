@@ -7,6 +7,7 @@ Read in this order:
 * `ogg`, `opus_file`  what to say, out of an Ogg Opus file, and what came back, into one; `voice.opus` is built in
 * `wav_file`          the same with WAV, encoded and decoded
 * `description`       the SDP offer like a browser's, and what matters of the answer
+* `fragment`          the same for an ICE restart
 * `audio`             the media path: packets of a clip out, packets and their statistics in
 * `reports`           RTCP: sender reports out, what the server reports about us in
 * `progress`          the stages of a call, its events, what may be chosen

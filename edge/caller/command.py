@@ -20,7 +20,7 @@ from edge.caller.exchange import Exchange
 from edge.caller.load import Window, ramp
 from edge.caller.ogg import OggError
 from edge.caller.opus_file import Clip, OpusRecording, read_clip
-from edge.caller.placing import Caller
+from edge.caller.placing import Call, Caller
 from edge.caller.printing import describe_load, describe_media, describe_progress, describe_setup
 from edge.caller.progress import CallerOptions
 from edge.caller.recording import Recording
@@ -62,6 +62,13 @@ _Work = Callable[[Caller, Exchange], Awaitable[None]]
 @click.option("--key", envvar="TRIO_VOICE_KEY", help="API key of the server.")
 @click.option("--dtls-role", type=click.Choice(["client", "server"]), help="DTLS role to insist on.")
 @click.option("--tcp", is_flag=True, help="Use TCP candidates only, as on a network that blocks UDP.")
+@click.option(
+    "--restart-ice-after",
+    "restart_after",
+    type=click.FloatRange(min=0.0),
+    metavar="SECONDS",
+    help="Restart ICE after so long; audio goes on.",
+)
 @click.option("--dtls", "version", type=click.Choice(sorted(_VERSIONS)), help="DTLS version to insist on.")
 def call(
     url: str,
@@ -76,6 +83,7 @@ def call(
     dtls_role: str | None,
     version: str | None,
     tcp: bool,
+    restart_after: float | None,
 ) -> None:
     """Call the server at URL, such as http://127.0.0.1:8080, and say how it went.
 
@@ -87,6 +95,10 @@ def call(
         raise click.UsageError("--record is for a single call; leave --count away")
     if count > 1 and (events or text is not None):
         raise click.UsageError("--events and --text are for a single call; leave --count away")
+    if count > 1 and restart_after is not None:
+        raise click.UsageError("--restart-ice-after is for a single call; leave --count away")
+    if restart_after is not None and restart_after >= seconds:
+        raise click.UsageError("--restart-ice-after comes after the end of the call; raise --seconds")
     if wav is not None and packets is not None:
         raise click.UsageError("--wav and --packets both say what to say; leave one away")
     with ExitStack() as stack:
@@ -108,7 +120,7 @@ def call(
             has_events=events or text is not None,
             over_tcp=tcp,
         )
-        work = _load(options, seconds, count) if count > 1 else _talk(options, seconds, text)
+        work = _load(options, seconds, count) if count > 1 else _talk(options, seconds, text, restart_after)
         failure = trio.run(_until_interrupted, url, key, work)
         if recording is not None:
             recording.finish()
@@ -161,7 +173,7 @@ async def _cancel_on_signal(
             working.cancel()
 
 
-def _talk(options: CallerOptions, seconds: float, text: str | None) -> _Work:
+def _talk(options: CallerOptions, seconds: float, text: str | None, restart_after: float | None) -> _Work:
     """Make a single call."""
 
     def show(line: str) -> None:
@@ -176,6 +188,8 @@ def _talk(options: CallerOptions, seconds: float, text: str | None) -> _Work:
             await caller.hear(call)
             _print(describe_setup(call.timeline, secured, call.session.path, over_tcp=options.over_tcp))
             with trio.move_on_after(seconds):
+                if restart_after is not None:
+                    await _restart_ice(caller, call, restart_after)
                 await caller.ended(call)
         finally:
             if (since := call.session.secured_at) is not None:
@@ -183,6 +197,13 @@ def _talk(options: CallerOptions, seconds: float, text: str | None) -> _Work:
             await caller.hang_up(call)
 
     return talk
+
+
+async def _restart_ice(caller: Caller, call: Call, after: float) -> None:
+    with trio.move_on_after(after):
+        await caller.ended(call)
+    await caller.restart_ice(call)
+    _print([f"ICE was restarted after {after:g} s"])
 
 
 def _load(options: CallerOptions, seconds: float, count: int) -> _Work:

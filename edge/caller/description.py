@@ -27,10 +27,21 @@ from transceiver.sdp.description import (
     values,
 )
 
-__all__ = ["OPUS_PAYLOAD_TYPE", "Answer", "AnswerUnusable", "Candidate", "OfferedSetup", "make_offer", "parse_answer"]
+__all__ = [
+    "MID_VALUE",
+    "OPUS_PAYLOAD_TYPE",
+    "Answer",
+    "AnswerUnusable",
+    "Candidate",
+    "OfferedSetup",
+    "make_offer",
+    "parse_answer",
+    "read_candidates",
+]
 
 OPUS_PAYLOAD_TYPE = 111
-_MID_VALUE = "0"
+MID_VALUE = "0"
+"""Names the audio's section."""
 _DATA_MID_VALUE = "1"
 _EXTENSION_IDS = {AUDIO_LEVEL: 1, TRANSPORT_WIDE_CC: 3, MID: 4}
 
@@ -117,7 +128,7 @@ def make_offer(
     audio = [
         Attribute("rtcp", "9 IN IP4 0.0.0.0"),
         *transport,
-        Attribute("mid", _MID_VALUE),
+        Attribute("mid", MID_VALUE),
         *(Attribute("extmap", f"{number} {uri}") for uri, number in _EXTENSION_IDS.items()),
         Attribute("sendrecv"),
         Attribute("msid", f"- {cname}"),
@@ -132,7 +143,7 @@ def make_offer(
         SessionDescription(
             origin=f"- {session_id} 2 IN IP4 127.0.0.1",
             attributes=(
-                Attribute("group", f"BUNDLE {_MID_VALUE} {_DATA_MID_VALUE}" if has_data else f"BUNDLE {_MID_VALUE}"),
+                Attribute("group", f"BUNDLE {MID_VALUE} {_DATA_MID_VALUE}" if has_data else f"BUNDLE {MID_VALUE}"),
                 Attribute("extmap-allow-mixed"),
             ),
             media=(
@@ -186,9 +197,7 @@ def parse_answer(text: str, *, over_tcp: bool = False) -> Answer:
     opus = [codec for codec in codecs(audio) if codec.name.lower() == "opus"]
     if not opus:
         raise AnswerUnusable("the server does not take Opus")
-    found = tuple(sorted(_usable_candidates(audio, over_tcp=over_tcp), key=lambda candidate: -candidate.priority))
-    if not found:
-        raise AnswerUnusable(f"the answer has no {'TCP' if over_tcp else 'UDP'} candidate with an IP address")
+    found = read_candidates(audio, over_tcp=over_tcp)
     fingerprints = tuple(values(audio, "fingerprint")) or tuple(values(session, "fingerprint"))
     if not fingerprints:
         raise AnswerUnusable("the answer has no a=fingerprint")
@@ -226,6 +235,18 @@ def _either(session: SessionDescription, audio: MediaDescription, name: str) -> 
     if not value:
         raise AnswerUnusable(f"the answer has no a={name}")
     return value
+
+
+def read_candidates(audio: MediaDescription, *, over_tcp: bool) -> tuple[Candidate, ...]:
+    """Read where the server can be reached, the preferred address first.
+
+    Raises:
+        AnswerUnusable: nowhere that we know how to reach.
+    """
+    found = sorted(_usable_candidates(audio, over_tcp=over_tcp), key=lambda candidate: -candidate.priority)
+    if not found:
+        raise AnswerUnusable(f"the answer has no {'TCP' if over_tcp else 'UDP'} candidate with an IP address")
+    return tuple(found)
 
 
 def _usable_candidates(audio: MediaDescription, *, over_tcp: bool) -> list[Candidate]:

@@ -147,6 +147,22 @@ class Caller:
             if isinstance(event, Closed):
                 raise CallFailed(_explain(call, event))
 
+    async def restart_ice(self, call: Call) -> None:
+        """Restart a call's ICE from the address it has; cancellation leaves it on the credentials that work.
+
+        Raises:
+            CallFailed: the server is gone, refuses, or answers with something unusable.
+        """
+        if not call.path:
+            raise CallFailed("the server gave the call no URL (Location), so its ICE cannot be restarted")
+        fragment = await self._signal.restart_ice(call.path, call.session.offer_restart())
+        now = trio.current_time()
+        try:
+            call.session.accept_restart(fragment, now)
+        except AnswerUnusable as error:
+            raise CallFailed(f"the server's fragment cannot be used: {error}") from error
+        call.line.flush(now)
+
     async def hang_up(self, call: Call) -> None:
         """End a call on both ways; takes a moment even when cancelled, and never fails."""
         now = trio.current_time()

@@ -19,6 +19,7 @@ from dtls.options import Role
 from edge.caller.audio import InboundAudio, OutboundAudio
 from edge.caller.description import Answer, AnswerUnusable, make_offer
 from edge.caller.events import EventChannel
+from edge.caller.fragment import read_fragment, write_fragment
 from edge.caller.media import Media
 from edge.caller.progress import CallerOptions, DropReason, Heard, Secured, Stage
 from edge.caller.silence import SilenceWatch
@@ -57,6 +58,7 @@ class CallerSession:
         media: audio both ways; None before the handshake is over.
         events: the data channel; None before the handshake is over, and when there is none.
         path: where audio goes; None before a path was proven.
+        restarts: how often ICE was restarted.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class CallerSession:
         self.media: Media | None = None
         self.events: EventChannel | None = None
         self.path: Path | None = None
+        self.restarts = 0
         self.offer = make_offer(
             ice_ufrag=self._ufrag,
             ice_pwd=self._pwd,
@@ -128,6 +131,36 @@ class CallerSession:
         self.stage = Stage.CHECKING
         if not is_client:
             self._start_dtls(now)
+
+    def offer_restart(self) -> str:
+        """Begin an ICE restart: draw new credentials, and return the fragment that tells the server of them.
+
+        What is under way goes on with the former ones until the server's are there (`accept_restart`).
+        """
+        self._ufrag, self._pwd = _ice_text(self._entropy, 4), _ice_text(self._entropy, 24)
+        return write_fragment(self._ufrag, self._pwd)
+
+    def accept_restart(self, fragment: str, now: float) -> None:
+        """Check the server's candidates with the new credentials; audio stays on its path until one of them is chosen.
+
+        Args:
+            fragment: what the server said to that of `offer_restart`.
+            now: the present.
+
+        Raises:
+            AnswerUnusable: it holds no credentials, or no candidate.
+        """
+        answer = read_fragment(fragment, over_tcp=self._options.over_tcp)
+        self._ice = IceControlling(
+            local_ufrag=self._ufrag,
+            local_pwd=self._pwd,
+            remote_ufrag=answer.ice_ufrag,
+            remote_pwd=answer.ice_pwd,
+            candidates=[(Path((item.host, item.port)), item.priority) for item in answer.candidates],
+            entropy=self._entropy,
+            now=now,
+        )
+        self.restarts += 1
 
     def hang_up(self, now: float) -> None:
         """Say goodbye in every protocol that has a word for it."""

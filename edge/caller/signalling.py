@@ -1,7 +1,8 @@
-"""The HTTP half of a call: POST the offer, DELETE the call, and what a server may say instead of an answer."""
+"""The HTTP half of a call: POST the offer, PATCH or DELETE the call, and what a server may say instead of an answer."""
 
 import json
 import ssl
+from collections.abc import Sequence
 from urllib.parse import urlencode, urlsplit
 
 import attrs
@@ -10,6 +11,7 @@ import httpcore
 __all__ = ["CallFailed", "SignalClient", "Signalled"]
 
 _CALLS = "/v1/realtime/calls"
+_FRAGMENT_TYPE = "application/trickle-ice-sdpfrag"
 _SECONDS = 15.0
 _CONNECTIONS = 32
 _KEEPALIVE_SECONDS = 30.0
@@ -75,6 +77,18 @@ class SignalClient:
             answer=response.content.decode("utf-8", "replace"), path=f"{_CALLS}/{identifier}" if identifier else ""
         )
 
+    async def restart_ice(self, path: str, fragment: str) -> str:
+        """Send new ICE credentials, and return the fragment with the server's.
+
+        Raises:
+            CallFailed: the server is gone, or refuses.
+        """
+        headers = (("If-Match", "*"),)  # RFC 9725 §4.3.3
+        response = await self._request("PATCH", path, fragment.encode(), _FRAGMENT_TYPE, headers)
+        if response.status != 200:
+            raise CallFailed(f"the server did not restart ICE: {_refusal(response)}")
+        return response.content.decode("utf-8", "replace")
+
     async def end(self, path: str) -> None:
         """Tell the server that a call is over.
 
@@ -89,8 +103,15 @@ class SignalClient:
         """Close the connections."""
         await self._pool.aclose()
 
-    async def _request(self, method: str, path: str, body: bytes | None = None) -> httpcore.Response:
-        headers = [*self._headers, ("Content-Type", "application/sdp")] if body is not None else self._headers
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        body_type: str = "application/sdp",
+        more: Sequence[tuple[str, str]] = (),
+    ) -> httpcore.Response:
+        headers = [*self._headers, *more, *([("Content-Type", body_type)] if body is not None else [])]
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), _SECONDS)
         try:
             return await self._pool.request(

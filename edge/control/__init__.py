@@ -13,10 +13,13 @@ Read in this order:
 |-----------------------------------------------|---------------------------------------------------------------------|
 | `POST /control/v1/calls`                      | 201 `{call_id, answer}`; 400, 403 `model_not_allowed`, 503          |
 | `DELETE /control/v1/calls/{call_id}?owner=…`  | 200 `{}`; 404 `call_id_not_found`; 403 `not_owner`                  |
+| `PATCH /control/v1/calls/{call_id}?owner=…`   | 200 `{tag, fragment, …}`; 400 `invalid_fragment`; 404; 403; 412; 503|
 | `GET /control/v1/calls/{call_id}?owner=…`     | 200 and the call's state; 404; 403                                  |
 | `GET /control/v1/calls/{call_id}/sideband?…`  | 101: the events of a call; 404; 403; 503                            |
 | `GET /control/v1/realtime`                    | 101: a backend's events and audio, for `Trio-Voice-Wishes`; 403; 503|
 | `GET /control/v1/status`                      | 200 and the transceiver's state                                     |
+
+A call that was handed over is answered with 421 `call_moved` and its new owner's identity, whatever was asked.
 
 Without `owner` the ownership is not checked: that is for an operator who holds the control key.
 """

@@ -19,7 +19,10 @@ from edge.control.messages import (
     CallRequest,
     TransceiverStatus,
     encode_wishes,
+    ice_update_to_json,
     read_created_call,
+    read_ice_updated,
+    read_moved_to,
     read_object,
 )
 from edge.http.streams import open_stream
@@ -29,6 +32,10 @@ from transceiver.calls import (
     CallNotFound,
     CallWishes,
     CreatedCall,
+    FragmentRefused,
+    IceSessionChanged,
+    IceUpdate,
+    IceUpdated,
     ModelNotAllowed,
     NotOwner,
     OfferRefused,
@@ -111,11 +118,30 @@ class ControlClient:
                 raise TransceiverUnreachable(f"{self.url} answered nonsense: {error}") from error
         raise self._refusal_of(reply, model=wishes.model)
 
+    async def update_call(self, call_id: str, owner: str | None, update: IceUpdate) -> IceUpdated:
+        """Tell of a client's candidates, or restart its ICE; see `Calls.update_call`.
+
+        Raises:
+            CallNotFound: no such call.
+            CallMoved: another transceiver has it.
+            NotOwner: the call was made with another key.
+            FragmentRefused: the fragment makes no sense.
+            IceSessionChanged: it is about other ICE credentials than the call has.
+            Overloaded: ICE was restarted too often lately.
+            TransceiverUnreachable: no answer, or one that makes no sense.
+        """
+        reply = await self._ask_about(call_id, owner, "PATCH", ice_update_to_json(update))
+        try:
+            return read_ice_updated(reply.body)
+        except BadMessage as error:
+            raise TransceiverUnreachable(f"{self.url} answered nonsense: {error}") from error
+
     async def end_call(self, call_id: str, owner: str | None) -> None:
         """End a call; see `Calls.end_call`.
 
         Raises:
             CallNotFound: no such call.
+            CallMoved: another transceiver has it.
             NotOwner: the call was made with another key.
             TransceiverUnreachable: no answer, or one that makes no sense.
         """
@@ -132,6 +158,7 @@ class ControlClient:
 
         Raises:
             CallNotFound: no such call.
+            CallMoved: another transceiver has it.
             NotOwner: the call was made with another key.
             Overloaded: no further connection is taken now.
             TransceiverUnreachable: no answer, or one that makes no sense.
@@ -190,8 +217,8 @@ class ControlClient:
         except BadMessage as error:
             raise TransceiverUnreachable(f"{self.url} answered nonsense: {error}") from error
 
-    async def _ask_about(self, call_id: str, owner: str | None, method: str) -> _Answer:
-        reply = await self._ask(method, _path_of(call_id, owner))
+    async def _ask_about(self, call_id: str, owner: str | None, method: str, body: bytes = b"") -> _Answer:
+        reply = await self._ask(method, _path_of(call_id, owner), body)
         if reply.status == 200:
             return reply
         raise self._refusal_of(reply, call_id=call_id)
@@ -217,6 +244,12 @@ class ControlClient:
     def _unexpected(self, reply: _Answer) -> TransceiverUnreachable:
         return TransceiverUnreachable(f"{self.url} answered {reply.status} {reply.code}: {reply.message}")
 
+    def _moved(self, reply: _Answer) -> Exception:
+        try:
+            return read_moved_to(reply.body)
+        except BadMessage:
+            return self._unexpected(reply)
+
     def _refusal_of(self, reply: _Answer, *, call_id: str = "", model: str | None = None) -> Exception:
         match reply.code:
             case "invalid_offer":
@@ -227,6 +260,12 @@ class ControlClient:
                 return ModelNotAllowed(model or "")
             case "call_id_not_found":
                 return CallNotFound(call_id)
+            case "call_moved":
+                return self._moved(reply)
+            case "invalid_fragment":
+                return FragmentRefused(reply.message)
+            case "ice_session_changed":
+                return IceSessionChanged(reply.message)
             case "not_owner":
                 return NotOwner(call_id)
             case _:

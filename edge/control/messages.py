@@ -7,12 +7,12 @@ so that either end may be updated first.
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import attrs
 
-from transceiver.calls import NO_WISHES, AnswerIngress, CallWishes, CreatedCall
+from transceiver.calls import NO_WISHES, AnswerIngress, CallMoved, CallWishes, CreatedCall, IceUpdate, IceUpdated
 from transceiver.round_trips import LATEST, RoundTripSample
 
 __all__ = [
@@ -22,7 +22,12 @@ __all__ = [
     "TransceiverStatus",
     "decode_wishes",
     "encode_wishes",
+    "ice_update_to_json",
+    "ice_updated_to_fields",
     "read_created_call",
+    "read_ice_update",
+    "read_ice_updated",
+    "read_moved_to",
     "read_object",
     "read_wishes",
     "wishes_to_fields",
@@ -57,17 +62,7 @@ class CallRequest:
 
     def to_json(self) -> bytes:
         """Write it."""
-        ingresses = [
-            {
-                "id": each.id,
-                "host": each.host,
-                "port": each.port,
-                "priority": each.priority,
-                "protocol": each.protocol,
-            }
-            for each in self.ingresses
-        ]
-        fields = {"offer": self.offer, "owner": self.owner, "ingresses": ingresses}
+        fields = {"offer": self.offer, "owner": self.owner, "ingresses": _ingresses_to_fields(self.ingresses)}
         return json.dumps(fields | {"wishes": wishes_to_fields(self.wishes)}).encode()
 
     @classmethod
@@ -201,7 +196,64 @@ def read_created_call(data: bytes) -> CreatedCall:
         BadMessage: a field is missing or wrong.
     """
     fields = read_object(data)
-    return CreatedCall(call_id=_take(fields, "call_id", str), answer=_take(fields, "answer", str))
+    return CreatedCall(
+        call_id=_take(fields, "call_id", str),
+        answer=_take(fields, "answer", str),
+        ice_tag=_take(fields, "ice_tag", str) if "ice_tag" in fields else "",
+    )
+
+
+def ice_update_to_json(update: IceUpdate) -> bytes:
+    """Write what a client says of its ICE."""
+    fields: dict[str, object] = {"fragment": update.fragment, "ingresses": _ingresses_to_fields(update.ingresses)}
+    if update.tag is not None:
+        fields["tag"] = update.tag
+    return json.dumps(fields).encode()
+
+
+def read_ice_update(data: bytes) -> IceUpdate:
+    """Read what `ice_update_to_json` wrote.
+
+    Raises:
+        BadMessage: a field is missing or wrong.
+    """
+    fields = read_object(data)
+    return IceUpdate(
+        fragment=_take(fields, "fragment", str),
+        tag=_take(fields, "tag", str) if "tag" in fields else None,
+        ingresses=tuple(_read_ingress(each) for each in _take(fields, "ingresses", list)),
+    )
+
+
+def ice_updated_to_fields(updated: IceUpdated) -> dict[str, object]:
+    """Write what became of it."""
+    return attrs.asdict(updated)
+
+
+def read_ice_updated(data: bytes) -> IceUpdated:
+    """Read what `ice_updated_to_fields` wrote.
+
+    Raises:
+        BadMessage: a field is missing or wrong.
+    """
+    fields = read_object(data)
+    return IceUpdated(
+        tag=_take(fields, "tag", str),
+        fragment=_take(fields, "fragment", str),
+        candidates=_take(fields, "candidates", int),
+        unreadable=_take(fields, "unreadable", int),
+        is_end=_take(fields, "is_end", bool),
+    )
+
+
+def read_moved_to(data: bytes) -> CallMoved:
+    """Read where a call has gone, from the refusal that says so.
+
+    Raises:
+        BadMessage: a field is missing or wrong.
+    """
+    fields = _take(read_object(data), "moved_to", dict)
+    return CallMoved(cluster=_take(fields, "cluster", int), incarnation=_take(fields, "incarnation", int))
 
 
 def read_object(data: bytes) -> dict[str, object]:
@@ -217,6 +269,13 @@ def read_object(data: bytes) -> dict[str, object]:
     if not isinstance(value, dict):
         raise BadMessage("not a JSON object")
     return value
+
+
+def _ingresses_to_fields(ingresses: Iterable[AnswerIngress]) -> list[dict[str, object]]:
+    return [
+        {"id": each.id, "host": each.host, "port": each.port, "priority": each.priority, "protocol": each.protocol}
+        for each in ingresses
+    ]
 
 
 def _read_ingress(value: object) -> AnswerIngress:

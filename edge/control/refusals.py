@@ -2,16 +2,45 @@
 
 import math
 
-from edge.http.errors import error_response
-from edge.http.messages import Response
-from transceiver.calls import ModelNotAllowed, Overloaded, WorkerUnreachable
+import attrs
 
-__all__ = ["call_not_found", "model_not_allowed", "not_owner", "overloaded", "worker_unreachable"]
+from edge.http.errors import error_response
+from edge.http.messages import Response, json_response
+from transceiver.calls import CallMoved, ModelNotAllowed, Overloaded, WorkerUnreachable
+
+__all__ = [
+    "call_moved",
+    "call_not_found",
+    "fragment_refused",
+    "ice_session_changed",
+    "model_not_allowed",
+    "not_owner",
+    "overloaded",
+    "worker_unreachable",
+]
 
 
 def call_not_found() -> Response:
     """There is no such call here."""
     return error_response(404, "call_id_not_found", "There is no such call.", param="call_id")
+
+
+def call_moved(moved: CallMoved) -> Response:
+    """Another transceiver has the call now."""
+    message = "The call was handed over to another transceiver."
+    error = {"message": message, "type": "invalid_request_error", "code": "call_moved", "param": "call_id"}
+    # RFC 9110 §15.5.20: 421 is for a request that went to who cannot answer it, and may be sent to another.
+    return json_response(421, {"error": error, "moved_to": attrs.asdict(moved)})
+
+
+def fragment_refused(reason: str) -> Response:
+    """The SDP fragment cannot be used."""
+    return error_response(400, "invalid_fragment", reason, param="fragment")
+
+
+def ice_session_changed(reason: str) -> Response:
+    """The fragment is about other ICE credentials."""
+    return error_response(412, "ice_session_changed", reason, param="tag")
 
 
 def not_owner() -> Response:

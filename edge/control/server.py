@@ -1,10 +1,10 @@
 """The transceiver's end of the control API: a handler over its `Calls`."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from edge.control import refusals
-from edge.control.messages import BadMessage, CallRequest
+from edge.control.messages import BadMessage, CallRequest, ice_updated_to_fields, read_ice_update
 from edge.control.sockets import ConversationRoutes
 from edge.http.bearer import BearerKeys
 from edge.http.errors import error_response
@@ -13,9 +13,12 @@ from edge.http.limits import HttpLimits
 from edge.http.messages import Request, Response, json_response
 from edge.http.routing import Router
 from transceiver.calls import (
+    CallMoved,
     CallNotFound,
     Calls,
     Conversations,
+    FragmentRefused,
+    IceSessionChanged,
     ModelNotAllowed,
     NotOwner,
     OfferRefused,
@@ -56,8 +59,8 @@ class ControlHandler:
         self.replace_keys(keys)
         self._router = Router()
         self._router.add("POST", "/control/v1/calls", self._create)
-        self._router.add("GET", "/control/v1/calls/{call_id}", self._describe)
-        self._router.add("DELETE", "/control/v1/calls/{call_id}", self._end)
+        for method, endpoint in (("GET", self._describe), ("PATCH", self._update), ("DELETE", self._end)):
+            self._router.add(method, "/control/v1/calls/{call_id}", _about_a_call(endpoint))
         self._router.add("GET", "/control/v1/status", self._status)
         if conversations is not None:
             ConversationRoutes(conversations).add_to(self._router)
@@ -99,29 +102,33 @@ class ControlHandler:
             return refusals.model_not_allowed(error)
         except Overloaded as error:
             return refusals.overloaded(error)
-        return json_response(201, {"call_id": created.call_id, "answer": created.answer})
+        fields = {"call_id": created.call_id, "answer": created.answer, "ice_tag": created.ice_tag}
+        return json_response(201, fields)
 
     async def _describe(self, request: Request) -> Response:
-        try:
-            state = await self._calls.describe_call(request.parameters["call_id"])
-        except CallNotFound:
-            return refusals.call_not_found()
-        except WorkerUnreachable as failure:
-            return refusals.worker_unreachable(failure)
+        state = await self._calls.describe_call(request.parameters["call_id"])
         owner = request.query.get("owner")
         if owner is not None and not hmac.compare_digest(str(state["owner"]).encode(), owner.encode()):
             return refusals.not_owner()
         return json_response(200, state)
 
-    async def _end(self, request: Request) -> Response:
+    async def _update(self, request: Request) -> Response:
         try:
-            await self._calls.end_call(request.parameters["call_id"], request.query.get("owner"))
-        except CallNotFound:
-            return refusals.call_not_found()
-        except NotOwner:
-            return refusals.not_owner()
-        except WorkerUnreachable as failure:
-            return refusals.worker_unreachable(failure)
+            update = read_ice_update(request.body)
+        except BadMessage as error:
+            return error_response(400, "invalid_request", str(error))
+        try:
+            updated = await self._calls.update_call(request.parameters["call_id"], request.query.get("owner"), update)
+        except FragmentRefused as refusal:
+            return refusals.fragment_refused(str(refusal))
+        except IceSessionChanged as refusal:
+            return refusals.ice_session_changed(str(refusal))
+        except Overloaded as refusal:
+            return refusals.overloaded(refusal)
+        return json_response(200, ice_updated_to_fields(updated))
+
+    async def _end(self, request: Request) -> Response:
+        await self._calls.end_call(request.parameters["call_id"], request.query.get("owner"))
         return json_response(200, {})
 
     async def _status(self, _request: Request) -> Response:
@@ -130,3 +137,21 @@ class ControlHandler:
     def _not_ready_reason(self) -> str:
         status = self._calls.status()
         return "" if status.get("ready") else str(status.get("reason") or "not ready")
+
+
+def _about_a_call(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Word what every command about a call may be refused for."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except CallNotFound:
+            return refusals.call_not_found()
+        except CallMoved as moved:
+            return refusals.call_moved(moved)
+        except NotOwner:
+            return refusals.not_owner()
+        except WorkerUnreachable as failure:
+            return refusals.worker_unreachable(failure)
+
+    return answer

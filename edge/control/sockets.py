@@ -20,7 +20,15 @@ from edge.http.messages import Request, Response
 from edge.http.routing import Router
 from edge.http.websocket import RunSocket, Upgrade, UpgradeRefused, refuse_plain_request
 from transceiver.backends.contract import BackendUnavailable
-from transceiver.calls import CallNotFound, Conversations, ModelNotAllowed, NotOwner, Overloaded, WorkerUnreachable
+from transceiver.calls import (
+    CallMoved,
+    CallNotFound,
+    Conversations,
+    ModelNotAllowed,
+    NotOwner,
+    Overloaded,
+    WorkerUnreachable,
+)
 from transceiver.realtime.passthrough import MAX_APPEND_CHARACTERS, ClientTooSlow
 from transceiver.websocket.closing import CloseCode
 from transceiver.websocket.connection import WebSocket
@@ -73,6 +81,8 @@ async def _refusing(serve: RunSocket, socket: WebSocket) -> None:
         await serve(socket)
     except CallNotFound:
         raise UpgradeRefused(refusals.call_not_found()) from None
+    except CallMoved as moved:
+        raise UpgradeRefused(refusals.call_moved(moved)) from None
     except NotOwner:
         raise UpgradeRefused(refusals.not_owner()) from None
     except ModelNotAllowed as refusal:

@@ -6,8 +6,10 @@ Read in this order:
 * `access`     who may knock: API keys and client secrets, or only this machine when there are none
 * `cors`       which web pages may read our answers
 * `errors`     how each refusal is worded
-* `calls`      making, looking at and ending calls
+* `calls`      making, changing, looking at and ending calls
+* `finding`    which transceiver has a call, when it may have moved
 * `offers`     what a request for a call says, in each of the shapes that clients send
+* `patches`    what a client says of its ICE in the middle of a call
 * `multipart`  one of these shapes: a form
 * `bodies`     another: JSON, bounded
 * `sessions`   session configurations: checked, brought into one shape, merged
@@ -25,7 +27,8 @@ Read in this order:
 
 | request                                           | answer                                                     |
 |---------------------------------------------------|------------------------------------------------------------|
-| `POST /v1/realtime/calls`, `POST /v1/realtime`    | 201, `Location`, the SDP answer                            |
+| `POST /v1/realtime/calls`, `POST /v1/realtime`    | 201, `Location`, `ETag`, the SDP answer                    |
+| `PATCH /v1/realtime/calls/{call_id}`              | 204; 200, `ETag` and our fragment after an ICE restart     |
 | `GET /v1/realtime/calls/{call_id}`                | 200 and the call's state, for who made it                  |
 | `DELETE /v1/realtime/calls/{call_id}`             | 200                                                        |
 | `POST /v1/realtime/calls/{call_id}/hangup`        | 200                                                        |

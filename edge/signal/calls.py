@@ -1,49 +1,40 @@
-"""Making, looking at and ending calls."""
+"""Making, changing, looking at and ending calls."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping
 
 import attrs
 import trio
 
 from edge.config.model import SignalConfig
 from edge.control.client import TransceiverUnreachable
-from edge.http.messages import Request, Response, json_response
+from edge.http.messages import HeaderList, Request, Response, json_response
 from edge.signal import errors
 from edge.signal.access import Caller
-from edge.signal.fleet import FleetView, Member
+from edge.signal.finding import CallFinder
+from edge.signal.fleet import FleetView
 from edge.signal.limits import OfferRate, source_of_request
 from edge.signal.offers import read_offer
+from edge.signal.patches import read_patch
 from edge.signal.placement import Placement
 from edge.signal.wishes import choose_wishes
-from stun.credentials import Route
 from transceiver.calls import (
-    CallNotFound,
     CallWishes,
     CreatedCall,
+    FragmentRefused,
+    IceSessionChanged,
     ModelNotAllowed,
-    NotOwner,
     OfferRefused,
     Overloaded,
 )
 
-__all__ = ["CallIdOpener", "CallRoutes", "Report"]
+__all__ = ["CallRoutes", "Report"]
 
 Report = Callable[[str, Mapping[str, object]], None]
 """Takes the name of what happened and its facts in JSON types: a line for the log."""
 
-Value = TypeVar("Value")
-
 _MAX_TRIES = 3
 _RETRY_SECONDS = 2.0
-
-
-class CallIdOpener(Protocol):
-    """Reads call ids; `transceiver.call_ids.CallIdKeys` is one."""
-
-    def open(self, call_id: str) -> Route | None:
-        """Return where a call lives; None when the id is not ours."""
 
 
 class CallRoutes:
@@ -53,18 +44,18 @@ class CallRoutes:
         config: the bounds on calls and offers.
         placement: chooses relay addresses and transceivers.
         fleet: the transceivers.
-        call_ids: reads call ids.
+        finder: finds calls.
         report: takes a line for the log for each call that was placed or ended, or could not be.
     """
 
     def __init__(
-        self, config: SignalConfig, *, placement: Placement, fleet: FleetView, call_ids: CallIdOpener, report: Report
+        self, config: SignalConfig, *, placement: Placement, fleet: FleetView, finder: CallFinder, report: Report
     ) -> None:
         self._config = config
         self._offers = OfferRate(config.max_offers_per_minute)
         self._placement = placement
         self._fleet = fleet
-        self._call_ids = call_ids
+        self._finder = finder
         self._report = report
         self._under_way: Counter[str] = Counter()  # calls being placed, by owner
 
@@ -140,13 +131,32 @@ class CallRoutes:
     async def describe(self, request: Request, caller: Caller) -> Response:
         """`GET /v1/realtime/calls/{call_id}`: the state of a call, for who made it."""
         call_id = request.parameters["call_id"]
-        state = await _translating(self.member_of(call_id).client.describe_call(call_id, caller.owner))
+        state = await self._finder.ask(call_id, lambda client: client.describe_call(call_id, caller.owner))
         return json_response(200, {name: value for name, value in state.items() if name != "owner"})
+
+    async def update(self, request: Request, caller: Caller) -> Response:
+        """`PATCH /v1/realtime/calls/{call_id}`: candidates of the client's, or an ICE restart (RFC 9725 §4.3)."""
+        call_id = request.parameters["call_id"]
+        # A client that restarts may be somewhere else by now: it is placed anew, as far as relays go.
+        update = read_patch(request, self._placement.propose(request).ingresses)
+        try:
+            updated = await self._finder.ask(call_id, lambda client: client.update_call(call_id, caller.owner, update))
+        except FragmentRefused as refusal:
+            raise errors.invalid_fragment(str(refusal)) from refusal
+        except IceSessionChanged as refusal:
+            raise errors.ice_session_changed(str(refusal)) from refusal
+        except Overloaded as refusal:
+            raise errors.too_many("The call's ICE was restarted too often lately.", refusal.retry_after) from refusal
+        if not updated.fragment:
+            return Response(status=204, headers=(("Cache-Control", "no-store"),))
+        self._report("ice-restarted", {"request": request.id, "call": call_id})
+        headers = (("Content-Type", errors.FRAGMENT_TYPE), *_etag(updated.tag), ("Cache-Control", "no-store"))
+        return Response(status=200, headers=headers, body=updated.fragment.encode())
 
     async def end(self, request: Request, caller: Caller) -> Response:
         """`DELETE /v1/realtime/calls/{call_id}` and `POST …/hangup`: end a call."""
         call_id = request.parameters["call_id"]
-        await _translating(self.member_of(call_id).client.end_call(call_id, caller.owner))
+        await self._finder.ask(call_id, lambda client: client.end_call(call_id, caller.owner))
         self._report("call-hung-up", {"request": request.id, "call": call_id})
         return Response(status=200, headers=(("Cache-Control", "no-store"),))
 
@@ -154,51 +164,22 @@ class CallRoutes:
         """`POST …/accept`, `…/refer`, `…/reject`: for calls of telephone trunks, of which there are none."""
         raise errors.no_sip_call()
 
-    def member_of(self, call_id: str) -> Member:
-        """Find the transceiver that has a call.
-
-        Raises:
-            RequestRefused: there is no such call, or only time can tell.
-        """
-        route = self._call_ids.open(call_id)
-        if route is None:
-            raise errors.call_id_not_found()
-        member = self._fleet.find(route.cluster, route.incarnation)
-        if member is not None:
-            return member
-        if self._fleet.is_complete:
-            raise errors.call_id_not_found()  # the process that had it is gone, and the call with it
-        # The id is genuine, and a transceiver that may have the call is silent: only time can tell.
-        raise _transceiver_silent()
-
 
 def _created(request: Request, created: CreatedCall, *, as_json: bool) -> Response:
     # Clients take the call id from the end of Location, so nothing may follow it; and they post on below it, so it
     # stays among the paths that they asked.
     base = request.path.removesuffix("/calls")
-    location = ("Location", f"{base}/calls/{created.call_id}")
+    location = (("Location", f"{base}/calls/{created.call_id}"), *_etag(created.ice_tag))
     if as_json:
         # LocalAI's clients read session_id, Inworld's read id. There are no ICE servers to be told of: all addresses
         # are in the answer.
         call_id = created.call_id
         answer = {"id": call_id, "session_id": call_id, "sdp": created.answer, "ice_servers": []}
-        return json_response(201, answer, (location,))
-    headers = (("Content-Type", "application/sdp"), location, ("Cache-Control", "no-store"))
+        return json_response(201, answer, location)
+    headers = (("Content-Type", "application/sdp"), *location, ("Cache-Control", "no-store"))
     return Response(status=201, headers=headers, body=created.answer.encode())
 
 
-async def _translating(command: Awaitable[Value]) -> Value:
-    """Await a command about one call, and word its refusals for the client."""
-    try:
-        return await command
-    except CallNotFound as refusal:
-        raise errors.call_id_not_found() from refusal
-    except NotOwner as refusal:
-        raise errors.not_owner() from refusal
-    except TransceiverUnreachable as failure:
-        raise _transceiver_silent() from failure
-
-
-def _transceiver_silent() -> errors.RequestRefused:
-    message = "The transceiver of this call cannot be reached. Try again in a moment."
-    return errors.try_later("transceiver_unreachable", message, _RETRY_SECONDS)
+def _etag(tag: str) -> HeaderList:
+    # RFC 9725 §4.3.1: a strong entity-tag that identifies the ICE session.
+    return (("ETag", f'"{tag}"'),) if tag else ()

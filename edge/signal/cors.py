@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from edge.http.messages import HeaderList, Request, Response
-from edge.signal.errors import OFFER_TYPES
+from edge.signal.errors import FRAGMENT_TYPE, OFFER_TYPES
 
 __all__ = ["CorsPolicy"]
 
@@ -71,6 +71,7 @@ class CorsPolicy:
                 ),
                 ("Access-Control-Max-Age", str(_PREFLIGHT_SECONDS)),
                 ("Accept-Post", OFFER_TYPES),
+                ("Accept-Patch", FRAGMENT_TYPE),
             ),
         )
 

@@ -6,13 +6,16 @@ from edge.http.errors import error_response
 from edge.http.messages import Response
 
 __all__ = [
+    "FRAGMENT_TYPE",
     "OFFER_TYPES",
     "RequestRefused",
     "api_key_needed",
     "call_id_not_found",
     "foreign_host",
     "foreign_origin",
+    "ice_session_changed",
     "invalid_api_key",
+    "invalid_fragment",
     "invalid_offer",
     "invalid_request",
     "keyless_is_local",
@@ -25,10 +28,14 @@ __all__ = [
     "too_many",
     "try_later",
     "unsupported_content_type",
+    "unsupported_patch_type",
 ]
 
 OFFER_TYPES = "application/sdp, multipart/form-data, application/json"
 """The types in which an offer may come, for `Accept-Post`."""
+
+FRAGMENT_TYPE = "application/trickle-ice-sdpfrag"
+"""The type in which a client's ICE changes may come, for `Accept-Patch`."""
 
 _CHALLENGE = (("WWW-Authenticate", 'Bearer realm="trio-voice"'),)
 
@@ -62,6 +69,24 @@ def unsupported_content_type(media_type: str, wanted: str = OFFER_TYPES) -> Requ
     message = f"Send {wanted.replace(', ', ' or ')}, not {media_type[:100] or 'a body without a Content-Type'}."
     headers = (("Accept-Post", wanted),)
     return RequestRefused(error_response(415, "unsupported_content_type", message, headers=headers))
+
+
+def unsupported_patch_type(media_type: str) -> RequestRefused:
+    """The body of a PATCH is no SDP fragment."""
+    message = f"Send {FRAGMENT_TYPE}, not {media_type[:100] or 'a body without a Content-Type'}."
+    # RFC 5789 §2.2: the response SHOULD say what would be understood.
+    headers = (("Accept-Patch", FRAGMENT_TYPE),)
+    return RequestRefused(error_response(415, "unsupported_content_type", message, headers=headers))
+
+
+def invalid_fragment(reason: str) -> RequestRefused:
+    """The body of a PATCH is no fragment that can be used."""
+    return RequestRefused(error_response(400, "invalid_fragment", f"The fragment cannot be used: {reason}"))
+
+
+def ice_session_changed(message: str) -> RequestRefused:
+    """A PATCH is about other ICE credentials than the call has."""
+    return RequestRefused(error_response(412, "ice_session_changed", message))
 
 
 def invalid_api_key() -> RequestRefused:

@@ -9,15 +9,17 @@ from edge.http.messages import Request, Response
 from edge.http.routing import Endpoint, Router
 from edge.http.static import StaticFile, add_static_files
 from edge.signal.access import Access, Caller, is_local
-from edge.signal.calls import CallIdOpener, CallRoutes, Report
+from edge.signal.calls import CallRoutes, Report
 from edge.signal.client_secrets import ClientSecretKeys
 from edge.signal.cors import CorsPolicy
 from edge.signal.errors import RequestRefused
+from edge.signal.finding import CallFinder, CallIdOpener
 from edge.signal.fleet import FleetView
 from edge.signal.geography import Geography
 from edge.signal.minting import MintingRoutes
 from edge.signal.placement import Placement
 from edge.signal.sideband import SocketRoutes, key_in_subprotocols
+from transceiver.handover.ownership import OwnershipStore
 
 __all__ = ["SignalHandler"]
 
@@ -45,6 +47,7 @@ class SignalHandler:
         render_metrics: the body of `/metrics`.
         report: takes a line for the log for whatever became of a call.
         client_secrets: mints and opens client secrets; None for a node without their key.
+        ownership: knows who has a call that has moved; None where calls never move.
         unix_time: wall clock, for the expiry of client secrets.
         geography: regions, and what calls have shown of the ways to them; None for one made of `config` alone.
 
@@ -62,6 +65,7 @@ class SignalHandler:
         render_metrics: RenderMetrics = lambda: b"",
         report: Report = _silent,
         client_secrets: ClientSecretKeys | None = None,
+        ownership: OwnershipStore | None = None,
         unix_time: Callable[[], float] = time.time,
         geography: Geography | None = None,
     ) -> None:
@@ -75,8 +79,11 @@ class SignalHandler:
             unix_time=unix_time,
         )
         self._placement = Placement(geography or Geography(config), fleet)
-        self._calls = CallRoutes(config, placement=self._placement, fleet=fleet, call_ids=call_ids, report=report)
-        self._sockets = SocketRoutes(config, placement=self._placement, fleet=fleet, calls=self._calls, report=report)
+        finder = CallFinder(fleet, call_ids, ownership)
+        self._calls = CallRoutes(config, placement=self._placement, fleet=fleet, finder=finder, report=report)
+        self._sockets = SocketRoutes(
+            config, placement=self._placement, fleet=fleet, calls=self._calls, finder=finder, report=report
+        )
         self._minting = MintingRoutes(keys=client_secrets, unix_time=unix_time, report=report)
         self._router = Router()
         for prefix in _PREFIXES:
@@ -90,6 +97,7 @@ class SignalHandler:
             ("GET", "", self._sockets.open),
             ("POST", "/calls", self._calls.create),
             ("GET", "/calls/{call_id}", self._calls.describe),
+            ("PATCH", "/calls/{call_id}", self._calls.update),
             ("DELETE", "/calls/{call_id}", self._calls.end),
             ("POST", "/calls/{call_id}/hangup", self._calls.end),
             ("POST", "/calls/{call_id}/accept", self._calls.refuse_sip),

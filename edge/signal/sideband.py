@@ -21,20 +21,22 @@ and every client that is not a browser reads a status and a sentence.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 
 from edge.config.model import SignalConfig
-from edge.control.client import TransceiverUnreachable
+from edge.control.client import ControlClient, TransceiverUnreachable
 from edge.http.messages import Request, Response
 from edge.http.websocket import Upgrade, UpgradeRefused, offered_subprotocols, refuse_plain_request
 from edge.signal import errors
 from edge.signal.access import Caller
 from edge.signal.calls import CallRoutes, Report
+from edge.signal.finding import CallFinder
 from edge.signal.fleet import FleetView
 from edge.signal.placement import Placement
 from edge.signal.relaying import relay
 from edge.signal.wishes import choose_wishes
-from transceiver.calls import CallNotFound, CallWishes, EventSocket, ModelNotAllowed, NotOwner, Overloaded
+from transceiver.calls import CallWishes, EventSocket, ModelNotAllowed, Overloaded
 from transceiver.realtime.beta_socket import BetaSocket
 from transceiver.realtime.passthrough import MAX_APPEND_CHARACTERS
 from transceiver.websocket.connection import WebSocket
@@ -68,17 +70,26 @@ class SocketRoutes:
         config: the bound on connections of a key.
         placement: chooses transceivers.
         fleet: the transceivers.
-        calls: finds calls, and bounds how often an address may come.
+        calls: bounds how often an address may come.
+        finder: finds calls.
         report: takes a line for the log for each socket.
     """
 
     def __init__(
-        self, config: SignalConfig, *, placement: Placement, fleet: FleetView, calls: CallRoutes, report: Report
+        self,
+        config: SignalConfig,
+        *,
+        placement: Placement,
+        fleet: FleetView,
+        calls: CallRoutes,
+        finder: CallFinder,
+        report: Report,
     ) -> None:
         self._config = config
         self._placement = placement
         self._fleet = fleet
         self._calls = calls
+        self._finder = finder
         self._report = report
         self._passing: Counter[str] = Counter()  # connections to backends, by owner
 
@@ -97,24 +108,19 @@ class SocketRoutes:
         return _upgrade(request, partial(self._serve_realtime, request, caller, wishes), _REALTIME_LIMITS)
 
     async def _serve_sideband(self, request: Request, caller: Caller, call_id: str, socket: WebSocket) -> None:
-        member = self._calls.member_of(call_id)
         facts = {"request": request.id, "call": call_id}
-        try:
-            async with member.client.open_sideband(call_id, caller.owner) as transceiver:
-                self._report("sideband-attached", facts)
-                await relay(socket, transceiver, in_dialect(request, socket))
-        except CallNotFound:
-            raise errors.call_id_not_found() from None
-        except NotOwner:
-            raise errors.not_owner() from None
-        except Overloaded as refusal:
-            raise errors.try_later(
-                "sideband_limit_reached", "The call has too many sidebands.", refusal.retry_after
-            ) from None
-        except TransceiverUnreachable as failure:
-            self._report("transceiver-unreachable", {**facts, "reason": str(failure)})
-            message = "The transceiver of this call cannot be reached. Try again in a moment."
-            raise errors.try_later("transceiver_unreachable", message, _RETRY_SECONDS) from None
+        async with AsyncExitStack() as stack:
+
+            def open_sideband(client: ControlClient) -> Awaitable[WebSocket]:
+                return stack.enter_async_context(client.open_sideband(call_id, caller.owner))
+
+            try:
+                transceiver = await self._finder.ask(call_id, open_sideband)
+            except Overloaded as refusal:
+                message = "The call has too many sidebands."
+                raise errors.try_later("sideband_limit_reached", message, refusal.retry_after) from None
+            self._report("sideband-attached", facts)
+            await relay(socket, transceiver, in_dialect(request, socket))
         self._report("sideband-detached", facts | {"code": socket.closed.code if socket.closed else None})
 
     async def _serve_realtime(self, request: Request, caller: Caller, wishes: CallWishes, socket: WebSocket) -> None:

@@ -1,11 +1,13 @@
 """`Calls` and `Conversations` of a transceiver with several workers.
 
 A new call goes to the worker with the smallest load that is ready; everything about a call that exists goes to the
-worker that its id names. The front keeps nothing of a call.
+worker that its id names, or, should that not have it, to whichever has taken it over. The front keeps nothing of a
+call.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from typing import TypeVar
 
 from edge.control.client import ControlClient, TransceiverUnreachable
 from edge.signal.relaying import carry
@@ -17,10 +19,13 @@ from transceiver.call_ids import CallIdKeys
 from transceiver.calls import (
     NO_WISHES,
     AnswerIngress,
+    CallMoved,
     CallNotFound,
     CallWishes,
     CreatedCall,
     EventSocket,
+    IceUpdate,
+    IceUpdated,
     Overloaded,
     WorkerUnreachable,
 )
@@ -31,6 +36,8 @@ from transceiver.websocket.closing import CloseCode, Fault
 from transceiver.websocket.connection import WebSocket
 
 __all__ = ["Front"]
+
+Value = TypeVar("Value")
 
 _RETRY_SECONDS = 2.0
 
@@ -48,8 +55,7 @@ class Front:
     def __init__(self, places: Sequence[Place], *, call_id_keys: CallIdKeys, cluster: int, incarnation: int) -> None:
         self.call_id_keys = call_id_keys
         self._places = tuple(places)
-        self._cluster = cluster
-        self._incarnation = incarnation
+        self._identity = (cluster, incarnation)
         self._is_draining = False
         self._round_trips = RoundTripsOfAll()
 
@@ -77,15 +83,15 @@ class Front:
 
     async def end_call(self, call_id: str, owner: str | None) -> None:
         """End a call; see `Calls.end_call`."""
-        client = self._client_of(call_id)
-        with _translating():
-            await client.end_call(call_id, owner)
+        await self._ask_owner(call_id, lambda client: client.end_call(call_id, owner))
+
+    async def update_call(self, call_id: str, owner: str | None, update: IceUpdate) -> IceUpdated:
+        """Take a client's candidates, or restart ICE; see `Calls.update_call`."""
+        return await self._ask_owner(call_id, lambda client: client.update_call(call_id, owner, update))
 
     async def describe_call(self, call_id: str) -> Mapping[str, object]:
         """Tell a call's state; see `Calls.describe_call`."""
-        client = self._client_of(call_id)
-        with _translating():
-            return await client.describe_call(call_id, None)
+        return await self._ask_owner(call_id, lambda client: client.describe_call(call_id, None))
 
     def status(self) -> Mapping[str, object]:
         """Tell the state of all workers; see `Calls.status`. It is what they said, at most about a second old."""
@@ -96,8 +102,8 @@ class Front:
         self._round_trips.keep_only(lives)
         lateness = max((lateness_of(life.figures).quantile(0.999) for life in lives), default=0.0)
         return {
-            "cluster": self._cluster,
-            "incarnation": self._incarnation,
+            "cluster": self._identity[0],
+            "incarnation": self._identity[1],
             "workers": len(self._places),
             "calls": sum(life.calls for life in lives),
             "calls_by_owner": dict(sum_counts(life.calls_by_owner for life in lives)),
@@ -115,11 +121,12 @@ class Front:
 
     async def serve_sideband(self, call_id: str, owner: str | None, socket: EventSocket) -> None:
         """Let a control connection take part in a call; see `Conversations.serve_sideband`."""
-        client = self._client_of(call_id)
         async with AsyncExitStack() as stack:
-            with _translating():
-                worker = await stack.enter_async_context(client.open_sideband(call_id, owner))
-            await _carry(socket, worker)
+
+            def open_sideband(client: ControlClient) -> Awaitable[WebSocket]:
+                return stack.enter_async_context(client.open_sideband(call_id, owner))
+
+            await _carry(socket, await self._ask_owner(call_id, open_sideband))
 
     async def serve_realtime(self, wishes: CallWishes, socket: EventSocket) -> None:
         """Reach a backend through the least loaded worker; see `Conversations.serve_realtime`."""
@@ -184,19 +191,35 @@ class Front:
             if life.client is not None:
                 yield life, life.client
 
-    def _client_of(self, call_id: str) -> ControlClient:
-        """Find who has a call.
+    async def _ask_owner(self, call_id: str, command: Callable[[ControlClient], Awaitable[Value]]) -> Value:
+        """Ask who has a call: most likely the worker that its id names.
 
         Raises:
-            CallNotFound: the id is not ours, or its worker has died, and so has the call.
+            CallNotFound: nobody here has it.
         """
+        for is_named, client in self._clients_of(call_id):
+            try:
+                with _translating():
+                    return await command(client)
+            except CallNotFound:
+                continue
+            except WorkerUnreachable:
+                if is_named:
+                    raise
+            except CallMoved as moved:
+                if (moved.cluster, moved.incarnation) != self._identity:
+                    raise
+        raise CallNotFound(call_id)
+
+    def _clients_of(self, call_id: str) -> Iterator[tuple[bool, ControlClient]]:
+        """Go through the workers that may have a call, and whether its id names them; none if the id is not ours."""
         route = self.call_id_keys.open(call_id)
-        if route is None or (route.cluster, route.incarnation) != (self._cluster, self._incarnation):
-            raise CallNotFound(call_id)
-        life = self._places[route.worker].life if route.worker < len(self._places) else None
-        if life is None or life.client is None:
-            raise CallNotFound(call_id)
-        return life.client
+        if route is None:
+            return
+        named = route.worker if (route.cluster, route.incarnation) == self._identity else None
+        for place in sorted(self._places, key=lambda place: place.number != named):
+            if place.life is not None and place.life.client is not None:
+                yield place.number == named, place.life.client
 
 
 async def _carry(socket: EventSocket, worker: WebSocket) -> None:

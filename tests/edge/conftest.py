@@ -11,7 +11,17 @@ import trio.testing
 
 from edge.http.messages import Handler, Response
 from edge.http.server import HttpServer
-from transceiver.calls import NO_WISHES, AnswerIngress, CallNotFound, CallWishes, CreatedCall, NotOwner
+from transceiver.calls import (
+    NO_WISHES,
+    AnswerIngress,
+    CallMoved,
+    CallNotFound,
+    CallWishes,
+    CreatedCall,
+    IceUpdate,
+    IceUpdated,
+    NotOwner,
+)
 
 ANSWER = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
 
@@ -23,6 +33,10 @@ class FakeCalls:
         self.mint = mint
         self.calls: dict[str, tuple[str, str, tuple[AnswerIngress, ...]]] = {}
         self.wishes: list[CallWishes] = []
+        self.updates: list[IceUpdate] = []
+        self.updated: IceUpdated | Exception = IceUpdated(tag="t1", candidates=1)
+        self.moved: dict[str, CallMoved] = {}
+        self.asked: list[str] = []
         self.failure: Exception | None = None
         self.is_slow = False
         self.state: dict[str, object] = {
@@ -44,18 +58,30 @@ class FakeCalls:
         call_id = self.mint(len(self.calls) + 1)
         self.calls[call_id] = (offer, owner, tuple(ingresses))
         self.wishes.append(wishes)
-        return CreatedCall(call_id=call_id, answer=ANSWER)
+        return CreatedCall(call_id=call_id, answer=ANSWER, ice_tag="t0")
 
-    async def end_call(self, call_id: str, owner: str | None) -> None:
+    def _check(self, call_id: str, owner: str | None) -> None:
+        self.asked.append(call_id)
+        if call_id in self.moved:
+            raise self.moved[call_id]
         if call_id not in self.calls:
             raise CallNotFound(call_id)
         if owner is not None and owner != self.calls[call_id][1]:
             raise NotOwner(call_id)
+
+    async def update_call(self, call_id: str, owner: str | None, update: IceUpdate) -> IceUpdated:
+        self._check(call_id, owner)
+        self.updates.append(update)
+        if isinstance(self.updated, Exception):
+            raise self.updated
+        return self.updated
+
+    async def end_call(self, call_id: str, owner: str | None) -> None:
+        self._check(call_id, owner)
         del self.calls[call_id]
 
     async def describe_call(self, call_id: str) -> Mapping[str, object]:
-        if call_id not in self.calls:
-            raise CallNotFound(call_id)
+        self._check(call_id, None)
         return {"call": call_id, "owner": self.calls[call_id][1], "state": "connecting"}
 
     def status(self) -> Mapping[str, object]:

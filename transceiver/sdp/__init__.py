@@ -7,6 +7,7 @@ Read in this order:
 * `offer`        `parse_offer`: everything a call needs to know of an offer, or the reason why it is refused
 * `negotiation`  `negotiate`: which codecs, extensions and roles the call gets; pure choice, no text
 * `answering`    `answer`: the text that tells the client
+* `fragment`     the few lines of an ICE restart or of trickled candidates (RFC 8840)
 
 Nothing here opens a socket, mints a credential or starts a session: a refused offer has cost only its parsing.
 """

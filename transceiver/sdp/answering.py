@@ -18,7 +18,7 @@ from transceiver.sdp.description import Attribute, MediaDescription, SessionDesc
 from transceiver.sdp.negotiation import Negotiated, Setup
 from transceiver.sdp.offer import Section
 
-__all__ = ["MAX_MESSAGE_SIZE", "SCTP_PORT", "answer"]
+__all__ = ["MAX_MESSAGE_SIZE", "SCTP_PORT", "answer", "candidate_value"]
 
 SCTP_PORT = 5000
 """Ours, inside of DTLS; every WebRTC implementation uses this one."""
@@ -201,13 +201,14 @@ def _transport_attributes(
         # DEVIATES: RFC 8842 §5.3 wants a tls-id; nobody is known to offer one, and a call is one DTLS association.
         Attribute("fingerprint", fingerprint),
         Attribute("setup", setup),
-        *(Attribute("candidate", _candidate(ingress)) for ingress in candidates),
+        *(Attribute("candidate", candidate_value(ingress)) for ingress in candidates),
         # RFC 8840 §8.2: all candidates are here; the client need not wait for more.
         Attribute("end-of-candidates"),
     )
 
 
-def _candidate(ingress: AnswerIngress) -> str:
+def candidate_value(ingress: AnswerIngress) -> str:
+    """Write the value of the `a=candidate` line of a relay address."""
     # RFC 8445 §5.1.1.3: candidates with different bases have different foundations.
     return Candidate(
         foundation=str(ingress.id),

@@ -25,7 +25,7 @@ from transceiver.sdp.description import (
 )
 from wire.errors import MalformedError
 
-__all__ = ["AudioSection", "DataSection", "Offer", "Section", "parse_offer"]
+__all__ = ["AudioSection", "DataSection", "Offer", "Section", "check_ice_credentials", "parse_offer"]
 
 # RFC 8839 §5.4: ufrag = 4*256ice-char, password = 22*256ice-char; ice-char = ALPHA / DIGIT / "+" / "/".
 # DEVIATES: "-", "_" and "=" are accepted as well, because some clients make them and they harm nothing here.
@@ -245,11 +245,25 @@ def _ice_credentials(transport: _Transport) -> tuple[str, str]:
     ufrag, pwd = transport.value("ice-ufrag"), transport.value("ice-pwd")
     if ufrag is None or pwd is None:
         raise SdpRefused("the offer has no a=ice-ufrag and a=ice-pwd; this server needs ICE")
-    if not _ICE_UFRAG.fullmatch(ufrag):
-        raise SdpRefused("the offer's a=ice-ufrag is not 4 to 256 characters of the ICE alphabet")
-    if not _ICE_PWD.fullmatch(pwd):
-        raise SdpRefused("the offer's a=ice-pwd is not 22 to 256 characters of the ICE alphabet")
+    check_ice_credentials(ufrag, pwd, "offer")
     return ufrag, pwd
+
+
+def check_ice_credentials(ufrag: str, pwd: str, holder: str) -> None:
+    """Hold a client's credentials to their form.
+
+    Args:
+        ufrag: the username fragment.
+        pwd: the password.
+        holder: what they stand in, for the refusal.
+
+    Raises:
+        SdpRefused: one has another form.
+    """
+    if not _ICE_UFRAG.fullmatch(ufrag):
+        raise SdpRefused(f"the {holder}'s a=ice-ufrag is not 4 to 256 characters of the ICE alphabet")
+    if not _ICE_PWD.fullmatch(pwd):
+        raise SdpRefused(f"the {holder}'s a=ice-pwd is not 22 to 256 characters of the ICE alphabet")
 
 
 def _fingerprints(transport: _Transport) -> tuple[Fingerprint, ...]:

@@ -76,6 +76,19 @@ def test_a_call_says_how_it_went_and_records_the_echo(url: str, clip: Clip, tmp_
     assert heard == clip.packets[start : start + len(heard)]
 
 
+def test_ice_is_restarted_and_nothing_is_lost(url: str, clip: Clip, tmp_path: Path) -> None:
+    recording = tmp_path / "echo.opus"
+    process = caller(url, "--seconds", "2", "--restart-ice-after", "0.7", "--record", str(recording))
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "ICE was restarted after 0.7 s" in said
+    assert ", lost 0" in said
+    heard = echo_in(recording, clip)
+    assert len(heard) > 60
+    start = clip.packets.index(heard[0])
+    assert heard == clip.packets[start : start + len(heard)]
+
+
 def test_a_file_of_ones_own_is_sent(url: str, clip: Clip, tmp_path: Path) -> None:
     own, echo = tmp_path / "own.opus", tmp_path / "echo.opus"
     backwards = clip.packets[::-1]

@@ -38,6 +38,8 @@ class Edge:
         self.members = []
         self.reports = []
         self.client_secrets = CLIENT_SECRETS
+        self.call_ids = CALL_IDS
+        self.ownership = None
         self.unix_time = 1_800_000_000.5
         self.config = SignalConfig(
             ingresses=(SignalIngress(id=1, advertise=("192.0.2.1", 3478)),), regions=REGIONS, listen=("127.0.0.1", 8080)
@@ -79,6 +81,7 @@ class Edge:
             render_metrics=lambda: b"calls 1\n",
             report=lambda name, facts: self.reports.append((name, facts)),
             client_secrets=self.client_secrets,
+            ownership=self.ownership,
             unix_time=lambda: self.unix_time,
         )
         return self
