@@ -130,11 +130,14 @@ def role_of(path: Path) -> Role:
 def mode_problem(path: Path) -> str | None:
     """Tell when others on this machine can read a key file; None when they cannot.
 
-    No error: a secret that an orchestrator mounts is often readable for all inside of its container.
+    No error: a secret that an orchestrator mounts is often readable for all inside of its container. A file that is
+    not ours, such as one of those, may be readable for its group: being of that group is how we read it.
     """
-    mode = stat.S_IMODE(path.stat().st_mode)
+    status = path.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    others = 0o077 if status.st_uid == os.geteuid() else 0o007
     return (
-        f"{path} can be read by others on this machine (mode {mode:04o}); it should be 0600" if mode & 0o077 else None
+        f"{path} can be read by others on this machine (mode {mode:04o}); it should be 0600" if mode & others else None
     )
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Launch", "serve"]
 
-_STOP_SECONDS = 5.0
+STOP_SECONDS = 5.0
 
 
 @attrs.frozen(kw_only=True)
@@ -243,7 +243,7 @@ class _Process:
         from edge.logs import get_logger
 
         get_logger("process").info("stopping")
-        with trio.move_on_after(_STOP_SECONDS):
+        with trio.move_on_after(STOP_SECONDS):
             await running.stop()
         self.scope.cancel()
 

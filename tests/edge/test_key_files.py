@@ -176,3 +176,14 @@ def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
         load_bundle(folder, Role.RELAY)
     with pytest.raises(KeysError, match="cannot be written"):
         write_all(folder / "root.key" / "below", new_root(os.urandom, NOW), is_new=True)
+
+
+def test_a_file_of_somebody_else_may_be_readable_for_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "relay.keys"
+    path.touch()
+    path.chmod(0o440)
+    assert "mode 0440" in (mode_problem(path) or "")
+    monkeypatch.setattr("os.geteuid", lambda: path.stat().st_uid + 1)  # as a secret is mounted for a group
+    assert mode_problem(path) is None
+    path.chmod(0o444)
+    assert "mode 0444" in (mode_problem(path) or "")

@@ -1,0 +1,328 @@
+"""Builds an image without a container program, and runs programs in it as a container would.
+
+An image's root is a folder, its base what debootstrap makes, and a step a program in a chroot with mounts and processes
+of its own. As a builder does, it keeps the root after each stage and each step that took long, by a digest of all that
+led to it; so a second build takes seconds. It needs root, and a Debian mirror and Python's package index in reach.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from .container_file import Instruction, Stage, parse, read_ignored_names, substitute
+
+__all__ = ["Image", "build", "mount_points", "run_command"]
+
+_SUITES = {"debian:12-slim": "bookworm", "debian:13-slim": "trixie"}
+_KEEP_SECONDS = 4.0
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# Mounts die with the namespace. What follows the root's name is a list of MODE:SOURCE:TARGET, a "--", and the program.
+_ENTER = """
+set -e
+root=$1; shift
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+while [ "$1" != -- ]; do
+    mode=${1%%:*}; rest=${1#*:}
+    case "$mode" in
+    ro) mount --bind "${rest%%:*}" "$root${rest#*:}"; mount -o remount,bind,ro "$root${rest#*:}" ;;
+    lock) mount -o remount,bind,ro "$root" ;;
+    esac
+    shift
+done
+shift
+exec chroot "$root" "$@"
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Image:
+    """What a build made.
+
+    Attributes:
+        root: its files.
+        environment: its variables.
+        user: "UID:GID" of its processes.
+        entrypoint: what every command begins with.
+        command: what follows when nothing else is asked for.
+    """
+
+    root: Path
+    environment: Mapping[str, str]
+    user: str
+    entrypoint: Sequence[str]
+    command: Sequence[str]
+
+
+@attrs.define
+class _State:
+    """A stage as far as it was carried out.
+
+    Attributes:
+        key: digest of all that led here.
+        image: environment, user and so on.
+        folder: where steps work.
+    """
+
+    key: str
+    environment: dict[str, str] = attrs.field(factory=dict)
+    folder: str = "/"
+    user: str = "0:0"
+    entrypoint: Sequence[str] = ()
+    command: Sequence[str] = ()
+
+    def after(self, *facts: str) -> None:
+        self.key = hashlib.sha256("\0".join((self.key, *facts)).encode()).hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def build(file: Path, context: Path) -> Iterator[Image]:
+    """Carry out a container file, and give its last stage in a folder that goes away again.
+
+    Args:
+        file: the container file.
+        context: what COPY copies from.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trio-voice" / "container-roots"
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=f"work-{os.getpid()}-") as work:
+        with (cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            builder = _Builder(cache, Path(work), context)
+            stages = parse(file.read_text(encoding="utf-8"))
+            state = [builder.carry_out(stage) for stage in stages][-1]
+            root = Path(work) / "image"
+            _copy_tree(cache / state.key, root)
+            builder.forget_others()
+        yield Image(
+            root=root,
+            environment=state.environment,
+            user=state.user,
+            entrypoint=state.entrypoint,
+            command=state.command,
+        )
+
+
+class _Builder:
+    def __init__(self, cache: Path, work: Path, context: Path) -> None:
+        self._cache = cache
+        self._work = work
+        self._context = context
+        self._ignored = read_ignored_names(context / ".dockerignore")
+        self._stages: dict[str, _State] = {}
+        self._used: set[str] = set()
+
+    def carry_out(self, stage: Stage) -> _State:
+        """Carry out a stage; afterwards its root is in the cache."""
+        if stage.base in self._stages:
+            base = self._stages[stage.base]
+            state = attrs.evolve(base, environment=dict(base.environment))
+        else:
+            state = self._debian(stage.base)
+        # What every step leads to is known before any is carried out: from the last known root on, only the rest is.
+        states = [state]
+        for instruction in stage.instructions:
+            states.append(self._look_ahead(states[-1], instruction))
+        begin = max(index for index, each in enumerate(states) if (self._cache / each.key).is_dir())
+        self._used.update(each.key for each in states[: begin + 1])
+        if begin + 1 < len(states):
+            self._carry_out_rest(stage, states, begin)
+        self._used.add(states[-1].key)
+        self._stages[stage.name] = states[-1]
+        return states[-1]
+
+    def _carry_out_rest(self, stage: Stage, states: Sequence[_State], begin: int) -> None:
+        root = self._work / "root"
+        _copy_tree(self._cache / states[begin].key, root)
+        for index in range(begin, len(stage.instructions)):
+            started = time.monotonic()
+            self._step(root, states[index], stage.instructions[index])
+            took_long = time.monotonic() - started > _KEEP_SECONDS
+            if took_long or index + 1 == len(stage.instructions):
+                self._keep(root, states[index + 1].key)
+        shutil.rmtree(root)
+
+    def forget_others(self) -> None:
+        """Remove roots that this build had no use for, those of an older source, and what a killed build has left."""
+        for path in self._cache.iterdir():
+            prefix, _, rest = path.name.partition("-")
+            is_somebodys = prefix == "work" and Path("/proc", rest.partition("-")[0]).exists()
+            if path.is_dir() and path.name not in self._used and not is_somebodys:
+                shutil.rmtree(path)
+
+    def _debian(self, image: str) -> _State:
+        suite = _SUITES[image.removeprefix("docker.io/library/")]
+        state = _State(key="", environment={"PATH": _SYSTEM_PATH})
+        state.after("debootstrap", suite)
+        if not (self._cache / state.key).is_dir():
+            assert shutil.which("debootstrap"), "debootstrap is missing: `make test` installs it from Debian's packages"
+            root = self._work / "debian"
+            _run(["debootstrap", "--variant=minbase", suite, str(root), _mirror()])
+            shutil.rmtree(root / "var/cache/apt/archives")
+            (root / "var/cache/apt/archives/partial").mkdir(parents=True)
+            root.rename(self._cache / state.key)
+        return state
+
+    def _look_ahead(self, before: _State, instruction: Instruction) -> _State:
+        """Tell what a step leads to, without carrying it out."""
+        state = attrs.evolve(before, environment=dict(before.environment))
+        text = instruction.text
+        match instruction.name:
+            case "ENV":
+                pairs = (word.partition("=") for word in instruction.words())
+                state.environment |= {name: substitute(value, before.environment) for name, _, value in pairs}
+            case "WORKDIR":
+                state.folder = text
+            case "USER":
+                state.user = text
+            case "ENTRYPOINT":
+                state.entrypoint = instruction.words()
+            case "CMD":
+                state.command = instruction.words()
+            case "COPY" if text.startswith("--from="):
+                text += " " + self._stages[_origin(instruction)].key
+            case "COPY":
+                text += " " + _digest_of(self._context, instruction.words()[:-1], self._ignored)
+            case _:
+                pass
+        state.after(instruction.name, text)
+        return state
+
+    def _step(self, root: Path, state: _State, instruction: Instruction) -> None:
+        folder = root / state.folder.lstrip("/")
+        match instruction.name:
+            case "RUN":
+                _run_in(root, state, instruction.text)
+            case "WORKDIR":
+                (root / instruction.text.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            case "COPY" if instruction.text.startswith("--from="):
+                _, source, target = instruction.words()
+                origin = self._cache / self._stages[_origin(instruction)].key
+                _copy_tree(origin / source.lstrip("/"), root / target.lstrip("/"))
+            case "COPY":
+                *sources, target = instruction.words()
+                for source in sources:
+                    _copy(self._context / source, folder / target, self._ignored)
+            case _:
+                pass
+
+    def _keep(self, root: Path, key: str) -> None:
+        _copy_tree(root, self._work / "kept")
+        (self._work / "kept").rename(self._cache / key)
+        self._used.add(key)
+
+
+def run_command(
+    image: Image,
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    volumes: Mapping[Path, str] | None = None,
+    entrypoint: Sequence[str] | None = None,
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command line and the variables that run a program in an image as a strict orchestrator would.
+
+    As its user, with no capability and no way to gain one, in a root that nobody can write to, as process 1 of its own;
+    a signal for it goes to the child of the process that this starts.
+
+    Args:
+        image: where to run it.
+        arguments: behind the entry point.
+        environment: variables beside the image's.
+        volumes: folders of this machine, by where they are to be seen; read-only. `mount_points` makes room for them.
+        entrypoint: instead of the image's.
+    """
+    user, _, group = image.user.partition(":")
+    program = [*(image.entrypoint if entrypoint is None else entrypoint), *arguments]
+    unprivileged = ["setpriv", f"--reuid={user}", f"--regid={group}", f"--groups={group}", "--no-new-privs"]
+    unprivileged += ["--bounding-set=-all", "--inh-caps=-all", "--"]
+    mounts = [f"ro:{source}:{target}" for source, target in (volumes or {}).items()]
+    command = _entering(image.root, [*mounts, "lock"], [*unprivileged, *program])
+    return command, {**image.environment, **(environment or {})}
+
+
+def mount_points(image: Image, *targets: str) -> None:
+    """Make folders to mount volumes on; an orchestrator does, before the root becomes read-only."""
+    for target in targets:
+        (image.root / target.lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+
+def _entering(root: Path, mounts: Sequence[str], program: Sequence[str]) -> list[str]:
+    apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    return [*apart, "sh", "-c", _ENTER, "sh", str(root), *mounts, "--", *program]
+
+
+def _run_in(root: Path, state: _State, script: str) -> None:
+    """Carry out a RUN with this machine's way to the network, of which nothing stays behind."""
+    environment, mounts, made = {**state.environment, "DEBIAN_FRONTEND": "noninteractive"}, [], []
+    names = {"http_proxy", "https_proxy", "no_proxy", "pip_index_url", "pip_extra_index_url", "pip_trusted_host"}
+    environment |= {name: value for name, value in os.environ.items() if name.lower() in names}
+    certificates = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
+    given = {"/etc/resolv.conf": Path("/etc/resolv.conf"), "/etc/pip.conf": Path("/etc/pip.conf")}
+    if certificates:
+        given["/etc/certificates-for-the-build"] = Path(certificates)
+        environment["PIP_CERT"] = "/etc/certificates-for-the-build"
+    for target, source in given.items():
+        if source.is_file():
+            point = root / target.lstrip("/")
+            if not point.exists():
+                point.touch()
+                made.append(point)
+            mounts.append(f"ro:{source}:{target}")
+    shell = ["sh", "-c", f"cd {state.folder} && {script}"]
+    try:
+        _run(_entering(root, mounts, shell), environment)
+    finally:
+        for point in made:
+            point.unlink()
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, f"{command[-1]} failed:\n{done.stdout.decode(errors='replace')[-4000:]}"
+
+
+def _mirror() -> str:
+    """Find the mirror that this machine's own packages come from."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
+    found = subprocess.run(command, check=False, capture_output=True, text=True).stdout.split()
+    return next((uri for uri in found if uri.rstrip("/").endswith("/debian")), "http://deb.debian.org/debian")
+
+
+def _origin(instruction: Instruction) -> str:
+    return instruction.words()[0].removeprefix("--from=")
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _run(["cp", "--archive", "--reflink=auto", str(source), str(target)])
+
+
+def _copy(source: Path, target: Path, ignored: set[str]) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(*ignored), dirs_exist_ok=True)
+    else:
+        shutil.copy(source, target)
+
+
+def _digest_of(context: Path, names: Sequence[str], ignored: set[str]) -> str:
+    digest = hashlib.sha256()
+    for path in (context / name for name in names):
+        files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+        for file in files:
+            name = file.relative_to(context)
+            if ignored.isdisjoint(name.parts):
+                digest.update(f"{name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

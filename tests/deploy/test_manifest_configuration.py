@@ -1,0 +1,180 @@
+"""What the processes in the manifests are told, loaded as they would load it."""
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from edge.config.catalogue import all_keys
+from edge.config.model import Config, Role
+from edge.config.sources import read_environment
+from edge.http.routing import Router
+from edge.http.server import HttpServer
+from edge.key_files import write_all
+from edge.keys import new_root
+from edge.metrics import Metrics
+from edge.serve import STOP_SECONDS
+from edge.tiers.relay_figures import Figures, add_relay_metrics
+from edge.tiers.serving import add_http_metrics
+from edge.tiers.transceiver_metrics import add_transceiver_metrics
+
+from .fleet_manifests import FLEETS, ROOT, Container, Fleet, Measured, fleet_of
+
+_EXPECTED = "its HTTP is authenticated but not encrypted"  # between pods, where policies let only signal in
+_WITHOUT_TLS = "signal speaks plain HTTP"
+
+
+@pytest.fixture(params=FLEETS)
+def fleet(request: pytest.FixtureRequest) -> Fleet:
+    return fleet_of(request.param)
+
+
+def _ours(fleet: Fleet) -> list[Container]:
+    found = [each for each in fleet.containers if each.is_ours]
+    assert {each.role for each in found} == set(Role)
+    return found
+
+
+def _configs(fleet: Fleet, role: Role, folder: Path) -> list[Config]:
+    """The configuration of each pod of a tier that differs from the others; relays have one for each node."""
+    return [each.config for each in fleet.loaded(fleet.container(role), folder)]
+
+
+def test_every_configuration_is_good(fleet: Fleet, tmp_path: Path) -> None:
+    expected = [_EXPECTED] if fleet.of_kind("Ingress") else [_EXPECTED, _WITHOUT_TLS]
+    for container in _ours(fleet):
+        for loaded in fleet.loaded(container, tmp_path):
+            assert [warning for warning in loaded.warnings if not any(each in warning for each in expected)] == []
+
+
+def test_every_variable_is_one_of_ours(fleet: Fleet) -> None:
+    variables = {key.variable for key in all_keys()} | {"TRIO_VOICE_CONFIG"}
+    for container in _ours(fleet):
+        for facts in fleet.facts(container):
+            environment = container.environment(facts)
+            assert read_environment(environment)[1] == []
+            assert {name for name in environment if name.startswith("TRIO_VOICE_")} <= variables
+
+
+def test_ports_are_those_of_the_configuration(fleet: Fleet, tmp_path: Path) -> None:
+    for container in _ours(fleet):
+        for loaded in fleet.loaded(container, tmp_path):
+            assert set(container.ports.values()) == _ports(loaded.config)
+    relay = fleet.container(Role.RELAY).workload.manifest
+    assert relay["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == "7090"
+
+
+def _ports(config: Config) -> set[tuple[str, int]]:
+    if config.signal:
+        return {("TCP", config.signal.listen[1])}
+    if config.transceiver:
+        hop, workers = config.transceiver.hop[1], config.transceiver.workers
+        return {("TCP", config.transceiver.control[1])} | {("UDP", hop + number) for number in range(workers)}
+    assert config.relay
+    assert config.relay.http
+    hops = {("UDP", config.relay.hop[1] + number) for number in range(config.relay.workers)}
+    ingresses = {(each.protocol.upper(), each.bind[1]) for each in config.relay.ingresses}
+    return {("TCP", config.relay.http[1])} | hops | ingresses
+
+
+def test_signal_offers_what_relays_listen_on(fleet: Fleet, tmp_path: Path) -> None:
+    (signal,) = _configs(fleet, Role.SIGNAL, tmp_path)
+    assert signal.signal
+    offered = {each.id: (each.protocol, each.advertise) for each in signal.signal.ingresses}
+    there: dict[int, tuple[str, tuple[str, int]]] = {}
+    for relay in _configs(fleet, Role.RELAY, tmp_path):
+        assert relay.relay
+        for ingress in relay.relay.ingresses:
+            assert ingress.id not in there, "two nodes with one number"
+            there[ingress.id] = ingress.protocol, ingress.advertise
+    assert offered == there
+
+
+def test_signal_and_relays_know_the_transceivers(fleet: Fleet, tmp_path: Path) -> None:
+    container = fleet.container(Role.TRANSCEIVER)
+    workload = container.workload
+    service = f"{workload.manifest['spec']['serviceName']}.{workload.namespace}.svc.cluster.local"
+    fleet.find("Service", workload.namespace, workload.manifest["spec"]["serviceName"])
+    (transceiver,) = _configs(fleet, Role.TRANSCEIVER, tmp_path)
+    assert transceiver.transceiver
+    (signal,) = _configs(fleet, Role.SIGNAL, tmp_path)
+    assert signal.signal
+    wanted = {f"{workload.name}-{number}.{service}" for number in range(workload.manifest["spec"]["replicas"])}
+    asked = [urlsplit(each.url) for each in signal.signal.transceivers]
+    assert {url.hostname for url in asked} == wanted
+    assert {url.port for url in asked} == {transceiver.transceiver.control[1]}
+    for relay in _configs(fleet, Role.RELAY, tmp_path):
+        assert relay.relay
+        assert relay.relay.transceivers == ((service, transceiver.transceiver.hop[1]),)
+
+
+def test_each_tier_gets_its_own_keys_and_no_others(fleet: Fleet, tmp_path: Path) -> None:
+    write_all(tmp_path / "keys", new_root(bytes, 0.0), is_new=True)
+    for container in _ours(fleet):
+        for loaded in fleet.loaded(container, tmp_path):
+            assert loaded.config.keys
+            mount = container.mount_of(loaded.config.keys)
+            assert mount is not None
+            assert mount["mountPath"] == loaded.config.keys, "a folder, so that the kubelet can replace what is in it"
+            assert "subPath" not in mount
+            secret = mount["volume"]["secret"]
+            assert secret["secretName"] == f"trio-voice-{container.role}-keys"
+            # Readable for the group, which is the process's by fsGroup, and for nobody else.
+            assert secret["defaultMode"] == 0o440
+            assert container.workload.pod["securityContext"]["fsGroup"]
+
+
+def test_every_secret_is_made_in_the_documents(fleet: Fleet) -> None:
+    text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    text = text.replace("\\\n", " ")
+    for container in fleet.containers:
+        entries = [each["valueFrom"]["secretKeyRef"] for each in container.manifest.get("env", ()) if _is_secret(each)]
+        volumes = [each["secret"] for each in container.workload.pod.get("volumes", ()) if "secret" in each]
+        names = [*((each["name"], each["key"]) for each in entries)]
+        names += [(each["secretName"], f"{container.role}.keys") for each in volumes if container.is_ours]
+        for name, key in names:
+            made = f"kubectl -n {container.workload.namespace} create secret generic {name} "
+            line = next((each for each in text.splitlines() if made in each), "")
+            assert re.search(rf"--from-(literal|file)=(\S*/)?{re.escape(key)}\b", line), f"{name} has no {key}"
+
+
+def _is_secret(entry: dict[str, dict[str, object]]) -> bool:
+    return "secretKeyRef" in entry.get("valueFrom", {})
+
+
+def test_a_stop_is_over_before_the_grace_period_is(fleet: Fleet) -> None:
+    for container in _ours(fleet):
+        hooks = container.manifest.get("lifecycle", {})
+        slept = hooks.get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        assert slept + STOP_SECONDS + 2 <= container.workload.pod["terminationGracePeriodSeconds"], container.name
+
+
+def test_the_autoscaler_leaves_room_for_the_calls_of_one_that_goes(fleet: Fleet, tmp_path: Path) -> None:
+    (config,) = _configs(fleet, Role.TRANSCEIVER, tmp_path)
+    assert config.transceiver
+    (autoscaler,) = fleet.of_kind("HorizontalPodAutoscaler")
+    (metric,) = autoscaler["spec"]["metrics"]
+    average, fewest = int(metric["pods"]["target"]["averageValue"]), autoscaler["spec"]["minReplicas"]
+    assert average * fewest <= config.transceiver.max_calls * (fewest - 1)
+
+
+def test_metrics_in_the_documents_are_there() -> None:
+    metrics = Metrics()
+    add_transceiver_metrics(metrics, Measured())
+    add_relay_metrics(metrics, Figures)
+    for tier in Role:
+        add_http_metrics(metrics, tier, HttpServer(Router()))
+    there = set(re.findall(r"# TYPE (\S+)", metrics.render().decode()))
+    text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"trio_voice_\w+", text))
+    assert named
+    assert named <= there
+
+
+def test_paths_in_the_documents_are_there() -> None:
+    text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"(?<![\w/])deploy/[\w./-]*[\w]", text))
+    assert paths
+    for path in paths:
+        assert (ROOT / path).exists(), path
