@@ -34,6 +34,8 @@ Many calls in one loop:
 * `ticker`          one clock for all calls of a worker, and how late it was
 * `flows`           how the clients of our calls are reached through relays
 * `intake`          from an offer to a session and the answer
+* `ice_updates`     an ICE restart or trickled candidates in the middle of a call
+* `moved_calls`     where calls have gone that were handed over
 * `registry`        the calls of a worker, found by everything that names one
 * `round_trips`, `sampling`   what calls show of the ways to their clients, for whoever places the next ones
 * `describing`      what others are told of a call

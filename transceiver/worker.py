@@ -44,6 +44,7 @@ from transceiver.calls import (
 from transceiver.dispatcher import Dispatcher, DropReason, Report
 from transceiver.ice_updates import ice_tag, update_ice
 from transceiver.intake import Intake
+from transceiver.moved_calls import MovedCalls
 from transceiver.options import WorkerOptions
 from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
 from transceiver.registry import Call, CallRegistry
@@ -82,6 +83,7 @@ class Worker:
         drops: datagrams that the worker itself dropped, by `DropReason` and `relay.udp.UdpDropReason`.
         counts: what became of offers and calls, by event.
         address: where relays reach it; None before it runs.
+        moved: calls that were handed over, to be noted by whoever does that.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Worker:
         self.incarnation = incarnation
         self.lateness = Lateness()
         self.address: Address | None = None
+        self.moved = MovedCalls()
         self._report = report
         self._calls = CallRegistry()
         self._round_trips = RoundTripLog(self._calls)
@@ -318,7 +321,7 @@ class Worker:
     def _find(self, call_id: str) -> Call:
         call = self._calls.of_call_id(call_id)
         if call is None:
-            raise CallNotFound(call_id)
+            raise self.moved.refusal(call_id) or CallNotFound(call_id)
         return call
 
     # -- for the tier that it runs in

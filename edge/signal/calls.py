@@ -138,7 +138,7 @@ class CallRoutes:
         """`PATCH /v1/realtime/calls/{call_id}`: candidates of the client's, or an ICE restart (RFC 9725 §4.3)."""
         call_id = request.parameters["call_id"]
         # A client that restarts may be somewhere else by now: it is placed anew, as far as relays go.
-        update = read_patch(request, self._placement.propose(request).ingresses)
+        update = read_patch(request, self._placement.propose(request, caller.owner).ingresses)
         try:
             updated = await self._finder.ask(call_id, lambda client: client.update_call(call_id, caller.owner, update))
         except FragmentRefused as refusal:

@@ -13,7 +13,7 @@ from stun.attributes import Attribute, AttributeType
 from stun.binding import Refusal, binding_request, error_response, pack_username, success_response
 from stun.events import PathSelected, PathValidated
 from stun.integrity import verify_fingerprint, verify_message_integrity
-from stun.lite import IceLite
+from stun.lite import IceCredentials, IceLite
 from stun.message import Message, MessageClass
 from wire.core import Path
 
@@ -99,39 +99,65 @@ class LiteServer(asyncio.DatagramProtocol):
             self.transport.sendto(out, path.address)
 
 
-def test_its_agent_connects_to_our_lite_one():
+async def connect(client: aioice.Connection, server: tuple[str, int], own: IceCredentials) -> None:
+    """Let aioice connect to our agent, and have a word with it."""
+    client.remote_is_lite = True
+    client.remote_username, client.remote_password = own.ufrag, own.password
+    await client.add_remote_candidate(aioice.Candidate.from_sdp(f"1 1 udp 2130706431 {server[0]} {server[1]} typ host"))
+    await client.add_remote_candidate(None)
+    async with asyncio.timeout(5):
+        await client.connect()
+        await client.send(b"\x80hello")
+        assert await client.recv() == b"\x80HELLO"
+
+
+def credentials_of(client: aioice.Connection) -> IceCredentials:
+    return IceCredentials(ufrag=client.local_username, password=client.local_password)
+
+
+def test_its_agent_connects_to_our_lite_one_and_restarts():
+    """A restart of aioice's is another agent of it: other credentials, other ports, and the first goes on meanwhile."""
+    own = [
+        IceCredentials(ufrag="server", password="server-password-of-24-ch"),
+        IceCredentials(ufrag="again", password="another-password-of-ours"),
+    ]
+
     async def call() -> None:
         loop = asyncio.get_running_loop()
-        client = aioice.Connection(ice_controlling=True)
-        client.remote_is_lite = True
+        clients = [aioice.Connection(ice_controlling=True) for _ in range(2)]
         lite = IceLite(
-            local_ufrag="server",
-            local_pwd="server-password-of-24-ch",
-            remote_ufrag=client.local_username,
-            remote_pwd=client.local_password,
+            local_ufrag=own[0].ufrag,
+            local_pwd=own[0].password,
+            remote_ufrag=clients[0].local_username,
+            remote_pwd=clients[0].local_password,
             entropy=random.Random(1).randbytes,
             now=loop.time(),
         )
-        await client.gather_candidates()
-        hosts = [candidate.host for candidate in client.local_candidates if "." in candidate.host]
+        for client in clients:
+            await client.gather_candidates()
+        hosts = [candidate.host for candidate in clients[0].local_candidates if "." in candidate.host]
         if not hosts:
             pytest.skip("aioice finds no address but the loopback one, which it does not use")
         transport, server = await loop.create_datagram_endpoint(lambda: LiteServer(lite), local_addr=(hosts[0], 0))
-        port = transport.get_extra_info("sockname")[1]
-        client.remote_username, client.remote_password = "server", "server-password-of-24-ch"
-        await client.add_remote_candidate(aioice.Candidate.from_sdp(f"1 1 udp 2130706431 {hosts[0]} {port} typ host"))
-        await client.add_remote_candidate(None)
-        async with asyncio.timeout(5):
-            await client.connect()
-            await client.send(b"\x80hello")
-            assert await client.recv() == b"\x80HELLO"
-        await client.close()
-        transport.close()
-        path = lite.selected
+        address = hosts[0], transport.get_extra_info("sockname")[1]
+        await connect(clients[0], address, own[0])
+        first = lite.selected
         # It answers the Binding Request of a lite agent as any other.
-        assert PathValidated(path=path) in server.events
-        assert PathSelected(path=path) in server.events
+        assert PathValidated(path=first) in server.events
+        assert PathSelected(path=first) in server.events
         assert lite.round_trip_time is not None
+
+        lite.restart(own[1], credentials_of(clients[1]))
+        await clients[0].send(b"\x80still here")
+        assert await clients[0].recv() == b"\x80STILL HERE"
+        await connect(clients[1], address, own[1])
+        second = lite.selected
+        assert second != first
+        assert PathValidated(path=second) in server.events
+        assert not lite.is_restarting
         assert not lite.drops
+        for client in clients:
+            await client.close()
+        transport.close()
 
     asyncio.run(call())

@@ -16,7 +16,17 @@ from relay.hop.keys import HopKeys
 from relay.udp import drain
 from stun.credentials import Route
 from transceiver import worker as worker_module
-from transceiver.calls import CallNotFound, CallWishes, NotOwner, OfferRefused, Overloaded
+from transceiver.calls import (
+    AnswerIngress,
+    CallMoved,
+    CallNotFound,
+    CallWishes,
+    IceUpdate,
+    NotOwner,
+    OfferRefused,
+    Overloaded,
+)
+from transceiver.handover.ownership import Owner
 from transceiver.options import WorkerOptions
 from transceiver.worker import DropReason, Worker
 from wire.core import Path
@@ -87,6 +97,44 @@ async def test_only_the_owner_ends_a_call(start, worker_network, monkeypatch: py
             await running.worker.end_call(created.call_id, owner)
         assert running.worker.status()["calls"] == 0
         assert running.worker.status()["calls_by_owner"] == {}
+
+
+async def test_ice_is_restarted_by_the_owner_and_the_call_goes_on(start, worker_network) -> None:
+    async with start() as running:
+        worker = running.worker
+        created, caller = await running.call()
+        ingress = AnswerIngress(id=1, host="192.0.2.1", port=3478, priority=100)
+        update = IceUpdate(fragment=caller.offer_restart(), tag="*", ingresses=(ingress,))
+        with pytest.raises(NotOwner):
+            await worker.update_call(created.call_id, "somebody", update)
+        updated = await worker.update_call(created.call_id, worker_network.OWNER, update)
+        assert updated.tag != created.ice_tag
+        received = MediaStatistics.of(caller).received
+        caller.accept_restart(updated.fragment, trio.current_time())
+        call = worker._calls.of_call_id(created.call_id)
+        await worker_network.eventually(lambda: not call.session.ice.is_restarting)
+        await worker_network.eventually(lambda: MediaStatistics.of(caller).received > received + 20)
+        assert MediaStatistics.of(caller).lost == 0
+        assert worker.counts["ice-restart"] == 1
+        for secret in (caller._pwd, call.session.ice.local.password, call.session.ice.local.ufrag):
+            assert secret not in str(running.reports)
+
+
+async def test_of_a_call_that_was_handed_over_it_says_where_it_went(start) -> None:
+    async with start() as running:
+        worker = running.worker
+        worker.moved.note("rtc_gone", Owner(cluster=3, incarnation=99, worker=2))
+        for ask in (worker.describe_call("rtc_gone"), worker.end_call("rtc_gone", None)):
+            with pytest.raises(CallMoved) as caught:
+                await ask
+            assert (caught.value.cluster, caught.value.incarnation) == (3, 99)
+        for number in range(10_000):
+            worker.moved.note(f"rtc_{number}", Owner(cluster=3, incarnation=99, worker=2))
+        with pytest.raises(CallNotFound):  # it does not remember for ever
+            await worker.describe_call("rtc_gone")
+        worker.moved.forget("rtc_9999")
+        with pytest.raises(CallNotFound):
+            await worker.describe_call("rtc_9999")
 
 
 async def test_no_more_calls_than_it_takes(start, worker_network) -> None:
