@@ -68,6 +68,8 @@ class MemoryOwnership:
     def _checkpoint(self, record: Ownership, now: float) -> Confirmation:
         kept = self._kept.get(record.session)
         if kept is None or kept.record.generation < record.generation:
+            if not record.may_create:
+                return Confirmation.MISSING
             confirmation = Confirmation.CREATED
         elif not kept.has_ended and (kept.record.owner, kept.record.generation) == (record.owner, record.generation):
             confirmation = Confirmation.CONFIRMED

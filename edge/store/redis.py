@@ -9,11 +9,15 @@ Sessions and owners are written as text: Lua's numbers hold 53 bits exactly, a s
 `RECORD_LIFE` after they were touched; what is in an owner's set for longer than that is not counted, and removed by its
 next checkpoint.
 
+A checkpoint that is carried out more than `_LATE` seconds after it was sent is refused: nobody knows any more that it
+was (docs/failover.md). So what Redis has said last of its clock goes with it.
+
 A full Redis (`maxmemory` with `noeviction`) refuses checkpoints before anything is changed; sessions can still be taken
 and forgotten, which needs next to no room.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -28,6 +32,7 @@ from transceiver.handover.ownership import (
 
 __all__ = ["SCRIPTS", "RedisOwnership"]
 
+_LATE = 5.0
 _BATCH = 250
 """Records to a script: Redis does nothing else meanwhile, and a snapshot has some kilobytes."""
 
@@ -49,14 +54,18 @@ _CHECKPOINT = Script(
     "#!lua\n"
     + _NOW
     + """
-local said = {}
-if #ARGV > 2 then redis.call('ZREMRANGEBYSCORE', prefix .. 'owner:' .. ARGV[4], '-inf', now - life) end
-for at = 3, #ARGV, 5 do
-  local session, owner, generation, call_id, snapshot = unpack(ARGV, at, at + 4)
+local said = {now}
+if now > tonumber(ARGV[3]) then return said end
+if #ARGV > 3 then redis.call('ZREMRANGEBYSCORE', prefix .. 'owner:' .. ARGV[5], '-inf', now - life) end
+for at = 4, #ARGV, 6 do
+  local session, owner, generation, call_id, snapshot, may_create = unpack(ARGV, at, at + 5)
   local key = prefix .. 'session:' .. session
   local kept = redis.call('HMGET', key, 'owner', 'generation', 'ended')
   local is_ours = kept[1] == owner and kept[2] == generation and not kept[3]
-  if is_ours or not kept[2] or tonumber(kept[2]) < tonumber(generation) then
+  local is_missing = not kept[2] or tonumber(kept[2]) < tonumber(generation)
+  if is_missing and may_create ~= '1' then
+    table.insert(said, 'missing')
+  elseif is_ours or is_missing then
     if not is_ours and kept[2] then
       redis.call('DEL', key)
       leave(session, kept[1], kept[2])
@@ -72,6 +81,8 @@ end
 return said
 """
 )
+
+_TIME = Script("#!lua flags=no-writes\n" + _NOW + "return now")
 
 _TAKE = Script(
     "#!lua flags=allow-oom\n"
@@ -124,7 +135,7 @@ return {kept[1], kept[2], kept[3]}
 """
 )
 
-SCRIPTS = (_CHECKPOINT, _TAKE, _FORGET, _SESSIONS_OF, _FIND)
+SCRIPTS = (_CHECKPOINT, _TIME, _TAKE, _FORGET, _SESSIONS_OF, _FIND)
 
 
 class RedisOwnership:
@@ -134,10 +145,20 @@ class RedisOwnership:
         link: knows `SCRIPTS`; somebody else runs it.
         prefix: what all keys begin with.
         life: seconds after which records are forgotten; for tests.
+        clock: monotonic seconds of this process.
     """
 
-    def __init__(self, link: RedisLink, prefix: str, *, life: float = RECORD_LIFE) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        prefix: str,
+        *,
+        life: float = RECORD_LIFE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._link = link
+        self._clock = clock
+        self._ahead: float | None = None  # Redis's clock, as it was told last, less ours; ms
         self._common = (prefix, round(life * 1000))
 
     async def checkpoint(self, records: Sequence[Ownership]) -> Sequence[Confirmation]:
@@ -160,12 +181,23 @@ class RedisOwnership:
         return [confirmation for batch in said for confirmation in batch]
 
     async def _checkpoint(self, records: Sequence[Ownership]) -> Sequence[Confirmation]:
-        arguments: list[bytes | str | int] = []
+        if self._ahead is None:
+            self._learn_time(await self._link.ask(_TIME, self._common))
+        arguments: list[bytes | str | int] = [round((self._ahead or 0.0) + (self._clock() + _LATE) * 1000)]
         for each in records:
             arguments += (f"{each.session:x}", _text(each.owner), each.generation, each.call_id, each.snapshot)
+            arguments.append(int(each.may_create))
         answer = await self._link.ask(_CHECKPOINT, (*self._common, *arguments))
         assert isinstance(answer, list)  # noqa: S101 - what the script returns
-        return [Confirmation(each.decode()) for each in answer]
+        self._learn_time(answer[0])
+        if len(answer) <= len(records):
+            raise StoreUnavailable("the checkpoint came too late, or Redis's clock was set")
+        return [Confirmation(each.decode()) for each in answer[1:]]
+
+    def _learn_time(self, milliseconds: object) -> None:
+        # As if it had been said this moment: so it is behind by the answer's way back, never ahead.
+        assert isinstance(milliseconds, int)  # noqa: S101 - what the script returns
+        self._ahead = milliseconds - self._clock() * 1000
 
     async def take(self, session: int, *, generation: int, owner: Owner, within: float | None) -> Ownership | None:
         """Become the owner of a session; see `OwnershipStore.take`."""

@@ -17,10 +17,9 @@ Properties:
    data in between.
 2. Who was overtaken hears so from its next checkpoint (`FENCED`), for at least `RECORD_LIFE` after whoever overtook it
    has spoken last: as owner, or to end the call.
-3. A store that has lost its data is filled again by the owners' checkpoints. Who had a confirmation before, and now
-   hears `CREATED`, learns that nothing was remembered: what the confirmation says of the past (1) does not hold, and
-   it must know from elsewhere that nobody has overtaken it. Should a stale owner be the first to speak, the rightful
-   one overrules it, since its generation is higher.
+3. A store that has lost its data is filled again by the owners' checkpoints. Who had a confirmation before hears
+   `MISSING`, and creates a record again only when it knows from elsewhere that nobody has overtaken it. Should a stale
+   owner be mistaken in that, the rightful one overrules it, since its generation is higher.
 """
 
 import enum
@@ -75,6 +74,7 @@ class Ownership:
         owner: who has it.
         generation: how often it has moved.
         snapshot: what the next owner needs, sealed; empty where nobody asked for it.
+        may_create: whether a checkpoint makes the record where there is none; else it is answered `MISSING`.
         age: seconds, by the store's clock, since the snapshot was written; known to who has taken the session only.
     """
 
@@ -83,24 +83,28 @@ class Ownership:
     owner: Owner
     generation: int
     snapshot: bytes = attrs.field(default=b"", repr=False)
+    may_create: bool = attrs.field(default=False, eq=False)
     age: float = attrs.field(default=0.0, eq=False)
 
 
 class Confirmation(enum.Enum):
-    """What the store says to a checkpoint; false if, and only if, the session belongs to another."""
+    """What the store says to a checkpoint; true where it was kept."""
 
     CONFIRMED = "confirmed"
     """The record was there, with this owner and generation."""
 
     CREATED = "created"
-    """It was not, or with a lower generation only; see property 3. Expected of the first checkpoint of a session."""
+    """There was none, or one of a lower generation; now there is."""
+
+    MISSING = "missing"
+    """There is none, or one of a lower generation; see property 3. The checkpoint was not kept."""
 
     FENCED = "fenced"
     """The session belongs to another, or has ended. The checkpoint was not kept."""
 
     def __bool__(self) -> bool:
         """Whether the checkpoint was kept."""
-        return self is not Confirmation.FENCED
+        return self in (Confirmation.CONFIRMED, Confirmation.CREATED)
 
 
 class OwnershipStore(Protocol):

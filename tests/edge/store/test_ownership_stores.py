@@ -8,11 +8,20 @@ from transceiver.handover.ownership import RECORD_LIFE, Confirmation, Owner, Own
 
 A, B, C = (Owner(cluster=3, incarnation=number, worker=number % 4) for number in (0xFFFFFFFF, 2, 3))
 SESSION = 0xFFFFFFFFFFFFFFFF  # beyond what Lua's numbers hold exactly
-CONFIRMED, CREATED, FENCED = Confirmation.CONFIRMED, Confirmation.CREATED, Confirmation.FENCED
+CONFIRMED, CREATED, MISSING, FENCED = Confirmation
 
 
-def record(session=SESSION, owner=A, generation=0, snapshot=b"\x00\xff\r\n snapshot") -> Ownership:
-    return Ownership(session=session, call_id=f"rtc_{session}", owner=owner, generation=generation, snapshot=snapshot)
+def record(
+    session=SESSION, owner=A, generation=0, snapshot=b"\x00\xff\r\n snapshot", *, may_create=True
+) -> Ownership:
+    return Ownership(
+        session=session,
+        call_id=f"rtc_{session}",
+        owner=owner,
+        generation=generation,
+        snapshot=snapshot,
+        may_create=may_create,
+    )
 
 
 async def test_a_session_is_created_once_and_confirmed_from_then_on(store):
@@ -22,10 +31,20 @@ async def test_a_session_is_created_once_and_confirmed_from_then_on(store):
     assert await store.find(SESSION - 1) is None
 
 
-async def test_a_confirmation_is_true_unless_the_session_belongs_to_another():
+async def test_a_confirmation_is_true_where_the_checkpoint_was_kept():
     assert CONFIRMED
     assert CREATED
+    assert not MISSING
     assert not FENCED
+
+
+async def test_a_record_is_made_only_by_who_may(store):
+    assert await store.checkpoint([record(may_create=False)]) == [MISSING]
+    assert await store.find(SESSION) is None
+    assert await store.checkpoint([record()]) == [CREATED]
+    assert await store.checkpoint([record(may_create=False)]) == [CONFIRMED]
+    assert await store.checkpoint([record(owner=B, generation=1, may_create=False)]) == [MISSING]
+    assert await store.find(SESSION) == record(snapshot=b"")
 
 
 async def test_nobody_else_checkpoints_a_session(store):
