@@ -2,12 +2,15 @@
 
 Keys, behind the prefix:
 
-    session:{session}    hash   owner, generation, call_id, snapshot, raised (ms); ended, when the call has
+    session:{session}    hash   owner, generation, call_id, snapshot, raised (ms), run; ended, when the call has
     owner:{owner}        sorted set of "{session}:{generation}" by when they were last touched (ms)
 
 Sessions and owners are written as text: Lua's numbers hold 53 bits exactly, a session has 64. Both keys expire
 `RECORD_LIFE` after they were touched; what is in an owner's set for longer than that is not counted, and removed by its
 next checkpoint.
+
+A Redis that was started again, or a replica that was promoted, may have forgotten the latest checkpoints and nothing else.
+So a session is taken only when its last checkpoint was kept by this very run of Redis.
 
 A checkpoint that is carried out more than `_LATE` seconds after it was sent is refused: nobody knows any more that it
 was (docs/failover.md). So what Redis has said last of its clock goes with it.
@@ -50,9 +53,14 @@ local function leave(session, owner, generation)
 end
 """
 
+_RUN = """
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+"""
+
 _CHECKPOINT = Script(
     "#!lua\n"
     + _NOW
+    + _RUN
     + """
 local said = {now}
 if now > tonumber(ARGV[3]) then return said end
@@ -71,7 +79,7 @@ for at = 4, #ARGV, 6 do
       leave(session, kept[1], kept[2])
     end
     redis.call('HSET', key, 'owner', owner, 'generation', generation, 'call_id', call_id, 'snapshot', snapshot,
-      'raised', string.format('%.0f', now))
+      'raised', string.format('%.0f', now), 'run', run)
     touch(session, owner, generation)
     table.insert(said, is_ours and 'confirmed' or 'created')
   else
@@ -87,12 +95,13 @@ _TIME = Script("#!lua flags=no-writes\n" + _NOW + "return now")
 _TAKE = Script(
     "#!lua flags=allow-oom\n"
     + _NOW
+    + _RUN
     + """
 local session, generation, owner, within = unpack(ARGV, 3, 6)
 local key = prefix .. 'session:' .. session
-local kept = redis.call('HMGET', key, 'owner', 'generation', 'ended', 'raised', 'call_id', 'snapshot')
+local kept = redis.call('HMGET', key, 'owner', 'generation', 'ended', 'raised', 'call_id', 'snapshot', 'run')
 if kept[2] ~= generation or kept[3] then return false end
-if within ~= '' and now - tonumber(kept[4]) > tonumber(within) then return false end
+if within ~= '' and (now - tonumber(kept[4]) > tonumber(within) or kept[7] ~= run) then return false end
 local next = string.format('%.0f', tonumber(generation) + 1)
 redis.call('HSET', key, 'owner', owner, 'generation', next)
 leave(session, kept[1], generation)

@@ -13,9 +13,9 @@ Goal: a ceiling is raised only on a word of the store that rules out every other
 no other owner. Attacker: time. This process may be paused anywhere, so nothing here says "now" for longer than a scan.
 
 A session whose client is silent for `LONGEST_GAP`, or that was not looked at for so long (we were paused), has a gap:
-a successor may have it, and its packets. A gap is over when the client was heard again for `LONGEST_GAP`: its relays lead
-to us, so they know of nobody else. The same is asked of a session whose record the store has lost, from then on; only
-then it is made again.
+a successor may have it, and its packets. A gap is over when the client was heard again for `LONGEST_GAP`: its relays
+lead to us, so they know of nobody else. The same is asked of a session whose record the store has lost, from then on;
+only then it is made again.
 """
 
 import enum

@@ -11,9 +11,7 @@ SESSION = 0xFFFFFFFFFFFFFFFF  # beyond what Lua's numbers hold exactly
 CONFIRMED, CREATED, MISSING, FENCED = Confirmation
 
 
-def record(
-    session=SESSION, owner=A, generation=0, snapshot=b"\x00\xff\r\n snapshot", *, may_create=True
-) -> Ownership:
+def record(session=SESSION, owner=A, generation=0, snapshot=b"\x00\xff\r\n snapshot", *, may_create=True) -> Ownership:
     return Ownership(
         session=session,
         call_id=f"rtc_{session}",
