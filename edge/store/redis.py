@@ -9,8 +9,8 @@ Sessions and owners are written as text: Lua's numbers hold 53 bits exactly, a s
 `RECORD_LIFE` after they were touched; what is in an owner's set for longer than that is not counted, and removed by its
 next checkpoint.
 
-A Redis that was started again, or a replica that was promoted, may have forgotten the latest checkpoints and nothing else.
-So a session is taken only when its last checkpoint was kept by this very run of Redis.
+A Redis that was started again, or a replica that was promoted, may have forgotten the latest checkpoints and nothing
+else. So a session is taken only when its last checkpoint was kept by this very run of Redis.
 
 A checkpoint that is carried out more than `_LATE` seconds after it was sent is refused: nobody knows any more that it
 was (docs/failover.md). So what Redis has said last of its clock goes with it.

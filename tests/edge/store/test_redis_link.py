@@ -20,7 +20,9 @@ B = Owner(cluster=1, incarnation=2, worker=0)
 
 
 def record(session=1, snapshot=b"snapshot") -> Ownership:
-    return Ownership(session=session, call_id=f"rtc_{session}", owner=A, generation=0, snapshot=snapshot)
+    return Ownership(
+        session=session, call_id=f"rtc_{session}", owner=A, generation=0, snapshot=snapshot, may_create=True
+    )
 
 
 @pytest.fixture
@@ -210,3 +212,24 @@ def test_what_needs_no_store_does_not_load_its_client():
     modules = "edge.serve, edge.roles, edge.tiers.relay, edge.tiers.transceiver, edge.tiers.signal, edge.workers.tier"
     source = f"import sys, {modules}; sys.exit('coredis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0
+
+
+async def test_a_checkpoint_that_was_under_way_for_too_long_is_refused(redis, nursery):
+    link, _ = await linked(nursery, StoreConfig(url=redis.url))
+    ours = [100.0]
+    store = RedisOwnership(link, "late:", clock=lambda: ours[0])
+    assert await store.checkpoint([record()]) == [Confirmation.CREATED]
+    ours[0] -= 6.0  # it is carried out 6 s after it was sent
+    with pytest.raises(StoreUnavailable, match="too late"):
+        await store.checkpoint([record()])
+    assert await store.checkpoint([record()]) == [Confirmation.CONFIRMED]  # the time is known again
+
+
+async def test_a_session_is_not_taken_from_what_an_earlier_run_has_kept(redis, nursery):
+    link, _ = await linked(nursery, StoreConfig(url=redis.url))
+    store = RedisOwnership(link, "run:")
+    await store.checkpoint([record()])
+    redis.command("HSET", "run:session:1", "run", "0" * 40)
+    assert await store.take(1, generation=0, owner=A, within=20.0) is None
+    await store.checkpoint([record()])
+    assert await store.take(1, generation=0, owner=A, within=20.0) is not None
