@@ -7,7 +7,7 @@ Goal: nothing that a peer sends, and no key that it shares, gets out before `Con
 the handshake is complete *and* the certificate in it has a fingerprint that signalling announced.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from dtls.alerts import AbortError, Alert, AlertDescription, AlertLevel, abort_for
@@ -178,6 +178,17 @@ class DtlsAssociation:
         return self._phase is Phase.CONNECTED
 
     @property
+    def role(self) -> Role:
+        """Ours."""
+        return self._role
+
+    @property
+    def agreed(self) -> Connected | None:
+        """What `Connected` told; None before, and after the end."""
+        security, matched = self._security, self._peer.matched
+        return None if security is None or matched is None else _connected(security, matched)
+
+    @property
     def version(self) -> str | None:
         """The name with its number ("DTLS 1.3"); None before `Connected`."""
         return None if self._security is None else self._security.version.label
@@ -209,6 +220,28 @@ class DtlsAssociation:
 
     # Moving house ----------------------------------------------------------------------------------------------------
 
+    def next_sequences(self) -> Mapping[int, int]:
+        """Return the next record number of each protected epoch that we can send in."""
+        return self._records.next_sequences()
+
+    def limit(self, ceilings: Mapping[int, int] | None) -> None:
+        """Set the first record number that may not be used, of each protected epoch.
+
+        What would need such a number is dropped and counted: alerts, acknowledgements, data. Ask `room` first.
+
+        Args:
+            ceilings: by epoch; one that is not among them may send nothing. None for no ceilings.
+        """
+        self._records.limit(ceilings)
+
+    @property
+    def room(self) -> int:
+        """How many records `send` may be called for before the ceiling is reached; 0 after the end."""
+        if self._is_closed:
+            return 0
+        protection = self._records.outbound(self._records.sending_epoch)
+        return protection.ceiling - protection.next_sequence
+
     def snapshot(self, now: float) -> bytes:
         """Return all that another process needs to go on; holds keys.
 
@@ -227,6 +260,11 @@ class DtlsAssociation:
             stage=stage.finish(),
         ).serialize(whole)
         return whole.finish()
+
+    def forget(self) -> None:
+        """End here without a word: another process goes on. Keys are let go of."""
+        self._shut()
+        self._records.take_datagrams()
 
     @classmethod
     def restore(cls, data: bytes, *, now: float, options: DtlsOptions | None = None, sequence_margin: int = 0) -> Self:
@@ -299,16 +337,7 @@ class DtlsAssociation:
         if self._phase is not Phase.UNVERIFIED or matched is None or established is None:
             return
         self._move(Trigger.MATCHED)
-        security = established.security
-        self._events.append(
-            Connected(
-                version=security.version.label,
-                cipher_suite=security.cipher_suite,
-                group=security.group,
-                srtp_profile=security.srtp_profile,
-                peer_fingerprint=matched,
-            )
-        )
+        self._events.append(_connected(established.security, matched))
         self._events += [ApplicationData(data=data) for data in self._early_data]
         self._early_data = []
 
@@ -382,3 +411,13 @@ class DtlsAssociation:
     def _take_events(self) -> Iterable[Event]:
         events, self._events = self._events, []
         return events
+
+
+def _connected(security: SecurityParameters, matched: Fingerprint) -> Connected:
+    return Connected(
+        version=security.version.label,
+        cipher_suite=security.cipher_suite,
+        group=security.group,
+        srtp_profile=security.srtp_profile,
+        peer_fingerprint=matched,
+    )

@@ -1,4 +1,4 @@
-"""Why a datagram, a record or a fragment was dropped."""
+"""Why a datagram, a record or a fragment was dropped, or a record of ours not sent."""
 
 import enum
 
@@ -31,3 +31,5 @@ class DropReason(enum.StrEnum):
     POST_HANDSHAKE_MESSAGE = "post-handshake-message"
     IGNORED_ALERT = "ignored-alert"
     EARLY_DATA_OVERFLOW = "early-data-overflow"
+    CEILING = "ceiling"
+    """A record of ours: another process may use its number with the same key."""

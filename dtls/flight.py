@@ -45,16 +45,23 @@ class Flight:
         return not any(part.pending for part in self._parts)
 
     def transmit(self, records: RecordLayer, mtu: int) -> None:
-        """Send all that is not acknowledged, in new records of the epochs it belongs to."""
+        """Send all that is not acknowledged, in new records of the epochs it belongs to.
+
+        Where an epoch has come to its ceiling, the rest is left to the next repetition.
+        """
         # RFC 9147 §4.2.1: retransmissions MUST use the epoch and keys of the original.
         datagrams = plan_datagrams(self._parts, mtu, lambda epoch: records.outbound(epoch).overhead)
         for datagram in datagrams:
             sealed = []
             for planned in datagram:
                 protection = records.outbound(planned.epoch)
+                number = RecordNumber(planned.epoch, protection.next_sequence)
+                record = records.seal(planned.content_type, planned.serialize_content(), planned.epoch)
+                if record is None:
+                    return
+                sealed.append(record)
                 if len(self._sent) < _MAX_RECORDS_REMEMBERED:
-                    self._sent[RecordNumber(planned.epoch, protection.next_sequence)] = planned.pieces
-                sealed.append(protection.seal(planned.content_type, planned.serialize_content()))
+                    self._sent[number] = planned.pieces
             records.send_datagram(b"".join(sealed))
 
     def acknowledge(self, numbers: Iterable[RecordNumber]) -> bool:

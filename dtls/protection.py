@@ -7,7 +7,10 @@ from typing import Protocol
 
 from dtls.records import PLAINTEXT_HEADER_SIZE, RawRecord, Record, plaintext_header
 
-__all__ = ["InboundPlaintext", "InboundProtection", "OutboundPlaintext", "OutboundProtection"]
+__all__ = ["NO_CEILING", "InboundPlaintext", "InboundProtection", "OutboundPlaintext", "OutboundProtection"]
+
+NO_CEILING = 1 << 48
+"""RFC 9147 §4.2.1: numbers end there."""
 
 
 class InboundProtection(Protocol):
@@ -36,9 +39,11 @@ class OutboundProtection(Protocol):
 
     Attributes:
         next_sequence: the number that the next record will have.
+        ceiling: from this number on, nothing is sealed: another process may use it with the same key.
     """
 
     next_sequence: int
+    ceiling: int
 
     @property
     def epoch(self) -> int:
@@ -53,7 +58,11 @@ class OutboundProtection(Protocol):
         """Whether the key has protected as many records as it may."""
 
     def seal(self, content_type: int, content: bytes) -> bytes:
-        """Return the whole record, header included, and count on."""
+        """Return the whole record, header included, and count on.
+
+        Raises:
+            CeilingReached: its number is not ours to use yet.
+        """
 
 
 class InboundPlaintext:
@@ -73,15 +82,16 @@ class InboundPlaintext:
 
 
 class OutboundPlaintext:
-    """Epoch 0 in our direction."""
+    """Epoch 0 in our direction: no key, so numbers are no nonces."""
 
-    __slots__ = ("next_sequence",)
+    __slots__ = ("ceiling", "next_sequence")
     epoch = 0
     overhead = PLAINTEXT_HEADER_SIZE
     is_exhausted = False
 
     def __init__(self) -> None:
         self.next_sequence = 0
+        self.ceiling = NO_CEILING
 
     def seal(self, content_type: int, content: bytes) -> bytes:
         """Return header and content."""

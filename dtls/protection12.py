@@ -25,9 +25,10 @@ from cryptography.exceptions import InvalidTag
 
 from dtls.cipher_suites import CipherSuite
 from dtls.prf import RecordKeys
+from dtls.protection import NO_CEILING
 from dtls.records import PLAINTEXT_HEADER_SIZE, RawRecord, Record, plaintext_header
 from dtls.versions import Version
-from wire.errors import AuthenticationError, LimitError, ReplayError
+from wire.errors import AuthenticationError, CeilingReached, LimitError, ReplayError
 from wire.replay import ReplayWindow
 
 __all__ = ["EPOCH_PROTECTED", "InboundProtection12", "OutboundProtection12"]
@@ -51,9 +52,12 @@ class OutboundProtection12:
         suite: the cipher suite.
         keys: ours.
         next_sequence: the number of the next record.
+
+    Attributes:
+        ceiling: from this number on, nothing is sealed.
     """
 
-    __slots__ = ("_aead", "_iv", "_limit", "next_sequence", "overhead")
+    __slots__ = ("_aead", "_iv", "_limit", "ceiling", "next_sequence", "overhead")
     epoch = EPOCH_PROTECTED
 
     def __init__(self, suite: CipherSuite, keys: RecordKeys, next_sequence: int = 0) -> None:
@@ -61,11 +65,18 @@ class OutboundProtection12:
         self._iv = keys.iv
         self._limit = suite.confidentiality_limit
         self.next_sequence = next_sequence
+        self.ceiling = NO_CEILING
         self.overhead = PLAINTEXT_HEADER_SIZE + _EXPLICIT_NONCE_SIZE + suite.tag_size
 
     def seal(self, content_type: int, content: bytes) -> bytes:
-        """Return the whole record, and count on."""
+        """Return the whole record, and count on.
+
+        Raises:
+            CeilingReached: its number is not ours to use yet.
+        """
         sequence = self.next_sequence
+        if sequence >= self.ceiling:
+            raise CeilingReached(f"epoch {self.epoch} may not use record number {sequence}")
         self.next_sequence = sequence + 1
         size = len(content)
         number = EPOCH_PROTECTED << 48 | sequence

@@ -17,8 +17,9 @@ from cryptography.exceptions import InvalidTag
 
 from dtls.cipher_suites import CipherSuite
 from dtls.key_schedule import KeySchedule
+from dtls.protection import NO_CEILING
 from dtls.records import UNIFIED_HEADER_SIZE, RawRecord, Record, unified_header
-from wire.errors import AuthenticationError, LimitError, MalformedError, ReplayError
+from wire.errors import AuthenticationError, CeilingReached, LimitError, MalformedError, ReplayError
 from wire.replay import ReplayWindow
 
 __all__ = ["InboundProtection13", "OutboundProtection13"]
@@ -37,9 +38,23 @@ class OutboundProtection13:
         secret: our traffic secret of the epoch.
         epoch: the whole epoch.
         next_sequence: the number of the next record.
+
+    Attributes:
+        ceiling: from this number on, nothing is sealed.
     """
 
-    __slots__ = ("_aead", "_iv", "_iv_size", "_limit", "_mask", "epoch", "next_sequence", "overhead", "secret")
+    __slots__ = (
+        "_aead",
+        "_iv",
+        "_iv_size",
+        "_limit",
+        "_mask",
+        "ceiling",
+        "epoch",
+        "next_sequence",
+        "overhead",
+        "secret",
+    )
 
     def __init__(self, suite: CipherSuite, secret: bytes, epoch: int, next_sequence: int = 0) -> None:
         keys = KeySchedule(hash_name=suite.hash_name).traffic_keys(secret, suite.key_size, suite.iv_size)
@@ -52,11 +67,18 @@ class OutboundProtection13:
         self.secret = secret
         self.epoch = epoch
         self.next_sequence = next_sequence
+        self.ceiling = NO_CEILING
         self.overhead = UNIFIED_HEADER_SIZE + 1 + suite.tag_size
 
     def seal(self, content_type: int, content: bytes) -> bytes:
-        """Return the whole record, and count on."""
+        """Return the whole record, and count on.
+
+        Raises:
+            CeilingReached: its number is not ours to use yet.
+        """
         sequence = self.next_sequence
+        if sequence >= self.ceiling:
+            raise CeilingReached(f"epoch {self.epoch} may not use record number {sequence}")
         self.next_sequence = sequence + 1
         # RFC 9147 §4: the associated data is the header before record-number encryption.
         header = unified_header(self.epoch, sequence, len(content) + self.overhead - UNIFIED_HEADER_SIZE)

@@ -5,13 +5,13 @@ records in front of the message that their keys come from. So does a ServerHello
 which also holds the rest of the flight.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dtls.drops import DropReason
-from dtls.protection import InboundPlaintext, InboundProtection, OutboundPlaintext, OutboundProtection
+from dtls.protection import NO_CEILING, InboundPlaintext, InboundProtection, OutboundPlaintext, OutboundProtection
 from dtls.records import RawRecord, Record, split_datagram
 from wire.core import Drops
-from wire.errors import AuthenticationError, MalformedError, ReplayError
+from wire.errors import AuthenticationError, CeilingReached, MalformedError, ReplayError
 
 __all__ = ["MAX_EARLY_RECORDS", "RecordLayer"]
 
@@ -160,9 +160,35 @@ class RecordLayer:
         return self._outbound.get(epoch)
 
     def send(self, content_type: int, content: bytes, epoch: int | None = None) -> None:
-        """Put one record into a datagram of its own; in the highest epoch when none is given."""
-        protection = self._outbound[max(self._outbound) if epoch is None else epoch]
-        self._outbox.append(protection.seal(content_type, content))
+        """Put one record into a datagram of its own; in the highest epoch when none is given.
+
+        It is dropped and counted when the epoch has come to its ceiling.
+        """
+        record = self.seal(content_type, content, max(self._outbound) if epoch is None else epoch)
+        if record is not None:
+            self._outbox.append(record)
+
+    def seal(self, content_type: int, content: bytes, epoch: int) -> bytes | None:
+        """Make one record; None when the epoch has come to its ceiling, which is counted."""
+        try:
+            return self._outbound[epoch].seal(content_type, content)
+        except CeilingReached:
+            self._drops[DropReason.CEILING] += 1
+            return None
+
+    def limit(self, ceilings: Mapping[int, int] | None) -> None:
+        """Set the ceilings: the first record number that may not be used, of each protected epoch.
+
+        Args:
+            ceilings: by epoch; one that is not among them may send nothing. None for no ceilings.
+        """
+        for epoch, protection in self._outbound.items():
+            if epoch:
+                protection.ceiling = NO_CEILING if ceilings is None else ceilings.get(epoch, 0)
+
+    def next_sequences(self) -> dict[int, int]:
+        """Return the next record number of each protected epoch that we can send in."""
+        return {epoch: protection.next_sequence for epoch, protection in self._outbound.items() if epoch}
 
     def send_datagram(self, datagram: bytes) -> None:
         """Queue a datagram whose records were sealed elsewhere."""

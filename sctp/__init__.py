@@ -40,6 +40,6 @@ To learn how an association lives (RFC 9260 §5 to §9), in the order of its lif
 * `stream_reset`      streams start anew (RFC 6525)
 * `heartbeats`        asking a silent peer for a sign of life
 * `shutdown`          the end in good order
-* `snapshot`, `snapshot_fields`    all of it as bytes
+* `snapshot`    all of it as bytes
 * `timers`            deadlines
 """

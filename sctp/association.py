@@ -12,6 +12,7 @@ Source: RFC 9260; RFC 8261 (one packet per DTLS record, one path, no path MTU di
 from collections.abc import Iterable
 
 from sctp.causes.user_initiated_abort import UserInitiatedAbort
+from sctp.control_block import random_tag
 from sctp.cookie import KEY_SIZE, CookieJar
 from sctp.dispatch import Dispatch
 from sctp.options import SctpOptions
@@ -241,6 +242,28 @@ class SctpAssociation:
         read_snapshot(data, self._parts, now)
         # It reads from here on with what was put into the parts.
         self._dispatch = Dispatch(self._parts)
+        return self
+
+    @classmethod
+    def restart(
+        cls, data: bytes, *, options: SctpOptions | None = None, entropy: Entropy, now: float
+    ) -> "SctpAssociation":
+        """Begin anew with the peer of an association that has gone on since `snapshot`, so that nothing of it is known.
+
+        The peer finds by our INIT that we have restarted (RFC 9260 §5.2.4 A). What it still sends in the old
+        association has the old verification tag, and is dropped.
+
+        Raises:
+            MalformedError: the data is something else.
+        """
+        old = cls.restore(data, options=options, entropy=entropy, now=now)
+        before = old._block
+        self = cls(options=options, entropy=entropy, now=now)
+        # RFC 9260 §5.2.2: a tag that is not the old one is what shows the peer that this is no repetition.
+        while self._block.local_tag in (before.local_tag, before.peer_tag):
+            self._block.local_tag = random_tag(entropy)
+        self._block.peer_max_message_size = before.peer_max_message_size
+        self.connect(now)
         return self
 
     def _check_stream(self, stream_id: int) -> None:

@@ -1,4 +1,4 @@
-"""What data channels report, besides `sctp.events.Connected` and `wire.core.Closed`."""
+"""What data channels report, besides `sctp.events.Connected` and `Restarted`, and `wire.core.Closed`."""
 
 import enum
 

@@ -65,12 +65,20 @@ class ChannelTable:
                 case events.Connected():
                     self._handle_connected(event)
                 case events.Restarted():
-                    self._handle_restart(now)
+                    self._handle_restart(event, now)
                 case Closed():
                     self._handle_closed(event)
 
+    def restarted(self) -> None:
+        """Forget, as who goes on from a snapshot in a new association, what only counted in the old one."""
+        for stream_id, pair in list(self.pairs.items()):
+            if pair.phase is Phase.CLOSING:
+                # Streams begin anew. If the peer still waits for something, it asks again.
+                self._report_end(pair)
+                del self.pairs[stream_id]
+
     def _handle_connected(self, event: events.Connected) -> None:
-        self.is_connected = True
+        is_known, self.is_connected = self.is_connected, True
         self.stream_count = min(event.outbound_streams, event.inbound_streams)
         self.events.append(event)
         for channel_id, pair in list(self.pairs.items()):
@@ -78,14 +86,19 @@ class ChannelTable:
                 # Opened before the peer said how few streams it has.
                 self._report_end(pair)
                 del self.pairs[channel_id]
-            elif pair.channel is not None and pair.channel.is_negotiated:
+            elif pair.channel is not None and pair.channel.is_negotiated and not is_known:
                 self.events.append(ChannelOpened(channel=pair.channel, is_ours=True))
 
-    def _handle_restart(self, now: float) -> None:
-        # The peer knows none of the channels any more, while messages for them wait to be sent: on streams which it
-        # takes for unused, or opens for something else. No WebRTC peer comes back inside of a DTLS association.
-        self._association.abort(now, "restarted")
-        self._handle_closed(Closed(reason="restarted", detail="the peer has lost all channels"))
+    def _handle_restart(self, event: events.Restarted, now: float) -> None:
+        # Inside of a DTLS association nobody begins from nothing: the peer goes on from a snapshot of its own
+        # (`DataChannels.restore`), and knows the channels. It may not know that one is being closed. So it is told once
+        # more; its own stream begins anew, which is as good as reset.
+        closing = [stream_id for stream_id, pair in self.pairs.items() if pair.phase is Phase.CLOSING]
+        for stream_id in closing:
+            self.pairs[stream_id].begin_anew()
+        if closing:
+            self._association.reset_streams(closing, now)
+        self.events.append(event)
 
     def _handle_closed(self, event: Closed) -> None:
         if self.is_closed:

@@ -82,6 +82,11 @@ class DataChannels:
         """The channels that messages can be sent on, by identifier."""
         return {channel_id: pair.usable for channel_id, pair in self._table.pairs.items() if pair.usable is not None}
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the association has ended."""
+        return self._table.is_closed
+
     def buffered_amount(self, channel_id: int) -> int:
         """Bytes of a channel's messages that were not sent yet."""
         return self._association.buffered_amount(channel_id)
@@ -253,22 +258,39 @@ class DataChannels:
         limits: ChannelLimits | None = None,
         entropy: Entropy,
         now: float,
+        is_restart: bool = False,
     ) -> Self:
         """Go on where `snapshot` left off, with the same options.
+
+        Args:
+            data: what it returned.
+            options: of the association.
+            limits: what the peer may open.
+            entropy: see `wire.core`.
+            now: see `wire.core`.
+            is_restart: whether the old owner may have gone on after the snapshot. Then a new association takes the
+                place of the old one, for peers which know RFC 9260 §5.2.4. The channels stay open, and messages can be
+                sent on them at once. What the old association had to send is forgotten, as some of it may have arrived
+                with younger messages behind it; so messages can be lost, and those that the peer sends once more come
+                twice, but none comes in a wrong order.
 
         Raises:
             MalformedError: the data is something else.
         """
         snapshot = TableSnapshot.parse(Reader(data))
         self = cls.__new__(cls)
+        make = SctpAssociation.restart if is_restart else SctpAssociation.restore
         self._set_up(
-            SctpAssociation.restore(snapshot.association, options=options, entropy=entropy, now=now),
+            make(snapshot.association, options=options, entropy=entropy, now=now),
             ChannelLimits() if limits is None else limits,
             snapshot.our_parity,
             snapshot.stream_count,
         )
         self._table.pairs = snapshot.pairs
         self._table.is_connected = snapshot.is_connected
+        if is_restart:
+            self._table.restarted()
+            self._events_since = now if self._table.events else None
         return self
 
     # Small things -----------------------------------------------------------------------------------------------------

@@ -72,5 +72,5 @@ class Restarted(Event):
     """The peer has lost its state and begun anew inside the same association (RFC 9260 §5.2.4 A).
 
     What was on its way is lost in both directions; messages that had not begun to be sent are sent now. Stream
-    sequence numbers begin again at 0.
+    sequence numbers begin again at 0. Data channels stay open.
     """

@@ -14,7 +14,14 @@ from sctp.parameters.outgoing_ssn_reset_request import OutgoingSsnResetRequest
 from sctp.parameters.reconfiguration_response import ReconfigurationResult
 from sctp.parts import Parts
 from sctp.rx.snapshot import read_receiver, write_receiver
-from sctp.snapshot_fields import (
+from sctp.states import State
+from sctp.stream_reset import StreamResets
+from sctp.terms import Terms
+from sctp.timers import BackoffTimer
+from sctp.tx.snapshot import read_sender, write_sender
+from wire.buffer import Reader, Writer
+from wire.errors import MalformedError
+from wire.snapshot_fields import (
     read_flag,
     read_float,
     read_optional_number,
@@ -25,13 +32,6 @@ from sctp.snapshot_fields import (
     write_optional_time,
     write_time,
 )
-from sctp.states import State
-from sctp.stream_reset import StreamResets
-from sctp.terms import Terms
-from sctp.timers import BackoffTimer
-from sctp.tx.snapshot import read_sender, write_sender
-from wire.buffer import Reader, Writer
-from wire.errors import MalformedError
 
 __all__ = ["read_snapshot", "write_snapshot"]
 

@@ -75,6 +75,11 @@ class StreamPair:
         self.phase, self.channel = Phase.OPEN, channel
         self.is_ours = self.is_acked = self.has_peer_reset = self.needs_reset = False
 
+    def begin_anew(self) -> None:
+        """The peer has restarted the association while the channel was being closed: our reset is asked for again."""
+        self.has_peer_reset = self.is_resetting = True
+        self.needs_reset = self.is_stuck = False
+
     def begin_reset(self) -> bool:
         """Close the channel.
 

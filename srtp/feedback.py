@@ -36,14 +36,20 @@ class ArrivalRecorder:
     Args:
         sender_ssrc: an SSRC of ours, which reports.
         media_ssrc: an SSRC of the peer's on this transport.
+        feedback_count: of the first feedback.
+        clock_offset: what to add to `now` for the clock that the peer is told, in seconds.
+
+    Attributes:
+        feedback_count: of the next feedback, 8 bits.
     """
 
-    __slots__ = ("_arrivals", "_highest", "_next", "feedback_count", "media_ssrc", "sender_ssrc")
+    __slots__ = ("_arrivals", "_clock_offset", "_highest", "_next", "feedback_count", "media_ssrc", "sender_ssrc")
 
-    def __init__(self, sender_ssrc: int, media_ssrc: int) -> None:
+    def __init__(self, sender_ssrc: int, media_ssrc: int, feedback_count: int = 0, clock_offset: float = 0.0) -> None:
         self.sender_ssrc = sender_ssrc
         self.media_ssrc = media_ssrc
-        self.feedback_count = 0
+        self.feedback_count = feedback_count
+        self._clock_offset = clock_offset
         # By unwrapped number, in order of arrival. All from `_next` on are still to be reported.
         self._arrivals: dict[int, float] = {}
         self._highest = -1
@@ -93,11 +99,12 @@ class ArrivalRecorder:
             return None
         # A gap that does not fit is skipped: a sender that lost so much knows it.
         base = self._next if pending[0] - self._next < MAX_SPAN else pending[0]
-        reference_time = round(arrivals[pending[0]] * _TICKS_PER_SECOND) >> 8
+        offset = self._clock_offset
+        reference_time = round((arrivals[pending[0]] + offset) * _TICKS_PER_SECOND) >> 8
         ticks = reference_time << 8
         deltas: list[int | None] = []
         for number in pending:
-            delta = round(arrivals[number] * _TICKS_PER_SECOND) - ticks
+            delta = round((arrivals[number] + offset) * _TICKS_PER_SECOND) - ticks
             if number - base >= MAX_SPAN or not fits_delta(delta):
                 break
             deltas += [None] * (number - base - len(deltas))

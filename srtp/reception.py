@@ -5,16 +5,43 @@
 Source: RFC 3550 A.1 (sequence numbers), A.3 (loss), A.8 (jitter), §6.4.1.
 """
 
+import attrs
+
 from srtp.rtcp.ntp import middle_bits, seconds_compact
 from srtp.rtcp.report_block import ReportBlock
 from srtp.rtcp.sender_report import SenderReport
 
-__all__ = ["ReceptionStatistics"]
+__all__ = ["ReceptionState", "ReceptionStatistics"]
 
 # RFC 3550 A.1: a gap this large ahead is loss, this much behind is reordering; anything between is a jump.
 _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
 _LARGEST_LOST = (1 << 23) - 1
+
+
+@attrs.frozen(kw_only=True)
+class ReceptionState:
+    """How far a source has come, for reports that go on in another process.
+
+    Attributes:
+        ssrc: the source.
+        clock_rate: of its RTP timestamps, in Hz.
+        highest: the highest sequence number received, extended by the rollovers.
+        expected_count: how many packets should have come up to it.
+        received_count: how many came.
+        expected_prior: the first, at the last report.
+        received_prior: the second, at the last report.
+        jitter: in units of the timestamp.
+    """
+
+    ssrc: int
+    clock_rate: int
+    highest: int
+    expected_count: int
+    received_count: int
+    expected_prior: int
+    received_prior: int
+    jitter: float
 
 
 class ReceptionStatistics:
@@ -89,6 +116,48 @@ class ReceptionStatistics:
             difference = 0x1_0000_0000 - difference
         self._transit = transit
         self._jitter += (difference - self._jitter) / 16
+
+    def state(self) -> ReceptionState | None:
+        """Return what another process has to know to go on reporting; None before the first packet."""
+        if self.highest < 0:
+            return None
+        return ReceptionState(
+            ssrc=self.ssrc,
+            clock_rate=self.clock_rate,
+            highest=self.highest,
+            expected_count=self.expected_count,
+            received_count=self.received_count,
+            expected_prior=self._expected_prior,
+            received_prior=self._received_prior,
+            jitter=self._jitter,
+        )
+
+    def resume(
+        self, state: ReceptionState, sequence_number: int, rtp_timestamp: int, now: float, *, is_exact: bool
+    ) -> None:
+        """Go on, before the first packet is counted, where another process has stopped.
+
+        Args:
+            state: of this source.
+            sequence_number: of the first packet, 16 bits.
+            rtp_timestamp: of the first packet, 32 bits.
+            now: when that arrived, in seconds, monotonic.
+            is_exact: whether nothing that came after `state` was received elsewhere. If not, what lies between is
+                taken as received: it is not the network that has lost it.
+        """
+        self.highest = state.highest
+        self.received_count = state.received_count
+        self._base = state.highest - state.expected_count + 1
+        self._expected_prior, self._received_prior = state.expected_prior, state.received_prior
+        self._jitter = state.jitter
+        # The clock is another one: nothing can be said of how long the first packet took.
+        self._transit = int(now * self.clock_rate) - rtp_timestamp
+        ahead = (sequence_number - state.highest) & 0xFFFF
+        if not is_exact and 0 < ahead < 0x8000:
+            missed = ahead - 1
+            self.highest += missed
+            self.received_count += missed
+            self._expected_prior, self._received_prior = self.expected_count, self.received_count
 
     def _is_restart(self, sequence_number: int) -> bool:
         # RFC 3550 A.1: two packets in a row after a jump mean that the other side has restarted; one alone does not.

@@ -13,7 +13,7 @@ from srtp.derivation import rtcp_session_keys
 from srtp.keying import MasterKey
 from srtp.profile import ProtectionProfile
 from srtp.transform import transform_for
-from wire.errors import LimitError, LocalProtocolError, MalformedError, ReplayError
+from wire.errors import CeilingReached, LimitError, LocalProtocolError, MalformedError, ReplayError
 from wire.replay import ReplayWindow
 
 __all__ = ["SRTCP_REPLAY_WINDOW", "SrtcpReceiver", "SrtcpSender"]
@@ -42,19 +42,27 @@ class SrtcpSender:
         # DEVIATES from RFC 3711 §3.4, which counts for each SSRC apart: one counter for all skips numbers in each,
         # which a receiver takes for loss and no more, and is one number to hand over.
         self.next_index = 0
+        self._ceiling = _INDEX_END
+
+    def limit(self, ceiling: int | None) -> None:
+        """Set the first index that may not be used; None for as many as a key may protect."""
+        self._ceiling = _INDEX_END if ceiling is None else min(ceiling, _INDEX_END)
 
     def protect(self, packet: bytes) -> bytes:
         """Protect an RTCP packet, compound or reduced.
 
         Raises:
+            CeilingReached: its index is not ours to use yet.
             LocalProtocolError: it has no SSRC, or the key is used up.
         """
         if len(packet) < _MINIMUM:
             raise LocalProtocolError("an RTCP packet has at least 8 bytes")
         index = self.next_index
-        # RFC 3711 §9.2: a key may protect 2^31 SRTCP packets.
-        if index >= _INDEX_END:
-            raise LocalProtocolError("the SRTCP key is used up")
+        if index >= self._ceiling:
+            # RFC 3711 §9.2: a key may protect 2^31 SRTCP packets.
+            if index >= _INDEX_END:
+                raise LocalProtocolError("the SRTCP key is used up")
+            raise CeilingReached(f"RTCP may not use index {index}")
         self.next_index = index + 1
         return self._transform.protect_rtcp(packet, index)
 

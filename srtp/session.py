@@ -11,13 +11,18 @@ keeps it to itself, and `snapshot` needs it.
 A session can be moved to another process. libsrtp has no setter for an index either, so a restored session brings
 it forward with packets of its own making, which never leave the process (`_fast_forward`).
 
+Where two processes may come to have the same keys, each keeps to indices of its own: of what we send, none below where
+a session was restored to, and none from its ceiling on (`limit`). Both are compared with the whole index of 48 bits,
+never with the 16 that a packet shows. That is why we tell the index by ourselves before libsrtp does, and refuse each
+step for which the two could differ: forward by half a turn, back behind the replay window.
+
 Source: RFC 3711, RFC 7714, RFC 5764.
 """
 
 import enum
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from srtp.keying import MasterKey
@@ -25,11 +30,13 @@ from srtp.libsrtp import MAX_PACKET, MAX_PROTECTED, Error, protector, unprotecto
 from srtp.profile import ProtectionProfile
 from srtp.rtp import FIXED_HEADER
 from srtp.secure_rtcp import SRTCP_REPLAY_WINDOW, SrtcpReceiver, SrtcpSender
+from srtp.secure_rtp import REPLAY_WINDOW
 from srtp.snapshot import RtcpWindow, SrtpSnapshot
 from wire.buffer import Reader, Writer
 from wire.core import Drops
 from wire.errors import (
     AuthenticationError,
+    CeilingReached,
     LimitError,
     LocalProtocolError,
     RemoteProtocolError,
@@ -45,6 +52,8 @@ MAX_SOURCES = 4
 _SEQUENCE_AND_SSRC = struct.Struct(">2xH4xI").unpack_from
 _MINIMUM = 12
 _HALF = 0x8000
+_NO_CEILING = 1 << 48
+"""RFC 3711 §9.2: a key may protect 2^48 packets of a source."""
 
 
 class DropReason(enum.StrEnum):
@@ -82,6 +91,23 @@ class _Received:
         self.floor = floor
 
 
+class _Sent:
+    """How far a source of ours has come; as `_Received`.
+
+    Attributes:
+        highest: the highest 48-bit index that was protected; one below the first before that.
+        floor: what is not above it is refused; -1 unless the session was restored.
+        ceiling: from here on all is refused.
+    """
+
+    __slots__ = ("ceiling", "floor", "highest")
+
+    def __init__(self, highest: int, floor: int, ceiling: int) -> None:
+        self.highest = highest
+        self.floor = floor
+        self.ceiling = ceiling
+
+
 class SrtpSession:
     """Both directions of one call's RTP and RTCP.
 
@@ -100,8 +126,9 @@ class SrtpSession:
         self.drops: Drops = Counter()
         self._protect = protector(profile, outbound)
         self._unprotect = unprotector(profile, inbound)
-        self._sent: dict[int, int] = {}
+        self._sent: dict[int, _Sent] = {}
         self._received: dict[int, _Received] = {}
+        self._ceilings: Mapping[int, int] | None = None
         self._rtcp_sender = SrtcpSender(profile, outbound)
         self._rtcp_receiver = SrtcpReceiver(profile, inbound, MAX_SOURCES)
 
@@ -109,20 +136,33 @@ class SrtpSession:
         """Protect an RTP packet.
 
         Raises:
+            CeilingReached: its index is not ours to use, or not yet.
             LocalProtocolError: it is no RTP packet, too long, or its sequence number was used before.
         """
         if type(packet) is not bytes or not _MINIMUM <= len(packet) <= MAX_PACKET:
             raise LocalProtocolError(f"an RTP packet to protect is bytes, {_MINIMUM} to {MAX_PACKET} of them")
+        sequence_number, ssrc = _SEQUENCE_AND_SSRC(packet)
+        sent = self._sent.get(ssrc) or self._begin(ssrc, sequence_number)
+        index = sent.highest + ((sequence_number - sent.highest) & 0xFFFF)
+        if index - sent.highest >= _HALF:
+            index -= 0x10000
+            if index <= sent.floor or index <= sent.highest - REPLAY_WINDOW:
+                raise LocalProtocolError(f"the sequence number {sequence_number} was used, or comes too late to tell")
+        elif index >= sent.ceiling:
+            raise CeilingReached(f"source {ssrc:08x} may not use index {index}")
         try:
             protected = self._protect(packet)
         except Error as error:
             raise LocalProtocolError(f"libsrtp: {error}") from error
-        sequence_number, ssrc = _SEQUENCE_AND_SSRC(packet)
-        highest = self._sent.get(ssrc, sequence_number)
-        ahead = (sequence_number - highest) & 0xFFFF
-        if ahead < _HALF:
-            self._sent[ssrc] = highest + ahead
+        if index > sent.highest:
+            sent.highest = index
         return protected
+
+    def _begin(self, ssrc: int, sequence_number: int) -> _Sent:
+        ceilings = self._ceilings
+        ceiling = _NO_CEILING if ceilings is None else ceilings.get(ssrc, 0)
+        sent = self._sent[ssrc] = _Sent(sequence_number - 1, -1, ceiling)
+        return sent
 
     def unprotect_rtp(self, data: bytes) -> bytes | None:
         """Return the RTP packet inside of an SRTP packet; None when it was dropped and counted. Never raises."""
@@ -155,6 +195,7 @@ class SrtpSession:
         """Protect an RTCP packet, compound or reduced.
 
         Raises:
+            CeilingReached: its index is not ours to use yet.
             LocalProtocolError: it has no SSRC, or the key is used up.
         """
         return self._rtcp_sender.protect(packet)
@@ -170,13 +211,31 @@ class SrtpSession:
             self.drops[_drop_reason(error)] += 1
             return None
 
+    def limit(self, rtp: Mapping[int, int] | None, rtcp: int | None) -> None:
+        """Set the ceilings: the first index that may not be used.
+
+        Args:
+            rtp: of each of our sources, of 48 bits; a source that is not among them may send nothing. None for no
+                ceiling.
+            rtcp: of RTCP; None for no ceiling.
+        """
+        self._ceilings = rtp
+        for ssrc, sent in self._sent.items():
+            sent.ceiling = _NO_CEILING if rtp is None else rtp.get(ssrc, 0)
+        self._rtcp_sender.limit(rtcp)
+
+    @property
+    def next_rtcp_index(self) -> int:
+        """The index of the next RTCP packet that we send."""
+        return self._rtcp_sender.next_index
+
     def snapshot(self) -> bytes:
         """Return all state but the keys, for `restore`. This session must not protect anything after it."""
         windows = self._rtcp_receiver.windows.items()
         writer = Writer()
         SrtpSnapshot(
             next_rtcp_index=self._rtcp_sender.next_index,
-            sent=tuple(self._sent.items()),
+            sent=tuple((ssrc, sent.highest) for ssrc, sent in self._sent.items() if sent.highest >= 0),
             received=tuple((ssrc, source.highest) for ssrc, source in self._received.items()),
             rtcp_windows=tuple(
                 RtcpWindow(ssrc=ssrc, highest=window.highest, seen=window.seen) for ssrc, window in windows
@@ -185,8 +244,17 @@ class SrtpSession:
         return writer.finish()
 
     @classmethod
-    def restore(cls, profile: ProtectionProfile, outbound: MasterKey, inbound: MasterKey, data: bytes) -> Self:
-        """Return a session that goes on where the one that made `data` stopped.
+    def restore(
+        cls,
+        profile: ProtectionProfile,
+        outbound: MasterKey,
+        inbound: MasterKey,
+        data: bytes,
+        *,
+        first_rtp: Mapping[int, int] | None = None,
+        first_rtcp: int = 0,
+    ) -> Self:
+        """Return a session that goes on where the one that made `data` stopped, or somewhere above.
 
         RTP packets that come late, from before the snapshot, are refused as if received: which of them were is not
         known here.
@@ -196,16 +264,22 @@ class SrtpSession:
             outbound: what we protect with.
             inbound: what the peer protects with.
             data: what `snapshot` returned.
+            first_rtp: the first index of 48 bits that our sources may use, where that is not the next one.
+            first_rtcp: the first index that our RTCP may use; the next one, if that is higher.
 
         Raises:
             MalformedError: `data` is not from this version's `snapshot`.
         """
         snapshot = SrtpSnapshot.parse(Reader(data))
         session = cls(profile, outbound, inbound)
-        session._rtcp_sender.next_index = snapshot.next_rtcp_index
-        for ssrc, highest in snapshot.sent:
-            _fast_forward(session._protect, ssrc, highest)
-            session._sent[ssrc] = highest
+        session._rtcp_sender.next_index = max(snapshot.next_rtcp_index, first_rtcp)
+        highest_sent = dict(snapshot.sent)
+        for ssrc, first in (first_rtp or {}).items():
+            highest_sent[ssrc] = max(highest_sent.get(ssrc, -1), first - 1)
+        for ssrc, highest in highest_sent.items():
+            if highest >= 0:
+                _fast_forward(session._protect, ssrc, highest)
+            session._sent[ssrc] = _Sent(highest, highest, _NO_CEILING)
         # What the peer would have sent, for libsrtp to believe.
         protect_as_peer = protector(profile, inbound)
         for ssrc, highest in snapshot.received:

@@ -11,6 +11,7 @@ Read in this order:
 * `paths`       which addresses may be sent to: the rules, and the attacker they are for
 * `proofs`      asking the client to show that it receives at an address
 * `repetition`  noticing checks that somebody overheard and sends again
+* `snapshot`    the paths of a session as bytes, to go on in another process
 * `lite`        `IceLite`, the server's agent: answers checks, validates paths, follows the client, restarts
 * `transaction` a request that waits for its answer, and when it is sent again
 * `consent`     asking now and then whether the receiver still wants what we send

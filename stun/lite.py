@@ -27,9 +27,15 @@ from stun.message import Message, MessageClass
 from stun.paths import PathOptions, PathTable, TrackedPath
 from stun.proofs import ProofRequests
 from stun.repetition import SeenTransactions
+from stun.snapshot import read_paths, write_paths
+from wire.buffer import Reader, Writer
 from wire.core import Closed, Drops, Entropy, Event, Path
+from wire.errors import LocalProtocolError, MalformedError
+from wire.snapshot_fields import read_flag, read_text, write_text
 
 __all__ = ["IceCredentials", "IceLite", "IceLiteOptions"]
+
+_FORMAT = 1  # of a snapshot
 
 
 @attrs.frozen(kw_only=True)
@@ -358,6 +364,53 @@ class IceLite:
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
+    # Moving house.
+
+    def snapshot(self, now: float) -> bytes:
+        """Return what another process has to know of the client's paths and of the credentials that count.
+
+        Raises:
+            LocalProtocolError: the client's credentials are not known yet.
+        """
+        writer = Writer().u8(_FORMAT)
+        _write_generation(writer, self._present)
+        writer.u8(self._former is not None)
+        if self._former is not None:
+            _write_generation(writer, self._former)
+        write_paths(writer, self._paths, self._seen, now)
+        return writer.finish()
+
+    def resume(self, data: bytes, now: float, age: float) -> None:
+        """Go on, as a new agent that has seen nothing yet, where `snapshot` left off.
+
+        Args:
+            data: what it returned.
+            now: the present time.
+            age: how many seconds ago that was. It counts for proofs, not for consent: another process may have heard
+                the client since.
+
+        Raises:
+            MalformedError: the data is something else.
+        """
+        reader = Reader(data)
+        if (number := reader.u8("format")) != _FORMAT:
+            raise MalformedError("format", 0, f"format {number} is not known")
+        self._present = self._read_generation(reader)
+        self._former = self._read_generation(reader) if read_flag(reader, "restarts") else None
+        read_paths(reader, self._paths, self._seen, now, age)
+        reader.finish("paths")
+        self._expiry = self._paths.next_expiry()
+        self._noting([])
+
+    def _read_generation(self, reader: Reader) -> _Generation:
+        number = reader.u32("generation")
+        local, remote = (
+            IceCredentials(ufrag=read_text(reader, "ufrag"), password=read_text(reader, "password")) for _ in range(2)
+        )
+        generation = _Generation(number, local, self._options, self._entropy)
+        generation.set_remote(remote)
+        return generation
+
     # Small parts.
 
     def _prove(self, tracked: TrackedPath, now: float) -> list[Event]:
@@ -394,3 +447,12 @@ class IceLite:
         self._expiry = None
         self._selected_path = None
         return Closed(reason="consent-expired", detail="nothing authentic came from the client for 30 seconds")
+
+
+def _write_generation(writer: Writer, generation: _Generation) -> None:
+    if generation.remote is None:
+        raise LocalProtocolError("the client's credentials are not known")
+    writer.u32(generation.number, "generation")
+    for credentials in (generation.local, generation.remote):
+        write_text(writer, credentials.ufrag, "ufrag")
+        write_text(writer, credentials.password, "password")

@@ -152,16 +152,19 @@ class PathTable:
     Attributes:
         selected: where media goes; None before the first path is validated, and after the selected one expired.
         generation: paths of an earlier one cannot be chosen, and give way.
+        claimant: the path that wants to be selected, and lacks a fresh proof.
+        strangers: addresses that appeared and are not validated, and when.
+        moved: when media moved to another path last; minus infinity for never.
     """
 
-    __slots__ = ("_claimant", "_moved", "_options", "_paths", "_strangers", "generation", "selected")
+    __slots__ = ("_options", "_paths", "claimant", "generation", "moved", "selected", "strangers")
 
     def __init__(self, options: PathOptions) -> None:
         self._options = options
         self._paths: dict[Path, TrackedPath] = {}
-        self._strangers: list[tuple[float, Address]] = []  # addresses that appeared and are not validated
-        self._claimant: TrackedPath | None = None  # wants to be selected, and lacks a fresh proof
-        self._moved = float("-inf")
+        self.strangers: list[tuple[float, Address]] = []
+        self.claimant: TrackedPath | None = None
+        self.moved = float("-inf")
         self.selected: TrackedPath | None = None
         self.generation = 0
 
@@ -177,6 +180,12 @@ class PathTable:
         """Return what is known of a path."""
         return self._paths.get(path)
 
+    def enter(self, tracked: TrackedPath) -> None:
+        """Enter a path of which all is known: the table is that of another process."""
+        self._paths[tracked.path] = tracked
+        if tracked.state is PathState.SELECTED:
+            self.selected = tracked
+
     def admit(self, path: Path, now: float) -> tuple[TrackedPath, list[Event]] | DropReason:
         """Enter a path over which a first authenticated check has come.
 
@@ -188,7 +197,7 @@ class PathTable:
         is_stranger = not any(known.path.address == address and known.is_validated for known in self)
         # One that appears at another ingress counts from then on: it is worth a flight there, too.
         horizon = now - self._options.unvalidated_window
-        others = [(at, other) for at, other in self._strangers if at > horizon and other != address]
+        others = [(at, other) for at, other in self.strangers if at > horizon and other != address]
         if is_stranger and len(others) >= self._options.max_unvalidated_addresses:
             return DropReason.UNVALIDATED_ADDRESSES
         events: list[Event] = []
@@ -201,7 +210,7 @@ class PathTable:
                 return DropReason.PATHS
             events = self._forget(min(given_up, key=lambda known: known.heard))
         if is_stranger:
-            self._strangers = [*others, (now, address)]
+            self.strangers = [*others, (now, address)]
         tracked = self._paths[path] = TrackedPath(path=path, appeared=now, heard=now)
         return tracked, events
 
@@ -215,8 +224,8 @@ class PathTable:
     def retire(self, generation: int) -> None:
         """Let paths of earlier generations than this be left, but not chosen any more."""
         self.generation = generation
-        if self._claimant is not None and self._claimant.generation < generation:
-            self._claimant = None
+        if self.claimant is not None and self.claimant.generation < generation:
+            self.claimant = None
 
     def prove(self, tracked: TrackedPath, now: float) -> list[Event]:
         """Note that the client receives what is sent to this path."""
@@ -226,27 +235,27 @@ class PathTable:
         if tracked.apply(PathInput.PROVEN):
             events.append(PathValidated(path=tracked.path))
             address = tracked.path.address
-            self._strangers = [stranger for stranger in self._strangers if stranger[1] != address]
-        if self.selected is None or tracked is self._claimant:
+            self.strangers = [stranger for stranger in self.strangers if stranger[1] != address]
+        if self.selected is None or tracked is self.claimant:
             events += self._select(tracked, now)
         return events
 
     def claim(self, tracked: TrackedPath, now: float) -> list[Event]:
         """Note that the client wants this path selected, at once or when it is proven. The latest claim wins."""
         if tracked is self.selected:
-            self._claimant = None
+            self.claimant = None
             return []
         if tracked.generation < self.generation:
             return []
         if self._is_fresh(tracked, now):
             return self._select(tracked, now)
-        self._claimant = tracked
+        self.claimant = tracked
         return []
 
     def hear(self, tracked: TrackedPath, now: float) -> list[Event]:
         """Note authentic traffic: media or DTLS that is no repetition."""
         tracked.heard = now
-        if tracked is self.selected or now < self._moved + self._options.move_hold:
+        if tracked is self.selected or now < self.moved + self._options.move_hold:
             return []
         return self.claim(tracked, now)
 
@@ -254,7 +263,7 @@ class PathTable:
         """Whether an answer from this path would change anything."""
         if not tracked.is_validated or tracked.proven is None:
             return True
-        return tracked is self._claimant and not self._is_fresh(tracked, now)
+        return tracked is self.claimant and not self._is_fresh(tracked, now)
 
     def expire(self, now: float) -> list[Event]:
         """Forget the paths that have been silent for too long; let another take over if the selected one was."""
@@ -287,8 +296,8 @@ class PathTable:
         if previous is not None:
             previous.apply(PathInput.DISPLACED)
         self.selected = tracked
-        self._claimant = None
-        self._moved = now
+        self.claimant = None
+        self.moved = now
         return [PathSelected(path=tracked.path)]
 
     def _forget(self, tracked: TrackedPath) -> list[Event]:
@@ -296,6 +305,6 @@ class PathTable:
         del self._paths[tracked.path]
         if tracked is self.selected:
             self.selected = None
-        if tracked is self._claimant:
-            self._claimant = None
+        if tracked is self.claimant:
+            self.claimant = None
         return [PathExpired(path=tracked.path)]

@@ -18,19 +18,22 @@ class SeenTransactions:
     Args:
         recent: how many are kept with their path.
         older: how many more are recognized.
+
+    Attributes:
+        recent: the path that each of them came over first, in order of arrival.
     """
 
-    __slots__ = ("_limit", "_older", "_recent", "_recent_limit")
+    __slots__ = ("_limit", "_older", "_recent_limit", "recent")
 
     def __init__(self, *, recent: int, older: int) -> None:
         self._recent_limit = recent
         self._limit = older * _KEPT_BYTES
-        self._recent: dict[bytes, Path] = {}  # in order of arrival
+        self.recent: dict[bytes, Path] = {}
         self._older = bytearray()
 
     def source_of(self, transaction_id: bytes) -> Path | None:
         """Return the path that a recent transaction came over first; None when it is not recent."""
-        return self._recent.get(transaction_id)
+        return self.recent.get(transaction_id)
 
     def is_old(self, transaction_id: bytes) -> bool:
         """Whether it was seen, longer ago than any client waits for an answer."""
@@ -43,11 +46,11 @@ class SeenTransactions:
 
     def remember(self, transaction_id: bytes, source: Path) -> None:
         """Note a transaction, and where it came from."""
-        self._recent[transaction_id] = source
-        if len(self._recent) <= self._recent_limit:
+        self.recent[transaction_id] = source
+        if len(self.recent) <= self._recent_limit:
             return
-        oldest = next(iter(self._recent))
-        del self._recent[oldest]
+        oldest = next(iter(self.recent))
+        del self.recent[oldest]
         self._older += oldest[-_KEPT_BYTES:]
         if len(self._older) > self._limit:
             del self._older[:_KEPT_BYTES]

@@ -9,7 +9,7 @@ plain numbers where the rest of the project has records.
 
 import enum
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from srtp.extensions import read_extension
 from srtp.reception import ReceptionStatistics
@@ -31,13 +31,13 @@ from transceiver.reports import Reports
 from transceiver.timeline import Step, Timeline
 from transceiver.voice import Voice
 from wire.core import Drops, Entropy
-from wire.errors import LocalProtocolError, MalformedError
+from wire.errors import CeilingReached, LocalProtocolError, MalformedError
 
 __all__ = ["DropReason", "Media"]
 
 
 class DropReason(enum.StrEnum):
-    """Why an authentic packet was not used."""
+    """Why an authentic packet was not used, or one of ours not sent."""
 
     MALFORMED_RTP = "rtp-malformed"
     MALFORMED_RTCP = "rtcp-malformed"
@@ -46,6 +46,8 @@ class DropReason(enum.StrEnum):
     """Its echo would fall on a number that was used: a late packet of an earlier source of the client's."""
     TOO_LONG = "too-long"
     """Its echo would not fit a datagram once it is protected."""
+    CEILING = "ceiling"
+    """A packet of ours: another process may use its index with the same key (`handover.ceilings`)."""
 
 
 class Media:
@@ -130,7 +132,7 @@ class Media:
         outbound = self._outbound
         outbound.clock_rate = self._clock_rates[payload_type]
         self._timeline.mark(Step.FIRST_AUDIO_OUT, now)
-        return self._srtp.protect_rtp(outbound.packet(payload_type, payload, outbound.timestamp, now))
+        return self._sealed(self._srtp.protect_rtp, outbound.packet(payload_type, payload, outbound.timestamp, now))
 
     # -- the hot path
 
@@ -153,7 +155,7 @@ class Media:
             return b""
         statistics = self._sources.get(ssrc)
         if statistics is None:
-            statistics = self._new_source(ssrc, marker_and_type & 0x7F, now)
+            statistics = self._new_source(ssrc, marker_and_type & 0x7F, sequence, timestamp, now)
         statistics.received(sequence, timestamp, now)
         self.packets_in += 1
         arrivals = self._reports.arrivals
@@ -169,6 +171,9 @@ class Media:
             return b""
         try:
             protected = self._srtp.protect_rtp(reply)
+        except CeilingReached:
+            self.drops[DropReason.CEILING] += 1
+            return b""
         except LocalProtocolError:
             self.drops[DropReason.INDEX_USED if len(reply) <= MAX_PACKET else DropReason.TOO_LONG] += 1
             return b""
@@ -179,12 +184,14 @@ class Media:
         self._outbound.sent_at = now
         return protected
 
-    def _new_source(self, ssrc: int, payload_type: int, now: float) -> ReceptionStatistics:
+    def _new_source(
+        self, ssrc: int, payload_type: int, sequence: int, timestamp: int, now: float
+    ) -> ReceptionStatistics:
         self._timeline.mark(Step.FIRST_AUDIO_IN, now)
         clock_rate = self._clock_rates[payload_type]
         if self.voice is None:
             self._prepare_echo(clock_rate, now)
-        return self._reports.add_source(ssrc, clock_rate)
+        return self._reports.add_source(ssrc, clock_rate, sequence, timestamp, now)
 
     def _prepare_echo(self, clock_rate: int, now: float) -> None:
         outbound = self._outbound
@@ -238,12 +245,24 @@ class Media:
 
     def handle_timeout(self, now: float) -> list[bytes]:
         """Return the SRTP and SRTCP packets that are due."""
-        packets = []
+        packets: list[bytes] = []
         if self.voice is not None and (packet := self.voice.tick(now)) is not None:
-            packets.append(self._srtp.protect_rtp(packet))
+            try:
+                packets.append(self._srtp.protect_rtp(packet))
+            except CeilingReached:
+                self.drops[DropReason.CEILING] += 1
         if now >= self._reports.due:
-            packets += [self._srtp.protect_rtcp(report) for report in self._reports.take_due(now)]
+            sealed = [self._sealed(self._srtp.protect_rtcp, report) for report in self._reports.take_due(now)]
+            packets += [packet for packet in sealed if packet is not None]
         return packets
+
+    def _sealed(self, protect: Callable[[bytes], bytes], packet: bytes) -> bytes | None:
+        """Protect a packet; None when its index is not ours to use, which is counted."""
+        try:
+            return protect(packet)
+        except CeilingReached:
+            self.drops[DropReason.CEILING] += 1
+            return None
 
     def next_timeout(self) -> float:
         """When the next report is due, or the next piece of audio."""
@@ -254,7 +273,8 @@ class Media:
 
     def goodbye(self, now: float) -> list[bytes]:
         """Return the SRTCP packets that end our source."""
-        return [self._srtp.protect_rtcp(self._reports.goodbye(now))]
+        packet = self._sealed(self._srtp.protect_rtcp, self._reports.goodbye(now))
+        return [] if packet is None else [packet]
 
     def close(self) -> None:
         """Free the codecs, which have memory that the garbage collector knows nothing of."""

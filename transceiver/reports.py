@@ -3,10 +3,10 @@
 Source: RFC 3550 §6; RFC 5506; draft-holmer-rmcat-transport-wide-cc-extensions-01 (feedback for the whole transport).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from srtp.feedback import ArrivalRecorder
-from srtp.reception import ReceptionStatistics
+from srtp.reception import ReceptionState, ReceptionStatistics
 from srtp.rtcp.compound import Packet, serialize_compound
 from srtp.rtcp.goodbye import Goodbye
 from srtp.rtcp.receiver_report import ReceiverReport
@@ -56,12 +56,35 @@ class Reports:
         self._report_at = now + self._random_interval()
         self._feedback_at = now + options.feedback_interval
         self.due = min(self._report_at, self._feedback_at)
+        # Of another process that has reported before us.
+        self._resumed: dict[int, ReceptionState] = {}
+        self._is_exact = True
+        self._feedback_count = 0
+        self._clock_offset = 0.0
 
-    def add_source(self, ssrc: int, clock_rate: int) -> ReceptionStatistics:
-        """Report on one more of the client's sources, of which SrtpSession lets only a few begin."""
+    def add_source(
+        self, ssrc: int, clock_rate: int, sequence_number: int, timestamp: int, now: float
+    ) -> ReceptionStatistics:
+        """Report on one more of the client's sources, of which SrtpSession lets only a few begin.
+
+        Args:
+            ssrc: the source.
+            clock_rate: of its timestamps, in Hz.
+            sequence_number: of its first packet here, 16 bits.
+            timestamp: of its first packet here, 32 bits.
+            now: when that came, monotonic seconds.
+        """
         statistics = self.sources[ssrc] = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
+        resumed = self._resumed.pop(ssrc, None)
+        if resumed is not None:
+            statistics.resume(resumed, sequence_number, timestamp, now, is_exact=self._is_exact)
         if self._description.transport_cc_id is not None and self.arrivals is None:
-            self.arrivals = ArrivalRecorder(sender_ssrc=self._description.ssrc, media_ssrc=ssrc)
+            self.arrivals = ArrivalRecorder(
+                sender_ssrc=self._description.ssrc,
+                media_ssrc=ssrc,
+                feedback_count=self._feedback_count,
+                clock_offset=self._clock_offset,
+            )
         return statistics
 
     def take_due(self, now: float) -> Iterator[bytes]:
@@ -77,6 +100,39 @@ class Reports:
     def goodbye(self, now: float) -> bytes:
         """Make the RTCP packet that ends our source (RFC 3550 §6.6)."""
         return serialize_compound([*self._report(now), Goodbye(ssrcs=(self._description.ssrc,))])
+
+    # -- moving house
+
+    def states(self) -> tuple[ReceptionState, ...]:
+        """Return how far each of the client's sources has come."""
+        counted = [state for source in self.sources.values() if (state := source.state()) is not None]
+        return (*counted, *self._resumed.values())
+
+    @property
+    def feedback_count(self) -> int:
+        """The count of the next feedback packet, 8 bits."""
+        return self._feedback_count if self.arrivals is None else self.arrivals.feedback_count
+
+    @property
+    def clock_offset(self) -> float:
+        """What is added to `now`, in seconds, for the clock of the feedback packets."""
+        return self._clock_offset
+
+    def resume(
+        self, states: Iterable[ReceptionState], *, feedback_count: int, clock_offset: float, is_exact: bool
+    ) -> None:
+        """Report on, before the first packet has come, where another process has stopped.
+
+        Args:
+            states: how far each of the client's sources had come.
+            feedback_count: of the next feedback packet.
+            clock_offset: what to add to `now` for the clock that its feedback packets went by.
+            is_exact: whether nothing was received there after that.
+        """
+        self._resumed = {state.ssrc: state for state in states}
+        self._feedback_count, self._clock_offset, self._is_exact = feedback_count, clock_offset, is_exact
+
+    # -- inside
 
     def _report(self, now: float) -> Iterator[Packet]:
         # RFC 3550 §6.1: a compound packet begins with a report and holds the CNAME.

@@ -60,6 +60,7 @@ class Transport:
         ice: the agent that finds and validates the client's paths.
         dtls: the handshake and where it talks to; None before the first check.
         role: as given.
+        remote: as given; `ice` knows the credentials since the last restart.
         is_reachable: whether some path was validated.
         outgoing: what is to be sent, each datagram with its path; the session puts its media here, too.
     """
@@ -87,9 +88,9 @@ class Transport:
         )
         self.dtls: DtlsTransport | None = None
         self.role = role
+        self.remote = remote
         self.is_reachable = False
         self.outgoing: deque[tuple[bytes, Path]] = deque()
-        self._fingerprints = remote.fingerprints
         self._certificate = certificate
         self._options = options
         self._timeline = timeline
@@ -152,7 +153,7 @@ class Transport:
         association = DtlsAssociation(
             role=self.role,
             certificate=self._certificate,
-            peer_fingerprints=self._fingerprints,
+            peer_fingerprints=self.remote.fingerprints,
             options=self._options,
             entropy=self._entropy,
             now=now,

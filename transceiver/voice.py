@@ -19,7 +19,7 @@ from srtp.rtcp.transport_feedback import TransportFeedback
 from srtp.sending import RtpSource
 from transceiver.audio.adaptation import FRAME_SECONDS, SendingOptions
 from transceiver.audio.receiver import AudioReceiver
-from transceiver.audio.sender import AudioSender
+from transceiver.audio.sender import AudioSender, SendingState
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.audio.telephone_event import DtmfReceived
 from transceiver.media_description import MediaDescription
@@ -80,6 +80,7 @@ class Voice:
         self._heard: list[bytes] = []  # of sources before, not taken yet
         self._digits: list[DtmfReceived] = []
         self._sender: AudioSender | None = None
+        self._resumed: SendingState | None = None
         self.due = now
 
     # -- the caller speaks
@@ -162,6 +163,7 @@ class Voice:
             options=_within_wishes(self._options.sending, spoken),
             now=now,
             transport_cc_id=self._description.transport_cc_id,
+            resumed=self._resumed,
         )
         return self._sender
 
@@ -174,6 +176,24 @@ class Voice:
         """Learn when the client received which of our packets."""
         if self._sender is not None:
             self._sender.transport_reported(feedback, now)
+
+    # -- moving house
+
+    def state(self) -> SendingState | None:
+        """Return where we have come to in speaking; None before we have begun."""
+        return self._resumed if self._sender is None else self._sender.state()
+
+    def resume(self, state: SendingState, now: float) -> None:
+        """Speak on, before the first tick, where another process has stopped.
+
+        Args:
+            state: where.
+            now: monotonic seconds; our source knows when it has sent last.
+        """
+        self._resumed = state
+        if self._source.sent_at is not None:
+            # Twenty milliseconds after the last frame, or a multiple of it.
+            self.due = now + (self._source.sent_at - now) % FRAME_SECONDS
 
     # -- the end
 

@@ -9,6 +9,7 @@ import attrs
 
 __all__ = [
     "AuthenticationError",
+    "CeilingReached",
     "IncompatibleError",
     "LimitError",
     "LocalProtocolError",
@@ -26,6 +27,10 @@ class ProtocolError(Exception):
 
 class LocalProtocolError(ProtocolError):
     """We did: a command came in a state that does not allow it, or with a value out of range."""
+
+
+class CeilingReached(LocalProtocolError):  # noqa: N818 - not a mistake: it waits until the ceiling is raised
+    """The next packet's index is one that another process may come to use with the same key, so it was not sent."""
 
 
 class RemoteProtocolError(ProtocolError):

@@ -4,9 +4,9 @@ from sctp.events import MessageReceived
 from sctp.rx.delivery import DeferredReset
 from sctp.rx.fragments import Fragment
 from sctp.rx.receiver import Receiver
-from sctp.snapshot_fields import read_flag, read_optional_time, write_optional_time
 from wire.buffer import Reader, Writer
 from wire.errors import MalformedError, RemoteProtocolError
+from wire.snapshot_fields import read_flag, read_optional_time, write_optional_time
 
 __all__ = ["read_receiver", "write_receiver"]
 

@@ -7,7 +7,14 @@ table, and referred to by its place there.
 from collections.abc import Sequence
 from typing import TypeVar
 
-from sctp.snapshot_fields import (
+from sctp.tx.message import ChunkState, OutgoingMessage, SentChunk
+from sctp.tx.outstanding import OutstandingData
+from sctp.tx.send_queue import SendQueue
+from sctp.tx.sender import Sender
+from sctp.tx.stream_queue import StreamQueue
+from wire.buffer import Reader, Writer
+from wire.errors import MalformedError
+from wire.snapshot_fields import (
     read_flag,
     read_float,
     read_optional_number,
@@ -18,13 +25,6 @@ from sctp.snapshot_fields import (
     write_optional_time,
     write_time,
 )
-from sctp.tx.message import ChunkState, OutgoingMessage, SentChunk
-from sctp.tx.outstanding import OutstandingData
-from sctp.tx.send_queue import SendQueue
-from sctp.tx.sender import Sender
-from sctp.tx.stream_queue import StreamQueue
-from wire.buffer import Reader, Writer
-from wire.errors import MalformedError
 
 __all__ = ["read_sender", "write_sender"]
 

@@ -20,6 +20,7 @@ def test_a_peers_faults_and_ours_are_told_apart():
     assert not issubclass(errors.LocalProtocolError, errors.RemoteProtocolError)
     assert {type(error) for error in remote} | {
         errors.LocalProtocolError,
+        errors.CeilingReached,
         errors.RemoteProtocolError,
         errors.ProtocolError,
     } == {getattr(errors, name) for name in errors.__all__}

@@ -34,14 +34,23 @@ class PacketsReported:
 
 
 class SendHistory:
-    """Numbers packets, and remembers when they were sent."""
+    """Numbers packets, and remembers when they were sent.
+
+    Args:
+        first: number of the first packet.
+    """
 
     __slots__ = ("_next", "_reported", "_sent")
 
-    def __init__(self) -> None:
-        self._next = 0
-        self._reported = 0  # all before have been
+    def __init__(self, first: int = 0) -> None:
+        self._next = first
+        self._reported = first  # all before have been
         self._sent: deque[float] = deque(maxlen=MAX_HISTORY)
+
+    @property
+    def next_number(self) -> int:
+        """Number of the next packet, never wrapped."""
+        return self._next
 
     def sent(self, now: float) -> int:
         """Note a packet that is sent now, and return its number, 16 bits."""

@@ -27,6 +27,8 @@ Source: RFC 3550 §5.1, RFC 3551 §4.1 (marker), RFC 7587 §3.1.3 and §4.1 (DTX
 import array
 from collections.abc import Mapping
 
+import attrs
+
 from srtp.extensions import pack_extensions, pack_sequence_number
 from srtp.rtcp.transport_feedback import TransportFeedback
 from srtp.sending import RtpSource
@@ -35,11 +37,26 @@ from transceiver.audio.send_history import SendHistory
 from transceiver.audio.speech_encoding import open_encoder
 from transceiver.audio.speech_queue import SpeechQueue
 
-__all__ = ["AudioSender"]
+__all__ = ["AudioSender", "SendingState"]
 
 _FADE_SECONDS = 0.005
 _ROUNDING = 1e-6
 """Frames that floats may be off by."""
+
+
+@attrs.frozen(kw_only=True)
+class SendingState:
+    """Where a talk has come to, for a sender in another process; the codec starts anew there.
+
+    Attributes:
+        is_quiet: whether the pause has begun in which packets are left out.
+        tail: how many frames of coded silence are still to come.
+        next_number: transport-wide number of the next packet, never wrapped.
+    """
+
+    is_quiet: bool
+    tail: int
+    next_number: int
 
 
 class AudioSender:
@@ -53,6 +70,7 @@ class AudioSender:
         options: bitrates, complexity, silence.
         now: in seconds, monotonic.
         transport_cc_id: header extension id of the transport-wide sequence number; None when it was not negotiated.
+        resumed: where another process has stopped; None for a talk that begins.
 
     Attributes:
         adaptation: what the peer's reports have led to.
@@ -73,6 +91,7 @@ class AudioSender:
         options: SendingOptions,
         now: float,
         transport_cc_id: int | None = None,
+        resumed: SendingState | None = None,
     ) -> None:
         self.adaptation = Adaptation(options)
         self.skipped_frames = 0
@@ -87,17 +106,20 @@ class AudioSender:
         self._frame_ticks = round(encoder.clock_rate * FRAME_SECONDS)
         # What was sent before, such as the packet that opens the audio, lies on the same clock.
         since = 0.0 if source.sent_at is None else now - source.sent_at
+        if resumed is not None:
+            # It was a frame of 20 ms: what comes next has its place on the same grid.
+            since = max(round(since / FRAME_SECONDS), 1) * FRAME_SECONDS
         source.clock_rate = encoder.clock_rate
         self._first_timestamp = source.timestamp + round(since * encoder.clock_rate)
         self._started_at: float | None = None
         self._frame = -1
         self._tail_frames = round(options.tail / FRAME_SECONDS)
-        self._tail = 0
-        self._is_quiet = True
+        self._tail = 0 if resumed is None else resumed.tail
+        self._is_quiet = resumed is None or resumed.is_quiet
         self._keepalive_frames = round(options.keepalive / FRAME_SECONDS)
         self._keepalive_frame = 0
         self._reported_count = source.packet_count
-        self._history = SendHistory()
+        self._history = SendHistory(0 if resumed is None else resumed.next_number)
         self._extension_parts = _extension_parts(transport_cc_id)
 
     # -- inputs
@@ -151,6 +173,10 @@ class AudioSender:
     def close(self) -> None:
         """Free the encoder; nothing may follow."""
         self._encoder.close()
+
+    def state(self) -> SendingState:
+        """Return what a sender in another process has to know to go on."""
+        return SendingState(is_quiet=self._is_quiet, tail=self._tail, next_number=self._history.next_number)
 
     def describe(self) -> Mapping[str, object]:
         """Tell how speech is sent, in JSON types."""

@@ -26,24 +26,27 @@ class Echo:
 
     Attributes:
         source: ours; it holds the highest sequence number and timestamp sent.
+        theirs: the caller's source that is echoed; None before the first packet.
+        sequence_offset: from its sequence numbers to ours, which are never wrapped.
+        timestamp_offset: from its timestamps to ours.
     """
 
     source: RtpSource
-    _theirs: int | None = None
-    _sequence_offset: int = 0
-    _timestamp_offset: int = 0
+    theirs: int | None = None
+    sequence_offset: int = 0
+    timestamp_offset: int = 0
 
     def reply(
         self, packet: bytes, start: int, end: int, marker_and_type: int, sequence: int, timestamp: int, ssrc: int
     ) -> bytes | None:
         """Return the packet moved to our source; see `PacketBackend.reply`."""
         source = self.source
-        if ssrc != self._theirs:
-            self._theirs = ssrc
-            self._sequence_offset = source.sequence_number - sequence
-            self._timestamp_offset = source.timestamp + round(source.clock_rate * PACKET_SECONDS) - timestamp
-        sequence += self._sequence_offset
-        timestamp = (timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        if ssrc != self.theirs:
+            self.theirs = ssrc
+            self.sequence_offset = source.sequence_number - sequence
+            self.timestamp_offset = source.timestamp + round(source.clock_rate * PACKET_SECONDS) - timestamp
+        sequence += self.sequence_offset
+        timestamp = (timestamp + self.timestamp_offset) & 0xFFFFFFFF
         ahead = (sequence - source.sequence_number) & 0xFFFF
         if ahead < 0x8000:
             source.sequence_number += ahead + 1

@@ -13,10 +13,12 @@ __all__ = [
     "read_float",
     "read_optional_number",
     "read_optional_time",
+    "read_text",
     "read_time",
     "write_float",
     "write_optional_number",
     "write_optional_time",
+    "write_text",
     "write_time",
 ]
 
@@ -78,3 +80,17 @@ def read_flag(reader: Reader, field: str) -> bool:
     if value > 1:
         raise MalformedError(field, at, "is neither 0 nor 1")
     return bool(value)
+
+
+def write_text(writer: Writer, text: str, field: str = "text") -> None:
+    """Write a text of up to 65535 bytes."""
+    writer.vector(2, text.encode(), field)
+
+
+def read_text(reader: Reader, field: str) -> str:
+    """Read a text."""
+    at, data = reader.offset, reader.vector(2, field).rest()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError(field, at, "is no UTF-8") from error
