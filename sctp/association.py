@@ -256,8 +256,9 @@ class SctpAssociation:
         Raises:
             MalformedError: the data is something else.
         """
-        old = cls.restore(data, options=options, entropy=entropy, now=now)
-        before = old._block
+        old = Parts(SctpOptions() if options is None else options, entropy, CookieJar(b"", now))
+        read_snapshot(data, old, now)
+        before = old.block
         self = cls(options=options, entropy=entropy, now=now)
         # RFC 9260 §5.2.2: a tag that is not the old one is what shows the peer that this is no repetition.
         while self._block.local_tag in (before.local_tag, before.peer_tag):

@@ -185,4 +185,5 @@ def test_every_reason_has_a_test() -> None:
         MediaDropReason.PAYLOAD_TYPE,
         MediaDropReason.INDEX_USED,
         MediaDropReason.TOO_LONG,
+        MediaDropReason.CEILING,  # handover/test_ceilings
     }

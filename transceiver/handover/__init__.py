@@ -4,4 +4,10 @@ Read in this order:
 
 * `ownership`  who has a session: records that change by compare-and-set only, and the store that keeps them
 * `custody`    what an owner knows of its ownership: when to write, when to end, when it may do without the store
+
+The state of a session, sans-IO:
+
+* `ceilings`          how far each process may count with the keys of a session, so that no two ever use one nonce
+* `session_snapshot`  a session as a record and as bytes; `media_snapshot` and `descriptions` are parts of it
+* `moving`            a session out of its parts, and into its parts again
 """
