@@ -1,11 +1,11 @@
 """`python -m bench`: make the measurements and print the table."""
 
+import os
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from os import getloadavg
 from pathlib import Path
 
 import click
@@ -55,8 +55,9 @@ def main(names: tuple[str, ...], quick: bool) -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="trio-voice-bench-") as folder:
         settings = Settings(folder=Path(folder), is_quick=quick)
+        _keep_bytecode(settings.folder)
         for name in names or _MEASUREMENTS:
-            settings.say(f"{name}: starting the servers (load of the machine before: {getloadavg()[0]:.1f})")
+            settings.say(f"{name}: starting the servers (load of the machine before: {os.getloadavg()[0]:.1f})")
             try:
                 rows += trio.run(_MEASUREMENTS[name], settings)
             except* (CallFailed, NotMeasured) as group:
@@ -74,6 +75,12 @@ def _allow_many_sockets() -> None:
     """A call is a socket here; take as many as the system lets us."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _keep_bytecode(folder: Path) -> None:
+    """Let what is started keep its bytecode, as pip has written that of an installed program; a start takes it."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
 
 
 if __name__ == "__main__":

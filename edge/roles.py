@@ -23,6 +23,7 @@ from edge.reports import Reports
 from edge.tiers.tier import Surroundings, Tier
 
 if TYPE_CHECKING:
+    from edge.children.forking import ForkedChild
     from edge.handover.predecessor import Predecessor
     from edge.http.first_byte import Neighbour
     from edge.relay_workers.tier import RelayWorkersTier
@@ -114,6 +115,7 @@ async def run_roles(
     keys: Keyring,
     reports: Reports | None = None,
     predecessor: "Predecessor | None" = None,
+    relay_workers: "Sequence[ForkedChild]" = (),
     *,
     task_status: trio.TaskStatus[RunningRoles] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -124,6 +126,7 @@ async def run_roles(
         keys: the bundle of each of them.
         reports: takes what they have to say; None for the log, which is loaded then.
         predecessor: the program in whose place the relay is started; None for none.
+        relay_workers: processes that were made for the first workers of the relay.
         task_status: started with what reloads and stops them, when all are up.
 
     Raises:
@@ -158,7 +161,7 @@ async def run_roles(
         neighbour = None
         if config.relay is not None:
             around = surroundings(Role.RELAY)
-            relay, neighbour = _relay_tier(config, config.relay, keys[Role.RELAY], around, predecessor)
+            relay, neighbour = _relay_tier(config, config.relay, keys[Role.RELAY], around, predecessor, relay_workers)
             await start(Role.RELAY, relay)
             if Role.TRANSCEIVER in running.tiers:
                 await _wait_until_ready(running)
@@ -188,16 +191,17 @@ def _transceiver_tier(config: Config, keys: Bundle, surroundings: Surroundings) 
     return TransceiverTier(section, backends_of(config.backend, section.backend), keys, surroundings)
 
 
-def _relay_tier(
+def _relay_tier(  # noqa: PLR0913, RUF100 - what the tiers want
     config: Config,
     section: RelayConfig,
     keys: Bundle,
     surroundings: Surroundings,
     predecessor: "Predecessor | None",
+    workers: "Sequence[ForkedChild]",
 ) -> tuple[Tier, "Neighbour | None"]:
     """Make the relay, and what signal has to know of it if they share a port."""
     shared = [each.id for each in ingresses_beside_signal(config)]
-    tier = _plain_relay_tier(config, section, keys, surroundings, shared, predecessor)
+    tier = _plain_relay_tier(config, section, keys, surroundings, shared, predecessor, workers)
     if not shared:
         return tier, None
     from edge.http.first_byte import Neighbour
@@ -213,11 +217,12 @@ def _plain_relay_tier(  # noqa: PLR0913, RUF100 - what the tiers want
     surroundings: Surroundings,
     shared: Sequence[int],
     predecessor: "Predecessor | None",
+    workers: "Sequence[ForkedChild]",
 ) -> "RelayTier | RelayWorkersTier":
     if section.workers > 1:
         from edge.relay_workers.tier import RelayWorkersTier
 
-        return RelayWorkersTier(section, config.log, keys, surroundings, shared, predecessor)
+        return RelayWorkersTier(section, config.log, keys, surroundings, shared, predecessor, workers)
     from edge.tiers.relay import RelayTier
 
     return RelayTier(section, keys, surroundings, shared, predecessor)

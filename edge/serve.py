@@ -31,6 +31,7 @@ from edge.roles import Keyring, RunningRoles, run_roles
 from edge.start import StartError
 
 if TYPE_CHECKING:
+    from edge.children.forking import ForkedChild
     from edge.handover.listening import ReloadSocket
     from edge.handover.predecessor import Predecessor
     from edge.handover.successor import Lender
@@ -92,7 +93,7 @@ def load_keys(config: Config) -> tuple[Keyring, tuple[str, ...]]:
     return bundles, tuple(problem for each in problems for problem in each if problem)
 
 
-async def serve(launch: Launch, loaded: Loaded) -> int:
+async def serve(launch: Launch, loaded: Loaded, relay_workers: "Sequence[ForkedChild]" = ()) -> int:
     """Run until a signal says otherwise.
 
     SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads configuration and keys.
@@ -100,6 +101,7 @@ async def serve(launch: Launch, loaded: Loaded) -> int:
     Args:
         launch: where the configuration is from.
         loaded: what it gave at the start.
+        relay_workers: processes that were made for the first workers of a relay.
 
     Returns:
         The exit code: 0 after a graceful stop, 128 and the signal's number after an impatient one, 1 after a crash.
@@ -117,7 +119,7 @@ async def serve(launch: Launch, loaded: Loaded) -> int:
                 process = _Process(launch, keys, nursery.cancel_scope)
                 nursery.start_soon(process.follow_signals, received)
                 predecessor = await _predecessor(launch)
-                running = await nursery.start(run_roles, loaded.config, keys, reports, predecessor)
+                running = await nursery.start(run_roles, loaded.config, keys, reports, predecessor, relay_workers)
                 await _listen_for_reload(process, running, nursery, reports, predecessor)
                 await trio.to_thread.run_sync(open_log)  # what is forwarded already does not wait for it
                 process.running = running

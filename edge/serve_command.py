@@ -1,6 +1,10 @@
 """`trio-voice serve`: what the command line says, made into a launch."""
 
+import ctypes.util
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +13,10 @@ from edge.config.embedded import DEFAULT_MEDIA_PORT
 from edge.config.model import Role
 from edge.config.problems import Text
 from edge.config.sources import Tree, set_value
+
+if TYPE_CHECKING:
+    from edge.children.forking import ForkedChild
+    from edge.config.model import Config
 
 __all__ = ["config_option", "role_option", "serve"]
 
@@ -73,6 +81,7 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
     SIGHUP reads configuration and keys again; calls that are going on notice nothing.
     """
     let_the_collector_rest()
+    _load_trio()
     import trio
 
     from edge.serve import Launch
@@ -104,4 +113,29 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
         media_port=media_port,
         successor_of=successor_of,
     )
-    ctx.exit(trio.run(run, launch, launch.load()))
+    loaded = launch.load()
+    ctx.exit(trio.run(run, launch, loaded, _first_relay_workers(loaded.config)))
+
+
+def _load_trio() -> None:
+    """Load Trio without the process that it starts for it: it asks `ldconfig` where the library of threads is.
+
+    That may take as long as a tenth of a relay's start. The name is glibc's; where it is wrong, Trio's threads have no
+    names, as where `ldconfig` does not know it.
+    """
+    find_library = ctypes.util.find_library
+    ctypes.util.find_library = lambda name: f"lib{name}.so.0"
+    try:
+        importlib.import_module("trio")
+    finally:
+        ctypes.util.find_library = find_library
+
+
+def _first_relay_workers(config: "Config") -> "Sequence[ForkedChild]":
+    """Make the workers of a relay that has several: from here on there would be more to copy than what is loaded."""
+    if config.relay is None or config.relay.workers == 1:
+        return ()
+    from edge.children.forking import can_fork, fork_children
+    from edge.relay_workers.command import main
+
+    return fork_children(config.relay.workers, main) if can_fork() else ()

@@ -9,6 +9,7 @@ A transceiver's front (`edge.workers`) and a relay's supervisor (`edge.relay_wor
 * `channel`  lines over one end of the socket pair
 * `lines`    records as lines, one JSON object each
 * `launch`   starting a child, and never leaving one behind
+* `forking`  making the first ones by copying a parent that has loaded everything and runs nothing yet
 * `inside`   what a child does first
 * `ending`   how a process ended, in words
 

@@ -13,7 +13,7 @@ import edge
 from edge.children.channel import Channel
 from edge.children.passing import PassingStream
 
-__all__ = ["ChildProcess", "Launch", "launch_child", "python_command"]
+__all__ = ["ChildProcess", "Launch", "launch_child", "python_command", "see_off"]
 
 _PATIENCE = 1.0
 """How long a process whose channel is closed may take to say goodbye and exit, in seconds."""
@@ -71,10 +71,15 @@ async def launch_child(command: list[str]) -> AsyncIterator[tuple[ChildProcess, 
     try:
         yield process, channel
     finally:
-        with trio.CancelScope(shield=True):
-            await channel.aclose()
-            with trio.move_on_after(_PATIENCE):
-                await process.wait()
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        await see_off(process, channel)
+
+
+async def see_off(process: ChildProcess, channel: Channel) -> None:
+    """Close a child's channel, and kill it if it has not exited soon after; there is no process when this returns."""
+    with trio.CancelScope(shield=True):
+        await channel.aclose()
+        with trio.move_on_after(_PATIENCE):
+            await process.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

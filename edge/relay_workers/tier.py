@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from edge.children.forking import ForkedChild, first_of
 from edge.children.launch import Launch, launch_child, python_command
 from edge.config.model import Config, LogConfig, RelayConfig
 from edge.config.problems import Problem
@@ -44,13 +45,14 @@ class RelayWorkersTier:
         surroundings: metrics and log of the process.
         shared: numbers of the TCP ingresses whose connections somebody else accepts, and passes to `adopt`.
         predecessor: the program in whose place it is started; None for none.
-        launch: starts a worker's process.
+        forked: processes that wait to be the first workers.
+        launch: starts a worker's process where there is none that waits.
 
     Attributes:
         sockets: those of each worker, while it runs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, RUF100 - the last ones have defaults
         self,
         config: RelayConfig,
         log: LogConfig,
@@ -58,6 +60,7 @@ class RelayWorkersTier:
         surroundings: Surroundings,
         shared: Sequence[int] = (),
         predecessor: "Predecessor | None" = None,
+        forked: Sequence[ForkedChild] = (),
         launch: Launch = _LAUNCH,
     ) -> None:
         self._config = config
@@ -66,7 +69,7 @@ class RelayWorkersTier:
         self._surroundings = surroundings
         self._shared = tuple(shared)
         self._predecessor = predecessor
-        self._launch = launch
+        self._launch = first_of(forked, launch)
         self.sockets: Sequence[RelaySockets] = ()
         self._settings: RelaySettings | None = None
         self._nursery: trio.Nursery | None = None

@@ -69,7 +69,7 @@ def test_bundles_come_from_a_folder_or_a_file(tmp_path: Path) -> None:
 
 
 async def test_a_crash_is_one_log_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def crash(_config, _keys, _reports, _predecessor, *, task_status) -> None:
+    async def crash(_config, *_given, task_status) -> None:
         task_status.started(RunningRoles(config=_config))
         await trio.lowlevel.checkpoint()
         raise RuntimeError("our mistake")

@@ -114,9 +114,15 @@ def relay(start) -> Relay:
     return made
 
 
+def program_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
 def test_a_worker_that_is_killed_is_replaced_by_the_spare(relay: Relay) -> None:
     before = children_of(relay.process.pid)
     workers = relay.workers()
+    for pid in workers.values():
+        assert program_of(pid) == program_of(relay.process.pid), "a copy, for which nothing is loaded anew"
     (spare,) = before - set(workers.values())
     os.kill(workers[1], signal.SIGKILL)
     eventually(lambda: relay.workers()[1] == spare)
