@@ -179,15 +179,19 @@ class _Ways:
 
 
 class _Onward:
-    """The round trips from regions to that of a transceiver."""
+    """The round trips from regions to that of a transceiver, each region's once."""
 
     def __init__(self, to: Region | None) -> None:
         self._to = to
+        self._known: dict[str, float] = {} if to is None else {to.name: 0.0}
 
     def from_(self, region: Region | None) -> float:
-        if region is None or self._to is None or region.name == self._to.name:
+        if region is None or self._to is None:
             return 0.0
-        return round_trip_between(region.place, self._to.place)
+        known = self._known.get(region.name)
+        if known is None:
+            known = self._known[region.name] = round_trip_between(region.place, self._to.place)
+        return known
 
 
 class _RegionLoads:

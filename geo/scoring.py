@@ -12,9 +12,9 @@ from geo.round_trips import RoundTrip
 
 __all__ = ["DEFAULT_WEIGHTS", "Score", "Weights", "effective_load", "score"]
 
-_LOAD_EXPONENT = 4
-"""Waiting grows slowly at first and steeply in the end: half full costs a sixteenth of full. So near callers stay while
-there is room, and the first to be sent elsewhere are those for whom that is hardly further."""
+_LOAD_EXPONENT = 8
+"""Almost nothing while there is room, and steep in the end: half full costs 1 ms, 80 % full 50 ms. So near callers stay
+as long as they can, and the first to be sent elsewhere are those for whom that is hardly further."""
 
 _HIGHEST_LOAD = 1.5
 _RAMP_SECONDS = 60.0
@@ -27,7 +27,7 @@ class Weights:
 
     Attributes:
         round_trip: milliseconds of score for a millisecond of round trip between caller and candidate.
-        load: milliseconds of score for a candidate that is completely full; an empty one has none. At 200 a candidate
+        load: milliseconds of score for a candidate that is completely full; an empty one has none. At 300 a candidate
             that is 90 % full loses to an empty one some 8 000 km further away.
         onward: milliseconds of score for a millisecond of round trip between an ingress and the transceiver behind it.
         change: milliseconds of score for a region that did not serve the caller's network lately: what a region must
@@ -36,7 +36,7 @@ class Weights:
     """
 
     round_trip: float = 1.0
-    load: float = 200.0
+    load: float = 300.0
     onward: float = 1.0
     change: float = 5.0
     shared_machine: float = 30.0

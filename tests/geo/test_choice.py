@@ -93,8 +93,8 @@ def test_a_transceiver_that_takes_no_calls_is_named_but_never_chosen() -> None:
     )
     assert names(choice) == ["http://three", "http://two"]
     assert choice.reasons == (
-        "http://three: nobody tells where the caller is, 25% full (+1 ms).",
-        "http://two in eu: nobody tells where the caller is, 50% full (+12 ms).",
+        "http://three: nobody tells where the caller is, 25% full.",
+        "http://two in eu: nobody tells where the caller is, 50% full (+1 ms).",
         "http://one: takes no calls, draining, nobody tells where the caller is. Not chosen.",
     )
 

@@ -36,11 +36,11 @@ def test_a_full_one_loses_to_an_emptier_one_a_little_further_away() -> None:
 
 
 def test_load_alone_does_not_send_a_caller_over_the_ocean() -> None:
-    assert scored(BERLIN, FRANKFURT, load=0.75).total < scored(BERLIN, VIRGINIA, load=0.1).total
+    assert scored(BERLIN, FRANKFURT, load=0.8).total < scored(BERLIN, VIRGINIA, load=0.1).total
 
 
 def test_half_a_load_keeps_callers_that_are_near() -> None:
-    assert scored(BERLIN, FRANKFURT, load=0.5).total < scored(BERLIN, DUBLIN).total
+    assert scored(BERLIN, FRANKFURT, load=0.65).total < scored(BERLIN, DUBLIN).total
 
 
 def test_a_full_region_spills_over_the_ocean_before_it_refuses() -> None:
@@ -107,7 +107,7 @@ def test_one_that_came_back_gets_its_share_little_by_little() -> None:
 
 def test_a_score_explains_itself() -> None:
     assert scored(BERLIN, FRANKFURT, load=0.25).why == (
-        "424 km from the caller (header CF-IPLatitude), about 17 ms, 25% full (+1 ms)"
+        "424 km from the caller (header CF-IPLatitude), about 17 ms, 25% full"
     )
     given = score(
         way(BERLIN, FRANKFURT, Measured(milliseconds=40, confidence=0.75, calls=3)),
@@ -119,7 +119,7 @@ def test_a_score_explains_itself() -> None:
     )
     assert given.why == (
         "424 km from the caller (header CF-IPLatitude), about 17 ms, measured 40 ms 3 times, taken as 34 ms, "
-        "10% full (+15 ms), back for 6 s and not yet given its whole share, away from the transceiver (+12 ms), "
+        "10% full (+2 ms), back for 6 s and not yet given its whole share, away from the transceiver (+12 ms), "
         "another region served the caller's network lately (+5 ms), "
         "on the machine of another address in the answer (+30 ms)"
     )

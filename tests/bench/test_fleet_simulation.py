@@ -1,0 +1,95 @@
+"""Twelve regions on the real code of geo, smaller than `python -m bench.fleet_simulation`: what it shows holds."""
+
+import attrs
+import pytest
+
+from bench.fleet_simulation.plot import draw
+from bench.fleet_simulation.results import Results, quantile
+from bench.fleet_simulation.simulation import Settings, simulate
+from geo.scoring import Weights
+
+SETTINGS = Settings(callers=8000, seconds=1000, mean_call=100, seed=7)
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return simulate(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def unmeasured() -> Results:
+    return simulate(attrs.evolve(SETTINGS, learns=False))
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    first, second = (simulate(Settings(callers=200, seconds=200)) for _ in range(2))
+    assert (first.placed, first.loads) == (second.placed, second.loads)
+    assert simulate(Settings(callers=200, seconds=200, seed=2)).placed != first.placed
+
+
+def test_callers_get_nearly_the_best_way_there_is(results: Results) -> None:
+    detours = results.detours(until=results.died)
+    assert quantile(detours, 0.5) == 0
+    assert quantile(detours, 0.9) < 20
+    assert quantile(detours, 0.99) < 80
+
+
+def test_measured_round_trips_shorten_the_ways(results: Results, unmeasured: Results) -> None:
+    with_them, without = (
+        sum(run.detours(200, run.died)) / len(run.detours(200, run.died)) for run in (results, unmeasured)
+    )
+    assert with_them < 0.8 * without
+
+
+def test_rules_of_residency_hold_for_every_call_and_every_relay(results: Results) -> None:
+    germans = [each for each in results.placed if each.country == "DE"]
+    assert len(germans) > 50
+    assert {region for each in germans for region in (each.region, *each.relays)} == {"eu-central", "eu-west"}
+
+
+def test_a_region_that_was_built_too_small_spills_before_it_is_full(results: Results) -> None:
+    assert not results.refused
+    assert results.highest_load(200, results.died) < 1
+    tight = [load for when, load in zip(results.times, results.loads["ap-south"], strict=True) if 200 <= when < 400]
+    assert 0.7 < sum(tight) / len(tight) < 0.95
+
+
+def test_a_dead_region_gets_nothing_and_its_callers_are_taken_elsewhere(results: Results) -> None:
+    assert results.lost > 30
+    dead = [each for each in results.placed if results.died + 1 <= each.when < results.returned]
+    assert results.victim not in {region for each in dead for region in (each.region, *each.relays)}
+    assert not results.refused
+    # All who lost their call called again within seconds, and nobody's region was full at the next question.
+    assert len([each for each in dead if each.when < results.died + 10]) > results.lost
+    assert results.highest_load(results.died, results.returned) <= 1
+
+
+def test_a_region_that_returns_is_not_flooded_and_gets_its_callers_back(results: Results) -> None:
+    loads = dict(zip(results.times, results.loads[results.victim], strict=True))
+    before = sum(loads[when] for when in range(200, 400, 10)) / 20
+    assert max(loads[results.returned + later] for later in (10, 20, 30)) < before / 2
+    assert sum(loads[when] for when in range(800, 1000, 10)) / 20 > 0.75 * before
+    assert results.highest_load(results.returned) <= 1
+
+
+def test_callers_do_not_flap(results: Results) -> None:
+    eager = simulate(attrs.evolve(SETTINGS, weights=Weights(change=0)))
+    assert results.changes(200, results.died) < 0.15
+    assert results.changes(200, results.died) < eager.changes(200, eager.died), "that is what the term is for"
+
+
+def test_without_the_load_term_regions_fill_up() -> None:
+    careless = simulate(attrs.evolve(SETTINGS, weights=Weights(load=0), victim=""))
+    assert careless.highest_load(200) == 1
+
+
+def test_two_relays_are_offered(results: Results) -> None:
+    assert all(len(each.relays) == 2 for each in results.placed)
+
+
+def test_the_picture_is_a_picture(results: Results, unmeasured: Results) -> None:
+    picture = draw(results, unmeasured)
+    assert picture.startswith("<svg ")
+    assert picture.endswith("</svg>\n")
+    assert picture.count("<polyline ") == 2 + 12, "two distributions, and the load of each region"
+    assert "nan" not in picture
