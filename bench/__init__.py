@@ -19,4 +19,6 @@ What is measured and how to read it is told in `docs/benchmarks.md`. Read in thi
 
 The load is made by our own caller in the process of the bench, against all servers alike. Servers are processes of
 their own, and only their CPU time counts.
+
+`fleet_simulation` is no measurement: it shows how choices among regions behave (`docs/geography.md`).
 """
