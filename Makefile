@@ -54,7 +54,8 @@ types: $(VENV)/.dev
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 
-unit: $(VENV)/.dev ## the tests that need no other process (under a minute)
+unit: $(VENV)/.dev ## the tests that need no browser and no other process than Redis (under a minute)
+	@deploy/install-test-packages unit
 	$(BIN)/pytest -q -n auto -m "not e2e" $(ARGS)
 
 # The quick ones first, and in a process of their own: a browser's driver keeps the event loop that some of them want.
