@@ -24,7 +24,8 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from edge.store.link import RedisLink, Script
+from edge.store.link import RedisLink
+from edge.store.script import Argument, Script
 from transceiver.handover.ownership import (
     RECORD_LIFE,
     Confirmation,
@@ -192,7 +193,7 @@ class RedisOwnership:
     async def _checkpoint(self, records: Sequence[Ownership]) -> Sequence[Confirmation]:
         if self._ahead is None:
             self._learn_time(await self._link.ask(_TIME, self._common))
-        arguments: list[bytes | str | int] = [round((self._ahead or 0.0) + (self._clock() + _LATE) * 1000)]
+        arguments: list[Argument] = [round((self._ahead or 0.0) + (self._clock() + _LATE) * 1000)]
         for each in records:
             arguments += (f"{each.session:x}", _text(each.owner), each.generation, each.call_id, each.snapshot)
             arguments.append(int(each.may_create))

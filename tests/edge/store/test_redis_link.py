@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 
 import attrs
 import pytest
 import trio
 
+import edge.store.link
 from edge.config.store import StoreConfig
 from edge.store.link import RedisLink
 from edge.store.place import BadStoreUrl, RedisPlace
@@ -233,3 +235,22 @@ async def test_a_session_is_not_taken_from_what_an_earlier_run_has_kept(redis, n
     assert await store.take(1, generation=0, owner=A, within=20.0) is None
     await store.checkpoint([record()])
     assert await store.take(1, generation=0, owner=A, within=20.0) is not None
+
+
+async def test_a_mistake_in_the_client_library_is_no_more_than_an_absence(redis, nursery, monkeypatch):
+    open_connection = edge.store.link._load_client()
+    attempts = []
+
+    @asynccontextmanager
+    async def mistaken(*arguments):
+        attempts.append(arguments)
+        async with open_connection(*arguments) as connection:
+            if len(attempts) == 1:
+                raise RuntimeError("not what it should be")
+            yield connection
+
+    monkeypatch.setattr(edge.store.link, "_load_client", lambda: mistaken)
+    link, store = await linked(nursery, StoreConfig(url=redis.url))
+    assert "not what it should be" in link.problem
+    await until_back(link)
+    assert await store.find(1) is None
