@@ -12,6 +12,7 @@ Read in this order:
 * `sockaddr`  addresses as the kernel writes them
 * `local_addresses` which of our addresses a datagram came to, where a socket is bound to all of them
 * `mmsg`      many datagrams in one system call, over memory that is laid out once; declared in `mmsg_build`
+* `columns`   what is in the slots of a batch, read at once
 * `segments`  the same for datagrams of one length that go to one place: fewer ways through the kernel
 * `batches`   the same for Python objects
 * `tags`      the flow tag: why the way back needs no table, and why a transceiver cannot pick an address

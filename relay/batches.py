@@ -61,17 +61,18 @@ class BatchSender:
 
     def send(self, datagrams: Batch) -> None:
         """Send datagrams, each to its destination."""
-        destinations, pieces, known = self._slots.destinations, self._slots.pieces, self._destinations
+        slots, known = self._slots, self._destinations
         joined = b"".join([data for data, _ in datagrams])
         start = address_of_bytes(joined)
         for data, address in datagrams:
             size = len(data)
             destination = known.get(address) or self._learn(address)
             if destination:
-                destinations.append(destination)
-                pieces += (start, size)
+                slots.destinations.append(destination)
+                slots.starts.append(start)
+                slots.lengths.append(size)
             start += size
-        self._slots.flush()  # while `joined` is alive
+        slots.flush()  # while `joined` is alive
 
     def _learn(self, address: Address) -> bytes:
         """Spell a destination, and remember it; empty when it is none."""

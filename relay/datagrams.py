@@ -4,7 +4,7 @@ import enum
 
 from wire.core import Address
 
-__all__ = ["BATCH", "MAX_DATAGRAM", "Batch", "UdpDropReason"]
+__all__ = ["BATCH", "MAX_DATAGRAM", "RELAY_BATCH", "Batch", "UdpDropReason"]
 
 MAX_DATAGRAM = 2048
 """Longest datagram that is read whole, in bytes. What crosses the Internet unfragmented is shorter than 1500; a longer
@@ -12,6 +12,10 @@ one is read cut to `MAX_DATAGRAM + 1` bytes, which tells its reader that it was 
 
 BATCH = 64
 """How many datagrams to take before others get their turn: well under a millisecond of work."""
+
+RELAY_BATCH = 128
+"""The same for a relay: what it does with a datagram takes a few microseconds, and of more datagrams more are of one
+length (`relay.segments`). With 256 they leave the caches."""
 
 Batch = list[tuple[bytes, Address]]
 """Datagrams that arrived together, each with its source."""

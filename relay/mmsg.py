@@ -1,6 +1,6 @@
 """Many datagrams in one system call: `recvmmsg` and `sendmmsg`, over memory that is laid out once.
 
-`ReceiveSlots` takes up to `BATCH` datagrams at a time. Each lands in a slot of its own, behind free bytes:
+`ReceiveSlots` takes a batch of datagrams at a time. Each lands in a slot of its own, behind free bytes:
 
     | source, 28 | 4 | headroom, 40 | datagram, at most MAX_DATAGRAM + 1 | … |      a slot: SLOT_SIZE bytes
 
@@ -23,10 +23,10 @@ import socket
 import struct
 import sys
 from array import array
-from itertools import chain, compress
+from itertools import compress
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
-from relay.datagrams import BATCH, MAX_DATAGRAM, UdpDropReason
+from relay.datagrams import BATCH, MAX_DATAGRAM, RELAY_BATCH, UdpDropReason
 from relay.local_addresses import PacketInfo
 from relay.mmsg_abi import ffi
 from relay.sockaddr import IPV4_SIZE, IPV6_SIZE, serialize_sockaddr
@@ -106,15 +106,17 @@ def address_of_bytes(data: bytes) -> int:
     return address_of(ffi.from_buffer(data))
 
 
-def slot_layout(source_size: int, first: str) -> struct.Struct:
+def slot_layout(source_size: int, first: str, count: int = 1) -> struct.Struct:
     """Make what unpacks slots one after another: the source's bytes, then what stands first in the datagram.
 
     Args:
         source_size: of the socket's family, `IPV4_SIZE` or `IPV6_SIZE`.
         first: fields in the notation of `struct`, in all at most `MAX_DATAGRAM` bytes.
+        count: how many slots it unpacks at a time.
     """
-    front = f"={source_size}s{DATAGRAM_OFFSET - source_size}x{first}"
-    return struct.Struct(f"{front}{SLOT_SIZE - struct.calcsize(front)}x")
+    front = f"{source_size}s{DATAGRAM_OFFSET - source_size}x{first}"
+    slot = f"{front}{SLOT_SIZE - struct.calcsize(f'={front}')}x"
+    return struct.Struct(f"={slot * count}")
 
 
 class ReceiveSlots:
@@ -123,6 +125,7 @@ class ReceiveSlots:
     Args:
         sock: bound, of either family.
         packet_info: for a socket that is bound to a wildcard, what tells where its datagrams came to.
+        batch: how many there are.
 
     Attributes:
         source_size: how long a source is, in the socket's family.
@@ -131,17 +134,18 @@ class ReceiveSlots:
         offsets: the offset in `view` of each slot's datagram.
     """
 
-    def __init__(self, sock: socket.socket, packet_info: PacketInfo | None = None) -> None:
+    def __init__(self, sock: socket.socket, packet_info: PacketInfo | None = None, batch: int = BATCH) -> None:
         self._receive = _library().recvmmsg
         self._socket = sock
+        self._batch = batch
         self.source_size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
         # What is kept alive here is what the kernel is given pointers to.
-        self._memory = ffi.new("char[]", SLOT_SIZE * BATCH)
-        self._vectors = ffi.new("struct iovec[]", BATCH)
-        self._messages = ffi.new("struct mmsghdr[]", BATCH)
+        self._memory = ffi.new("char[]", SLOT_SIZE * batch)
+        self._vectors = ffi.new("struct iovec[]", batch)
+        self._messages = ffi.new("struct mmsghdr[]", batch)
         start = address_of(self._memory) + DATAGRAM_OFFSET
-        self.starts = [start + SLOT_SIZE * number for number in range(BATCH)]
-        self.offsets = [DATAGRAM_OFFSET + SLOT_SIZE * number for number in range(BATCH)]
+        self.starts = [start + SLOT_SIZE * number for number in range(batch)]
+        self.offsets = [DATAGRAM_OFFSET + SLOT_SIZE * number for number in range(batch)]
         for number, offset in enumerate(self.offsets):
             vector = self._vectors[number]
             vector.iov_base, vector.iov_len = self._memory + offset, MAX_DATAGRAM + 1
@@ -155,14 +159,14 @@ class ReceiveSlots:
         self.view = memoryview(ffi.buffer(self._memory)).cast("B")
         self._lengths = memoryview(ffi.buffer(self._messages)).cast("B").cast("I")[_LENGTH_INDEX :: _MESSAGE_SIZE // 4]
 
-    def receive(self, limit: int = BATCH) -> list[int]:
-        """Take what has arrived, at most `limit` datagrams, into the first slots; return their lengths.
+    def receive(self) -> list[int]:
+        """Take what has arrived, at most a batch, into the first slots; return their lengths.
 
         The slots are as they are until the next call. A datagram that was cut is `MAX_DATAGRAM + 1` bytes long.
         """
         if self._packet_info is not None:
             self._control_lengths[:] = self._control_room
-        count = self._receive(self._socket.fileno(), self._messages, limit, socket.MSG_DONTWAIT, ffi.NULL)
+        count = self._receive(self._socket.fileno(), self._messages, self._batch, socket.MSG_DONTWAIT, ffi.NULL)
         # A socket that is bound and not connected has no other error than that nothing is there.
         return self._lengths[:count].tolist() if count > 0 else []
 
@@ -174,25 +178,25 @@ class ReceiveSlots:
         return info.parse(bytes(self._control_view[info.size * number : info.size * (number + 1)]))
 
     def _ask_for_control(self, size: int) -> None:
-        self._controls = ffi.new("char[]", size * BATCH)
-        for number in range(BATCH):
+        self._controls = ffi.new("char[]", size * self._batch)
+        for number in range(self._batch):
             message = self._messages[number].msg_hdr
             message.msg_control, message.msg_controllen = self._controls + size * number, size
         self._control_view = memoryview(ffi.buffer(self._controls)).cast("B")
         # The kernel writes back how much it used.
         headers = memoryview(ffi.buffer(self._messages)).cast("B").cast("Q")
         self._control_lengths = headers[_CONTROL_LENGTH_INDEX :: _MESSAGE_SIZE // 8]
-        self._control_room = array("Q", [size] * BATCH)
+        self._control_room = array("Q", [size] * self._batch)
 
 
-CALL = 64
+CALL = RELAY_BATCH
 """Datagrams in one system call. The kernel takes 1024; more than a batch costs memory that leaves the caches."""
 
 
 class SendSlots:
     """Datagrams on their way to one socket, wherever in memory they are.
 
-    The hot paths append to `destinations` and `pieces` directly. Whatever is pointed to must stay until `flush`.
+    The hot paths append to these three lists directly. Whatever is pointed to must stay until `flush`.
 
     Args:
         sock: bound, of either family.
@@ -201,7 +205,8 @@ class SendSlots:
 
     Attributes:
         destinations: where each datagram goes, as `relay.sockaddr` spells it in the socket's family.
-        pieces: for each datagram its address in memory and its length, one after the other.
+        starts: where in memory each begins.
+        lengths: how long each is, in bytes.
     """
 
     def __init__(self, sock: socket.socket, drops: Drops, control: bytes = b"") -> None:
@@ -209,7 +214,8 @@ class SendSlots:
         self._socket = sock
         self._drops = drops
         self.destinations: list[bytes] = []
-        self.pieces: list[int] = []
+        self.starts: list[int] = []
+        self.lengths: list[int] = []
         self._kept: list[object] = []
         size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
         self._destination_size = size
@@ -243,7 +249,8 @@ class SendSlots:
         memory = ffi.from_buffer(datagram)
         self._kept.append(memory)
         self.destinations.append(destination)
-        self.pieces += (address_of(memory), len(datagram))
+        self.starts.append(address_of(memory))
+        self.lengths.append(len(datagram))
 
     def flush(self) -> tuple[int, int]:
         """Send everything, in order; what the kernel does not take at once is dropped and counted.
@@ -251,33 +258,31 @@ class SendSlots:
         Returns:
             How many datagrams there were, and how many bytes.
         """
-        destinations, pieces = self.destinations, self.pieces
-        total = len(destinations)
+        total, size = len(self.destinations), sum(self.lengths)
         if not total:
             return 0, 0
-        for start in range(0, total, CALL):
-            self._send_part(start, start + CALL)
-        size = sum(pieces[1::2])
-        destinations.clear()
-        pieces.clear()
+        for begin in range(0, total, CALL):
+            self._send_part(begin, begin + CALL)
+        self.destinations.clear()
+        self.starts.clear()
+        self.lengths.clear()
         self._kept.clear()
         return total, size
 
-    def _send_part(self, start: int, end: int) -> None:
-        self._send_some(self.destinations[start:end], self.pieces[2 * start : 2 * end])
+    def _send_part(self, begin: int, end: int) -> None:
+        self._send_some(self.destinations[begin:end], self.starts[begin:end], self.lengths[begin:end])
 
-    def _send_some(self, destinations: list[bytes], pieces: list[int]) -> None:
+    def _send_some(self, destinations: list[bytes], starts: list[int], lengths: list[int]) -> None:
         names, count = b"".join(destinations), len(destinations)
         if len(names) != self._destination_size * count:
             # One is of the other family, and would push all behind it out of place.
             good = [len(destination) == self._destination_size for destination in destinations]
             self._drops[UdpDropReason.UNSENDABLE] += good.count(False)
             names, count = b"".join(compress(destinations, good)), sum(good)
-            pieces = [
-                field for field, is_good in zip(pieces, chain(*zip(good, good, strict=True)), strict=True) if is_good
-            ]
+            starts, lengths = list(compress(starts, good)), list(compress(lengths, good))
         self._names[: len(names)] = names
-        self._vectors[: 2 * count] = array("Q", pieces)
+        self._vectors[0 : 2 * count : 2] = array("Q", starts)
+        self._vectors[1 : 2 * count : 2] = array("Q", lengths)
         fd, sent = self._socket.fileno(), 0
         while sent < count:
             went = self._send(fd, self._messages + sent, count - sent, socket.MSG_DONTWAIT)

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from socket import AF_INET6, socket
 
+from relay.datagrams import RELAY_BATCH
 from relay.datapath import Sent
 from relay.forwarder import Forwarder
 from relay.local_addresses import LocalAddresses, PacketInfo, egress_of, is_wildcard
-from relay.udp import BATCH, MAX_DATAGRAM, drain, send_batch
+from relay.udp import MAX_DATAGRAM, drain, send_batch
 from wire.core import Address, Drops
 
 __all__ = ["PlainPath"]
@@ -52,7 +53,7 @@ class PlainPath:
         }
 
     def _receive_from_clients(self, ingress: int, sock: socket, is_ipv6: bool, now: float) -> int:
-        batch, unix_time = drain(sock, is_ipv6=is_ipv6), time.time()
+        batch, unix_time = drain(sock, RELAY_BATCH, is_ipv6=is_ipv6), time.time()
         receive = self._forwarder.receive_from_client
         for data, source in batch:
             receive(data, source, ingress, now, unix_time)
@@ -60,7 +61,7 @@ class PlainPath:
 
     def _receive_from_wildcard(self, ingress: int, sock: socket, info: PacketInfo, now: float) -> int:
         unix_time = time.time()
-        for count in range(BATCH):
+        for count in range(RELAY_BATCH):
             try:
                 data, ancillary, _, source = sock.recvmsg(MAX_DATAGRAM + 1, info.size)
             except (BlockingIOError, ConnectionError):
@@ -72,10 +73,10 @@ class PlainPath:
                 self._down[egress] = sock, (info.to_send_from(address),)
                 self._forwarder.to_clients.setdefault(egress, [])
             self._forwarder.receive_from_client(data, source[:2], ingress, now, unix_time, local)
-        return BATCH
+        return RELAY_BATCH
 
     def _receive_from_hop(self, is_ipv6: bool, now: float) -> int:
-        batch = drain(self._hop, is_ipv6=is_ipv6)
+        batch = drain(self._hop, RELAY_BATCH, is_ipv6=is_ipv6)
         receive = self._forwarder.receive_from_hop
         for data, source in batch:
             receive(data, source, now)

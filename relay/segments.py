@@ -23,22 +23,24 @@ Source: udp(7), UDP_SEGMENT.
 import errno
 import socket
 from array import array
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Hashable
-from itertools import accumulate, chain
-from typing import TypeAlias
+from itertools import accumulate, chain, repeat
+from typing import NamedTuple
 
 from relay.mmsg import CALL, SendSlots, address_of, ffi
 from wire.core import Address, Drops
 
-__all__ = ["LONGEST_SEGMENT", "SegmentSlots"]
+__all__ = ["LONGEST_SEGMENT", "MOST_SEGMENTS", "SegmentSlots"]
 
 LONGEST_SEGMENT = 1232
 """A longer datagram goes by itself: segments must not need fragments, and so much passes every path (RFC 8200 §5: 1280
 bytes, with the headers of IPv6 and UDP)."""
 _MOST_BYTES = 65_000
 """In one message; UDP's length counts to 65,535."""
-_SAFE_LENGTH = _MOST_BYTES // CALL
+MOST_SEGMENTS = 64
+"""In one message: what all kernels take; newer ones take more."""
+_SAFE_LENGTH = _MOST_BYTES // MOST_SEGMENTS
 """As many of these as there may be are not too much for one message."""
 _FEWEST = 4
 """Datagrams that are worth a look at their lengths."""
@@ -60,10 +62,16 @@ _VECTORS, _VECTOR_COUNT, _CONTROL_LENGTHS = (
 _CONTROL_SIZES = [0, 0, *[_CONTROL_SIZE] * (CALL - 1)]
 """By the number of datagrams: one by itself needs no option."""
 
-_Piece: TypeAlias = tuple[int, int]
-"""Where in memory a datagram is, and how long."""
-_Runs: TypeAlias = tuple[list[int], list[list[_Piece]]]
-"""Lengths, and for each the datagrams that are so long."""
+
+class _Runs(NamedTuple):
+    """Datagrams put together by their lengths."""
+
+    lengths: list[int]
+    """Of each run: how long its datagrams are,"""
+    counts: list[int]
+    """and how many they are."""
+    starts: list[int]
+    """Where in memory each datagram begins, run after run."""
 
 
 class SegmentSlots(SendSlots):
@@ -113,39 +121,43 @@ class SegmentSlots(SendSlots):
         self.origins.clear()
         return told
 
-    def _send_part(self, start: int, end: int) -> None:
-        destinations, pieces = self.destinations[start:end], self.pieces[2 * start : 2 * end]
+    def _send_part(self, begin: int, end: int) -> None:
+        destinations, starts, lengths = self.destinations[begin:end], self.starts[begin:end], self.lengths[begin:end]
         count = len(destinations)
         if count < _FEWEST or not self.is_segmenting:
-            self._send_some(destinations, pieces)
+            self._send_some(destinations, starts, lengths)
         elif destinations.count(destinations[0]) == count:
-            self._send_runs(destinations[0], pieces, self.origins[start:end])
+            self._send_runs(destinations[0], starts, lengths, self.origins[begin:end])
         else:
-            by_destination: dict[bytes, tuple[list[int], list[Hashable]]] = {}
-            halves = iter(pieces)
-            for destination, address, length, origin in zip(
-                destinations, halves, halves, self.origins[start:end], strict=True
+            by_destination: dict[bytes, tuple[list[int], list[int], list[Hashable]]] = {}
+            for destination, start, length, origin in zip(
+                destinations, starts, lengths, self.origins[begin:end], strict=True
             ):
-                own, origins = by_destination.setdefault(destination, ([], []))
-                own += (address, length)
+                own_starts, own_lengths, origins = by_destination.setdefault(destination, ([], [], []))
+                own_starts.append(start)
+                own_lengths.append(length)
                 origins.append(origin)
-            for destination, (own, origins) in by_destination.items():
-                self._send_runs(destination, own, origins)
+            for destination, (own_starts, own_lengths, origins) in by_destination.items():
+                self._send_runs(destination, own_starts, own_lengths, origins)
 
-    def _send_runs(self, destination: bytes, pieces: list[int], origins: list[Hashable]) -> None:
+    def _send_runs(
+        self, destination: bytes, starts: list[int], all_lengths: list[int], origins: list[Hashable]
+    ) -> None:
         """Send to one place, what is of one length together."""
-        lengths, runs = _runs_of(pieces) if len(set(origins)) == len(origins) else _runs_in_order(pieces, origins)
-        counts = list(map(len, runs))
-        if max(lengths) > _SAFE_LENGTH or not all(lengths):
+        find = _runs_of if len(set(origins)) == len(origins) else _runs_in_order
+        lengths, counts, sorted_starts = find(starts, all_lengths, origins)
+        count = len(starts)
+        if max(lengths) > _SAFE_LENGTH or max(counts) > MOST_SEGMENTS or not all(lengths):
             lengths, counts = _cut(lengths, counts)
         total = len(counts)
-        if len(destination) != self._destination_size or total == len(origins):
-            self._send_some([destination] * len(origins), pieces)
+        if len(destination) != self._destination_size or total == count:
+            self._send_some([destination] * count, starts, all_lengths)
             return
-        pieces = list(chain.from_iterable(chain.from_iterable(runs)))
         begins = list(accumulate(counts, initial=0))
+        sorted_lengths = list(chain.from_iterable(map(repeat, lengths, counts)))
         self._run_names[: len(destination) * total] = destination * total
-        self._run_vectors[: len(pieces)] = array("Q", pieces)
+        self._run_vectors[0 : 2 * count : 2] = array("Q", sorted_starts)
+        self._run_vectors[1 : 2 * count : 2] = array("Q", sorted_lengths)
         fields, end = self._run_fields, _MESSAGE_WORDS * total
         vectors = list(map(self._vector_starts.__getitem__, begins[:-1]))
         fields[_VECTORS:end:_MESSAGE_WORDS] = array("Q", vectors)
@@ -159,8 +171,8 @@ class SegmentSlots(SendSlots):
                 refusal = ffi.errno
                 if refusal in _REFUSALS and counts[sent] > 1:
                     self.is_segmenting = False
-                    rest = pieces[2 * begins[sent] :]
-                    self._send_some([destination] * (len(rest) // 2), rest)
+                    rest = slice(begins[sent], None)
+                    self._send_some([destination] * (count - begins[sent]), sorted_starts[rest], sorted_lengths[rest])
                     return
                 self._count_refused(refusal, counts[sent])
                 went = 1
@@ -175,31 +187,28 @@ def _knows_segments(sock: socket.socket) -> bool:
     return True
 
 
-def _runs_of(pieces: list[int]) -> _Runs:
+def _runs_of(starts: list[int], lengths: list[int], _origins: list[Hashable]) -> _Runs:
     """Put together what is of one length."""
-    by_length: defaultdict[int, list[_Piece]] = defaultdict(list)
-    halves = iter(pieces)
-    for piece in zip(halves, halves, strict=True):
-        by_length[piece[1]].append(piece)
-    return list(by_length), list(by_length.values())
+    order = sorted(range(len(starts)), key=lengths.__getitem__)
+    tally = Counter(map(lengths.__getitem__, order))
+    return _Runs(list(tally), list(tally.values()), list(map(starts.__getitem__, order)))
 
 
-def _runs_in_order(pieces: list[int], origins: list[Hashable]) -> _Runs:
+def _runs_in_order(starts: list[int], lengths: list[int], origins: list[Hashable]) -> _Runs:
     """The same, but nothing goes into a run in front of one that has its origin's previous datagram."""
-    lengths: list[int] = []
-    runs: list[list[_Piece]] = []
+    run_lengths: list[int] = []
+    runs: list[list[int]] = []
     newest: dict[int, int] = {}
     previous: dict[Hashable, int] = {}
-    halves = iter(pieces)
-    for start, length, origin in zip(halves, halves, origins, strict=True):
+    for start, length, origin in zip(starts, lengths, origins, strict=True):
         number = newest.get(length, -1)
         if number < previous.get(origin, 0):
             number = newest[length] = len(runs)
-            lengths.append(length)
+            run_lengths.append(length)
             runs.append([])
-        runs[number].append((start, length))
+        runs[number].append(start)
         previous[origin] = number
-    return lengths, runs
+    return _Runs(run_lengths, list(map(len, runs)), list(chain.from_iterable(runs)))
 
 
 def _cut(lengths: list[int], counts: list[int]) -> tuple[list[int], list[int]]:
@@ -207,7 +216,7 @@ def _cut(lengths: list[int], counts: list[int]) -> tuple[list[int], list[int]]:
     cut_lengths: list[int] = []
     cut_counts: list[int] = []
     for length, count in zip(lengths, counts, strict=True):
-        most = _MOST_BYTES // length if 0 < length <= LONGEST_SEGMENT else 1
+        most = min(_MOST_BYTES // length, MOST_SEGMENTS) if 0 < length <= LONGEST_SEGMENT else 1
         whole, rest = divmod(count, most)
         parts = [most] * whole + [rest] * (rest > 0)
         cut_counts += parts

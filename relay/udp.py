@@ -180,7 +180,7 @@ async def receive_batches(
 
 
 async def receive_rounds(
-    receivers: Mapping[_Readable, Callable[[float], int]], flush: Callable[[float], object]
+    receivers: Mapping[_Readable, Callable[[float], int]], flush: Callable[[float], object], batch: int = BATCH
 ) -> NoReturn:
     """Have some sockets read when something has arrived, until cancelled; cancellation takes effect between rounds.
 
@@ -188,8 +188,9 @@ async def receive_rounds(
 
     Args:
         receivers: for each socket, from `open_udp`, or whatever else becomes readable, what is called with the time to
-            take a batch of at most `BATCH` datagrams and to tell how many there were; must not block.
+            take a batch of datagrams and to tell how many there were; must not block.
         flush: called with the time after the sockets that had something were read.
+        batch: how many a batch holds at most.
     """
     by_number = {sock.fileno(): receive for sock, receive in receivers.items()}
     load = _Load()
@@ -205,7 +206,7 @@ async def receive_rounds(
                 if not any(counts):
                     break
                 flush(now)
-                if max(counts) == BATCH:
+                if max(counts) == batch:
                     # More is waiting; others get their turn first.
                     if trio.current_time() - turn >= _TURN:
                         await trio.lowlevel.checkpoint()

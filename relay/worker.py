@@ -16,6 +16,7 @@ import trio
 
 from relay import mmsg
 from relay.allocator import keep_no_holes
+from relay.datagrams import RELAY_BATCH
 from relay.datapath import Datapath
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.keys import HopKeys
@@ -113,7 +114,8 @@ class RelayWorker:
             sockets = open_sockets(options.hop, options.ingresses, on_warning=on_warning)
             self._closing.callback(sockets.close)
         self._hop, self._ingresses = sockets.hop, sockets.ingresses
-        never_fragment(self._hop)
+        for sock in (self._hop, *self._ingresses.values()):
+            never_fragment(sock)
         self.hop_address = address_of(self._hop)
         self.ingress_addresses: Mapping[int, Address] = {
             number: address_of(sock) for number, sock in {**sockets.ingresses, **sockets.listeners}.items()
@@ -158,7 +160,7 @@ class RelayWorker:
                 task_status.started(self)
                 await self._catch_up()
                 self.is_forwarding.set()
-                nursery.start_soon(receive_rounds, self._receivers, self._flush)
+                nursery.start_soon(receive_rounds, self._receivers, self._flush, RELAY_BATCH)
 
     def close(self) -> None:
         """Close the sockets of a relay that was never run, unless they are lent."""

@@ -8,9 +8,9 @@
    transceiver's is looked up by its DOWN header; if it comes from where the flow's transceiver is, it loses the header,
    the flow counts as alive, and it goes to the client. What has no flow is held against its source, which has a budget
    of failures for a while, as in relay/budgets.py; a known flow is charged nothing, there as here. What goes up and is of
-   one length is one message with segments, as in relay/segments.py, if no flow has sent twice.
+   one length is one message with segments, as in relay/segments.py; it leaves before a flow's next datagram.
 
-   One thread; recvmmsg and sendmmsg of 64; one epoll wait for both sockets, which are looked at every 2.5 ms when they are
+   One thread; recvmmsg and sendmmsg of 128; one epoll wait for both sockets, which are looked at every 2.5 ms when they are
    busy, as in relay/udp.py. Flows that are silent are looked for once a second. */
 
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { BATCH = 64, HEADER = 28, HEADROOM = 40, LONGEST = 2048, STRIDE = 2176, BUDGETS = 1 << 15, FAILURES = 32, BUSY_COUNT = 15, UDP_SEGMENT = 103, LONGEST_SEGMENT = 1232 };
+enum { BATCH = 128, SEGMENTS = 64, HEADER = 28, HEADROOM = 40, LONGEST = 2048, STRIDE = 2176, BUDGETS = 1 << 15, FAILURES = 32, BUSY_COUNT = 15, UDP_SEGMENT = 103, LONGEST_SEGMENT = 1232 };
 static const double FAILURE_WINDOW = 10, SILENCE = 10, CHECK_INTERVAL = 1, MODERATION = 0.0025, LOAD_WINDOW = 0.01;
 
 struct place { /* where a transceiver is; none while its link is down */
@@ -145,7 +145,7 @@ static void send_runs(int fd, int count, struct sockaddr_in *to) {
         if (is_placed[i]) continue;
         size_t length = out_vectors[i].iov_len;
         int begin = placed;
-        for (int j = i; j < count && (placed == begin || length <= LONGEST_SEGMENT); j++)
+        for (int j = i; j < count && placed - begin < SEGMENTS && (placed == begin || length <= LONGEST_SEGMENT); j++)
             if (!is_placed[j] && out_vectors[j].iov_len == length && (placed - begin + 1) * length < 65000)
                 run_vectors[placed++] = out_vectors[j], is_placed[j] = 1;
         segments[messages].align = (struct cmsghdr){
@@ -172,7 +172,7 @@ static int follows(uint8_t first) { /* RFC 7983 */
 
 static int forward_up(int from, int to, double time) {
     static unsigned long batch;
-    int count = recvmmsg(from, in[0], BATCH, MSG_DONTWAIT, NULL), going = 0, repeated = 0;
+    int count = recvmmsg(from, in[0], BATCH, MSG_DONTWAIT, NULL), going = 0;
     batch++;
     for (int i = 0; i < count; i++) {
         const struct sockaddr_in *source = &sources[0][i];
@@ -188,16 +188,15 @@ static int forward_up(int from, int to, double time) {
             dropped++;
             continue;
         }
-        memcpy(data - HEADER, flow->up, HEADER);
-        out_vectors[going] = (struct iovec){data - HEADER, length + HEADER};
-        out[going++].msg_hdr.msg_name = &flow->place->address;
-        repeated += flow->batch == batch;
+        if (flow->batch == batch) { /* what is from one client stays in order */
+            send_runs(to, going, &transceiver.address);
+            going = 0, batch++;
+        }
         flow->batch = batch;
+        memcpy(data - HEADER, flow->up, HEADER);
+        out_vectors[going++] = (struct iovec){data - HEADER, length + HEADER};
     }
-    if (repeated)
-        send_all(to, going);
-    else
-        send_runs(to, going, &transceiver.address);
+    send_runs(to, going, &transceiver.address);
     return count > 0 ? count : 0;
 }
 

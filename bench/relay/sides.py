@@ -16,6 +16,7 @@ from bench.relay.load import Load
 from bench.servers import PROGRAM, fetch
 from bench.settings import Settings
 from relay.hop.header import answering
+from relay.hop.mtu import never_fragment
 from relay.udp import open_udp
 from wire.core import Address
 
@@ -160,6 +161,8 @@ def c_forwarder(
         open_udp(LOOPBACK, 0, on_warning=settings.say) as public,
         open_udp(LOOPBACK, 0, on_warning=settings.say) as hop,
     ):
+        for sock in (public, hop):
+            never_fragment(sock)
         port = clients.port.to_bytes(2, "big")
         records = (socket.inet_aton(host) + port + up for host, up in zip(clients.hosts, up_headers, strict=True))
         (folder / "table").write_bytes(b"".join(records))

@@ -17,7 +17,7 @@ import socket
 import time
 from collections.abc import Mapping
 
-from relay.datagrams import BATCH
+from relay.datagrams import RELAY_BATCH
 from relay.tcp.connection import Connection
 from relay.tcp.connections import Connections
 from relay.tcp.drops import TcpDropReason
@@ -103,8 +103,8 @@ class TcpSockets:
         return self._epoll.fileno()
 
     def receive(self, now: float) -> int:
-        """Do what sockets are ready for; returns how many were, at most `BATCH`."""
-        ready = self._epoll.poll(0, BATCH)
+        """Do what sockets are ready for; returns how many were, at most `RELAY_BATCH`."""
+        ready = self._epoll.poll(0, RELAY_BATCH)
         unix_time = time.time()
         for number, mask in ready:
             if number in self._listeners:

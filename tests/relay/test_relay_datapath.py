@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from relay import mmsg
+from relay.datagrams import RELAY_BATCH
 from relay.drops import DropReason
 from relay.flows import TICK, ClaimState
 from relay.forwarder import Forwarder
@@ -19,7 +20,7 @@ from relay.slot_path import SlotPath
 from relay.udp import MAX_DATAGRAM, UdpDropReason, address_of, open_udp
 
 NOW = 1000.0
-INGRESS = 3
+INGRESS, OTHER_INGRESS = 3, 4
 
 
 class Relay:
@@ -27,19 +28,21 @@ class Relay:
 
     def __init__(self, stack: ExitStack, kit, host: str, hop_host: str, *, sealed: bool = False) -> None:
         self._stack, self._kit, self._host = stack, kit, host
-        self.public, self.hop, self.transceiver = (self.open(each) for each in (host, hop_host, hop_host))
+        self.public, self.other = self.open(host), self.open(host)
+        self.hop, self.transceiver = self.open(hop_host), self.open(hop_host)
         self.forwarder = Forwarder(
             credentials=kit.credentials,
             hop_keys=kit.hop_keys,
             flow_tags=kit.flow_tags,
-            ingresses=[INGRESS],
+            ingresses=[INGRESS, OTHER_INGRESS],
             transceivers=[address_of(self.transceiver)],
             entropy=os.urandom,
             now=NOW,
         )
         self.drops = Counter()
         path = SlotPath if mmsg.is_available() else PlainPath
-        self.path = path(self.forwarder, self.hop, {INGRESS: self.public}, self.drops)
+        ingresses = {INGRESS: self.public, OTHER_INGRESS: self.other}
+        self.path = path(self.forwarder, self.hop, ingresses, self.drops)
         self.link = TransceiverLink(
             keys=kit.hop_keys, cluster=1, incarnation=5, worker=0, entropy=os.urandom, now=NOW, sealed=sealed
         )
@@ -63,11 +66,11 @@ class Relay:
                 self.transceiver.sendto(data, relay)
             self.forward()
 
-    def client(self, session: int) -> tuple[socket.socket, bytes]:
+    def client(self, session: int, ingress: int = INGRESS) -> tuple[socket.socket, bytes]:
         """Make a client with a proven path; return its socket and the UP header of its path."""
         sock = self.open(self._host)
-        tag = self._kit.flow_tags.make(INGRESS, session, address_of(sock))
-        header = pack_header(UP, ingress=INGRESS, client=address_of(sock), session=session, tag=tag)
+        tag = self._kit.flow_tags.make(ingress, session, address_of(sock))
+        header = pack_header(UP, ingress=ingress, client=address_of(sock), session=session, tag=tag)
         self.down(header, b"first")
         self.forward()
         assert taken(sock) == [b"first"]
@@ -139,6 +142,15 @@ def test_what_a_transceiver_sends_arrives_without_its_header(relay):
     assert not relay.forwarder.drops
 
 
+def test_each_client_hears_from_the_address_that_it_talks_to(relay):
+    (ann, ann_header), (bob, bob_header) = relay.client(1), relay.client(2, OTHER_INGRESS)
+    relay.down(ann_header, b"ann")
+    relay.down(bob_header, b"bob")
+    relay.forward()
+    assert ann.recvfrom(9) == (b"ann", relay.public.getsockname())
+    assert bob.recvfrom(9) == (b"bob", relay.other.getsockname())
+
+
 def test_order_is_kept_between_what_is_looked_at_and_what_is_not(relay, kit):
     """A STUN request is looked at closely, the media around it are not."""
     client, header = relay.client(1)
@@ -153,11 +165,11 @@ def test_order_is_kept_between_what_is_looked_at_and_what_is_not(relay, kit):
 
 def test_more_than_a_batch_is_taken_in_several(relay):
     client, header = relay.client(1)
-    sent = [b"\x80%d" % number for number in range(150)]
+    sent = [b"\x80%d" % number for number in range(2 * RELAY_BATCH + 22)]
     for data in sent:
         relay.up(client, data)
     counts = [relay.forward()[0] for _ in range(4)]
-    assert counts == [64, 64, 22, 0]
+    assert counts == [RELAY_BATCH, RELAY_BATCH, 22, 0]
     assert taken(relay.transceiver) == [header + data for data in sent]
 
 
@@ -176,6 +188,30 @@ def test_what_is_too_long_or_empty_or_foreign_is_dropped_between_the_rest(relay)
         DropReason.NOT_OURS: 1,
         DropReason.NO_FLOW: 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("strange", "reason"),
+    [(b"", DropReason.EMPTY), (bytes((0x80,)) * (MAX_DATAGRAM + 1), DropReason.TOO_LONG)],
+    ids=["empty", "too-long"],
+)
+def test_one_strange_datagram_of_a_known_client_is_dropped_alone(relay, strange, reason):
+    client, header = relay.client(1)
+    for batch in ((b"\x80a", b"\x80b", b"\x80c"), (b"\x80d", strange, b"\x80e")):
+        for data in batch:
+            relay.up(client, data)
+        relay.forward()
+    assert taken(relay.transceiver) == [header + b"\x80" + letter for letter in (b"a", b"b", b"c", b"d", b"e")]
+    assert relay.forwarder.drops == {reason: 1}
+
+
+def test_a_known_path_behind_another_kind_of_header_is_not_believed(relay):
+    client, header = relay.client(1)
+    for data in (answering(header, validated=True) + b"a", header + b"UP", answering(header, validated=True) + b"b"):
+        relay.transceiver.sendto(data, address_of(relay.hop))
+    relay.forward()
+    assert taken(client) == [b"a", b"b"]
+    assert relay.forwarder.drops == {DropReason.BAD_HEADER: 1}
 
 
 def test_a_header_that_a_slot_still_holds_is_not_believed(relay):

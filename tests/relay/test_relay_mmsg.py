@@ -65,7 +65,8 @@ def test_memory_is_sent_from_where_it_is(sockets):
     offset = slots.offsets[0]
     slots.view[offset - 3 : offset] = b"up "
     sending.destinations.append(serialize_sockaddr(address_of(there)))
-    sending.pieces += (slots.starts[0] - 3, 11)
+    sending.starts.append(slots.starts[0] - 3)
+    sending.lengths.append(11)
     assert len(sending) == 1
     assert sending.flush() == (1, 11)
     assert there.recv(100) == b"up datagram"
@@ -87,8 +88,8 @@ def test_a_limit_is_kept(sockets):
     here, there = sockets
     for size in range(4):
         there.sendto(bytes(size), address_of(here))
-    slots = ReceiveSlots(here)
-    assert [slots.receive(3), slots.receive(3), slots.receive(3)] == [[0, 1, 2], [3], []]
+    slots = ReceiveSlots(here, batch=3)
+    assert [slots.receive() for _ in range(3)] == [[0, 1, 2], [3], []]
 
 
 def test_systems_without_the_calls_say_so(monkeypatch):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relay import mmsg
 from relay.mmsg import CALL
-from relay.segments import LONGEST_SEGMENT, SegmentSlots
+from relay.segments import LONGEST_SEGMENT, MOST_SEGMENTS, SegmentSlots
 from relay.udp import UdpDropReason, address_of, drain, open_udp
 
 pytestmark = pytest.mark.skipif(not mmsg.is_available(), reason="this system has no recvmmsg and sendmmsg")
@@ -92,7 +92,7 @@ def test_what_is_of_one_length_goes_as_one_message_and_arrives_as_it_was(sockets
 def test_a_batch_of_one_length_is_one_message(sockets, kernel):
     here, there, _ = sockets
     slots = segmenting(here)
-    sent = numbered([1000] * CALL)
+    sent = numbered([1000] * MOST_SEGMENTS)
     add(slots, sent, address_of(there))
     slots.flush()
     assert kernel.messages == 1
@@ -102,10 +102,22 @@ def test_a_batch_of_one_length_is_one_message(sockets, kernel):
 def test_a_message_holds_no_more_than_udp_can_say(sockets, kernel):
     here, there, _ = sockets
     slots = segmenting(here)
-    sent = numbered([LONGEST_SEGMENT] * CALL)
+    sent = numbered([LONGEST_SEGMENT] * MOST_SEGMENTS)
     add(slots, sent, address_of(there))
     slots.flush()
     assert kernel.messages == 2
+    assert received(there) == sent
+
+
+def test_a_message_has_no_more_segments_than_kernels_take(sockets, kernel):
+    here, there, _ = sockets
+    slots = segmenting(here)
+    sent = numbered([60] * CALL)
+    assert len(sent) > MOST_SEGMENTS
+    add(slots, sent, address_of(there))
+    slots.flush()
+    assert slots.is_segmenting
+    assert kernel.messages == -(-len(sent) // MOST_SEGMENTS)
     assert received(there) == sent
 
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from contextlib import closing
 
 import pytest
 import trio
@@ -11,6 +12,7 @@ from relay.drops import DropReason
 from relay.hop.header import CONTROL, answering, parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
+from relay.sockets import open_sockets
 from relay.tags import FlowTags
 from relay.udp import UdpDropReason, address_of, open_udp
 from relay.worker import IngressBinding, RelayKeys, RelayOptions, RelayWorker, run_relay
@@ -179,3 +181,13 @@ async def test_sockets_are_closed_when_it_is_cancelled_or_never_run(kit, keys):
     for closed in (relay, unused):
         for address in (closed.hop_address, *closed.ingress_addresses.values()):
             open_udp(*address, on_warning=lambda _: None).close()
+
+
+async def test_none_of_its_sockets_fragments(keys):
+    options = RelayOptions(
+        hop=("127.0.0.1", 0), ingresses=[IngressBinding(id=5, bind=("127.0.0.1", 0))], transceivers=[]
+    )
+    with closing(open_sockets(options.hop, options.ingresses, on_warning=str)) as sockets:
+        RelayWorker(options, keys, sockets=sockets)
+        told = [sock.getsockopt(socket.IPPROTO_IP, 10) for sock in (sockets.hop, *sockets.ingresses.values())]
+    assert told == [3, 3]  # IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
