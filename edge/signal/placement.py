@@ -7,6 +7,7 @@ import trio
 
 from edge.config.model import SignalConfig
 from edge.control.client import ControlClient
+from edge.control.tls import ControlTls
 from edge.http.messages import Request
 from edge.signal.fleet import FleetView, Member
 from edge.signal.geography import ChosenPlaces, Geography, regions_of
@@ -124,11 +125,17 @@ class Placement:
             self.geography.networks.observe(sample.network, entered.name, sample.milliseconds - beyond, now)
 
 
-def fleet_of(config: SignalConfig, control_key: str) -> FleetView:
-    """Return the view on the configured transceivers; nothing is asked yet."""
+def fleet_of(config: SignalConfig, control_key: str, tls: ControlTls | None = None) -> FleetView:
+    """Return the view on the configured transceivers; nothing is asked yet.
+
+    Args:
+        config: names them.
+        control_key: the bearer key.
+        tls: what is shown to those with an https URL; None for nothing.
+    """
     regions = regions_of(config)
     return FleetView(
-        Member(ControlClient(each.url, control_key), region=regions.get(each.region or ""))
+        Member(ControlClient(each.url, control_key, tls=tls), region=regions.get(each.region or ""))
         for each in config.transceivers
     )
 
