@@ -7,6 +7,7 @@ it is believed with all claims that are alike in both.
 """
 
 import enum
+import math
 from functools import cache
 from typing import Final
 
@@ -51,11 +52,13 @@ class TransceiverPlace:
         sockaddr: the same, as the kernel spells it; empty while its link is down, and where its data is sealed, since
             nothing can be sent there as it is.
         tunnel: seals and opens what goes there and comes from there; None where that is not sealed.
+        heard: when a client's datagram last came from there (`relay.hop.watching`).
     """
 
     address: Address | None
     sockaddr: bytes = attrs.field(init=False, default=b"")
     tunnel: Tunnel | None = attrs.field(init=False, default=None)
+    heard: float = -math.inf
 
     def __attrs_post_init__(self) -> None:
         self.move(self.address)

@@ -141,6 +141,7 @@ class Forwarder:
             now=now,
             ingresses=shared,
             sealed=options.hop_sealed,
+            data_heard=self._places.data_heard,
         )
         self.table = FlowTable(ingresses=numbers, max_claims=options.max_claims, connected=connected)
         self.drops: Drops = Counter()
@@ -265,7 +266,7 @@ class Forwarder:
             size = IPV4_HEADER_SIZE if data.startswith(VALIDATED_IPV4) else IPV6_HEADER_SIZE
             claim = self._by_path.get(data[KIND_SIZE:size])
             if claim is not None and claim.place.address == source and (claim.place.tunnel is not None) is is_sealed:
-                claim.told = self.table.tick
+                claim.told, claim.place.heard = self.table.tick, now
                 self.to_clients[claim.egress].append((data[size:], address_of_sockaddr(claim.sockaddr)))
                 return
         self.hop.receive(data, source, self.stun, now, is_sealed=is_sealed)

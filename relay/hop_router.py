@@ -157,6 +157,7 @@ class HopRouter:
         if header is None or header.direction != DOWN:
             self._drops[DropReason.BAD_HEADER] += 1
             return
+        place.heard = now
         if cluster is not None and header.ingress not in self._to_clients:
             cluster.receive_down(data, header, place, now)
             return

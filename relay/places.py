@@ -7,6 +7,7 @@ A cluster behind relays of its own has a place for each of them. A session keeps
 order; when that one's link is down, its place moves to the next that is up.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from weakref import WeakValueDictionary
@@ -84,6 +85,13 @@ class Places:
     def at(self, address: Address) -> TransceiverPlace | None:
         """What is at an address whose link is up."""
         return self._live.get(address)
+
+    def data_heard(self, address: Address) -> float | None:
+        """When a client's datagram last came from a transceiver at an address; None for relays of other clusters."""
+        if address in self._cluster_of:
+            return None
+        place = self._live.get(address)
+        return -math.inf if place is None else place.heard
 
     @property
     def cluster_relays(self) -> Iterable[Address]:

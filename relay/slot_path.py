@@ -165,8 +165,9 @@ class SlotPath:
             and len(egresses) == 1
             and (sending := self._down.get(egresses.pop())) is not None
         ):
+            tick = table.tick
             for claim in known:
-                claim.told = table.tick
+                claim.told, claim.place.heard = tick, now
             sending.destinations += [claim.sockaddr for claim in known]
             sending.starts += [start + size for start in slots.starts[:count]]
             sending.lengths += [length - size for length in lengths]
@@ -192,7 +193,7 @@ class SlotPath:
                 self._forwarder.receive_from_hop(data, parse_sockaddr(source), now)
                 self._collect()
                 continue
-            claim.told = table.tick
+            claim.told, claim.place.heard = table.tick, now
             sending.destinations.append(claim.sockaddr)
             sending.starts.append(start + size)
             sending.lengths.append(length - size)

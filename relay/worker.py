@@ -30,7 +30,7 @@ from relay.tags import FlowTags
 from relay.tcp.connections import Connections
 from relay.tcp.options import TcpOptions
 from relay.tcp.sockets import TcpSockets, peer_of
-from relay.udp import UdpDropReason, address_of, canonical, lost_on_arrival, receive_rounds
+from relay.udp import BATCH, UdpDropReason, address_of, canonical, lost_on_arrival, receive_rounds
 from stun.credentials import CredentialKeys
 from wire.core import Address, Drops
 
@@ -39,6 +39,8 @@ __all__ = ["IngressBinding", "IngressProtocol", "RelayKeys", "RelayOptions", "Re
 _LONGEST_SLEEP = 0.25
 """A batch can bring a deadline forward, and does not wake the timer: it looks again after this many seconds at most.
 Only announced flows wake it, as a relay that has just started must know them soon."""
+_MOST_ROUNDS = 32
+"""So many batches are read at once to hear a transceiver that is silent; it takes some ten milliseconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -141,6 +143,7 @@ class RelayWorker:
         self.connections = Connections(forwarder=self.forwarder, connected=connected, options=options.tcp)
         self._tcp = TcpSockets(self.connections, sockets.listeners) if connected else None
         self._is_learning = trio.Event()
+        self._lost = 0
         path = SlotPath if mmsg.is_available() else PlainPath
         self._path: Datapath = path(self.forwarder, self._hop, self._ingresses, self.send_drops)
         self._receivers: dict[socket.socket | TcpSockets, Callable[[float], int]] = dict(self._path.receivers.items())
@@ -217,6 +220,7 @@ class RelayWorker:
     async def _keep_time(self) -> None:
         while True:
             now = trio.current_time()
+            self._hear_before_judging(now)
             self.forwarder.handle_timeout(now)
             times = [self.forwarder.next_timeout()]
             if self._tcp is not None:
@@ -227,6 +231,22 @@ class RelayWorker:
             self._is_learning = trio.Event()
             with trio.move_on_at(min((when for when in times if when is not None and when < latest), default=latest)):
                 await self._is_learning.wait()
+
+    def _hear_before_judging(self, now: float) -> None:
+        """Before a transceiver is suspected for its silence, take all that has arrived; else nobody is suspected."""
+        watch, lost = self.forwarder.links.watch, lost_on_arrival(self._hop)
+        if lost != self._lost:
+            self._lost = lost
+            watch.excuse(now)
+        elif watch.is_about_to_suspect(now):
+            receive, rounds = self._path.receivers[self._hop], 0
+            while self.is_forwarding.is_set() and rounds < _MOST_ROUNDS:
+                rounds += 1
+                if receive(now) < BATCH:
+                    self._flush(now)
+                    return
+                self._flush(now)
+            watch.excuse(now)
 
     def _flush(self, now: float) -> None:
         if self.forwarder.links.is_learning:

@@ -9,6 +9,7 @@ from relay.hop.events import FlowGone, SessionEnded, SessionMoved, TransceiverId
 from relay.hop.health import LinkMeter
 from relay.hop.messages import Ended, Gone, Moved
 from relay.hop.sealing import ANYONE, REPLAY_WINDOW, Opened
+from relay.hop.suspicion import Suspicion
 from wire.core import Address, Event
 from wire.replay import ReplayWindow
 
@@ -35,6 +36,7 @@ class Peer:
         revision: what it speaks.
         window: refuses what was said before.
         meter: measures the link.
+        suspicion: whether it is held for dead; None while its link is down, and where nobody watches over it.
         answered: when it last answered a HELLO.
         beside: where it has said that the other workers of its transceiver are.
         announcer: cluster and incarnation of who said so.
@@ -50,6 +52,7 @@ class Peer:
     revision: int = 0
     window: ReplayWindow = attrs.field(factory=lambda: ReplayWindow(size=REPLAY_WINDOW))
     meter: LinkMeter = attrs.field(factory=LinkMeter)
+    suspicion: Suspicion | None = None
     answered: float = 0.0
     beside: frozenset[Address] = frozenset()
     announcer: tuple[int, int] | None = None
@@ -63,6 +66,7 @@ class Peer:
         """Forget who is there; what comes next is for another number of ours."""
         self.identity, self.number, self.own_number = None, ANYONE, own_number
         self.nonces.clear()
+        self.suspicion = None
 
     def hear(self, opened: Opened) -> HopDropReason | None:
         """Take note of a message on the link; return why it does not count, if so."""

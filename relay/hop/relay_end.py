@@ -1,8 +1,9 @@
 """The relay's end of its links: who is at each transceiver's address and beside it, asked every second."""
 
 import hmac
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from relay.hop.drops import HopDropReason
@@ -20,7 +21,6 @@ from relay.hop.messages import (
     Hello,
     Message,
     Moved,
-    Ping,
     Pong,
     Welcome,
     Workers,
@@ -28,6 +28,7 @@ from relay.hop.messages import (
 from relay.hop.peer import Peer
 from relay.hop.sealing import ANYONE, REVISION, WANTS_SEALED, Opened, draw_number, open_sealed, seal
 from relay.hop.tunnel import Tunnel
+from relay.hop.watching import Watch
 from wire.core import Address, Drops, Entropy, Event
 
 __all__ = ["HELLO_INTERVAL", "LINK_LIFE", "RelayLinks"]
@@ -47,10 +48,12 @@ class RelayLinks:
         now: the present.
         ingresses: numbers of the ingresses that are served here; transceivers announce the flows of the first 255.
         sealed: whether we want data sealed.
+        data_heard: when a client's datagram last came from an address; None for one over which nobody is to watch.
 
     Attributes:
         keys: may be replaced at any time.
         drops: refused messages by `HopDropReason`.
+        watch: knows how the transceivers are, and whom to hold for dead.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class RelayLinks:
         now: float,
         ingresses: Iterable[int] = (),
         sealed: bool = False,
+        data_heard: Callable[[Address], float | None] = lambda _: -math.inf,
     ) -> None:
         self.keys = keys
         self.drops: Drops = Counter()
@@ -75,6 +79,7 @@ class RelayLinks:
         self._peers = {address: self._meet(address, now) for address in transceivers}
         self._addresses: dict[TransceiverIdentity, Address] = {}
         self._outgoing: list[tuple[bytes, Address]] = []
+        self.watch = Watch(self._peers, self._say, data_heard, now)
 
     def address_of(self, cluster: int, incarnation: int, worker: int) -> Address | None:
         """Where the process that a route names can be reached; None while no such link is up."""
@@ -122,11 +127,7 @@ class RelayLinks:
 
     def health(self, now: float) -> dict[Address, LinkHealth]:
         """How the transceivers are doing that answer PINGs, by their address."""
-        return {
-            peer.address: peer.meter.health(now)
-            for peer in self._peers.values()
-            if peer.identity is not None and peer.revision >= 1
-        }
+        return self.watch.health(now)
 
     @property
     def is_waiting(self) -> bool:
@@ -146,7 +147,7 @@ class RelayLinks:
         if isinstance(opened.message, Welcome):
             return self._handle_welcome(peer, opened.message, opened, now)
         if isinstance(opened.message, Gone | Ended | Moved):
-            return self._handle_end(peer, opened.message, opened)
+            return self._handle_end(peer, opened.message, opened, now)
         if isinstance(opened.message, Pong):
             return self._handle_pong(peer, opened.message, opened, now)
         if isinstance(opened.message, Workers):
@@ -160,18 +161,19 @@ class RelayLinks:
         """Say HELLO where it is due, and give up links that nobody answers."""
         silent = [peer for peer in self._peers.values() if peer.identity and now - peer.answered >= LINK_LIFE]
         events: list[Event] = [self._take_down(peer) for peer in silent]
+        self.watch.handle_timeout(now)
         self._say_due_hellos(now)
         events += self._learn(now)
         return events
 
     def next_timeout(self) -> float | None:
-        """When the next HELLO is due, or something that was announced may be taken up.
+        """When the next HELLO is due, a link is to be looked at, or something that was announced may be taken up.
 
         A link is given up together with a HELLO, at most one interval late.
         """
         hello = min((peer.next_hello for peer in self._peers.values()), default=None)
-        lesson = self._lessons.next_timeout()
-        return lesson if lesson is not None and (hello is None or lesson < hello) else hello
+        times = (hello, self.watch.next_timeout(), self._lessons.next_timeout())
+        return min((when for when in times if when is not None), default=None)
 
     @property
     def is_learning(self) -> bool:
@@ -194,8 +196,7 @@ class RelayLinks:
         peer.next_hello = now + peer.interval
         peer.interval = min(2 * peer.interval, HELLO_INTERVAL)
         self._send(peer, Hello(nonce=nonce), ANYONE)
-        if peer.identity is not None and peer.revision >= 1:
-            self._send(peer, Ping(number=peer.meter.ping(now)), peer.number)
+        self.watch.ping(peer, now)
 
     def _handle_welcome(self, peer: Peer, welcome: Welcome, opened: Opened, now: float) -> Iterable[Event]:
         if not any(hmac.compare_digest(nonce, welcome.nonce) for nonce in peer.nonces):
@@ -213,11 +214,13 @@ class RelayLinks:
         peer.revision = opened.revision
         is_sealed = self._wants_sealed or (opened.wants_sealed and opened.revision >= 1)
         if peer.identity is not None and (identity, number) != (peer.identity, peer.number):
+            self.watch.mourn(peer, now)
             events.append(self._take_down(peer))
             self._say_hello(peer, now)
             return events
         if peer.identity is None:
             peer.come_up(identity, number)
+            self.watch.come_up(peer, now)
             self._addresses[identity] = peer.address
             tunnel = self._tunnel(peer) if is_sealed else None
             events.append(LinkUp(identity=identity, address=peer.address, tunnel=tunnel))
@@ -225,20 +228,21 @@ class RelayLinks:
                 # Another process, which may be alone; if it is not, it will say so.
                 peer.beside = frozenset()
                 events.extend(self._follow_addresses(now))
+        self.watch.hear(peer, now)
         ingresses = self._ingresses if peer.revision >= 1 else ()
         self._send(peer, Confirm(cookie=welcome.cookie, ingresses=ingresses), peer.number)
         return events
 
-    def _handle_end(self, peer: Peer, message: Gone | Ended | Moved, opened: Opened) -> Iterable[Event]:
-        return (peer.told(message),) if self._is_fresh(peer, opened) else ()
+    def _handle_end(self, peer: Peer, message: Gone | Ended | Moved, opened: Opened, now: float) -> Iterable[Event]:
+        return (peer.told(message),) if self._is_fresh(peer, opened, now) else ()
 
     def _handle_pong(self, peer: Peer, pong: Pong, opened: Opened, now: float) -> Iterable[Event]:
-        if self._is_fresh(peer, opened) and not peer.meter.pong(pong.number, now):
+        if self._is_fresh(peer, opened, now) and not peer.meter.pong(pong.number, now):
             self.drops[HopDropReason.STALE_NONCE] += 1
         return ()
 
     def _handle_workers(self, peer: Peer, workers: Workers, opened: Opened, now: float) -> Iterable[Event]:
-        if not self._is_fresh(peer, opened) or peer.identity is None:
+        if not self._is_fresh(peer, opened, now) or peer.identity is None:
             return ()
         cluster, incarnation, worker = peer.identity
         host, port = peer.address
@@ -248,7 +252,7 @@ class RelayLinks:
         return self._follow_addresses(now)
 
     def _handle_announce(self, peer: Peer, announce: Announce, opened: Opened, now: float) -> Iterable[Event]:
-        if self._is_fresh(peer, opened) and not self._lessons.add((peer, opened.sender), announce):
+        if self._is_fresh(peer, opened, now) and not self._lessons.add((peer, opened.sender), announce):
             self.drops[HopDropReason.TOO_MANY] += 1
         return self._learn(now)
 
@@ -261,12 +265,14 @@ class RelayLinks:
             events.append(FlowsAnnounced(headers=announce.headers, address=peer.address))
         return events
 
-    def _is_fresh(self, peer: Peer, opened: Opened) -> bool:
+    def _is_fresh(self, peer: Peer, opened: Opened, now: float) -> bool:
         """Whether the process that a link is up with says something for the first time; counts what is not so."""
         reason = peer.hear(opened)
         if reason is not None:
             self.drops[reason] += 1
-        return reason is None
+            return False
+        self.watch.hear(peer, now)
+        return True
 
     def _take_down(self, peer: Peer) -> LinkDown:
         identity = peer.identity
@@ -275,6 +281,9 @@ class RelayLinks:
         if self._addresses.get(identity) == peer.address:
             del self._addresses[identity]
         return LinkDown(identity=identity, address=peer.address)
+
+    def _say(self, peer: Peer, message: Message) -> None:
+        self._send(peer, message, peer.number)
 
     def _send(self, peer: Peer, message: Message, receiver: int) -> None:
         self._counter += 1

@@ -14,7 +14,7 @@ from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
 from relay.sockets import open_sockets
 from relay.tags import FlowTags
-from relay.udp import UdpDropReason, address_of, open_udp
+from relay.udp import BATCH, UdpDropReason, address_of, open_udp
 from relay.worker import IngressBinding, RelayKeys, RelayOptions, RelayWorker, run_relay
 from stun.credentials import Route
 
@@ -191,3 +191,64 @@ async def test_none_of_its_sockets_fragments(keys):
         RelayWorker(options, keys, sockets=sockets)
         told = [sock.getsockopt(socket.IPPROTO_IP, 10) for sock in (sockets.hop, *sockets.ingresses.values())]
     assert told == [3, 3]  # IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
+
+
+class Judged:
+    """Stands in for the watch of a relay that is about to suspect somebody."""
+
+    def __init__(self):
+        self.excused = 0
+
+    def is_about_to_suspect(self, now):
+        return True
+
+    def excuse(self, now):
+        self.excused += 1
+
+
+@pytest.fixture
+def judging(kit, keys, monkeypatch, autojump_clock):
+    """A relay that is about to suspect somebody, and the address of its hop."""
+    options = RelayOptions(
+        hop=("127.0.0.1", 0), ingresses=[IngressBinding(id=5, bind=("127.0.0.1", 0))], transceivers=[]
+    )
+    worker = RelayWorker(options, keys)
+    worker.forwarder.links.watch = Judged()
+    worker.is_forwarding.set()
+    yield worker
+    worker.close()
+
+
+def say(worker, count):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(count):
+            sock.sendto(b"\x13noise", worker.hop_address)
+
+
+async def test_a_relay_reads_its_socket_to_the_end_before_it_suspects_somebody(judging):
+    say(judging, 200)
+    judging._hear_before_judging(1.0)
+    assert judging.drops["hop-unknown-peer"] == 200
+    assert judging.forwarder.links.watch.excused == 0
+
+
+async def test_a_relay_that_cannot_read_its_socket_to_the_end_suspects_nobody(judging, monkeypatch):
+    monkeypatch.setattr("relay.worker._MOST_ROUNDS", 2)
+    say(judging, 200)
+    judging._hear_before_judging(1.0)
+    assert judging.drops["hop-unknown-peer"] == 2 * BATCH
+    assert judging.forwarder.links.watch.excused == 1
+
+
+async def test_a_relay_that_does_not_forward_yet_suspects_nobody(judging):
+    judging.is_forwarding = trio.Event()
+    judging._hear_before_judging(1.0)
+    assert judging.forwarder.links.watch.excused == 1
+
+
+async def test_a_relay_that_has_lost_something_on_arrival_suspects_nobody(judging, monkeypatch):
+    monkeypatch.setattr("relay.worker.lost_on_arrival", lambda _: 3)
+    judging._hear_before_judging(1.0)
+    assert judging.forwarder.links.watch.excused == 1
+    judging._hear_before_judging(1.1)
+    assert judging.forwarder.links.watch.excused == 1, "nothing more was lost since"
