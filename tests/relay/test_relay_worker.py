@@ -207,16 +207,21 @@ class Judged:
 
 
 @pytest.fixture
-def judging(kit, keys, monkeypatch, autojump_clock):
+def make_judging(keys):
     """A relay that is about to suspect somebody, and the address of its hop."""
-    options = RelayOptions(
-        hop=("127.0.0.1", 0), ingresses=[IngressBinding(id=5, bind=("127.0.0.1", 0))], transceivers=[]
-    )
-    worker = RelayWorker(options, keys)
-    worker.forwarder.links.watch = Judged()
-    worker.is_forwarding.set()
-    yield worker
-    worker.close()
+    made = []
+
+    def make():
+        ingress = IngressBinding(id=5, bind=("127.0.0.1", 0))
+        worker = RelayWorker(RelayOptions(hop=("127.0.0.1", 0), ingresses=[ingress], transceivers=[]), keys)
+        worker.forwarder.links.watch = Judged()
+        worker.is_forwarding.set()
+        made.append(worker)
+        return worker
+
+    yield make
+    for worker in made:
+        worker.close()
 
 
 def say(worker, count):
@@ -225,14 +230,16 @@ def say(worker, count):
             sock.sendto(b"\x13noise", worker.hop_address)
 
 
-async def test_a_relay_reads_its_socket_to_the_end_before_it_suspects_somebody(judging):
+async def test_a_relay_reads_its_socket_to_the_end_before_it_suspects_somebody(make_judging):
+    judging = make_judging()
     say(judging, 200)
     judging._hear_before_judging(1.0)
     assert judging.drops["hop-unknown-peer"] == 200
     assert judging.forwarder.links.watch.excused == 0
 
 
-async def test_a_relay_that_cannot_read_its_socket_to_the_end_suspects_nobody(judging, monkeypatch):
+async def test_a_relay_that_cannot_read_its_socket_to_the_end_suspects_nobody(make_judging, monkeypatch):
+    judging = make_judging()
     monkeypatch.setattr("relay.worker._MOST_ROUNDS", 2)
     say(judging, 200)
     judging._hear_before_judging(1.0)
@@ -240,13 +247,15 @@ async def test_a_relay_that_cannot_read_its_socket_to_the_end_suspects_nobody(ju
     assert judging.forwarder.links.watch.excused == 1
 
 
-async def test_a_relay_that_does_not_forward_yet_suspects_nobody(judging):
+async def test_a_relay_that_does_not_forward_yet_suspects_nobody(make_judging):
+    judging = make_judging()
     judging.is_forwarding = trio.Event()
     judging._hear_before_judging(1.0)
     assert judging.forwarder.links.watch.excused == 1
 
 
-async def test_a_relay_that_has_lost_something_on_arrival_suspects_nobody(judging, monkeypatch):
+async def test_a_relay_that_has_lost_something_on_arrival_suspects_nobody(make_judging, monkeypatch):
+    judging = make_judging()
     monkeypatch.setattr("relay.worker.lost_on_arrival", lambda _: 3)
     judging._hear_before_judging(1.0)
     assert judging.forwarder.links.watch.excused == 1
