@@ -30,7 +30,7 @@ from relay.tags import FlowTags
 from relay.tcp.connections import Connections
 from relay.tcp.options import TcpOptions
 from relay.tcp.sockets import TcpSockets, peer_of
-from relay.udp import BATCH, UdpDropReason, address_of, canonical, lost_on_arrival, receive_rounds
+from relay.udp import UdpDropReason, address_of, canonical, lost_on_arrival, receive_rounds
 from stun.credentials import CredentialKeys
 from wire.core import Address, Drops
 
@@ -242,7 +242,7 @@ class RelayWorker:
             receive, rounds = self._path.receivers[self._hop], 0
             while self.is_forwarding.is_set() and rounds < _MOST_ROUNDS:
                 rounds += 1
-                if receive(now) < BATCH:
+                if receive(now) < RELAY_BATCH:
                     self._flush(now)
                     return
                 self._flush(now)

@@ -16,10 +16,11 @@ def add_up(figures: Iterable[Figures]) -> Figures:
     """Add several workers' numbers; of what they see of transceivers, take the most."""
     loss: dict[str, float] = {}
     round_trip: dict[str, float] = {}
+    is_suspected: dict[str, float] = {}
     drops: Counter[str] = Counter()
     events: Counter[str] = Counter()
     traffic: Counter[str] = Counter()
-    connections = flows = transceivers = memory = 0
+    connections = flows = transceivers = suspected = recovered = memory = 0
     cpu_seconds = 0.0
     for each in figures:
         drops.update(each.drops)
@@ -28,8 +29,14 @@ def add_up(figures: Iterable[Figures]) -> Figures:
         connections += each.connections
         flows += each.flows
         transceivers = max(transceivers, each.transceivers)
-        for most, seen in ((loss, each.loss), (round_trip, each.round_trip)):
+        for most, seen in (
+            (loss, each.loss),
+            (round_trip, each.round_trip),
+            (is_suspected, each.is_suspected),
+        ):
             most.update({name: max(value, most.get(name, 0.0)) for name, value in seen.items()})
+        suspected += each.suspected
+        recovered += each.recovered
         cpu_seconds += each.cpu_seconds
         memory += each.resident_bytes
     return Figures(
@@ -41,6 +48,9 @@ def add_up(figures: Iterable[Figures]) -> Figures:
         transceivers=transceivers,
         loss=loss,
         round_trip=round_trip,
+        is_suspected=is_suspected,
+        suspected=suspected,
+        recovered=recovered,
         cpu_seconds=cpu_seconds,
         resident_bytes=memory,
     )
@@ -48,4 +58,11 @@ def add_up(figures: Iterable[Figures]) -> Figures:
 
 def without_what_was(figures: Figures) -> Figures:
     """Keep of one who has ended what was counted, and not what there was."""
-    return Figures(drops=figures.drops, events=figures.events, traffic=figures.traffic, cpu_seconds=figures.cpu_seconds)
+    return Figures(
+        drops=figures.drops,
+        events=figures.events,
+        traffic=figures.traffic,
+        suspected=figures.suspected,
+        recovered=figures.recovered,
+        cpu_seconds=figures.cpu_seconds,
+    )

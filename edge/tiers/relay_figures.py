@@ -32,6 +32,9 @@ class Figures:
         transceivers: those whose link is up.
         loss: share of PINGs that were not answered, by transceiver; see `relay.hop.health`.
         round_trip: seconds until a PING is answered, by transceiver.
+        is_suspected: 1 for a transceiver that is held for dead, else 0; see `relay.hop.suspicion`.
+        suspected: how often one was.
+        recovered: how often such a one was heard again.
         cpu_seconds: processor time of the process.
         resident_bytes: its memory; 0 where that cannot be told.
     """
@@ -44,6 +47,9 @@ class Figures:
     transceivers: int = 0
     loss: dict[str, float] = attrs.field(factory=dict)
     round_trip: dict[str, float] = attrs.field(factory=dict)
+    is_suspected: dict[str, float] = attrs.field(factory=dict)
+    suspected: int = 0
+    recovered: int = 0
     cpu_seconds: float = 0.0
     resident_bytes: int = 0
 
@@ -63,6 +69,9 @@ def figures_of(worker: RelayWorker) -> Figures:
         transceivers=len(forwarder.links.up),
         loss={address: each.loss for address, each in health.items()},
         round_trip={address: each.round_trip for address, each in health.items() if each.round_trip is not None},
+        is_suspected={address: float(each.is_suspected) for address, each in health.items()},
+        suspected=forwarder.links.watch.suspected,
+        recovered=forwarder.links.watch.recovered,
         cpu_seconds=process_time(),
         resident_bytes=resident_bytes(),
     )
@@ -88,6 +97,22 @@ def add_relay_metrics(metrics: Metrics, read: Callable[[], Figures]) -> None:
         "Time until a transceiver answers a PING, smoothed.",
         "transceiver",
         lambda: read().round_trip,
+    )
+    metrics.add_gauges(
+        "relay_transceiver_suspected",
+        "1 while a transceiver is held for dead, as it answers nothing.",
+        "transceiver",
+        lambda: read().is_suspected,
+    )
+    metrics.add_counter(
+        "relay_transceivers_suspected",
+        "How often a transceiver was held for dead; those that were stopped are among them.",
+        lambda: read().suspected,
+    )
+    metrics.add_counter(
+        "relay_transceivers_recovered",
+        "How often a transceiver that was held for dead was heard again.",
+        lambda: read().recovered,
     )
     metrics.add_gauge("relay_transceivers", "Transceivers whose link is up.", lambda: read().transceivers)
 

@@ -14,6 +14,7 @@ Read in this order:
 * `peer`      what a relay knows of one transceiver
 * `relay_end`, `transceiver_end`   the two ends, sans-IO; `events` is what they report
 * `health`    loss and delay of a link, from PING and PONG
+* `suspicion` when a transceiver is held for dead; `watching` is the clock for all links, `warning` who is told of it
 * `announcing`, `learning`   which flows a relay has still to be told, and which of those it was told it takes up next;
   `pace` is how fast
 * `telling`   what a transceiver tells relays, and whom

@@ -32,7 +32,7 @@ Properties:
 * WORKERS is under the same window. It makes the relay say HELLO to the ports beside the one that it was configured
   with, and believe whatever answers there no more than anybody else: so a relay is told one address, and finds all
   workers of a transceiver, however many they become. What was found that way announces nothing further.
-* A PONG counts once, for a PING of the last second; neither makes anything but a measurement.
+* A PONG counts once, for a PING of the last second. It makes a measurement, and is a sign of life.
 * SUSPECT counts once, and a relay may say it so often and no more: each is worth a probe to whoever hears it. It is
   believed no further than that: who is suspected is asked, and then the store (`docs/failover.md`).
 * ANNOUNCE and ANNOUNCED are under these windows too. What is announced is believed as far as its flow tags are right:

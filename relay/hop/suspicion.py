@@ -38,8 +38,8 @@ ICMP is not listened to: it can be forged blindly, an error on a socket that tal
 datagram, and a worker's socket stays open when its process dies.
 
 Numbers, counted from the last datagram of a busy link whose round trip is short: PINGs after 0.075 to 0.125 s, by the
-tick of 0.05 s in which links are looked at; suspected after 0.275 to 0.325 s. Of a link without media: after the next
-PING of each second, 0.2 s more.
+tick of 0.05 s in which links are looked at; suspected 0.2 s after the first, so after 0.275 to 0.325 s. Of a link
+without media: 0.2 s after the next PING of each second.
 """
 
 import math

@@ -8,7 +8,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from relay import whereabouts
-from relay.hop import announcing, health, learning, messages, peer, relay_end, sealing, transceiver_end
+from relay.hop import (
+    announcing,
+    health,
+    learning,
+    messages,
+    peer,
+    relay_end,
+    sealing,
+    suspicion,
+    transceiver_end,
+    warning,
+)
 from relay.hop.header import DOWN, UP, answering, pack_header, parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.messages import (
@@ -157,6 +168,12 @@ def test_timers_and_bounds_are_those_of_the_code():
         "chunks taken up": f"{learning._BURST} at once, {learning._RATE:g} a second",
         "chunks waiting at a relay": f"{learning.MAX_CHUNKS}",
         "ENDED remembered": f"{whereabouts.ENDED_LIFE:g} s",
+        "silence before a suspicion": f"{suspicion.LEAST_SILENCE:g} s to {suspicion.MOST_SILENCE:g} s",
+        "PINGs before a suspicion": f"{suspicion.UNANSWERED}, {suspicion.TICK:g} s apart",
+        "relay late": f"{suspicion.LATE:g} s",
+        "SUSPECT again": f"{warning._SOON:g} s, {warning._SOON_ROUNDS} times; then {warning._LATER:g} s",
+        "SUSPECT at all": f"{warning.WARN_FOR:g} s",
+        "SUSPECTs sent": f"{warning._BURST} at once, {warning._RATE:g} a second",
         "SUSPECTs heard of a relay": (
             f"{transceiver_end.SUSPECT_BURST} at once, {transceiver_end.SUSPECT_RATE:g} a second"
         ),

@@ -8,13 +8,14 @@ from contextlib import closing
 import pytest
 import trio
 
+from relay.datagrams import RELAY_BATCH
 from relay.drops import DropReason
 from relay.hop.header import CONTROL, answering, parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
 from relay.sockets import open_sockets
 from relay.tags import FlowTags
-from relay.udp import BATCH, UdpDropReason, address_of, open_udp
+from relay.udp import UdpDropReason, address_of, open_udp
 from relay.worker import IngressBinding, RelayKeys, RelayOptions, RelayWorker, run_relay
 from stun.credentials import Route
 
@@ -232,18 +233,18 @@ def say(worker, count):
 
 async def test_a_relay_reads_its_socket_to_the_end_before_it_suspects_somebody(make_judging):
     judging = make_judging()
-    say(judging, 200)
+    say(judging, 300)
     judging._hear_before_judging(1.0)
-    assert judging.drops["hop-unknown-peer"] == 200
+    assert judging.drops["hop-unknown-peer"] == 300
     assert judging.forwarder.links.watch.excused == 0
 
 
 async def test_a_relay_that_cannot_read_its_socket_to_the_end_suspects_nobody(make_judging, monkeypatch):
     judging = make_judging()
     monkeypatch.setattr("relay.worker._MOST_ROUNDS", 2)
-    say(judging, 200)
+    say(judging, 300)
     judging._hear_before_judging(1.0)
-    assert judging.drops["hop-unknown-peer"] == 2 * BATCH
+    assert judging.drops["hop-unknown-peer"] == 2 * RELAY_BATCH
     assert judging.forwarder.links.watch.excused == 1
 
 
