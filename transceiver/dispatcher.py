@@ -12,12 +12,29 @@ import contextlib
 import enum
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import attrs
 
-from relay.hop.header import FLAG_IPV6, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, SEALED, UP, parse_header
-from relay.hop.links import FlowsWanted, TransceiverLink
-from stun.events import PathExpired, PathValidated
+from relay.hop.header import (
+    FLAG_IPV6,
+    IPV4_HEADER_SIZE,
+    IPV6_HEADER_SIZE,
+    SEALED,
+    UP,
+    Header,
+    parse_header,
+    with_generation,
+)
+from relay.hop.links import (
+    FlowsAcknowledged,
+    FlowsWanted,
+    TransceiverIdentity,
+    TransceiverLink,
+    TransceiverSuspected,
+)
+from sctp.channel_events import ChannelClosed, ChannelOpened
+from stun.events import PathExpired, PathSelected, PathValidated
 from transceiver.backend_leg import BackendLeg
 from transceiver.flows import Flow, flows_to_announce
 from transceiver.registry import Call, CallRegistry
@@ -35,6 +52,24 @@ time it is woken up costs it more than a datagram does."""
 
 
 _SEALED = bytes((SEALED,))
+
+_MAX_DEPARTED = 1 << 14
+"""Sessions that are remembered to have gone elsewhere, the oldest out first."""
+
+_CHANGES = (PathSelected, PathValidated, PathExpired, ChannelOpened, ChannelClosed)
+"""What a successor should know soon."""
+
+
+class Departure(NamedTuple):
+    """What is known of a session that has left.
+
+    Attributes:
+        owner: who has it now; None when that is not known.
+        generation: of its ownership.
+    """
+
+    owner: TransceiverIdentity | None
+    generation: int
 
 
 class DropReason(enum.StrEnum):
@@ -62,6 +97,9 @@ class Dispatcher:
     Attributes:
         drops: datagrams dropped here, by `DropReason`.
         counts: what became of calls, by event.
+        on_ended: told of each call that has ended here for good, and not moved; None for nobody.
+        on_held: told of a held call whose client was heard; None for nobody.
+        on_link_event: told what relays say that is not about their links; None for nobody.
     """
 
     def __init__(self, *, link: TransceiverLink, calls: CallRegistry, send: SendBatch, report: Report) -> None:
@@ -71,7 +109,11 @@ class Dispatcher:
         self._calls = calls
         self._send = send
         self._report = report
+        self.on_ended: Callable[[Call], None] | None = None
+        self.on_held: Callable[[Call], None] | None = None
+        self.on_link_event: Callable[[Event, float], None] | None = None
         self._touched: list[Call] = []
+        self._departed: dict[int, Departure] = {}
 
     # -- inputs
 
@@ -128,6 +170,10 @@ class Dispatcher:
         outgoing: list[tuple[bytes, Address]] = []
         for call in touched:
             call.is_touched = False
+            if call.is_held:
+                if self.on_held is not None:
+                    self.on_held(call)
+                continue
             try:
                 if call.leg is not None:
                     self._advance_leg(call, call.leg, now)
@@ -139,7 +185,11 @@ class Dispatcher:
 
     def tick(self, phase: int, now: float) -> None:
         """Look at every call of a phase, and at the links."""
-        due = [call for call in self._calls.in_phase(phase) if call.session.due <= now or call.leg is not None]
+        due = [
+            call
+            for call in self._calls.in_phase(phase)
+            if (call.session.due <= now or call.leg is not None) and not call.is_held
+        ]
         for call in due:
             try:
                 if events := call.session.handle_timeout(now):
@@ -159,7 +209,7 @@ class Dispatcher:
 
     def leg_advanced(self, call: Call, now: float) -> None:
         """Something came to a call's leg that was not a datagram: carry it on, and send what it led to."""
-        if call.leg is None or call not in self._calls:
+        if call.leg is None or call.is_held or call not in self._calls:
             return
         try:
             self._advance_leg(call, call.leg, now)
@@ -189,6 +239,57 @@ class Dispatcher:
             self._fail(call, error, now)
         self._forget(call, Closed(reason=reason), self._collected(call, now), now)
 
+    def fence(self, call: Call, now: float) -> None:
+        """End a call without a word, as another owns it: all that could be said would be said in its name."""
+        self.let_go(call, None, "fenced", now)
+
+    def let_go(self, call: Call, owner: TransceiverIdentity | None, reason: str, now: float) -> None:
+        """Forget a call that goes on elsewhere; its client hears nothing.
+
+        Args:
+            call: which.
+            owner: who has it, for relays to be told; None when that is not known.
+            reason: for the log.
+            now: monotonic seconds.
+        """
+        if call not in self._calls:
+            return
+        if len(self._departed) >= _MAX_DEPARTED:
+            del self._departed[next(iter(self._departed))]
+        self._departed[call.session_id] = Departure(owner, call.generation + 1)
+        if owner is not None:
+            self._link.tell.session_moved(call.session_id, call.generation + 1, owner)
+            self._send_link(now)
+        call.session.abandon(reason)
+        self._remove(call, Closed(reason=reason), now)
+
+    def discard(self, call: Call, now: float) -> None:
+        """Forget a held call that does not become ours; nothing was sent of it, and nothing is."""
+        if call in self._calls and call.is_held:
+            call.session.abandon("not-ours")
+            self._remove(call, Closed(reason="not-ours"), now)
+
+    def flush_link(self, now: float) -> None:
+        """Send what the link has to say."""
+        self._send_link(now)
+
+    def suspend(self, call: Call, now: float) -> None:
+        """Let a call send nothing and hear nothing until `resume`; what comes for it is kept."""
+        self._flush_call(call, now)
+        self._calls.suspend(call)
+
+    def resume(self, call: Call, now: float) -> None:
+        """Let a call go on that was suspended, or has just been moved here."""
+        if call not in self._calls:
+            return
+        kept = call.kept
+        if kept is not None:
+            self._calls.resume(call)
+        call.is_held = False
+        for data, source in kept or ():
+            self.receive_datagram(data, source, now)
+        self._flush_call(call, now)
+
     # -- sessions
 
     def _receive_new_flow(self, data: bytes, source: Address, now: float) -> None:
@@ -199,12 +300,15 @@ class Dispatcher:
             return
         call = self._calls.of_session(header.session)
         if call is None:
-            self.drops[DropReason.UNKNOWN_SESSION] += 1
-            self._link.tell.no_such_session(data[: header.size], source)
-            self._send_link(now)
+            self._receive_for_nobody(data, header, source, now)
+            return
+        if call.kept is not None:
+            call.kept.append((data, source))
             return
         path = Path(header.client, header.ingress)
-        flow = Flow(path, data[: header.size], header.tag, source, now)
+        # A relay that has not heard yet that the session has moved here learns it from the header of the answer.
+        up_header = with_generation(data[: header.size], max(header.generation, call.generation))
+        flow = Flow(path, up_header, header.tag, source, now)
         old = call.flows.get(path)
         try:
             before, is_validated = call.session.heard(path), call.session.is_validated(path)
@@ -233,6 +337,8 @@ class Dispatcher:
         for event in events:
             if leg is not None:
                 leg.follow(event, now)
+            if call.custody is not None and isinstance(event, _CHANGES):
+                call.custody.touch(now)
             match event:
                 case PathValidated():
                     flow = call.flows.get(event.path)
@@ -248,6 +354,16 @@ class Dispatcher:
                     self._forget(call, event, self._collected(call, now), now)
                 case _:
                     pass
+
+    def _receive_for_nobody(self, data: bytes, header: Header, source: Address, now: float) -> None:
+        """Take a datagram of a session that is not here."""
+        self.drops[DropReason.UNKNOWN_SESSION] += 1
+        departure = self._departed.get(header.session)
+        if departure is None:
+            self._link.tell.no_such_session(data[: header.size], source)
+        elif departure.owner is not None:
+            self._link.tell.session_moved(header.session, departure.generation, departure.owner)
+        self._send_link(now)
 
     # -- sending
 
@@ -269,6 +385,8 @@ class Dispatcher:
         return self._link.seal_data(outgoing)
 
     def _flush_call(self, call: Call, now: float) -> None:
+        if call.is_held:
+            return
         self._send(self._collected(call, now))
 
     def _send_link(self, now: float) -> None:
@@ -284,6 +402,9 @@ class Dispatcher:
         for event in events:
             if isinstance(event, FlowsWanted):
                 self._link.tell.announce(event.address, flows_to_announce(self._calls, event, now))
+            elif isinstance(event, TransceiverSuspected | FlowsAcknowledged):
+                if self.on_link_event is not None:
+                    self.on_link_event(event, now)
             else:
                 self._report("hop-link", {"event": type(event).__name__, **attrs.asdict(event)})
         self._send_link(now)
@@ -316,8 +437,17 @@ class Dispatcher:
         if call not in self._calls:
             self._send(outgoing)
             return
+        if call.is_held:  # it is not ours alone to end, so nothing is said; its record runs out
+            self._remove(call, closed, now)
+            return
         self._link.tell.session_ended(call.session_id, [(each.up_header, each.relay) for each in call.flows.values()])
         self._send([*outgoing, *self._link.datagrams_to_send(now)])
+        self._remove(call, closed, now)
+        if self.on_ended is not None:
+            self.on_ended(call)
+
+    def _remove(self, call: Call, closed: Closed, now: float) -> None:
+        """Free everything of a call that is here."""
         try:
             drops = call.drops()
             state = call.describe(drops)

@@ -24,7 +24,7 @@ class Flow:
 
     Attributes:
         path: the client's address and the ingress it talks to.
-        up_header: what relays put before each datagram of the path.
+        up_header: what relays put before each datagram of the path, at the generation of our ownership.
         tag: the relay's mark inside that header, opaque to us.
         relay: hop address of the relay that forwarded last.
         heard: when that was.

@@ -180,6 +180,16 @@ class Intake:
         ufrag = self.credential_keys.mint(route)
         return IceCredentials(ufrag=ufrag, password=self.credential_keys.password(ufrag))
 
+    @property
+    def certificate(self) -> Certificate:
+        """The one that calls are made with now."""
+        return self._certificate
+
+    @property
+    def dtls_options(self) -> DtlsOptions:
+        """Timers and sizes of DTLS."""
+        return _DTLS_OPTIONS
+
     def _renew_certificate(self, unix_time: float) -> None:
         self._certificate = Certificate.generate(unix_time=unix_time)
         self._fingerprint = str(self._certificate.fingerprint())

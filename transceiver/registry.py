@@ -3,7 +3,7 @@
 Whatever is entered here for a call is removed with it: nothing of an ended call stays.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping
 
 import attrs
@@ -12,11 +12,15 @@ from transceiver.backend_leg import BackendLeg
 from transceiver.calls import NO_WISHES, CallWishes
 from transceiver.describing import describe_session, drops_of
 from transceiver.flows import Flow
+from transceiver.handover.custody import Custody
 from transceiver.session import Session
 from transceiver.ticker import PHASES
-from wire.core import Path
+from wire.core import Address, Path
 
-__all__ = ["Call", "CallRegistry"]
+__all__ = ["MAX_KEPT", "Call", "CallRegistry"]
+
+MAX_KEPT = 64
+"""Datagrams of a suspended call that are kept, the oldest out first: those of half a second."""
 
 
 @attrs.define(eq=False)
@@ -28,10 +32,13 @@ class Call:
         owner: digest of the key that made it.
         session_id: what tokens and hop headers call it.
         session: the session.
-        caller_network: under what signal wants to know its round trips; empty if it does not.
-        placed_because: why signal has placed it here, a sentence each.
-        leg: the backend's; None for an echo.
         phase: which of the ticks is its own.
+        generation: how many owners it had before this one.
+        leg: the backend's; None for an echo.
+        wishes: what it was made with.
+        custody: what is known of our ownership; None while nothing of it is in the store.
+        is_held: it must not send: it was moved here and is not ours alone yet, or is about to move away.
+        kept: datagrams of the client's that came while it was suspended; None while it is not.
         flows: how each of its paths is reached.
         is_touched: it has heard something since the last flush.
     """
@@ -41,9 +48,12 @@ class Call:
     session_id: int
     session: Session
     phase: int
-    caller_network: str = ""
-    placed_because: tuple[str, ...] = ()
+    generation: int = 0
     leg: BackendLeg | None = None
+    wishes: CallWishes = NO_WISHES
+    custody: Custody | None = None
+    is_held: bool = False
+    kept: deque[tuple[bytes, Address]] | None = None
     flows: dict[Path, Flow] = attrs.field(factory=dict)
     is_touched: bool = False
 
@@ -59,7 +69,8 @@ class Call:
         """
         leg = self.leg
         backend = {} if leg is None else {"backend": leg.describe()}
-        placed = {"placed_because": list(self.placed_because)} if self.placed_because else {}
+        reasons = self.wishes.placed_because
+        placed = {"placed_because": list(reasons)} if reasons else {}
         drops = self.drops() if drops is None else drops
         return {**describe_session(self.session), **backend, **placed, "drops": drops}
 
@@ -93,11 +104,18 @@ class CallRegistry:
         return self._by_session.get(call.session_id) is call
 
     def add(
-        self, *, call_id: str, owner: str, session_id: int, session: Session, wishes: CallWishes = NO_WISHES
+        self,
+        *,
+        call_id: str,
+        owner: str,
+        session_id: int,
+        session: Session,
+        wishes: CallWishes = NO_WISHES,
+        generation: int = 0,
     ) -> Call:
         """Enter a call, in the phase that has the fewest."""
         phase = min(range(PHASES), key=lambda number: len(self._phases[number]))
-        call = Call(call_id, owner, session_id, session, phase, wishes.caller_network, wishes.placed_because)
+        call = Call(call_id, owner, session_id, session, phase, generation, wishes=wishes)
         self._by_session[session_id] = self._by_call_id[call_id] = self._phases[phase][session_id] = call
         self.by_owner[owner] += 1
         return call
@@ -111,13 +129,27 @@ class CallRegistry:
         """
         del self._by_session[call.session_id]
         del self._by_call_id[call.call_id]
-        del self._phases[call.phase][call.session_id]
+        self._phases[call.phase].pop(call.session_id, None)
         self.by_owner[call.owner] -= 1
         if not self.by_owner[call.owner]:
             del self.by_owner[call.owner]
         for path in list(call.flows):
             self.remove_flow(call, path)
         self._drops_of_ended.update(drops)
+
+    def suspend(self, call: Call) -> None:
+        """Take a call off the clock and the hot path: nothing reaches its session, what comes for it is kept."""
+        call.is_held, call.kept = True, deque(maxlen=MAX_KEPT)
+        del self._phases[call.phase][call.session_id]
+        for flow in call.flows.values():
+            self.by_header.pop(flow.up_header, None)
+
+    def resume(self, call: Call) -> None:
+        """Put a suspended call back where it was; what was kept is the caller's to deliver."""
+        call.is_held, call.kept = False, None
+        self._phases[call.phase][call.session_id] = call
+        for flow in call.flows.values():
+            self.by_header[flow.up_header] = (call, flow)
 
     def of_session(self, session_id: int) -> Call | None:
         """Find a call by the number in a hop header."""
@@ -145,7 +177,7 @@ class CallRegistry:
         """Forget the flow of a path."""
         flow = call.flows.pop(path, None)
         if flow is not None:
-            del self.by_header[flow.up_header]
+            self.by_header.pop(flow.up_header, None)
         return flow
 
     def drops(self) -> Counter[str]:

@@ -36,7 +36,7 @@ class RoundTripLog:
 
     def _sample(self, now: float) -> None:
         if now >= self._next_round:
-            self._waiting = [call.session_id for call in self._calls if call.caller_network]
+            self._waiting = [call.session_id for call in self._calls if call.wishes.caller_network]
             self._next_round = now + _ROUND_SECONDS if self._waiting else now
         turn = self._waiting[-_AT_ONCE:]
         del self._waiting[-_AT_ONCE:]
@@ -55,6 +55,6 @@ class RoundTripLog:
         if session.path is None or not seconds:
             return False
         self._count += 1
-        sample = RoundTripSample(self._count, call.caller_network, session.path.via, round(seconds * 1000, 1))
+        sample = RoundTripSample(self._count, call.wishes.caller_network, session.path.via, round(seconds * 1000, 1))
         self._latest.append(sample)
         return True

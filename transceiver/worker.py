@@ -42,10 +42,17 @@ from transceiver.calls import (
     Overloaded,
 )
 from transceiver.dispatcher import Dispatcher, DropReason, Report
+from transceiver.handover.arrivals import Arrivals
+from transceiver.handover.handover import Handover
+from transceiver.handover.ownership import Owner
+from transceiver.handover.peers import HandOverRefused, Offered
+from transceiver.handover.sealing import SnapshotKeys
+from transceiver.handover.seals import Seals
+from transceiver.handover.services import HandoverServices
 from transceiver.ice_updates import ice_tag, update_ice
 from transceiver.intake import Intake
 from transceiver.moved_calls import MovedCalls
-from transceiver.options import WorkerOptions
+from transceiver.options import SessionOptions, WorkerOptions
 from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
 from transceiver.registry import Call, CallRegistry
 from transceiver.round_trips import RoundTripSample
@@ -75,6 +82,7 @@ class Worker:
         report: takes what happened, for the log.
         entropy: source of unpredictable bytes.
         unix_time: wall clock, for the minting time inside tokens.
+        handover: what moving calls needs; None where they stay in this process.
 
     Attributes:
         options: may be replaced; `max_calls` and the options of sessions count for new calls.
@@ -97,6 +105,7 @@ class Worker:
         report: Report = _silent,
         entropy: Entropy = urandom,
         unix_time: Callable[[], float] = time.time,
+        handover: HandoverServices | None = None,
     ) -> None:
         self.options = options
         self.incarnation = incarnation
@@ -132,10 +141,41 @@ class Worker:
         self.counts: Counter[str] = self._dispatcher.counts
         self._socket: socket | None = None
         self._sender: Callable[[Batch], object] | None = None
-        self._is_draining = False
+        self._is_draining = self._is_moving = False
         self._has_call = trio.Event()
         self._legs = BackendLegs(dispatcher=self._dispatcher, entropy=entropy, unix_time=unix_time, report=report)
         self._pass_throughs = 0
+        self._seals: Seals | None = None
+        self._handover = None if handover is None else self._make_handover(handover)
+
+    def _make_handover(self, services: HandoverServices) -> Handover:
+        owner = Owner(cluster=self.options.cluster, incarnation=self.incarnation, worker=self.options.worker)
+        self._seals = seals = Seals(services.keys, owner, entropy=self._entropy, unix_time=self._unix_time)
+        return Handover(
+            store=services.store,
+            peers=services.peers,
+            owner=owner,
+            calls=self._calls,
+            dispatcher=self._dispatcher,
+            link=self._link,
+            arrivals=Arrivals(
+                calls=self._calls,
+                intake=self._intake,
+                unseal=seals.open,
+                choose_backend=self._choose_backend,
+                add_leg=self._add_leg,
+                session_options=self._session_options,
+                entropy=self._entropy,
+                unix_time=self._unix_time,
+            ),
+            seal=seals.seal,
+            on_moved=self.moved.note,
+            report=self._report,
+        )
+
+    def _add_leg(self, call: Call, backend: BackendSettings, speech: SpeechQueue, now: float, _memory: bytes) -> None:
+        self._legs.add(call, backend, call.wishes, speech, now)
+        self._has_call.set()
 
     # -- the loop
 
@@ -158,6 +198,8 @@ class Worker:
                         run_ticker, self._dispatcher.tick, self.lateness, self._rest, self._calls.is_empty_phase
                     )
                     nursery.start_soon(receive_batches, {sock: self._receive_batch}, self._dispatcher.flush)
+                    if self._handover is not None:
+                        nursery.start_soon(self._handover.run)
                     task_status.started(self.address)
             finally:
                 self._end_all()
@@ -171,6 +213,17 @@ class Worker:
         self.start_draining()
         self._end_all()
         await self._legs.wait_until_ended()
+        if self._handover is not None:
+            await self._handover.finish()
+
+    async def drain(self) -> None:
+        """Take no further call, and move those that are to other transceivers; returns when there is none left.
+
+        Cancelled, those that are left stay. Where calls do not move, it returns at once.
+        """
+        self.start_draining()
+        if self._handover is not None:
+            await self._handover.drain()
 
     def _end_all(self) -> None:
         for call in self._calls:
@@ -206,9 +259,7 @@ class Worker:
         """Answer an offer and wait for the client; see `Calls.create_call`."""
         self._check_load()
         backend = self._choose_backend(wishes)
-        options = self.options.session
-        if wishes.max_call is not None:
-            options = attrs.evolve(options, max_call=min(options.max_call, wishes.max_call))
+        options = self._session_options(wishes)
         speech = None if backend.kind is BackendKind.ECHO else SpeechQueue(rate=backend.output_rate)
         now = trio.current_time()
         try:
@@ -255,6 +306,12 @@ class Worker:
         if self._is_draining or len(self._calls) + self._pass_throughs >= self.options.max_calls:
             self.counts["refused-overloaded"] += 1
             raise Overloaded(_RETRY_SECONDS)
+
+    def _session_options(self, wishes: CallWishes) -> SessionOptions:
+        options = self.options.session
+        if wishes.max_call is None:
+            return options
+        return attrs.evolve(options, max_call=min(options.max_call, wishes.max_call))
 
     def _choose_backend(self, wishes: CallWishes) -> BackendSettings:
         backend = choose_backend(self.options.backends, wishes.model)
@@ -318,6 +375,33 @@ class Worker:
         """Tell the latest round trips that calls have measured."""
         return self._round_trips.latest(trio.current_time())
 
+    # -- commands: what `Movable` promises
+
+    async def accept_call(self, offered: Offered) -> Owner:
+        """Restore a call that another transceiver wants to give us, and hold it; see `Movable.accept_call`."""
+        if self._handover is None or self._is_draining or len(self._calls) >= self.options.max_calls:
+            raise HandOverRefused("no call is taken over here")
+        owner = self._handover.accept(offered)
+        self._has_call.set()
+        return owner
+
+    async def release_call(self, offered: Offered, owner: Owner) -> None:  # noqa: ARG002 - there is but one worker
+        """Take the word that a held call is ours; see `Movable.release_call`."""
+        if self._handover is not None:
+            self._handover.release(offered.session, offered.generation)
+
+    async def withdraw_call(self, offered: Offered, owner: Owner) -> None:  # noqa: ARG002 - there is but one worker
+        """Forget a held call; see `Movable.withdraw_call`."""
+        if self._handover is not None:
+            self._handover.withdraw(offered.session, offered.generation)
+
+    def start_drain(self) -> None:
+        """Begin to move all calls away; see `Movable.start_drain`."""
+        self.start_draining()
+        if self._handover is not None and self._legs.nursery is not None and not self._is_moving:
+            self._is_moving = True
+            self._legs.nursery.start_soon(self._handover.drain)
+
     def _find(self, call_id: str) -> Call:
         call = self._calls.of_call_id(call_id)
         if call is None:
@@ -326,11 +410,24 @@ class Worker:
 
     # -- for the tier that it runs in
 
-    def replace_keys(self, *, credential_keys: CredentialKeys, call_id_keys: CallIdKeys, hop_keys: HopKeys) -> None:
+    def replace_keys(
+        self,
+        *,
+        credential_keys: CredentialKeys,
+        call_id_keys: CallIdKeys,
+        hop_keys: HopKeys,
+        snapshot_keys: SnapshotKeys | None = None,
+    ) -> None:
         """Use other keys from now on; calls and links stay."""
+        if self._seals is not None and snapshot_keys is not None:
+            self._seals.keys = snapshot_keys
         self._intake.credential_keys = credential_keys
         self._intake.call_id_keys = call_id_keys
         self._link.keys = hop_keys
+
+    def handover_counts(self) -> Mapping[str, int]:
+        """Count checkpoints, take-overs and moves by what became of them; nothing where calls do not move."""
+        return {} if self._handover is None else self._handover.counts()
 
     def start_draining(self) -> None:
         """Take no further call; those that are stay."""

@@ -1,6 +1,4 @@
-"""The control API: how signal asks a transceiver for calls.
-
-HTTP and JSON, with a bearer key that both derive, and mutual TLS where it is configured.
+"""The control API: how signal asks a transceiver for calls. HTTP and JSON, with a bearer key that both derive.
 
 Read in this order:
 
@@ -9,7 +7,6 @@ Read in this order:
 * `server`       the transceiver's end: a handler over its `Calls`
 * `sockets`      the same for its `Conversations`, over WebSockets
 * `client`       signal's end: the same commands, and the same exceptions
-* `tls`          both ends' certificates, and what they must say
 * `connections`  below the client: HTTP connections that stay open
 
 | request                                       | answer                                                              |

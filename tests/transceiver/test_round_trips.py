@@ -21,7 +21,7 @@ class Calls(dict):
 def make_call(number: int, *, stun: float | None = 0.02, rtcp: float | None = None, network: str = "n", via: int = 7):
     return SimpleNamespace(
         session_id=number,
-        caller_network=network,
+        wishes=SimpleNamespace(caller_network=network),
         session=SimpleNamespace(
             ice=SimpleNamespace(round_trip_time=stun),
             media=None if rtcp is None else SimpleNamespace(round_trip_time=rtcp),

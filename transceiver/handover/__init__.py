@@ -11,4 +11,14 @@ The state of a session, sans-IO:
 * `session_snapshot`  a session as a record and as bytes; `media_snapshot` and `descriptions` are parts of it
 * `moving`            a session out of its parts, and into its parts again
 * `sealing`           snapshots under seal: what a store may hold without being able to read it
+
+The calls of a worker:
+
+* `call_snapshot`  a session, the ways to its client and its conversation, as bytes; `seals` seals them for a worker
+* `checkpointing`  keeps the records of all calls fresh, and does what `custody` concludes
+* `arrivals`       makes held calls of snapshots
+* `draining`       moves calls to others while everybody is alive
+* `takeover`       takes the calls of a transceiver that has died
+* `handover`       all of these, put together; `services` and `peers` are what it needs from outside, `movable` what it
+                   offers there
 """

@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path as FilePath
 
 import pytest
 
@@ -108,3 +110,15 @@ def move(restore):
         network.collect()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def moving_network(load_neighbour):
+    """The module of that name."""
+    return load_neighbour(FilePath(__file__).with_name("moving_network.py"))
+
+
+@pytest.fixture
+def start_fleet(moving_network, certificate, clip):
+    """Run two workers and a relay."""
+    return partial(moving_network.run_fleet, certificate, clip)

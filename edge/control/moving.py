@@ -1,0 +1,93 @@
+"""Routes of the control API by which calls move: offered by one transceiver to another, and drained by an operator.
+
+    POST   /control/v1/arrivals/SESSION/GENERATION            a sealed snapshot; answers who will own the call
+    POST   /control/v1/arrivals/SESSION/GENERATION/release    it is yours now     ?cluster=&incarnation=&worker=
+    DELETE /control/v1/arrivals/SESSION/GENERATION            it is not           (the same)
+    POST   /control/v1/drain                                  move all calls away
+
+Numbers are decimal. Snapshots are sealed, so neither end of this learns more than whose call it is.
+"""
+
+from edge.http.errors import error_response
+from edge.http.messages import Request, Response, json_response
+from edge.http.routing import Router
+from transceiver.handover.movable import Movable
+from transceiver.handover.ownership import Owner
+from transceiver.handover.peers import HandOverRefused, Offered
+
+__all__ = ["MovingRoutes"]
+
+_MAX_SESSION = (1 << 64) - 1
+_MAX_GENERATION = 0xFFFF
+
+
+class MovingRoutes:
+    """Answers transceivers and operators.
+
+    Args:
+        movable: whose calls move.
+    """
+
+    def __init__(self, movable: Movable) -> None:
+        self._movable = movable
+
+    def add_to(self, router: Router) -> None:
+        """Add the routes."""
+        router.add("POST", "/control/v1/arrivals/{session}/{generation}", self._offer)
+        router.add("POST", "/control/v1/arrivals/{session}/{generation}/release", self._release)
+        router.add("DELETE", "/control/v1/arrivals/{session}/{generation}", self._withdraw)
+        router.add("POST", "/control/v1/drain", self._drain)
+
+    async def _offer(self, request: Request) -> Response:
+        offered = _offered(request)
+        if offered is None:
+            return _bad_request()
+        try:
+            owner = await self._movable.accept_call(offered)
+        except HandOverRefused as refusal:
+            return error_response(409, "not_taken", str(refusal))
+        return json_response(200, {"cluster": owner.cluster, "incarnation": owner.incarnation, "worker": owner.worker})
+
+    async def _release(self, request: Request) -> Response:
+        offered, owner = _offered(request), _owner(request)
+        if offered is None or owner is None:
+            return _bad_request()
+        await self._movable.release_call(offered, owner)
+        return json_response(200, {})
+
+    async def _withdraw(self, request: Request) -> Response:
+        offered, owner = _offered(request), _owner(request)
+        if offered is None or owner is None:
+            return _bad_request()
+        await self._movable.withdraw_call(offered, owner)
+        return json_response(200, {})
+
+    async def _drain(self, _request: Request) -> Response:
+        self._movable.start_drain()
+        return json_response(202, {"draining": True})
+
+
+def _bad_request() -> Response:
+    return error_response(400, "invalid_request", "session, generation and owner are decimal numbers")
+
+
+def _number(text: str, maximum: int) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= maximum else None
+
+
+def _offered(request: Request) -> Offered | None:
+    session = _number(request.parameters["session"], _MAX_SESSION)
+    generation = _number(request.parameters["generation"], _MAX_GENERATION)
+    if session is None or not generation:
+        return None
+    return Offered(session=session, generation=generation, snapshot=request.body)
+
+
+def _owner(request: Request) -> Owner | None:
+    query = request.query
+    cluster = _number(query.get("cluster", ""), 0xFFFF)
+    incarnation = _number(query.get("incarnation", ""), 0xFFFF_FFFF)
+    worker = _number(query.get("worker", ""), 0xFF)
+    if cluster is None or incarnation is None or worker is None:
+        return None
+    return Owner(cluster=cluster, incarnation=incarnation, worker=worker)

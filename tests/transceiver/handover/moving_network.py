@@ -1,0 +1,206 @@
+"""Two workers, a relay and callers on loopback sockets, and a store in memory.
+
+Loaded by the fixture `moving_network`.
+"""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from dtls.certificate import Certificate
+from edge.caller.description import parse_answer
+from edge.caller.opus_file import Clip
+from edge.caller.progress import CallerOptions, Stage
+from edge.caller.results import MediaStatistics
+from edge.caller.session import CallerSession
+from edge.store.memory import MemoryOwnership
+from relay.hop.keys import HopKeys
+from relay.sockets import IngressBinding
+from relay.tags import FlowTags
+from relay.udp import drain, open_udp
+from relay.worker import RelayKeys, RelayOptions, RelayWorker
+from stun.credentials import CredentialKey, CredentialKeys
+from transceiver.backends.choice import Backends
+from transceiver.backends.settings import BackendKind, BackendSettings
+from transceiver.call_ids import CallIdKey, CallIdKeys
+from transceiver.calls import AnswerIngress, CreatedCall
+from transceiver.handover.ownership import Owner
+from transceiver.handover.peers import HandOverRefused, Offered
+from transceiver.handover.sealing import SnapshotKeys
+from transceiver.handover.services import HandoverServices
+from transceiver.options import WorkerOptions
+from transceiver.worker import Worker
+from wire.core import Path
+
+CREDENTIALS = CredentialKeys([CredentialKey(key_id=1, token=b"t" * 64, ice_pwd=b"p" * 32)], 1)
+CALL_IDS = CallIdKeys([CallIdKey(key_id=1, token=b"c" * 64)], 1)
+HOP = HopKeys.derive({1: b"h" * 32}, 1)
+SNAPSHOT_KEYS = SnapshotKeys({1: b"s" * 32}, 1)
+ECHO = Backends(default=BackendSettings(kind=BackendKind.ECHO))
+
+
+@attrs.define(eq=False)
+class Place:
+    """A worker that runs until it is killed."""
+
+    worker: Worker
+    owner: Owner
+    scope: trio.CancelScope
+    reports: list[tuple[str, dict[str, object]]]
+    is_alive: bool = True
+
+    def kill(self) -> None:
+        """End without another datagram, as by SIGKILL."""
+        self.is_alive = False
+        self.worker._sender = lambda _batch: None
+        self.worker._dispatcher.on_ended = None  # nor a word to the store
+        self.scope.cancel()
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.reports]
+
+
+class Neighbours:
+    """`Peers` in one process."""
+
+    def __init__(self, places: list[Place], me: Owner) -> None:
+        self._places = places
+        self._me = me
+
+    def candidates(self) -> Sequence[Owner]:
+        return [place.owner for place in self._places if place.is_alive]
+
+    async def is_alive(self, suspect: Owner) -> bool:
+        return any(place.owner == suspect and place.is_alive for place in self._places)
+
+    async def offer(self, call: Offered) -> Owner:
+        for place in self._places:
+            if place.owner != self._me and place.is_alive:
+                return await place.worker.accept_call(call)
+        raise HandOverRefused("nobody is there")
+
+    async def withdraw(self, call: Offered, owner: Owner) -> None:
+        await self._place(owner).worker.withdraw_call(call, owner)
+
+    async def release(self, call: Offered, owner: Owner) -> None:
+        await self._place(owner).worker.release_call(call, owner)
+
+    def _place(self, owner: Owner) -> Place:
+        return next(place for place in self._places if place.owner == owner)
+
+
+@attrs.define(eq=False)
+class Client:
+    """A caller on a socket of its own."""
+
+    caller: CallerSession
+    created: CreatedCall
+    talks: bool = True
+
+    async def run(self) -> None:
+        with open_udp("127.0.0.1", 0, on_warning=lambda _: None) as sock:
+            while self.caller.stage is not Stage.CLOSED:
+                now = trio.current_time()
+                self.caller.handle_timeout(now)
+                if self.caller.media is not None and self.caller.stage is Stage.TALKING and self.talks:
+                    self._send(sock, self.caller.media.audio_to_send(now, now))
+                self._send(sock, (data for data, _ in self.caller.datagrams_to_send(now)))
+                with trio.move_on_after(0.005):
+                    await trio.lowlevel.wait_readable(sock)
+                for data, source in drain(sock):
+                    self.caller.receive_datagram(data, Path(source), trio.current_time())
+
+    def _send(self, sock, datagrams) -> None:
+        for data in datagrams:
+            sock.sendto(data, self.server)
+
+    server: tuple[str, int] = ("", 0)
+
+    @property
+    def statistics(self) -> MediaStatistics:
+        return MediaStatistics.of(self.caller)
+
+    @property
+    def received(self) -> int:
+        return self.statistics.received
+
+
+@attrs.define(eq=False)
+class Fleet:
+    """The whole of it."""
+
+    nursery: trio.Nursery
+    relay: RelayWorker
+    store: MemoryOwnership
+    certificate: Certificate
+    clip: Clip
+    places: list[Place] = attrs.field(factory=list)
+
+    async def call(self, place: Place) -> Client:
+        """Place a call on a worker, and wait until it hears something."""
+        caller = CallerSession(
+            certificate=self.certificate,
+            options=CallerOptions(clip=self.clip),
+            unix_time=time.time(),
+            entropy=os.urandom,
+            now=trio.current_time(),
+        )
+        host, port = self.relay.ingress_addresses[1]
+        ingress = AnswerIngress(id=1, host=host, port=port, priority=2130706431)
+        created = await place.worker.create_call(caller.offer, [ingress], "0wner")
+        caller.accept(parse_answer(created.answer), trio.current_time())
+        client = Client(caller, created, server=(host, port))
+        self.nursery.start_soon(client.run)
+        await eventually(lambda: caller.media is not None and caller.media.heard_at is not None)
+        return client
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110 - the things waited for are plain cores, which know no Trio
+            await trio.sleep(0.005)
+
+
+@asynccontextmanager
+async def run_fleet(certificate: Certificate, clip: Clip, backends: Backends = ECHO) -> AsyncIterator[Fleet]:
+    """Run two workers and a relay, and cancel them."""
+    store = MemoryOwnership()
+    places: list[Place] = []
+    async with trio.open_nursery() as nursery:
+        for number in (1, 2):
+            owner = Owner(cluster=3, incarnation=4710 + number, worker=0)
+            reports: list[tuple[str, dict[str, object]]] = []
+            worker = Worker(
+                options=WorkerOptions(hop=("127.0.0.1", 0), cluster=3, backends=backends),
+                incarnation=owner.incarnation,
+                credential_keys=CREDENTIALS,
+                call_id_keys=CALL_IDS,
+                hop_keys=HOP,
+                report=lambda name, facts, lines=reports: lines.append((name, dict(facts))),
+                handover=HandoverServices(store=store, peers=Neighbours(places, owner), keys=SNAPSHOT_KEYS),
+            )
+            place = Place(worker, owner, trio.CancelScope(), reports)
+            await nursery.start(_run, place)
+            places.append(place)
+        relay = RelayWorker(
+            RelayOptions(
+                hop=("127.0.0.1", 0),
+                ingresses=[IngressBinding(id=1, bind=("127.0.0.1", 0))],
+                transceivers=[place.worker.address for place in places],
+            ),
+            RelayKeys(credentials=CREDENTIALS, hop=HOP, flow_tags=FlowTags([b"f" * 32])),
+        )
+        nursery.start_soon(relay.run)
+        for place in places:
+            await eventually(lambda place=place: place.worker.status()["ready"] is True)
+        yield Fleet(nursery, relay, store, certificate, clip, places)
+        nursery.cancel_scope.cancel()
+
+
+async def _run(place: Place, *, task_status: trio.TaskStatus[None]) -> None:
+    with place.scope:
+        await place.worker.run(task_status=task_status)

@@ -1,0 +1,232 @@
+"""Everything of a worker that has to do with moving calls, put together.
+
+A relay that suspects somebody leads to `Takeover`; what another transceiver offers, releases or withdraws through the
+control API, to `Arrivals`. Both end in settling: the relays told, a first checkpoint of our own, and the call goes on.
+A drain leads to `Draining`. `Checkpointer` looks at all calls twice a second.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import attrs
+import trio
+
+from relay.hop.events import FlowsAcknowledged, TransceiverSuspected
+from relay.hop.links import TransceiverLink
+from transceiver.dispatcher import Dispatcher
+from transceiver.handover.arrivals import Arrivals
+from transceiver.handover.checkpointing import Checkpointer, Seal
+from transceiver.handover.draining import Draining
+from transceiver.handover.ownership import Owner, OwnershipStore
+from transceiver.handover.peers import HandOverRefused, Offered, Peers
+from transceiver.handover.takeover import Takeover
+from transceiver.registry import Call, CallRegistry
+from wire.core import Address, Event
+
+__all__ = ["Handover"]
+
+_ACKNOWLEDGED_WITHIN = 1.0
+"""Seconds that a successor waits for the relays; one that says nothing learns of it from the next datagram."""
+_HELD_AT_MOST = 10.0
+"""Seconds that a call which was offered is held; its source knows long before whether it is ours."""
+_MAX_HELD = 256
+_CHECKPOINT_TRIES = 5
+_CHECKPOINT_PAUSE = 0.2
+
+
+@attrs.define(eq=False)
+class _Held:
+    """A call that was offered, and waits for the word that it is ours."""
+
+    call: Call
+    until: float
+    is_settling: bool = False
+
+
+class Handover:
+    """Moves a worker's calls.
+
+    Args:
+        store: who has which session.
+        peers: the other transceivers.
+        owner: who we are.
+        calls: the worker's.
+        dispatcher: carries datagrams, and tells of suspicions and acknowledgements.
+        link: to the relays.
+        arrivals: restores calls.
+        seal: seals snapshots.
+        on_moved: told of each call that has moved away, and who has it.
+        report: takes what happened, for the log.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: OwnershipStore,
+        peers: Peers,
+        owner: Owner,
+        calls: CallRegistry,
+        dispatcher: Dispatcher,
+        link: TransceiverLink,
+        arrivals: Arrivals,
+        seal: Seal,
+        on_moved: Callable[[str, Owner], None],
+        report: Callable[[str, Mapping[str, object]], None],
+    ) -> None:
+        self._owner = owner
+        self._calls = calls
+        self._dispatcher = dispatcher
+        self._link = link
+        self._arrivals = arrivals
+        self._checkpointer = Checkpointer(store=store, calls=calls, dispatcher=dispatcher, owner=owner, seal=seal)
+        self._takeover = Takeover(
+            store=store, peers=peers, owner=owner, arrivals=arrivals, settle=self._settle_taken, report=report
+        )
+        self._draining = Draining(
+            store=store,
+            peers=peers,
+            calls=calls,
+            dispatcher=dispatcher,
+            checkpoint=self._checkpointer.write,
+            owner=owner,
+            seal=seal,
+            on_moved=on_moved,
+            report=report,
+        )
+        self._held: dict[int, _Held] = {}
+        self._released: trio.MemorySendChannel[_Held] | None = None
+        self._unacknowledged: dict[tuple[bytes, Address], trio.Event] = {}
+        dispatcher.on_link_event = self._follow_link
+        dispatcher.on_held = self._heard_by_held
+
+    async def run(self) -> None:
+        """Keep records fresh, follow suspicions, settle what arrives, until cancelled."""
+        self._released, released = trio.open_memory_channel[_Held](_MAX_HELD)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._checkpointer.run)
+            nursery.start_soon(self._takeover.run)
+            nursery.start_soon(self._discard_unclaimed)
+            async for held in released:
+                nursery.start_soon(self._settle_held, held)
+
+    async def drain(self) -> None:
+        """Move all calls to others; returns when there is none left. Cancelled, those that are left stay."""
+        await self._draining.run()
+
+    async def finish(self) -> None:
+        """Mark what has ended in the store: the last thing before the worker stops."""
+        await self._checkpointer.finish()
+
+    def counts(self) -> Mapping[str, int]:
+        """Count checkpoints, take-overs and moves by what became of them, as "part.outcome"."""
+        parts = {
+            "checkpoint": self._checkpointer.counts,
+            "takeover": self._takeover.counts,
+            "drain": self._draining.counts,
+        }
+        return Counter({f"{part}.{name}": count for part, counts in parts.items() for name, count in counts.items()})
+
+    # -- calls that others offer
+
+    def accept(self, offered: Offered) -> Owner:
+        """Restore a call that its owner wants to give us, and hold it.
+
+        Raises:
+            HandOverRefused: it cannot be restored, or too many wait already.
+        """
+        if len(self._held) >= _MAX_HELD:
+            raise HandOverRefused("too many calls are arriving")
+        call = self._arrivals.restore(offered.session, offered.snapshot, generation=offered.generation, age=None)
+        self._held[offered.session] = _Held(call, trio.current_time() + _HELD_AT_MOST)
+        return self._owner
+
+    def release(self, session: int, generation: int) -> None:
+        """Take the word of a call's last owner that it is ours now."""
+        held = self._held.get(session)
+        if held is not None and held.call.generation == generation:
+            self._settle_soon(held)
+
+    def withdraw(self, session: int, generation: int) -> None:
+        """Forget a call that was offered: its owner keeps it."""
+        held = self._held.get(session)
+        if held is not None and held.call.generation == generation and not held.is_settling:
+            self._discard(held)
+
+    def _heard_by_held(self, call: Call) -> None:
+        """Relays send us the client's packets: they know that the call is ours."""
+        held = self._held.get(call.session_id)
+        if held is not None and held.call is call:
+            self._settle_soon(held)
+
+    def _settle_soon(self, held: _Held) -> None:
+        if held.is_settling or self._released is None:
+            return
+        held.is_settling = True
+        try:
+            self._released.send_nowait(held)
+        except trio.WouldBlock:
+            held.is_settling = False  # the next packet of the client tries again
+
+    async def _settle_held(self, held: _Held) -> None:
+        try:
+            await self._settle(held.call)
+        finally:
+            self._held.pop(held.call.session_id, None)
+
+    def _discard(self, held: _Held) -> None:
+        self._held.pop(held.call.session_id, None)
+        self._dispatcher.discard(held.call, trio.current_time())
+
+    async def _discard_unclaimed(self) -> None:
+        while True:
+            await trio.sleep(1.0)
+            now = trio.current_time()
+            for held in list(self._held.values()):
+                if now >= held.until and not held.is_settling:
+                    self._discard(held)
+
+    # -- settling
+
+    async def _settle(self, call: Call) -> bool:
+        """Let a held call go on, once the store has our own first checkpoint of it."""
+        for _ in range(_CHECKPOINT_TRIES):
+            confirmed = await self._checkpointer.write([call])
+            if confirmed is not None:
+                break
+            await trio.sleep(_CHECKPOINT_PAUSE)
+        if not confirmed or call not in self._calls:
+            # Not ours, or nobody knows. Nothing was sent; whoever the record names may go on.
+            self._dispatcher.discard(call, trio.current_time())
+            return False
+        self._dispatcher.resume(call, trio.current_time())
+        return True
+
+    async def _settle_taken(self, call: Call) -> bool:
+        """Settle a call that was taken: before it sends, the relays that carried it lead to us."""
+        waiting = []
+        for flow in call.flows.values():
+            for relay in self._link.tell.take_over(flow.up_header, flow.relay):
+                acknowledged = self._unacknowledged[flow.up_header, relay] = trio.Event()
+                waiting.append((flow.up_header, relay, acknowledged))
+        self._dispatcher.flush_link(trio.current_time())
+        try:
+            with trio.move_on_after(_ACKNOWLEDGED_WITHIN):
+                for _, _, acknowledged in waiting:
+                    await acknowledged.wait()
+        finally:
+            for up_header, relay, _ in waiting:
+                self._unacknowledged.pop((up_header, relay), None)
+        return await self._settle(call)
+
+    def _follow_link(self, event: Event, now: float) -> None:
+        match event:
+            case TransceiverSuspected():
+                suspect = Owner(cluster=event.cluster, incarnation=event.incarnation, worker=event.worker)
+                self._takeover.suspect(suspect, now)
+            case FlowsAcknowledged():
+                for up_header in event.headers:
+                    waiting = self._unacknowledged.get((up_header, event.address))
+                    if waiting is not None:
+                        waiting.set()
+            case _:
+                pass

@@ -1,0 +1,36 @@
+"""What a transceiver offers to others, and to its operator, to have calls moved."""
+
+from typing import Protocol
+
+from transceiver.handover.ownership import Owner
+from transceiver.handover.peers import Offered
+
+__all__ = ["Movable"]
+
+
+class Movable(Protocol):
+    """A transceiver whose calls can move, and that takes those of others; one process or several."""
+
+    async def accept_call(self, offered: Offered) -> Owner:
+        """Restore a call that another transceiver wants to give us, and hold it: it sends nothing yet.
+
+        Returns:
+            Who will own it.
+
+        Raises:
+            HandOverRefused: it cannot be restored, or none is taken.
+        """
+
+    async def release_call(self, offered: Offered, owner: Owner) -> None:
+        """Take the word of a held call's last owner that it is ours now; unknown ones are left alone.
+
+        Args:
+            offered: which; its snapshot is not looked at.
+            owner: what `accept_call` has returned.
+        """
+
+    async def withdraw_call(self, offered: Offered, owner: Owner) -> None:
+        """Forget a held call: its owner keeps it. Arguments as `release_call`."""
+
+    def start_drain(self) -> None:
+        """Take no further call, and begin to move all that are to other transceivers; once begun, it goes on."""

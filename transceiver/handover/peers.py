@@ -1,0 +1,57 @@
+"""The other transceivers of the cluster, as moving calls needs them. Who they are, `edge` knows (its registry)."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+
+from transceiver.handover.ownership import Owner
+
+__all__ = ["HandOverRefused", "Offered", "Peers"]
+
+
+class HandOverRefused(Exception):  # noqa: N818 - named for what happened
+    """A peer does not take the call, or gave no answer; the text says why, for logs."""
+
+
+@attrs.frozen(kw_only=True)
+class Offered:
+    """A call that is to move, exact to the last packet.
+
+    Attributes:
+        session: number of the session.
+        generation: of the ownership that the target is to have.
+        snapshot: a sealed `CallSnapshot`.
+    """
+
+    session: int
+    generation: int
+    snapshot: bytes = attrs.field(repr=False)
+
+
+class Peers(Protocol):
+    """What a worker asks others, and of others."""
+
+    def candidates(self) -> Sequence[Owner]:
+        """Return the workers of the cluster that could take a call over, as far as is known now; ourselves included."""
+
+    async def is_alive(self, suspect: Owner) -> bool:
+        """Ask a transceiver itself, over another way than the relays' links.
+
+        Returns:
+            False when its address refuses, or says nothing within a fraction of a second, or is another process's now;
+            True for an answer of any kind, and when nobody knows where to ask.
+        """
+
+    async def offer(self, call: Offered) -> Owner:
+        """Have one of the others restore a call and hold it; returns who will own it.
+
+        Raises:
+            HandOverRefused: nobody takes it.
+        """
+
+    async def withdraw(self, call: Offered, owner: Owner) -> None:
+        """Tell a peer that a call which it holds is not to be its own; best effort."""
+
+    async def release(self, call: Offered, owner: Owner) -> None:
+        """Tell a peer that the call which it holds is its own now; best effort, since the relays tell it as well."""
