@@ -1,4 +1,4 @@
-"""The command line: `trio-voice serve`, `reload`, `call`, `backend`, `keys` and `config`.
+"""The command line: `trio-voice serve`, `reload`, `call`, `backend`, `keys`, `config` and `where`.
 
 What a user can mend is told in words, with what would be right, and never as a traceback. Exit codes: 0 done, 1 it
 could not be done, 2 the command or the configuration is wrong, 128 and more ended by a signal.
@@ -41,6 +41,7 @@ COMMANDS = {
     "keys": Command("edge.key_commands", "keys_group", "Make, rotate and look at the keys of a fleet."),
     "reload": Command("edge.handover.command", "reload", "Replace the running relay, without a lost packet."),
     "serve": Command("edge.serve_command", "serve", "Run the edge, or one tier of it."),
+    "where": Command("edge.where_command", "where", "Explain where a caller would be placed."),
     "worker": Command("edge.workers.command", "worker"),
 }
 

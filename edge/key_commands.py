@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edge.certificates import CERTIFIED_ROLES, Authority
 from edge.config.model import Role
 from edge.key_files import KeysError, bundle_path, load_bundle, load_root, role_of, write_all
 from edge.keys import KEY_IDS, LONGEST_SECRET, Bundle, new_root, rotate, rotation_wait
@@ -81,6 +82,44 @@ def update(folder: Path) -> None:
     """
     *bundles, _root = write_all(folder, load_root(folder), is_new=False)
     click.echo(f"Wrote {', '.join(map(str, bundles))}. Distribute them and reload all processes (SIGHUP).")
+
+
+@keys_group.command("ca")
+@_folder
+@click.option("--days", type=click.FloatRange(min=0.001), default=30.0, show_default=True, help="How long they live.")
+def certificates(folder: Path, days: float) -> None:
+    """Make a certificate authority in FOLDER, and certificates for the control API.
+
+    One each for signal, transceiver and operator, for transceiver.tls_certificate and signal.control_certificate.
+    Where an authority is there already, it issues them again: give the new ones to the processes and reload them
+    (SIGHUP) before the old ones expire.
+    """
+    now = time.time()
+    is_there = (folder / "ca.key").exists()
+    authority = Authority.load(folder, now) if is_there else Authority.create(folder, now)
+    for role in CERTIFIED_ROLES:
+        certificate, key = authority.issue(role, name=role, days=days, unix_time=now)
+        click.echo(f"Wrote {certificate} and {key}.")
+    click.echo(f"{authority.path} is what both ends trust; keep {folder / 'ca.key'} away from all servers.")
+
+
+@keys_group.command("certificate")
+@_folder
+@click.argument("role", type=click.Choice(CERTIFIED_ROLES))
+@click.option("--name", help="What the files are called, such as the node's name; the role by default.")
+@click.option("--host", "hosts", multiple=True, help="Name or IP address to stand in it as well; may be repeated.")
+@click.option("--days", type=click.FloatRange(min=0.001), default=30.0, show_default=True, help="How long it lives.")
+def certificate(folder: Path, role: str, name: str | None, hosts: tuple[str, ...], days: float) -> None:
+    """Issue one certificate for the control API, by the authority in FOLDER.
+
+    ROLE is what its holder is: signal and operator may command, a transceiver is commanded.
+    """
+    now = time.time()
+    name = name or role
+    if Path(name).name != name or name == "ca":
+        raise click.UsageError(f"--name {name}: it names files in {folder}, without slashes, and other than ca")
+    paths = Authority.load(folder, now).issue(role, name=name, hosts=hosts, days=days, unix_time=now)
+    click.echo(f"Wrote {paths[0]} and {paths[1]}.")
 
 
 @keys_group.command("show")

@@ -105,7 +105,7 @@ class RunningRoles:
         if relay is not None and not relay.transceivers:
             relay = attrs.evolve(relay, transceivers=tuple(map(_reachable, transceiver.hop_addresses)))
         if signal is not None and not signal.transceivers:
-            url = f"http://{format_address(_reachable(transceiver.control_address))}"
+            url = f"{transceiver.control_scheme}://{format_address(_reachable(transceiver.control_address))}"
             signal = attrs.evolve(signal, transceivers=(TransceiverEndpoint(url=url),))
         return attrs.evolve(config, relay=relay, signal=signal)
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from edge.config.backends import check_backends, warnings_about_backends
+from edge.config.certificates import check_certificates, warnings_about_control
 from edge.config.geography import check_geography
 from edge.config.model import Config, LogConfig, RelayConfig, Role, SignalConfig, TransceiverConfig, VoiceConfig
 from edge.config.problems import Problem, describe
@@ -52,6 +53,7 @@ def check(config: Config) -> Iterator[Problem]:
     if config.transceiver:
         yield from _check_transceiver(config.transceiver)
         yield from check_backends(config.backend, config.transceiver.backend)
+    yield from check_certificates(config)
     if config.relay and config.transceiver and config.relay.max_call < config.transceiver.max_call:
         found = f"found {config.relay.max_call:g}"
         yield Problem(
@@ -75,11 +77,13 @@ def warnings_about(config: Config) -> Iterator[str]:
             "signal speaks plain HTTP on an address that others reach: browsers allow the microphone only on HTTPS "
             "pages; set signal.tls_certificate and signal.tls_key, or put a proxy before it"
         )
-    if config.transceiver and not is_loopback(config.transceiver.control[0]):
+    transceiver = config.transceiver
+    if transceiver and not is_loopback(transceiver.control[0]) and not transceiver.tls_client_ca:
         yield (
-            f"transceiver.control is {format_address(config.transceiver.control)}: its HTTP is authenticated but not "
-            "encrypted; keep it inside a private network"
+            f"transceiver.control is {format_address(transceiver.control)}: its HTTP is authenticated but not "
+            "encrypted; set transceiver.tls_certificate, tls_key and tls_client_ca, or keep it inside a private network"
         )
+    yield from warnings_about_control(config)
     for name, section in (("relay", config.relay), ("transceiver", config.transceiver)):
         if section and section.workers > max(1, cores := _cores()):
             yield (

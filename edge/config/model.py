@@ -146,6 +146,10 @@ class SignalConfig:
         listen: IP address and TCP port of the HTTP server. Without `api_keys` it serves only callers on this machine.
         tls_certificate: PEM file with the certificate chain; with `tls_key` the server speaks HTTPS.
         tls_key: PEM file with the certificate's private key.
+        control_certificate: PEM file with the certificate that this server shows to transceivers with an https URL; see
+            transceiver.tls_client_ca.
+        control_key: PEM file with that certificate's private key.
+        control_ca: PEM file with the authority of the transceivers' certificates.
         api_keys: bearer keys, one of which a caller has to show.
         allowed_origins: origins of web pages ("https://app.example.com") that may call from a browser; "*" for any,
             which needs `api_keys`. The server's own page is always allowed.
@@ -179,6 +183,9 @@ class SignalConfig:
     listen: Address = DEFAULT_LISTEN
     tls_certificate: str | None = None
     tls_key: str | None = None
+    control_certificate: str | None = None
+    control_key: str | None = None
+    control_ca: str | None = None
     api_keys: tuple[str, ...] = attrs.field(default=(), repr=False)
     allowed_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
@@ -296,6 +303,10 @@ class TransceiverConfig:
     Attributes:
         hop: IP address and UDP port to bind for the traffic with relays.
         control: IP address and TCP port of the control API, which signal calls, and of /healthz, /readyz, /metrics.
+        tls_certificate: PEM file with this transceiver's certificate; with `tls_key` and `tls_client_ca` the control
+            API is HTTPS, and obeys only who shows a certificate of the role signal or operator (`trio-voice keys ca`).
+        tls_key: PEM file with the certificate's private key.
+        tls_client_ca: PEM file with the authority of those who may command.
         hop_sealed: take and send clients' datagrams only encrypted, from and to all relays; see relay.hop_sealed.
         cluster: number of the cluster, 0 to 65535; part of what a call's credentials say to relays.
         backend: what answers calls whose model no [[backend]] claims: "parrot", "echo", "agent:MODULE:FUNCTION",
@@ -315,6 +326,9 @@ class TransceiverConfig:
 
     hop: Address = ("0.0.0.0", 7001)  # noqa: S104 - as for a relay
     control: Address = ("127.0.0.1", 7080)
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
     hop_sealed: bool = False
     cluster: int = 0
     backend: str | None = None

@@ -1,4 +1,6 @@
-"""The control API: how signal asks a transceiver for calls. HTTP and JSON, with a bearer key that both derive.
+"""The control API: how signal asks a transceiver for calls.
+
+HTTP and JSON, with a bearer key that both derive, and mutual TLS where it is configured.
 
 Read in this order:
 
@@ -7,6 +9,7 @@ Read in this order:
 * `server`       the transceiver's end: a handler over its `Calls`
 * `sockets`      the same for its `Conversations`, over WebSockets
 * `client`       signal's end: the same commands, and the same exceptions
+* `tls`          both ends' certificates, and what they must say
 * `connections`  below the client: HTTP connections that stay open
 
 | request                                       | answer                                                              |

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 import trio
@@ -25,6 +25,7 @@ from edge.control.messages import (
     read_moved_to,
     read_object,
 )
+from edge.control.tls import ControlTls
 from edge.http.streams import open_stream
 from transceiver.calls import (
     NO_WISHES,
@@ -74,15 +75,25 @@ class ControlClient:
         key: bearer key derived from the control key.
         timeout: seconds for one command, connecting included.
         connect: how to connect; for tests.
+        tls: for https; the system's trust, and no certificate of ours, by default.
     """
 
-    def __init__(self, url: str, key: str, *, timeout: float = 5.0, connect: Connect = open_stream) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout: float = 5.0,
+        connect: Connect = open_stream,
+        tls: ControlTls | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         self._timeout = timeout
         self._connect = connect
+        self._tls = tls
         self._authorization = {"Authorization": f"Bearer {key}"}
         headers = {"Content-Type": "application/json", **self._authorization}
-        self._connections = Connections(self.url, headers, connect=connect)
+        self._connections = Connections(self.url, headers, connect=connect, tls=tls)
 
     async def __aenter__(self) -> Self:
         return self
@@ -188,12 +199,13 @@ class ControlClient:
         call_id: str = "",
         model: str | None = None,
     ) -> WebSocket:
+        url, connect = self._way_of_sockets()
         socket = open_socket(
-            self.url + path,
+            url + path,
             headers={**self._authorization, **headers},
             limits=_SOCKET_LIMITS,
             timeout=self._timeout,
-            connect=self._connect,
+            connect=connect,
         )
         try:
             return await stack.enter_async_context(socket)
@@ -202,6 +214,19 @@ class ControlClient:
             raise self._refusal_of(_read_refusal(reply), call_id=call_id, model=model) from refusal
         except SocketUnreachable as error:
             raise TransceiverUnreachable(f"{self.url}: {error}") from error
+
+    def _way_of_sockets(self) -> tuple[str, Connect]:
+        """Return URL and connector for sockets: with TLS of ours, what connects is secure already."""
+        tls, below = self._tls, self._connect
+        parts = urlsplit(self.url)
+        if tls is None or parts.scheme != "https":
+            return self.url, below
+
+        async def connect(host: str, port: int) -> trio.abc.Stream:
+            return await tls.secure(await below(host, port), host)
+
+        authority = parts.netloc if parts.port else f"{parts.netloc}:443"
+        return f"http://{authority}{parts.path}", connect
 
     async def status(self) -> TransceiverStatus:
         """Tell the transceiver's state.

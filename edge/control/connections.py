@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
+from edge.control.tls import ControlTls, words_of
 from edge.http.streams import open_stream
 
 __all__ = ["Connect", "ConnectionFailed", "Connections", "Reply"]
@@ -62,7 +63,7 @@ class _Connection:
             await self.stream.send_all(request)
             return await self._read_reply()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise ConnectionFailed(str(error) or "the connection broke") from error
+            raise ConnectionFailed(str(error) or words_of(error.__cause__)) from error
 
     async def _read_reply(self) -> Reply:
         data = bytearray()
@@ -117,13 +118,18 @@ class Connections:
         url: base URL of the server, http or https.
         headers: sent with every request.
         connect: opens a connection.
+        tls: for https; the system's trust, and no certificate of ours, by default.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], *, connect: Connect = open_stream) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], *, connect: Connect = open_stream, tls: ControlTls | None = None
+    ) -> None:
         parts = urlsplit(url)
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        is_secure = parts.scheme == "https"
+        self._control_tls = tls if is_secure else None
+        self._tls = ssl.create_default_context() if is_secure and tls is None else None
         self._host = parts.hostname or ""
-        self._port = parts.port or (443 if self._tls else 80)
+        self._port = parts.port or (443 if is_secure else 80)
         self._base = parts.path.rstrip("/")
         fields = {"Host": parts.netloc.rpartition("@")[2], **headers}
         self._head = " HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -167,7 +173,13 @@ class Connections:
                 # and ending a call twice ends it. Once is enough: the next connection is new.
                 if connection.was_heard:
                     raise
-        return await self._ask_over(await self._open(), request)
+        connection = await self._open()
+        try:
+            return await self._ask_over(connection, request)
+        except ConnectionFailed as error:
+            if self._control_tls is None or connection.was_heard:
+                raise
+            raise ConnectionFailed(f"{error}; {self._control_tls.hint()}") from error
 
     async def _ask_over(self, connection: _Connection, request: bytes) -> Reply:
         try:
@@ -191,6 +203,8 @@ class Connections:
                 secured = trio.SSLStream(stream, self._tls, server_hostname=self._host, https_compatible=True)
                 stream = secured
                 await secured.do_handshake()
+            elif self._control_tls is not None:
+                stream = await self._control_tls.secure(stream, self._host)
         except (OSError, trio.BrokenResourceError) as error:
-            raise ConnectionFailed(str(error) or type(error).__name__) from error
+            raise ConnectionFailed(str(error) or words_of(error.__cause__)) from error
         return _Connection(stream)

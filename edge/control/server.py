@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from edge.control import refusals
 from edge.control.messages import BadMessage, CallRequest, ice_updated_to_fields, read_ice_update
 from edge.control.sockets import ConversationRoutes
+from edge.control.tls import may_ask, role_uri, roles_of
 from edge.http.bearer import BearerKeys
 from edge.http.errors import error_response
 from edge.http.health import HEALTH_PATHS, RenderMetrics, add_health_routes
@@ -43,6 +44,7 @@ class ControlHandler:
         keys: bearer keys, derived from the control keys that are valid now; at least one.
         render_metrics: the body of `/metrics`.
         conversations: what sockets take part in; None for no sockets.
+        needs_certificate: whether a client must have shown a certificate of a role that may command; may be changed.
 
     Raises:
         ValueError: there is no key, or an empty one.
@@ -54,8 +56,11 @@ class ControlHandler:
         keys: Iterable[str],
         render_metrics: RenderMetrics = lambda: b"",
         conversations: Conversations | None = None,
+        *,
+        needs_certificate: bool = False,
     ) -> None:
         self._calls = calls
+        self.needs_certificate = needs_certificate
         self.replace_keys(keys)
         self._router = Router()
         self._router.add("POST", "/control/v1/calls", self._create)
@@ -79,8 +84,11 @@ class ControlHandler:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request; nothing but health and metrics without a key."""
-        is_open = request.path in HEALTH_PATHS or request.path == "/metrics"
-        if not is_open and self._bearer.holder(request.headers.get("authorization", "")) is None:
+        if request.path in HEALTH_PATHS or request.path == "/metrics":
+            return await self._router.handle(request)
+        if self.needs_certificate and (refusal := _certificate_problem(request)) is not None:
+            return refusal
+        if self._bearer.holder(request.headers.get("authorization", "")) is None:
             message = "The control API needs the bearer key that is derived from the control key."
             return error_response(401, "invalid_control_key", message, headers=(("WWW-Authenticate", "Bearer"),))
         return await self._router.handle(request)
@@ -137,6 +145,19 @@ class ControlHandler:
     def _not_ready_reason(self) -> str:
         status = self._calls.status()
         return "" if status.get("ready") else str(status.get("reason") or "not ready")
+
+
+def _certificate_problem(request: Request) -> Response | None:
+    """Tell why a client may not command; None when its certificate says that it may."""
+    if request.certificate_uris is None:
+        message = "The control API needs a client certificate of the authority in transceiver.tls_client_ca."
+        return error_response(403, "client_certificate_required", message)
+    roles = roles_of(request.certificate_uris)
+    if may_ask(roles, request.path):
+        return None
+    told = ", ".join(sorted(roles)) or "none"
+    message = f"The certificate tells the role {told}, which may not ask this; it needs the URI {role_uri('signal')}."
+    return error_response(403, "wrong_role", message)
 
 
 def _about_a_call(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -51,6 +51,7 @@ class HttpConnection:
         stream: the bytes, after TLS.
         peer: address and port at the other end.
         is_secure: whether the stream is TLS.
+        certificate_uris: see `Request`.
         handler: answers requests.
         limits: what the peer may take.
         counts: where refusals and responses are counted.
@@ -64,6 +65,7 @@ class HttpConnection:
         *,
         peer: Address,
         is_secure: bool,
+        certificate_uris: frozenset[str] | None = None,
         handler: Handler,
         limits: HttpLimits,
         counts: HttpCounts,
@@ -73,6 +75,7 @@ class HttpConnection:
         self._stream = stream
         self._peer = peer
         self._is_secure = is_secure
+        self._certificate_uris = certificate_uris
         self._handler = handler
         self._limits = limits
         self._counts = counts
@@ -184,6 +187,7 @@ class HttpConnection:
             headers=headers,
             peer=self._peer,
             is_secure=self._is_secure,
+            certificate_uris=self._certificate_uris,
             id=self._new_request_id(),
         )
         if size > self._limits.header_bytes or len(event.headers) > self._limits.header_count:

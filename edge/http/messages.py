@@ -32,6 +32,7 @@ class Request:
         body: the content, at most `HttpLimits.body_bytes`.
         peer: address and port at the other end of the connection; the address is in its shortest form.
         is_secure: whether the connection is TLS.
+        certificate_uris: URIs in the certificate that the client has proven to hold; None when it showed none.
         id: names this request in logs and in the `X-Request-Id` of its response.
         parameters: what the router found in the place of `{name}` in its pattern.
     """
@@ -43,6 +44,7 @@ class Request:
     body: bytes = b""
     peer: Address = ("127.0.0.1", 0)
     is_secure: bool = False
+    certificate_uris: frozenset[str] | None = None
     id: str = ""
     parameters: Mapping[str, str] = _NOTHING
 

@@ -9,7 +9,7 @@ import secrets
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -20,6 +20,7 @@ from edge.http.limits import HttpLimits
 from edge.http.messages import FailureHook, Handler, write_head
 from edge.http.reasons import DropReason, HttpCounts
 from edge.http.streams import DirectStream
+from edge.http.tls import uris_of
 from wire.core import Address
 
 __all__ = ["HttpServer", "open_listener", "source_of"]
@@ -64,6 +65,7 @@ class HttpServer:
         tls: with it, every connection begins with a TLS handshake.
         on_failure: told of exceptions that should not have happened, with the request where there is one.
         neighbour: gets the connections that are not meant for us; None when all are.
+        on_handshake_failure: told of every TLS handshake that did not succeed: with whom, and why.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         on_failure: FailureHook = lambda _request, _error: None,
         neighbour: Neighbour | None = None,
+        on_handshake_failure: Callable[[Address, str], None] = lambda _peer, _reason: None,
     ) -> None:
         self._neighbour = neighbour
         self._undecided: set[trio.CancelScope] = set()
@@ -81,6 +84,7 @@ class HttpServer:
         self._limits = limits or HttpLimits()
         self._tls = tls
         self._on_failure = on_failure
+        self._on_handshake_failure = on_handshake_failure
         self.counts = HttpCounts()
         self._accepting = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
@@ -95,6 +99,10 @@ class HttpServer:
     def connection_count(self) -> int:
         """How many connections are open and admitted."""
         return self._admitted
+
+    def replace_tls(self, tls: ssl.SSLContext | None) -> None:
+        """Use another context, or none, for the connections to come; those that are open go on."""
+        self._tls = tls
 
     async def serve(
         self,
@@ -131,12 +139,20 @@ class HttpServer:
                 self._nursery.cancel_scope.cancel()
                 await self._finished.wait()
 
-    async def serve_stream(self, stream: trio.abc.Stream, peer: Address, *, is_secure: bool = False) -> None:
+    async def serve_stream(
+        self,
+        stream: trio.abc.Stream,
+        peer: Address,
+        *,
+        is_secure: bool = False,
+        certificate_uris: frozenset[str] | None = None,
+    ) -> None:
         """Serve one connection that was admitted; nothing that goes wrong in it comes out."""
         connection = HttpConnection(
             stream,
             peer=peer,
             is_secure=is_secure,
+            certificate_uris=certificate_uris,
             handler=self._handler,
             limits=self._limits,
             counts=self.counts,
@@ -209,15 +225,19 @@ class HttpServer:
         with trio.move_on_after(self._limits.header_timeout) as scope:
             try:
                 await secured.do_handshake()
-            except (trio.BrokenResourceError, ssl.SSLError):
+            except (trio.BrokenResourceError, ssl.SSLError) as error:
                 self.counts.drops[DropReason.TLS_HANDSHAKE] += 1
+                self._on_handshake_failure(peer, str(error.__cause__ or error))
                 await trio.aclose_forcefully(stream)
                 return
         if scope.cancelled_caught:
             self.counts.drops[DropReason.TLS_HANDSHAKE] += 1
             await trio.aclose_forcefully(stream)
             return
-        await self.serve_stream(secured, peer, is_secure=True)
+        # Of a server that has not asked for it, ssl returns nothing.
+        certificate = secured.getpeercert()
+        uris = uris_of(certificate) if certificate else None
+        await self.serve_stream(secured, peer, is_secure=True, certificate_uris=uris)
 
     def _excess(self, source: str) -> DropReason | None:
         if self._admitted >= self._limits.connections:

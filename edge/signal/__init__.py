@@ -22,6 +22,7 @@ Read in this order:
 * `geography`  the configured earth: regions, rules, relay addresses, and a choice over all of them
 * `locating`   the file that tells where addresses are
 * `placement`  which relay addresses and transceivers suit a caller, with all that is known of the fleet
+* `explaining`, `recent`, `fleet_routes`  what operators see: why a caller is placed where, and the state for the map
 * `fleet`      what the transceivers say about themselves, asked every second
 * `pages`      the page with the Talk button
 
@@ -42,5 +43,7 @@ Read in this order:
 | all of these below `/openai/v1/realtime`          | the same, as Azure's clients ask                           |
 | `GET /healthz`, `/readyz`                         | 200, or 503 with the reason; from anywhere                 |
 | `GET /metrics`                                    | 200; on this machine, or with an API key                   |
+| `GET /fleet/state`                                | 200 and the map's data; on this machine, or with an API key |
+| `GET /fleet/where?ip=…`                           | 200 and the choice for a caller there; as before           |
 | `GET /`, `/…`                                     | the page                                                   |
 """

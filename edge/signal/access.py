@@ -13,9 +13,9 @@ this machine, send requests. Three checks stand against that:
   must not be able to open calls either.
 
 An API key may do everything. A client secret (`edge.signal.client_secrets`) stands for the API key that minted it, but
-for calls only: it makes them, and acts on those of its owner whose id it knows. It mints nothing and reads no metrics.
-Ids of calls are sealed and never listed, so one user's secret does not lead to another user's call. A secret dies with
-its owner's key.
+for calls only: it makes them, and acts on those of its owner whose id it knows. It mints nothing, reads no metrics and
+sees no fleet. Ids of calls are sealed and never listed, so one user's secret does not lead to another user's call. A
+secret dies with its owner's key.
 
 On a server without keys everything may be shown, also the placeholders that some clients insist on; but a client secret
 that this server has minted keeps its meaning, so that what works here works the same with keys.
@@ -139,6 +139,18 @@ class Access:
         if caller.secret is not None:
             raise errors.api_key_needed()
         return caller.owner
+
+    def operator(self, request: Request) -> str:
+        """Let pass who shows an API key, and who asks on this machine by one of its own names.
+
+        Returns:
+            The digest of the API key; empty without one.
+
+        Raises:
+            RequestRefused: a key is needed and none of ours was shown, or only a client secret was.
+        """
+        is_here = is_local(request) and _is_loopback_name(host_of(request.headers.get("host", "")))
+        return "" if is_here and not _authorization(request) else self.key_holder(request)
 
     def _secret(self, authorization: str) -> ClientSecret | None:
         scheme, _, key = authorization.partition(" ")

@@ -101,7 +101,7 @@ class CallRoutes:
             raise errors.try_later("no_transceiver_available", self._placement.not_ready_reason(), _RETRY_SECONDS)
         retry_after: float | None = None
         unknown_model: ModelNotAllowed | None = None
-        wishes = attrs.evolve(wishes, caller_network=proposal.network, placed_because=proposal.reasons)
+        wishes = attrs.evolve(wishes, caller_network=proposal.location.network, placed_because=proposal.reasons)
         for member in proposal.members[:_MAX_TRIES]:
             facts = {"request": request.id, "transceiver": member.client.url}
             try:

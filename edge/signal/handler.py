@@ -15,6 +15,7 @@ from edge.signal.cors import CorsPolicy
 from edge.signal.errors import RequestRefused
 from edge.signal.finding import CallFinder, CallIdOpener
 from edge.signal.fleet import FleetView
+from edge.signal.fleet_routes import FleetRoutes
 from edge.signal.geography import Geography
 from edge.signal.minting import MintingRoutes
 from edge.signal.placement import Placement
@@ -27,7 +28,7 @@ CallEndpoint = Callable[[Request, Caller], Awaitable[Response]]
 """Answers a request of whoever has shown an API key or a client secret."""
 
 KeyEndpoint = Callable[[Request, str], Awaitable[Response]]
-"""Answers a request of whoever has shown an API key; is told its digest."""
+"""Answers a request of whoever has shown an API key, or needs none; is told its digest."""
 
 _PREFIXES = ("/v1/realtime", "/openai/v1/realtime")  # the second is Azure's way to say the same
 
@@ -88,6 +89,9 @@ class SignalHandler:
         self._router = Router()
         for prefix in _PREFIXES:
             self._add_realtime_routes(prefix)
+        fleet_routes = FleetRoutes(self._placement, fleet)
+        self._router.add("GET", "/fleet/state", self._for_operators(fleet_routes.state))
+        self._router.add("GET", "/fleet/where", self._for_operators(fleet_routes.where))
         add_health_routes(self._router, self._placement.not_ready_reason, render_metrics)
         add_static_files(self._router, dict(pages or {}))
 
@@ -147,6 +151,14 @@ class SignalHandler:
 
         async def answer(request: Request) -> Response:
             return await endpoint(request, self._access.key_holder(request))
+
+        return answer
+
+    def _for_operators(self, endpoint: KeyEndpoint) -> Endpoint:
+        """Let nobody reach an endpoint without an API key, but on this machine."""
+
+        async def answer(request: Request) -> Response:
+            return await endpoint(request, self._access.operator(request))
 
         return answer
 

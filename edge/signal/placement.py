@@ -7,9 +7,11 @@ import trio
 
 from edge.config.model import SignalConfig
 from edge.control.client import ControlClient
+from edge.control.tls import ControlTls
 from edge.http.messages import Request
 from edge.signal.fleet import FleetView, Member
 from edge.signal.geography import ChosenPlaces, Geography, regions_of
+from edge.signal.recent import RecentNetworks
 from geo.caller import CallerLocation
 from geo.regions import Ingress, Region
 from geo.residency import NO_RESIDENCY, Residency
@@ -36,14 +38,14 @@ class Proposal:
         ingresses: for the answer, the preferred one first, with priorities that say so to the client's ICE.
         members: transceivers to ask, the preferred one first.
         reasons: why, a sentence for each candidate that came near to being chosen.
-        network: the caller's, under which its round trips are remembered; empty when nobody knows it.
+        location: where the caller is.
         residency: where the call may be.
     """
 
     ingresses: tuple[AnswerIngress, ...]
     members: tuple[Member, ...]
     reasons: tuple[str, ...]
-    network: str = ""
+    location: CallerLocation = attrs.field(factory=CallerLocation)
     residency: Residency = NO_RESIDENCY
 
 
@@ -54,12 +56,17 @@ class Placement:
         geography: regions, rules, relay addresses, and what calls have shown so far.
         fleet: the transceivers.
         now: monotonic time in seconds.
+
+    Attributes:
+        geography: as given.
+        recent: where calls came from lately.
     """
 
     def __init__(self, geography: Geography, fleet: FleetView, *, now: Callable[[], float] = trio.current_time) -> None:
         self.geography = geography
         self._fleet = fleet
         self._now = now
+        self.recent = RecentNetworks()
         self._heard: dict[tuple[int, int], int] = {}  # number of the last round trip, by cluster and incarnation
 
     def propose(self, request: Request, owner: str = "", model: str | None = None) -> Proposal:
@@ -78,20 +85,21 @@ class Placement:
             ),
             members=tuple(self._fleet.member(each.name) for each in chosen.transceivers.items),
             reasons=chosen.reasons,
-            network=chosen.location.network,
+            location=chosen.location,
             residency=chosen.residency,
         )
 
     def choose(self, location: CallerLocation, owner: str = "", model: str | None = None) -> ChosenPlaces:
         """Choose for a caller who is somewhere, with all that is known of the fleet."""
-        self._learn()
+        self.learn()
         candidates = self._fleet.candidates()
         return self.geography.choose(location, candidates, now=self._now(), owner=owner, model=model)
 
     def placed(self, proposal: Proposal, member: Member) -> None:
         """A call was placed on a transceiver: further ones from the caller's network go to its region."""
-        if member.region is not None:
-            self.geography.networks.serve(proposal.network, member.region.name, self._now())
+        region, now = "" if member.region is None else member.region.name, self._now()
+        self.geography.networks.serve(proposal.location.network, region, now)
+        self.recent.placed(proposal.location, region, now)
 
     def not_ready_reason(self) -> str:
         """Tell why no call can be placed now; empty when one can."""
@@ -99,7 +107,7 @@ class Placement:
             return "No relay address is configured: signal.ingresses is empty."
         return self._fleet.not_ready_reason()
 
-    def _learn(self) -> None:
+    def learn(self) -> None:
         """Take the round trips that calls have measured since we looked last."""
         now = self._now()
         heard = {}
@@ -116,6 +124,7 @@ class Placement:
         self._heard = heard
 
     def _learn_one(self, sample: RoundTripSample, region: Region | None, now: float) -> None:
+        self.recent.measured(sample.network, sample.milliseconds)
         # What was measured is the way to the transceiver; of the way to the ingress's region it is what remains without
         # the way between the two.
         entered = self.geography.region_of_ingress(sample.ingress) or region
@@ -124,11 +133,17 @@ class Placement:
             self.geography.networks.observe(sample.network, entered.name, sample.milliseconds - beyond, now)
 
 
-def fleet_of(config: SignalConfig, control_key: str) -> FleetView:
-    """Return the view on the configured transceivers; nothing is asked yet."""
+def fleet_of(config: SignalConfig, control_key: str, tls: ControlTls | None = None) -> FleetView:
+    """Return the view on the configured transceivers; nothing is asked yet.
+
+    Args:
+        config: names them.
+        control_key: the bearer key.
+        tls: what is shown to those with an https URL; None for nothing.
+    """
     regions = regions_of(config)
     return FleetView(
-        Member(ControlClient(each.url, control_key), region=regions.get(each.region or ""))
+        Member(ControlClient(each.url, control_key, tls=tls), region=regions.get(each.region or ""))
         for each in config.transceivers
     )
 

@@ -27,6 +27,7 @@ from edge.signal.handler import SignalHandler
 from edge.signal.pages import read_pages
 from edge.signal.placement import fleet_of
 from edge.start import StartError
+from edge.tiers.control_tls import signal_tls
 from edge.tiers.keyring import call_id_keys, client_secret_keys, control_bearers
 from edge.tiers.serving import add_http_metrics, failure_hook
 from edge.tiers.tier import Surroundings
@@ -162,7 +163,7 @@ class SignalTier:
 
     def _make_view(self, config: SignalConfig, keys: Bundle) -> _View:
         location_file = _location_file(config, self._surroundings.report)
-        fleet = fleet_of(config, control_bearers(keys)[0])
+        fleet = fleet_of(config, control_bearers(keys)[0], signal_tls(config))
         handler = SignalHandler(
             config,
             fleet=fleet,

@@ -13,6 +13,7 @@ from edge.control.server import CONTROL_LIMITS, ControlHandler
 from edge.http.server import HttpServer
 from edge.keys import Bundle
 from edge.start import StartError
+from edge.tiers.control_tls import handshake_reports, server_context
 from edge.tiers.keyring import call_id_keys, control_bearers, credential_keys, hop_keys
 from edge.tiers.serving import add_http_metrics, failure_hook, open_http
 from edge.tiers.tier import Surroundings
@@ -67,7 +68,7 @@ class TransceiverTier:
         control_address: where signal reaches it; known once `run` has started.
 
     Raises:
-        StartError: a backend is an agent that is not there.
+        StartError: a backend is an agent that is not there, or a certificate cannot be used.
     """
 
     def __init__(
@@ -91,10 +92,21 @@ class TransceiverTier:
             incarnation=self._identity.incarnation,
             report=surroundings.report,
         )
+        tls = server_context(config)
         self._handler = ControlHandler(
-            self.worker, control_bearers(keys), surroundings.metrics.render, conversations=self.worker
+            self.worker,
+            control_bearers(keys),
+            surroundings.metrics.render,
+            conversations=self.worker,
+            needs_certificate=tls is not None,
         )
-        self._server = HttpServer(self._handler, limits=CONTROL_LIMITS, on_failure=failure_hook(surroundings.report))
+        self._server = HttpServer(
+            self._handler,
+            limits=CONTROL_LIMITS,
+            tls=tls,
+            on_failure=failure_hook(surroundings.report),
+            on_handshake_failure=handshake_reports(surroundings.report),
+        )
         self._worker_scope = trio.CancelScope()
         self._worker_finished = trio.Event()
         add_transceiver_metrics(surroundings.metrics, self.worker)
@@ -122,6 +134,9 @@ class TransceiverTier:
         if config.transceiver is not None:
             backends = backends_of(config.backend, config.transceiver.backend)
             check_agents_of(backends)
+            tls = server_context(config.transceiver)
+            self._server.replace_tls(tls)
+            self._handler.needs_certificate = tls is not None
             self.worker.options = attrs.evolve(
                 _worker_options(config.transceiver, backends, self._identity), hop=self.worker.options.hop
             )
@@ -145,6 +160,11 @@ class TransceiverTier:
         return "" if status["ready"] else str(status["reason"])
 
     @property
+    def control_scheme(self) -> str:
+        """How the control address is asked: "http" or "https"."""
+        return "https" if self._handler.needs_certificate else "http"
+
+    @property
     def hop_addresses(self) -> tuple[Address, ...]:
         """Where relays reach its workers."""
         return (self.hop_address,)
@@ -152,7 +172,7 @@ class TransceiverTier:
     def describe(self) -> str:
         """Tell people where it can be reached."""
         control, hop = format_address(self.control_address), format_address(self.hop_address)
-        return f"transceiver: control http://{control}, relays send to {hop}"
+        return f"transceiver: control {self.control_scheme}://{control}, relays send to {hop}"
 
 
 def check_agents_of(backends: Backends) -> None:

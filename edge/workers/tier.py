@@ -16,6 +16,7 @@ from edge.http.server import HttpServer
 from edge.keys import Bundle
 from edge.metrics import Metrics
 from edge.start import StartError
+from edge.tiers.control_tls import handshake_reports, server_context
 from edge.tiers.keyring import call_id_keys, control_bearers
 from edge.tiers.serving import add_http_metrics, failure_hook, open_http
 from edge.tiers.tier import Surroundings
@@ -45,7 +46,7 @@ class WorkersTier:
         control_address: where signal reaches it; known once `run` has started.
 
     Raises:
-        StartError: a backend is an agent that is not there.
+        StartError: a backend is an agent that is not there, or a certificate cannot be used.
     """
 
     def __init__(
@@ -78,10 +79,21 @@ class WorkersTier:
         self._front = Front(
             self._places, call_id_keys=call_id_keys(keys), cluster=section.cluster, incarnation=incarnation
         )
+        tls = server_context(section)
         self._handler = ControlHandler(
-            self._front, control_bearers(keys), surroundings.metrics.render, conversations=self._front
+            self._front,
+            control_bearers(keys),
+            surroundings.metrics.render,
+            conversations=self._front,
+            needs_certificate=tls is not None,
         )
-        self._server = HttpServer(self._handler, limits=CONTROL_LIMITS, on_failure=failure_hook(surroundings.report))
+        self._server = HttpServer(
+            self._handler,
+            limits=CONTROL_LIMITS,
+            tls=tls,
+            on_failure=failure_hook(surroundings.report),
+            on_handshake_failure=handshake_reports(surroundings.report),
+        )
         add_transceiver_metrics(surroundings.metrics, self._front)
         _add_worker_metrics(surroundings.metrics, self._places)
         add_http_metrics(surroundings.metrics, "transceiver", self._server)
@@ -101,6 +113,9 @@ class WorkersTier:
         if config.transceiver is None:
             return
         check_agents_of(backends_of(config.backend, config.transceiver.backend))
+        tls = server_context(config.transceiver)
+        self._server.replace_tls(tls)
+        self._handler.needs_certificate = tls is not None
         self._front.call_id_keys = call_id_keys(keys)
         self._handler.replace_keys(control_bearers(keys))
         problems: list[Problem] = []
@@ -127,6 +142,11 @@ class WorkersTier:
         return self._front.not_ready_reason()
 
     @property
+    def control_scheme(self) -> str:
+        """How the control address is asked: "http" or "https"."""
+        return "https" if self._handler.needs_certificate else "http"
+
+    @property
     def hop_addresses(self) -> tuple[Address, ...]:
         """Where relays reach each worker; known once `run` has started."""
         return tuple(place.hop for place in self._places)
@@ -135,11 +155,12 @@ class WorkersTier:
         """Tell people where it can be reached."""
         hops = ", ".join(map(format_address, self.hop_addresses))
         control = format_address(self.control_address)
-        return f"transceiver: control http://{control}, {len(self._places)} workers, relays send to {hops}"
+        url = f"{self.control_scheme}://{control}"
+        return f"transceiver: control {url}, {len(self._places)} workers, relays send to {hops}"
 
 
 def settings_of(config: Config, keys: Bundle, number: int) -> WorkerSettings:
-    """Tell one worker of its part: the next port, and a share of the calls."""
+    """Tell one worker of its part: the next port, a share of the calls, and no TLS, for the front asks on loopback."""
     section = config.transceiver or TransceiverConfig()
     host, port = section.hop
     share, left = divmod(section.max_calls, section.workers)
@@ -147,6 +168,9 @@ def settings_of(config: Config, keys: Bundle, number: int) -> WorkerSettings:
         section,
         hop=(host, port + number if port else 0),
         control=("127.0.0.1", 0),
+        tls_certificate=None,
+        tls_key=None,
+        tls_client_ca=None,
         max_calls=share + (number < left),
     )
     return WorkerSettings(transceiver=own, backend=config.backend, log=config.log, keys=keys)

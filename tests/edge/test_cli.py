@@ -2,12 +2,15 @@
 
 import json
 import socket
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
 
+from edge.certificates import Authority
 from edge.cli import main
 from edge.config.model import Role
 from edge.key_files import load_bundle, load_root
@@ -118,6 +121,52 @@ def test_keys_new_says_what_it_wrote_and_overwrites_nothing(run, tmp_path: Path)
     before = (tmp_path / "root.key").read_bytes()
     assert "is there already" in run("keys", "new", tmp_path, code=1).output
     assert (tmp_path / "root.key").read_bytes() == before
+
+
+def test_keys_ca_makes_certificates_and_issues_them_again(run, tmp_path: Path) -> None:
+    output = run("keys", "ca", tmp_path, "--days", "7").output
+    assert f"keep {tmp_path}/ca.key away from all servers" in output
+    names = ["ca.crt", "ca.key", "operator.crt", "operator.key", "signal.crt", "signal.key"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*names, "transceiver.crt", "transceiver.key"]
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("*.key")} == {0o600}
+    authority, issued = (tmp_path / "ca.crt").read_bytes(), (tmp_path / "signal.crt").read_bytes()
+    run("keys", "ca", tmp_path)
+    assert (tmp_path / "ca.crt").read_bytes() == authority
+    assert (tmp_path / "signal.crt").read_bytes() != issued
+
+
+def test_keys_certificate_issues_one_for_a_node(run, tmp_path: Path) -> None:
+    words = "`trio-voice keys ca "
+    assert words in run("keys", "certificate", tmp_path, "transceiver", code=1).output
+    run("keys", "ca", tmp_path)
+    run("keys", "certificate", tmp_path, "transceiver", "--name", "t-1", "--host", "10.0.0.3", "--host", "t-1.local")
+    issued = x509.load_pem_x509_certificate((tmp_path / "t-1.crt").read_bytes())
+    names = issued.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["urn:trio-voice:role:transceiver"]
+    assert [str(each) for each in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.3"]
+    assert names.get_values_for_type(x509.DNSName) == ["t-1.local"]
+    for name in ("ca", "a/b"):
+        assert "without slashes" in run("keys", "certificate", tmp_path, "signal", "--name", name, code=2).output
+    run("keys", "certificate", tmp_path, "relay", code=2)
+
+
+@pytest.mark.parametrize("spoiled", ["ca.crt", "ca.key"])
+def test_a_broken_authority_is_named(run, tmp_path: Path, spoiled: str) -> None:
+    run("keys", "ca", tmp_path)
+    (tmp_path / spoiled).write_text("nonsense")
+    assert "no ca.crt and ca.key that can be read" in run("keys", "ca", tmp_path, code=1).output
+
+
+def test_an_authority_does_not_issue_beyond_its_own_life(run, tmp_path: Path) -> None:
+    run("keys", "ca", tmp_path, "--days", "10000")
+    ends = [
+        x509.load_pem_x509_certificate((tmp_path / name).read_bytes()).not_valid_after_utc
+        for name in ("ca.crt", "signal.crt")
+    ]
+    assert ends[0] == ends[1]
+    year = 365 * 86400
+    expired = Authority.create(tmp_path / "old", time.time() - year - 1)
+    assert "expired on" in run("keys", "ca", expired.path.parent, code=1).output
 
 
 def test_keys_rotate_takes_two_steps_and_then_waits_for_calls(run, keys: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from edge.caller.opus_file import read_clip
 from edge.caller.placing import Caller
 from edge.caller.progress import CallerOptions
 from edge.caller.signalling import CallFailed, SignalClient
+from edge.certificates import CERTIFIED_ROLES, Authority
 from edge.config.model import (
     Config,
     RelayConfig,
@@ -138,6 +140,78 @@ async def test_three_sets_of_roles_work_together(nursery, config: Config, call) 
     await caller.hang_up(placed)
     for role in Role:
         await running[role].stop()
+
+
+def with_certificates(config: Config, folder: Path, *, signal: str = "signal", role: str = "transceiver") -> Config:
+    """Give both ends of the control API the certificates in a folder, perhaps the wrong ones."""
+    names = {name: str(folder / name) for name in ("ca.crt", f"{role}.crt", f"{role}.key", f"{signal}.crt")}
+    names |= {f"{signal}.key": str(folder / f"{signal}.key")}
+    return attrs.evolve(
+        config,
+        signal=attrs.evolve(
+            config.signal,
+            control_certificate=names[f"{signal}.crt"],
+            control_key=names[f"{signal}.key"],
+            control_ca=names["ca.crt"],
+        ),
+        transceiver=attrs.evolve(
+            config.transceiver,
+            tls_certificate=names[f"{role}.crt"],
+            tls_key=names[f"{role}.key"],
+            tls_client_ca=names["ca.crt"],
+        ),
+    )
+
+
+def certificates(folder: Path, unix_time: float | None = None) -> Path:
+    authority = Authority.create(folder, time.time())
+    for role in CERTIFIED_ROLES:
+        authority.issue(role, name=role, days=1, unix_time=time.time() if unix_time is None else unix_time)
+    return folder
+
+
+async def test_the_control_api_over_mutual_tls_and_another_authority_by_a_reload(
+    nursery, config: Config, call, tmp_path: Path
+) -> None:
+    config = with_certificates(config, certificates(tmp_path / "one"))
+    running: RunningRoles = await nursery.start(run_roles, config, keyring())
+    assert running.not_ready_reason() == ""
+    assert "control https://" in running.tiers[Role.TRANSCEIVER].describe()
+    caller, placed = await call(running.url)
+    await running.reload(with_certificates(config, certificates(tmp_path / "two")), keyring())
+    assert running.not_ready_reason() == ""
+    await caller.hang_up(placed)
+    await eventually(lambda: flows(running) == 0)
+    # A transceiver that has another authority than signal is not commanded.
+    apart = with_certificates(config, tmp_path / "one")
+    await running.reload(
+        attrs.evolve(apart, transceiver=with_certificates(config, tmp_path / "two").transceiver), keyring()
+    )
+    assert "is not one of" in running.not_ready_reason()
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"role": "signal"}, "transceiver.tls_certificate: .* tells the role signal"),
+        ({"signal": "transceiver"}, "signal.control_certificate: .* tells the role transceiver"),
+        ({"age": 2 * 86400}, "transceiver.tls_certificate: .* expired on 2"),
+        ({"spoiled": "transceiver.key"}, "transceiver.tls_certificate: .* cannot be used"),
+        ({"spoiled": "transceiver.crt"}, "transceiver.tls_certificate: .* cannot be used"),
+        ({"spoiled": "signal.key"}, "signal.control_certificate: .* cannot be used"),
+    ],
+)
+async def test_certificates_of_the_control_api_that_nobody_would_accept_are_named(
+    config: Config, tmp_path: Path, wrong: dict, words: str
+) -> None:
+    folder = certificates(tmp_path / "files", time.time() - wrong.pop("age", 0.0))
+    if spoiled := wrong.pop("spoiled", None):
+        (folder / spoiled).write_text("nonsense")
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with trio.open_nursery() as roles:
+            await roles.start(run_roles, with_certificates(config, folder, **wrong), keyring())
+    assert caught.group_contains(StartError, match=words)
 
 
 async def test_foreign_keys_keep_tiers_apart(nursery, config: Config, call) -> None:

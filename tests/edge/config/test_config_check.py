@@ -64,6 +64,21 @@ def test_a_good_configuration_has_no_problem() -> None:
         ({"signal": {"transceivers": ["10.0.0.3:7080"]}}, "signal.transceivers[0].url: found", ':7080".'),
         ({"signal": {"transceivers": ["http://a/path"]}}, "signal.transceivers[0].url: found", ':7080".'),
         ({"signal": {"transceivers": ["http://a:x"]}}, "signal.transceivers[0].url: found", ':7080".'),
+        (
+            {"transceiver": {"tls_key": __file__, "tls_client_ca": __file__}},
+            "transceiver.tls_certificate: it is missing.",
+            "tls_client_ca.",
+        ),
+        (
+            {"transceiver": {"tls_certificate": __file__, "tls_key": __file__}},
+            "transceiver.tls_client_ca: it is missing.",
+            "transceiver.tls_client_ca.",
+        ),
+        (
+            {"signal": {"control_certificate": __file__, "control_key": __file__, "control_ca": "no.pem"}},
+            'signal.control_ca: there is no file "no.pem".',
+            "PEM file.",
+        ),
         ({"signal": {"region": "eu"}}, 'signal.region: found "eu", which is no region.', "none yet."),
         (
             {"signal": {"regions": [{"name": "eu", "capacity": -1}]}},
@@ -211,6 +226,10 @@ def test_a_role_alone_says_what_it_needs(role: Role, keys: list[str]) -> None:
         ({"signal": {"listen": "0.0.0.0:8080", "tls_certificate": "x"}}, "only callers on this machine"),
         ({"signal": {"listen": "0.0.0.0:8080", "api_keys": ["k"]}}, "plain HTTP"),
         ({"transceiver": {"control": "10.0.0.3:7080"}}, "not encrypted"),
+        (
+            {"signal": {"control_certificate": "c", "control_key": "k", "control_ca": "a"}},
+            "signal.transceivers[0].url is http://10.0.0.3:7080: with http, signal.control_certificate is not used",
+        ),
     ],
 )
 def test_what_is_probably_not_meant_is_warned_of(change: dict, words: str) -> None:
@@ -250,3 +269,14 @@ def test_who_has_a_store_need_not_be_told_of_the_others(role: Role) -> None:
 def test_a_fleet_of_whole_nodes_needs_keys_in_common() -> None:
     config = structure({"store": {"url": "redis://redis"}, **{role.value: {} for role in Role}})
     assert "keys" in [problem.key for problem in check(config)]
+
+
+def test_signal_beside_a_transceiver_that_wants_a_certificate_needs_one() -> None:
+    tls = {"tls_certificate": __file__, "tls_key": __file__, "tls_client_ca": __file__}
+    config = structure({"signal": {"ingresses": ["1=203.0.113.5:3478"]}, "relay": GOOD["relay"], "transceiver": tls})
+    assert [problem.key for problem in check(config)] == ["signal.control_certificate"]
+
+
+def test_a_control_address_with_certificates_may_be_reached_by_others() -> None:
+    tls = {"control": "10.0.0.3:7080", "tls_certificate": "c", "tls_key": "k", "tls_client_ca": "a"}
+    assert list(warnings_about(structure(merge(GOOD, {"transceiver": tls})))) == []

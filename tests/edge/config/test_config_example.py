@@ -15,7 +15,15 @@ SHARED = ("log", "node", "store")
 """Sections of every role."""
 
 FILES = {
-    "signal": ("tls_certificate", "tls_key", "location_database"),
+    "signal": (
+        "tls_certificate",
+        "tls_key",
+        "control_certificate",
+        "control_key",
+        "control_ca",
+        "location_database",
+    ),
+    "transceiver": ("tls_certificate", "tls_key", "tls_client_ca"),
     "store": ("password_file", "ca"),
 }
 
