@@ -113,6 +113,11 @@ def _check_signal(signal: SignalConfig, *, has_store: bool, runs_all: bool) -> I
     yield from _at_least("signal.tcp_ingress_count", signal.tcp_ingress_count, 0)
     yield from _at_least("signal.max_calls_per_key", signal.max_calls_per_key, 0)
     yield from _at_least("signal.max_offers_per_minute", signal.max_offers_per_minute, 0)
+    yield from _at_least("signal.max_calls_per_second", signal.max_calls_per_second, 0)
+    yield from _at_least("signal.max_calls_under_way", signal.max_calls_under_way, 1)
+    if not 0 <= signal.max_call_wait < signal.limits.handler_timeout:
+        right = f"It should be less than signal.limits.handler_timeout, {signal.limits.handler_timeout:g} seconds."
+        yield Problem("signal.max_call_wait", f"found {signal.max_call_wait:g}", right)
     if not has_store and not runs_all and not signal.transceivers:
         right = 'List the control addresses of the transceivers, such as ["http://10.0.0.3:7080"], or set store.url.'
         yield Problem("signal.transceivers", "there is none", right)

@@ -177,6 +177,11 @@ class SignalConfig:
             gets a 429 with a time to retry. 0 for no bound. Counted over the whole fleet, once a second.
         max_offers_per_minute: offers that one IPv4 address, or one IPv6 /64, may send to this server within a minute;
             one more gets a 429. 0 for no bound. Behind a proxy set `trusted_proxies`, or all callers are one address.
+        max_calls_per_second: calls that this server begins in a second, so that a crowd that comes at once does not
+            disturb the calls that are; more have to wait. 0 for no bound.
+        max_call_wait: seconds that an offer may wait for its turn then; beyond, it gets a 503 with a time to retry.
+        max_calls_under_way: calls that this server may be placing on one transceiver at a time; a transceiver that
+            answers slowly gets no more.
         limits: what HTTP clients may take.
     """
 
@@ -203,6 +208,9 @@ class SignalConfig:
     trusted_proxies: tuple[Network, ...] = ()
     max_calls_per_key: int = 0
     max_offers_per_minute: int = 0
+    max_calls_per_second: int = 100
+    max_call_wait: float = 3.0
+    max_calls_under_way: int = 32
     limits: HttpLimits = attrs.field(factory=HttpLimits)
 
 

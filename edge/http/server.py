@@ -269,7 +269,7 @@ def _refusal(reason: DropReason) -> bytes:
     headers = [
         *response.headers,
         ("Content-Length", str(len(response.body))),
-        ("Retry-After", "2"),
+        ("Retry-After", str(1 + secrets.randbelow(5))),  # not all of a crowd at once
         ("X-Request-Id", _new_request_id()),
         ("Connection", "close"),
     ]

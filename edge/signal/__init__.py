@@ -15,6 +15,8 @@ Read in this order:
 * `sessions`   session configurations: checked, brought into one shape, merged
 * `wishes`     what a call is to be like, of all that has a say in it
 * `limits`     how many offers one source may send
+* `admission`  how many calls are begun at a time, when everybody comes at once
+* `attempts`   whom to ask for a call, until one takes it
 * `minting`    an API key becomes a client secret
 * `client_secrets`  what that is: a token that carries all it stands for
 * `sideband`   WebSockets: the sideband of a call, and the plain Realtime protocol

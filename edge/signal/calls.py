@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from os import urandom
 
 import attrs
 import trio
@@ -11,6 +12,8 @@ from edge.control.client import TransceiverUnreachable
 from edge.http.messages import HeaderList, Request, Response, json_response
 from edge.signal import errors
 from edge.signal.access import Caller
+from edge.signal.admission import CallPace
+from edge.signal.attempts import Attempts
 from edge.signal.finding import CallFinder
 from edge.signal.fleet import FleetView
 from edge.signal.limits import OfferRate, source_of_request
@@ -27,13 +30,13 @@ from transceiver.calls import (
     OfferRefused,
     Overloaded,
 )
+from wire.core import Entropy
 
 __all__ = ["CallRoutes", "Report"]
 
 Report = Callable[[str, Mapping[str, object]], None]
 """Takes the name of what happened and its facts in JSON types: a line for the log."""
 
-_MAX_TRIES = 3
 _RETRY_SECONDS = 2.0
 
 
@@ -46,13 +49,22 @@ class CallRoutes:
         fleet: the transceivers.
         finder: finds calls.
         report: takes a line for the log for each call that was placed or ended, or could not be.
+        entropy: for the jitter of times to come back.
     """
 
     def __init__(
-        self, config: SignalConfig, *, placement: Placement, fleet: FleetView, finder: CallFinder, report: Report
+        self,
+        config: SignalConfig,
+        *,
+        placement: Placement,
+        fleet: FleetView,
+        finder: CallFinder,
+        report: Report,
+        entropy: Entropy = urandom,
     ) -> None:
         self._config = config
         self._offers = OfferRate(config.max_offers_per_minute)
+        self._pace = CallPace(config.max_calls_per_second, config.max_call_wait, entropy)
         self._placement = placement
         self._fleet = fleet
         self._finder = finder
@@ -67,6 +79,7 @@ class CallRoutes:
         self._check_count(caller.owner)
         self._under_way[caller.owner] += 1
         try:
+            await self.wait_for_turn()
             created = await self._place(request, offer.sdp, caller.owner, wishes)
         finally:
             self._under_way[caller.owner] -= 1
@@ -92,20 +105,36 @@ class CallRoutes:
             # A call that has just ended is counted until its transceiver is asked again.
             raise errors.too_many(f"One API key may have {bound} calls at a time.", _RETRY_SECONDS)
 
+    async def wait_for_turn(self) -> None:
+        """Wait until another call may begin.
+
+        Raises:
+            RequestRefused: that would be too long.
+        """
+        is_admitted, seconds = self._pace.admit(trio.current_time())
+        if not is_admitted:
+            self._report("calls-too-fast", {"retry_after": round(seconds, 1)})
+            raise errors.try_later("server_overloaded", "Too many calls are being made at once.", seconds)
+        if seconds:
+            await trio.sleep(seconds)
+
     async def _place(self, request: Request, sdp: str, owner: str, wishes: CallWishes) -> CreatedCall:
         proposal = self._placement.propose(request, owner, wishes.model)
         if proposal.residency.why and not (proposal.ingresses and proposal.members):
             self._report("no-permitted-region", {"request": request.id, "why": list(proposal.reasons)})
-            raise errors.no_permitted_region(_RETRY_SECONDS)
+            raise errors.no_permitted_region(self._pace.retry_after(_RETRY_SECONDS))
         if not proposal.ingresses or not proposal.members:
-            raise errors.try_later("no_transceiver_available", self._placement.not_ready_reason(), _RETRY_SECONDS)
+            seconds = self._pace.retry_after(_RETRY_SECONDS)
+            raise errors.try_later("no_transceiver_available", self._placement.not_ready_reason(), seconds)
         retry_after: float | None = None
         unknown_model: ModelNotAllowed | None = None
         wishes = attrs.evolve(wishes, caller_network=proposal.location.network, placed_because=proposal.reasons)
-        for member in proposal.members[:_MAX_TRIES]:
+        members = Attempts(proposal.members, self._config.max_calls_under_way)
+        while (member := members.next()) is not None:
             facts = {"request": request.id, "transceiver": member.client.url}
             try:
-                created = await member.client.create_call(sdp, proposal.ingresses, owner, wishes)
+                with members.trying(member):
+                    created = await member.client.create_call(sdp, proposal.ingresses, owner, wishes)
             except OfferRefused as refusal:
                 raise errors.invalid_offer(str(refusal)) from refusal  # another one would refuse it as well
             except ModelNotAllowed as refusal:
@@ -115,18 +144,20 @@ class CallRoutes:
                 self._report("transceiver-overloaded", facts)
             except TransceiverUnreachable as failure:
                 member.problem = str(failure)  # until it answers its next question
+                members.avoid_region_of(member)
                 self._report("transceiver-unreachable", {**facts, "reason": str(failure)})
             else:
                 member.placed[owner] += 1
                 self._placement.placed(proposal, member)
                 self._report("call-placed", {**facts, "call": created.call_id, "why": list(proposal.reasons)})
                 return created
-        if retry_after is not None:
-            raise errors.try_later("session_limit_reached", "No further call is taken now.", retry_after)
+        if retry_after is not None or members.is_held_back:
+            seconds = self._pace.retry_after(retry_after or _RETRY_SECONDS)
+            raise errors.try_later("session_limit_reached", "No further call is taken now.", seconds)
         if unknown_model is not None:
             raise errors.model_not_allowed(f"No backend answers for the model {unknown_model.model!r}.")
         message = "No transceiver could be reached. Try again in a moment."
-        raise errors.try_later("no_transceiver_available", message, _RETRY_SECONDS)
+        raise errors.try_later("no_transceiver_available", message, self._pace.retry_after(_RETRY_SECONDS))
 
     async def describe(self, request: Request, caller: Caller) -> Response:
         """`GET /v1/realtime/calls/{call_id}`: the state of a call, for who made it."""

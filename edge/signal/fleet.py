@@ -30,6 +30,7 @@ class Member:
         status: what it said last; None before it ever said anything.
         problem: why it cannot be reached; empty when it can.
         placed: how many calls we placed on it for each owner since it said how many it has.
+        under_way: how many calls we are placing on it.
         returned_at: when it came back after it could not be used, in monotonic seconds; None if it never was away.
     """
 
@@ -38,6 +39,7 @@ class Member:
     status: TransceiverStatus | None = None
     problem: str = "it has not been asked yet"
     placed: Counter[str] = attrs.field(factory=Counter)
+    under_way: int = 0
     returned_at: float | None = None
 
     @property
@@ -49,7 +51,7 @@ class Member:
 
     def candidate(self) -> TransceiverCandidate:
         """Describe it for the choice among transceivers."""
-        load, calls = 0.0, self.placed.total()
+        load, calls = 0.0, self.placed.total() + self.under_way
         if self.status is not None:
             # Its own number is up to a second old; without ours, every call of that second would go to the same one.
             calls += self.status.calls

@@ -70,7 +70,7 @@ class SocketRoutes:
         config: the bound on connections of a key.
         placement: chooses transceivers.
         fleet: the transceivers.
-        calls: bounds how often an address may come.
+        calls: bounds how often an address may come, and all of them together.
         finder: finds calls.
         report: takes a line for the log for each socket.
     """
@@ -105,6 +105,7 @@ class SocketRoutes:
         wishes = choose_wishes(request, None, caller)
         self._calls.check_rate(request)
         self._check_count(caller.owner)
+        await self._calls.wait_for_turn()
         return _upgrade(request, partial(self._serve_realtime, request, caller, wishes), _REALTIME_LIMITS)
 
     async def _serve_sideband(self, request: Request, caller: Caller, call_id: str, socket: WebSocket) -> None:

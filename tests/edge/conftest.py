@@ -1,6 +1,7 @@
 """Stand-ins that several tiers' tests share: a transceiver's calls, and a network made of memory."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -39,6 +40,8 @@ class FakeCalls:
         self.asked: list[str] = []
         self.failure: Exception | None = None
         self.is_slow = False
+        self.delay = 0.0  # seconds that a call takes to be made
+        self.under_way = self.most_under_way = 0
         self.state: dict[str, object] = {
             "cluster": 3,
             "incarnation": 77,
@@ -51,11 +54,15 @@ class FakeCalls:
     async def create_call(
         self, offer: str, ingresses: Sequence[AnswerIngress], owner: str, wishes: CallWishes = NO_WISHES
     ) -> CreatedCall:
-        if self.is_slow:
-            await trio.sleep_forever()
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await trio.sleep(math.inf if self.is_slow else self.delay)
+        finally:
+            self.under_way -= 1
         if self.failure is not None:
             raise self.failure
-        call_id = self.mint(len(self.calls) + 1)
+        call_id = self.mint(len(self.wishes) + 1)
         self.calls[call_id] = (offer, owner, tuple(ingresses))
         self.wishes.append(wishes)
         return CreatedCall(call_id=call_id, answer=ANSWER, ice_tag="t0")

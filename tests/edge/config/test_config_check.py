@@ -40,6 +40,9 @@ def test_a_good_configuration_has_no_problem() -> None:
         ({"log": {"format": "xml"}}, 'log.format: found "xml".', 'or "json".'),
         ({"signal": {"listen": "localhost:1"}}, "signal.listen: found the name", '"127.0.0.1:1".'),
         ({"signal": {"ingress_count": 0}}, "signal.ingress_count: found 0.", "at least 1."),
+        ({"signal": {"max_calls_per_second": -1}}, "signal.max_calls_per_second: found -1.", "at least 0."),
+        ({"signal": {"max_calls_under_way": 0}}, "signal.max_calls_under_way: found 0.", "at least 1."),
+        ({"signal": {"max_call_wait": 30}}, "signal.max_call_wait: found 30.", "30 seconds."),
         ({"signal": {"tcp_ingress_count": -1}}, "signal.tcp_ingress_count: found -1.", "at least 0."),
         (
             {"signal": {"ingresses": [{"id": 1, "advertise": "203.0.113.5:1", "protocol": "sctp"}]}},

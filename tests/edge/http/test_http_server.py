@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import ssl
 
 import pytest
@@ -113,7 +114,7 @@ async def test_one_source_cannot_take_all_connections(bench, start):
         await first.receive_some(1000)
         answer = await ask(address)
         assert error_of(answer) == (503, "source_limit")
-        assert b"Retry-After: 2" in answer
+        assert re.search(rb"Retry-After: [1-5]\r\n", answer)
         assert bench.drops == {"source-limit": 1}
         async with await trio.open_tcp_stream(*address, local_address="127.0.0.2") as other:
             await other.send_all(GET)

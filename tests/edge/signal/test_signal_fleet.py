@@ -63,7 +63,7 @@ async def test_when_all_are_full_the_shortest_wait_is_told(empty_edge, read_fail
     edge = await empty_edge.start()
     failure = read_failure(await edge.call())
     assert (failure.status, failure.code) == (503, "session_limit_reached")
-    assert (failure.headers["retry-after"], failure.headers["retry-after-ms"]) == ("3", "2500")
+    assert 2500 <= int(failure.headers["retry-after-ms"]) <= 2500 * 1.25 + 1
 
 
 async def test_when_none_can_be_reached_the_client_may_come_back(empty_edge, read_failure):
@@ -73,7 +73,7 @@ async def test_when_none_can_be_reached_the_client_may_come_back(empty_edge, rea
     for _ in range(2):  # found out by the first call, known at the second
         failure = read_failure(await edge.call())
         assert (failure.status, failure.code) == (503, "no_transceiver_available")
-        assert failure.headers["retry-after"] == "2"
+        assert 2000 <= int(failure.headers["retry-after-ms"]) <= 2501
 
 
 async def test_readiness_says_what_is_missing(empty_edge, read_failure):
