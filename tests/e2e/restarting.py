@@ -30,27 +30,27 @@ def start_edge_with_workers(folder: Path, workers: int) -> Edge:
     return start_edge(folder, environment=variables)
 
 
-def worker_pids(edge: Edge) -> dict[int, int]:
-    """Tell which process is which worker of the relay now, by what its supervisor has logged."""
-    lines = [json.loads(line) for line in edge.log("relay").splitlines() if line.startswith("{")]
+def worker_pids(edge: Edge, relay: str = "relay") -> dict[int, int]:
+    """Tell which process is which worker of a relay now, by what its supervisor has logged."""
+    lines = [json.loads(line) for line in edge.log(relay).splitlines() if line.startswith("{")]
     return {line["worker"]: line["pid"] for line in lines if line["event"] == "worker started"}
 
 
-def kill_worker(edge: Edge, number: int) -> None:
-    """Kill a worker of the relay, and wait until another process is in its place."""
-    pid = worker_pids(edge)[number]
+def kill_worker(edge: Edge, number: int, relay: str = "relay") -> None:
+    """Kill a worker of a relay, and wait until another process is in its place."""
+    pid = worker_pids(edge, relay)[number]
     os.kill(pid, signal.SIGKILL)
-    edge.wait_until(f"worker {number} is replaced", lambda: worker_pids(edge)[number] != pid)
+    edge.wait_until(f"worker {number} is replaced", lambda: worker_pids(edge, relay)[number] != pid)
 
 
-def reload_relay(edge: Edge) -> int:
-    """Have the relay replaced, as an operator does; returns the number of the process that is the relay then."""
-    variables = {**os.environ, **edge.servers["relay"].environment}
-    command = [PROGRAM, "reload", "--config", edge.folder / "relay.toml"]
+def reload_relay(edge: Edge, relay: str = "relay") -> int:
+    """Have a relay replaced, as an operator does; returns the number of the process that is the relay then."""
+    variables = {**os.environ, **edge.servers[relay].environment}
+    command = [PROGRAM, "reload", "--config", edge.folder / f"{relay}.toml"]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
     told = re.fullmatch(r"The relay is process (\d+) now\.\n", done.stdout)
-    assert told, done.stderr + edge.log("relay")[-3000:]
-    assert edge.processes["relay"].wait(10) == 0
+    assert told, done.stderr + edge.log(relay)[-3000:]
+    assert edge.processes[relay].wait(10) == 0
     return int(told[1])
 
 

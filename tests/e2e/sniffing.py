@@ -13,7 +13,7 @@ import attrs
 
 from .namespaces import inside
 
-__all__ = ["Heard", "Sniffed", "Sniffer", "sniffing"]
+__all__ = ["Heard", "Sniffed", "Sniffer", "is_rtp", "sniffing"]
 
 _ALL_PROTOCOLS = 3  # ETH_P_ALL: what leaves an interface is seen by nothing less
 _IPV4 = 0x0800
@@ -62,7 +62,7 @@ class Sniffer:
 
     def heard(self, server: tuple[str, int], since: float = 0.0) -> Heard:
         """Count the RTP to and from a server that echoes it, whose numbers follow those of what it got."""
-        rtp = [each for each in self.seen if each.at >= since and _is_rtp(each.data)]
+        rtp = [each for each in self.seen if each.at >= since and is_rtp(each.data)]
         back = [each for each in rtp if each.source == server]
         assert back, "no RTP came back"
         highest = first = int.from_bytes(back[0].data[2:4], "big")
@@ -84,7 +84,8 @@ class Sniffer:
         return [each.data for each in self.seen if (each.source, each.target) == (source, target)]
 
 
-def _is_rtp(data: bytes) -> bool:
+def is_rtp(data: bytes) -> bool:
+    """Whether a datagram is RTP."""
     # RFC 5761 §4: the packet types of RTCP, which stand where RTP has marker and payload type, are 192 to 223.
     return len(data) > 12 and 128 <= data[0] <= 191 and not 192 <= data[1] <= 223
 
