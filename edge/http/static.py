@@ -71,9 +71,11 @@ def read_static_files(folder: Path) -> dict[str, StaticFile]:
 
 
 def add_static_files(router: Router, files: dict[str, StaticFile], index: str = "index.html") -> None:
-    """Route `/NAME` to each file, and `/` to the index."""
+    """Route `/NAME` to each file, a page also without its suffix, and `/` to the index."""
     for name, file in files.items():
         router.add("GET", f"/{name}", file.handle)
+        if name.endswith(".html") and name != index:
+            router.add("GET", f"/{name.removesuffix('.html')}", file.handle)
     if index in files:
         router.add("GET", "/", files[index].handle)
 

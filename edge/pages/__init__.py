@@ -1,4 +1,4 @@
-"""The page a browser opens: press Talk, and speak with the agent behind the transceiver.
+"""The pages a browser opens. The first: press Talk, and speak with the agent behind the transceiver.
 
 Nothing here runs on the server; these files are sent as they are, and nothing is built from them. In the order to read
 them in:
@@ -18,6 +18,15 @@ them in:
 * `sound.js`              how loud both directions are
 * `picture.js`            the time line: sound, turns, response times
 * `status_view.js`, `conversation_view.js`, `event_log.js`, `connection_view.js`, `elements.js`   what is shown in words
+
+The map of the fleet, for operators:
+
+* `fleet.html`, `fleet.css`   what is on it and how it looks, on the same paper
+* `fleet.js`              asks the server, and tells the others
+* `fleet_map.js`          regions, relays and calls on the earth
+* `world.js`              its outlines
+* `fleet_tables.js`       the same in words
+* `fleet_where.js`        why a caller would be placed where
 
 They refer to each other by relative addresses, and hold under `Content-Security-Policy: default-src 'self'`: no script
 or style is inline, and nothing comes from elsewhere. No string of a peer's is ever read as HTML.

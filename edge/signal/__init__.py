@@ -45,7 +45,8 @@ Read in this order:
 | all of these below `/openai/v1/realtime`          | the same, as Azure's clients ask                           |
 | `GET /healthz`, `/readyz`                         | 200, or 503 with the reason; from anywhere                 |
 | `GET /metrics`                                    | 200; on this machine, or with an API key                   |
-| `GET /fleet/state`                                | 200 and the map's data; on this machine, or with an API key |
+| `GET /fleet`                                      | the page with the map of the fleet                         |
+| `GET /fleet/state`                                | 200 and its data; on this machine, or with an API key      |
 | `GET /fleet/where?ip=…`                           | 200 and the choice for a caller there; as before           |
 | `GET /`, `/…`                                     | the page                                                   |
 """

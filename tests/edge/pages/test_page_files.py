@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import edge.pages
 
 PAGES = Path(__file__).parents[3] / "edge" / "pages"
@@ -24,10 +26,13 @@ def test_the_files_are_those_that_the_package_lists():
 
 
 def test_nothing_is_fetched_from_elsewhere():
-    fetched = re.findall(r'(?:src|href)="([^"]*)"', read("index.html"))
-    assert sorted(fetched) == ["app.js", "icon.svg", "style.css"]
-    assert "@import" not in read("style.css")
-    assert "url(" not in read("style.css")
+    own = {"index.html": ["app.js", "icon.svg", "style.css"]}
+    own["fleet.html"] = ["fleet.css", "fleet.js", "icon.svg", "style.css"]
+    for page, files in own.items():
+        assert sorted(re.findall(r'(?:src|href)="([^"]*)"', read(page))) == files
+    for style in ("style.css", "fleet.css"):
+        assert "@import" not in read(style)
+        assert "url(" not in read(style)
     for script in SCRIPTS:
         assert set(imports_of(script)) <= {f"./{name}" for name in SCRIPTS}
         assert len(imports_of(script)) == len(
@@ -36,7 +41,7 @@ def test_nothing_is_fetched_from_elsewhere():
 
 
 def test_every_script_is_used():
-    reached, found = set(), {"app.js"}
+    reached, found = set(), {"app.js", "fleet.js"}
     while found:
         reached |= found
         found = {target.removeprefix("./") for name in found for target in imports_of(name)} - reached
@@ -47,8 +52,9 @@ def test_a_file_has_one_subject():
     assert {script: lines for script in SCRIPTS if (lines := len(read(script).splitlines())) > 400} == {}
 
 
-def test_neither_script_nor_style_is_inline():
-    page = read("index.html")
+@pytest.mark.parametrize("name", ["index.html", "fleet.html"])
+def test_neither_script_nor_style_is_inline(name):
+    page = read(name)
     assert "<style" not in page
     assert not re.search(r"\s(?:style|on[a-z]+)=", page)
     assert re.findall(r"<script\b[^>]*>([^<]*)</script>", page) == [""]
