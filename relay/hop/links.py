@@ -3,7 +3,7 @@
     relay                                      transceiver
       │── HELLO nonce ───────────────────────────▶│   every second; faster until the first answer
       │◀────────── WELCOME nonce, cookie, identity │   no state is kept
-      │── CONFIRM cookie, ingresses ──────────────▶│   this address is a relay for the next 30 s
+      │── CONFIRM cookie, ingresses ──────────────▶│   this address is a relay for the next 30 s; then PING
       │◀──────────────────────────── WORKERS count ─│   only from one of several, each time it is confirmed
       │◀──────────────────── ANNOUNCE n, UP headers ─│   the flows of these ingresses, when the relay is new, and
       │── ANNOUNCED n ────────────────────────────▶│   each flow when its path is proven; then every 20 s
@@ -32,7 +32,8 @@ Properties:
 * WORKERS is under the same window. It makes the relay say HELLO to the ports beside the one that it was configured
   with, and believe whatever answers there no more than anybody else: so a relay is told one address, and finds all
   workers of a transceiver, however many they become. What was found that way announces nothing further.
-* A PONG counts once, for a PING of the last second. It makes a measurement, and is a sign of life.
+* A PONG counts once, for a PING of the last second. It makes a measurement, and is a sign of life; and the first one
+  tells a relay that starts that it has been told of the flows that there are (`relay.opening`).
 * SUSPECT counts once, and a relay may say it so often and no more: each is worth a probe to whoever hears it. It is
   believed no further than that: who is suspected is asked, and then the store (`docs/failover.md`).
 * ANNOUNCE and ANNOUNCED are under these windows too. What is announced is believed as far as its flow tags are right:

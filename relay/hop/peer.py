@@ -40,6 +40,7 @@ class Peer:
         answered: when it last answered a HELLO.
         beside: where it has said that the other workers of its transceiver are.
         announcer: cluster and incarnation of who said so.
+        is_caught_up: whether it has said all that it had to say when the link came up, as far as it says so.
     """
 
     address: Address
@@ -56,11 +57,13 @@ class Peer:
     answered: float = 0.0
     beside: frozenset[Address] = frozenset()
     announcer: tuple[int, int] | None = None
+    is_caught_up: bool = False
 
     def come_up(self, identity: TransceiverIdentity, number: int) -> None:
         """Note who is there now; nothing that was said before counts any more."""
         self.identity, self.number = identity, number
         self.window, self.meter = ReplayWindow(size=REPLAY_WINDOW), LinkMeter()
+        self.is_caught_up = self.revision < 1  # one that answers no PING
 
     def go_down(self, own_number: int) -> None:
         """Forget who is there; what comes next is for another number of ours."""

@@ -21,6 +21,7 @@ from relay.hop.messages import (
     Hello,
     Message,
     Moved,
+    Ping,
     Pong,
     Welcome,
     Workers,
@@ -134,6 +135,14 @@ class RelayLinks:
         """Whether somebody has not answered whom we ask."""
         return any(peer.identity is None for peer in self._peers.values())
 
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether somebody whose link is up may be about to announce what it has had all along.
+
+        The PING that follows our CONFIRM is answered behind these announcements.
+        """
+        return any(peer.identity is not None and not peer.is_caught_up for peer in self._peers.values())
+
     def receive_control(self, data: bytes, source: Address, now: float) -> Iterable[Event]:
         """Take one control message from the hop socket."""
         peer = self._peers.get(source)
@@ -231,14 +240,18 @@ class RelayLinks:
         self.watch.hear(peer, now)
         ingresses = self._ingresses if peer.revision >= 1 else ()
         self._send(peer, Confirm(cookie=welcome.cookie, ingresses=ingresses), peer.number)
+        if not peer.is_caught_up:
+            self._send(peer, Ping(number=peer.meter.ping(now)), peer.number)
         return events
 
     def _handle_end(self, peer: Peer, message: Gone | Ended | Moved, opened: Opened, now: float) -> Iterable[Event]:
         return (peer.told(message),) if self._is_fresh(peer, opened, now) else ()
 
     def _handle_pong(self, peer: Peer, pong: Pong, opened: Opened, now: float) -> Iterable[Event]:
-        if self._is_fresh(peer, opened, now) and not peer.meter.pong(pong.number, now):
-            self.drops[HopDropReason.STALE_NONCE] += 1
+        if self._is_fresh(peer, opened, now):
+            peer.is_caught_up = True
+            if not peer.meter.pong(pong.number, now):
+                self.drops[HopDropReason.STALE_NONCE] += 1
         return ()
 
     def _handle_workers(self, peer: Peer, workers: Workers, opened: Opened, now: float) -> Iterable[Event]:

@@ -151,7 +151,7 @@ class TransceiverLink:
         if isinstance(opened.message, Announced):
             return self._handle_announced(opened.message, opened, source)
         if isinstance(opened.message, Ping):
-            return self._handle_ping(opened.message, opened, source)
+            return self._handle_ping(opened.message, opened, source, now)
         if isinstance(opened.message, Suspect):
             return self._handle_suspect(opened.message, opened, source, now)
         self.drops[HopDropReason.WRONG_END] += 1
@@ -261,9 +261,10 @@ class TransceiverLink:
             self.drops[HopDropReason.STALE_NONCE] += 1
         return (FlowsAcknowledged(headers=tuple(taken), address=source),) if taken else ()
 
-    def _handle_ping(self, ping: Ping, opened: Opened, source: Address) -> Iterable[Event]:
+    def _handle_ping(self, ping: Ping, opened: Opened, source: Address, now: float) -> Iterable[Event]:
         relay = self._fresh_relay(opened, source)
         if relay is not None:
+            self.tell.say_due(now)  # a relay that starts takes the PONG as the end of what there was to announce
             self._send(Pong(number=ping.number), relay.number, source)
         return ()
 

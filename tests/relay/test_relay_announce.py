@@ -97,6 +97,25 @@ def test_a_new_relay_forwards_what_follows_a_flow_within_two_round_trips_of_its_
     assert not relay.drops
 
 
+def test_the_ping_behind_confirm_is_answered_when_all_is_announced(hop):
+    """Also if both come together: a relay that starts reads its clients then."""
+    one = hop(4 * 41)
+    relay = one.start_relay()
+    assert relay.links.is_waiting
+    one.trip()
+    assert not relay.links.is_waiting
+    relay.handle_timeout(one.now)
+    for data, _ in relay.to_transceivers:
+        one.follow(one.link.receive_control(data, RELAY, one.now))
+    relay.to_transceivers.clear()
+    said = [data for data, _ in one.link.datagrams_to_send(one.now)]
+    for data in said:
+        assert relay.links.is_catching_up
+        relay.receive_from_hop(data, TRANSCEIVER, one.now)
+    assert not relay.links.is_catching_up
+    assert len(relay.table) == 4 * 41
+
+
 def test_a_restarted_relay_is_told_again(hop):
     one = hop(5)
     one.start_relay()
@@ -371,7 +390,7 @@ def announce_of(hop):
     for data, _ in relay.to_transceivers:
         one.follow(one.link.receive_control(data, RELAY, one.now))
     relay.to_transceivers.clear()
-    (announce,) = [data for data, _ in one.link.datagrams_to_send(one.now)]
+    announce, _pong = [data for data, _ in one.link.datagrams_to_send(one.now)]
     return one, relay, announce
 
 
@@ -421,7 +440,7 @@ def test_a_confirm_from_another_address_brings_it_no_flows(hop, kit):
         list(one.link.receive_control(hello, source, one.now))
     (to_other, _), (to_relay, _) = one.link.datagrams_to_send(one.now)
     relay.receive_from_hop(to_relay, TRANSCEIVER, one.now)
-    ((confirm, _),) = relay.to_transceivers
+    (confirm, _), _ping = relay.to_transceivers
     assert list(one.link.receive_control(confirm, OTHER, one.now)) == []
     assert one.link.drops == {HopDropReason.STALE_NONCE: 1}
     assert one.link.relays == ()

@@ -8,9 +8,10 @@ import pytest
 import trio
 
 from relay.drops import DropReason
-from relay.hop.header import CONTROL, DOWN, pack_header, parse_header
-from relay.hop.links import TransceiverLink
-from relay.opening import CATCH_UP
+from relay.hop.header import CONTROL, DOWN, UP, pack_header, parse_header
+from relay.hop.links import FlowsWanted, TransceiverLink
+from relay.hop.messages import Confirm, Hello, Ping
+from relay.opening import CATCH_UP, STALE
 from relay.sockets import IngressBinding, open_sockets
 from relay.udp import address_of, open_udp
 from relay.worker import RelayKeys, RelayOptions, RelayWorker
@@ -32,6 +33,8 @@ class Transceiver:
         self.link = TransceiverLink(
             keys=kit.hop_keys, cluster=1, incarnation=INCARNATION, worker=0, entropy=os.urandom, now=trio.current_time()
         )
+        self.flows: list[bytes] = []
+        self.pauses: dict[type, float] = {}
 
     async def run(self) -> None:
         while True:
@@ -40,7 +43,12 @@ class Transceiver:
             if data[0] != CONTROL:
                 self.heard.append(data[parse_header(data).size :])
                 continue
-            self.link.receive_control(data, source, trio.current_time())
+            for kind, seconds in self.pauses.items():
+                if data[1] == kind.KIND:
+                    await trio.sleep(seconds)
+            for event in self.link.receive_control(data, source, trio.current_time()):
+                if isinstance(event, FlowsWanted):
+                    self.link.tell.announce(event.address, self.flows)
             for answer, relay in self.link.datagrams_to_send(trio.current_time()):
                 self.sock.sendto(answer, relay)
 
@@ -107,6 +115,34 @@ async def test_what_waits_in_the_sockets_is_forwarded_both_ways(kit, nursery, tr
     await until(lambda: len(transceiver.heard) == 50)
     assert transceiver.heard == [b"\x80up %d" % number for number in range(50)]
     assert not relay.drops
+
+
+@pytest.mark.parametrize("seconds", [0.02, 1.5 * CATCH_UP])
+@pytest.mark.parametrize("before", [Hello, Confirm])
+async def test_a_transceiver_that_is_held_up_loses_no_client(
+    kit, transceiver, nursery, client, sockets, worker, before, seconds
+):
+    """Before it answers, or between its answer and its announcement."""
+    tag = kit.flow_tags.make(INGRESS, 9, address_of(client))
+    transceiver.flows = [pack_header(UP, ingress=INGRESS, client=address_of(client), session=9, tag=tag)]
+    transceiver.pauses = {before: seconds}
+    for number in range(4):
+        client.sendto(b"\x80up %d" % number, address_of(sockets.ingresses[INGRESS]))
+    relay = await nursery.start(worker(transceiver.address).run)
+    await until(relay.is_forwarding.is_set)
+    await until(lambda: len(transceiver.heard) + sum(relay.drops.values()) == 4)
+    assert not relay.drops
+
+
+async def test_who_is_never_heard_to_the_end_is_waited_for_no_longer_than_matters(
+    transceiver, nursery, client, sockets, worker
+):
+    transceiver.pauses = {Ping: 10.0}
+    client.sendto(b"\x80 from an unknown client", address_of(sockets.ingresses[INGRESS]))
+    before = trio.current_time()
+    relay = await nursery.start(worker(transceiver.address).run)
+    await until(lambda: relay.drops[DropReason.NO_FLOW])
+    assert STALE <= trio.current_time() - before < STALE + 1
 
 
 async def test_lent_sockets_outlive_the_worker(nursery, transceiver, client, sockets, worker):

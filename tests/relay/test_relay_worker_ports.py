@@ -89,7 +89,7 @@ def test_a_worker_that_is_alone_announces_nothing(hop) -> None:
     one.round()
     assert ports(one) == [5000]
     assert len(one.relay._peers) == 1
-    assert len(one.said) == 1, "its WELCOME"
+    assert len(one.said) == 2, "its WELCOME, and a PONG"
 
 
 def test_a_lost_announcement_is_said_again(hop) -> None:
@@ -99,7 +99,7 @@ def test_a_lost_announcement_is_said_again(hop) -> None:
     worker.receive_control(hello, RELAY, 100.0)
     ((welcome, _),) = worker.datagrams_to_send(100.0)
     two.relay.receive_control(welcome, (HOST, PORT), 100.0)
-    ((confirm, _),) = two.relay.datagrams_to_send(100.0)
+    (confirm, _), _ping = two.relay.datagrams_to_send(100.0)
     worker.receive_control(confirm, RELAY, 100.0)
     assert len(list(worker.datagrams_to_send(100.0))) == 1, "which is lost"
     assert ports(two) == [5000]
