@@ -9,7 +9,7 @@ A tier's code is loaded when the tier is: a relay needs a quarter of what a tran
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 import trio
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge.children.forking import ForkedChild
     from edge.handover.predecessor import Predecessor
     from edge.http.first_byte import Neighbour
+    from edge.registry.membership import Membership
     from edge.relay_workers.tier import RelayWorkersTier
     from edge.tiers.relay import RelayTier
 
@@ -50,10 +51,12 @@ class RunningRoles:
     Attributes:
         config: what they run with.
         tiers: each by its role.
+        membership: this process's part in its fleet; None without a store.
     """
 
     config: Config
     tiers: dict[Role, Tier] = attrs.field(factory=dict)
+    membership: "Membership | None" = None
 
     async def reload(self, config: Config, keys: Keyring) -> None:
         """Use another configuration and keys.
@@ -78,6 +81,8 @@ class RunningRoles:
             if role is Role.RELAY and Role.TRANSCEIVER in self.tiers:
                 await trio.sleep(_GOODBYE_TIME)
             await tier.stop()
+        if self.membership is not None:
+            await self.membership.leave()
 
     def not_ready_reason(self) -> str:
         """Tell why no call can be made now; empty when one can."""
@@ -137,8 +142,10 @@ async def run_roles(
         reports = _logged_reports()
     running = RunningRoles(config=config)
 
+    running.membership = membership = _membership(config, reports)
+
     def surroundings(role: Role) -> Surroundings:
-        return Surroundings(metrics=metrics, report=reports.of(role))
+        return Surroundings(metrics=metrics, report=reports.of(role), membership=membership)
 
     async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
         listener = None
@@ -152,6 +159,8 @@ async def run_roles(
         async def start(role: Role, tier: Tier) -> None:
             await nursery.start(tier.run)
             running.tiers[role] = tier
+            if membership is not None:
+                _join(membership, config, role, tier, nursery)
 
         if config.transceiver is not None:
             await start(
@@ -165,10 +174,28 @@ async def run_roles(
             await start(Role.RELAY, relay)
             if Role.TRANSCEIVER in running.tiers:
                 await _wait_until_ready(running)
+        if membership is not None:
+            nursery.start_soon(membership.run)  # forwarding does not wait for it
         if config.signal is not None and listener is not None:
             bundle, around = keys[Role.SIGNAL], surroundings(Role.SIGNAL)
             await start(Role.SIGNAL, SignalTier(config.signal, bundle, around, listener, neighbour))
         task_status.started(running)
+
+
+def _membership(config: Config, reports: Reports) -> "Membership | None":
+    if config.store.url is None:
+        return None
+    from edge.registry.membership import Membership
+
+    return Membership(config.store, config.node, reports.of("store"))
+
+
+def _join(membership: "Membership", config: Config, role: Role, tier: Tier, nursery: trio.Nursery) -> None:
+    """Make a tier a member of the fleet, and have the relay follow who else is."""
+    membership.announce(tier.describe_member)
+    if role is Role.RELAY and config.relay is not None:
+        relay = cast("RelayTier | RelayWorkersTier", tier)
+        nursery.start_soon(membership.follow_transceivers, config.relay, relay.use_transceivers)
 
 
 def _logged_reports() -> Reports:

@@ -38,6 +38,10 @@ class HopPeers:
     transceivers: tuple[Address, ...] = ()
     cluster_relays: tuple[tuple[int, Address], ...] = ()
 
+    def with_transceivers(self, found: Iterable[Address]) -> "HopPeers":
+        """Add transceivers, each once."""
+        return attrs.evolve(self, transceivers=tuple(dict.fromkeys((*self.transceivers, *found))))
+
     @property
     def clusters(self) -> ClusterMap:
         """The relays by their clusters."""

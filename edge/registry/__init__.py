@@ -7,6 +7,8 @@ Read in this order:
 * `redis`      members of a fleet
 * `heartbeat`  says that one member lives
 * `roster`     who is there, as was read last
+* `describing` what each tier says of itself
+* `membership` all of this for one process
 
 The registry says who exists. Whether a transceiver takes calls, it says itself, to every signal node that asks it
 (`edge.signal.fleet`); the registry's word for that is for people, and for whoever cannot ask.

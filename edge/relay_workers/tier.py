@@ -5,6 +5,7 @@ from functools import partial
 from socket import socket
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 from edge.children.forking import ForkedChild, first_of
@@ -22,12 +23,15 @@ from edge.start import StartError
 from edge.tiers.relay_figures import Figures, add_relay_metrics, load_pages
 from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, resolve_peers
 from edge.tiers.tier import Surroundings
+from relay.places import HopPeers
 from relay.sockets import GivenSockets, RelaySockets
 from relay.udp import address_of
 from wire.core import Address
 
 if TYPE_CHECKING:
     from edge.handover.predecessor import Predecessor
+    from edge.registry.describing import Node
+    from edge.registry.member import Member
     from edge.tiers.relay_pages import RelayPages
 
 __all__ = ["RelayWorkersTier"]
@@ -72,6 +76,8 @@ class RelayWorkersTier:
         self._launch = first_of(forked, launch)
         self.sockets: Sequence[RelaySockets] = ()
         self._settings: RelaySettings | None = None
+        self._peers = HopPeers()
+        self._found: Sequence[Address] = ()
         self._nursery: trio.Nursery | None = None
         self._crew: Crew | None = None
         self._pages: RelayPages | None = None
@@ -82,9 +88,9 @@ class RelayWorkersTier:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled or stopped; see `Tier.run`. No process is left when it returns."""
-        peers = await resolve_peers(self._config)
+        self._peers = await resolve_peers(self._config)
         self._settings = RelaySettings(
-            relay=self._config, peers=peers, log=self._log, keys=self._keys, shared=self._shared
+            relay=self._config, peers=self._peers, log=self._log, keys=self._keys, shared=self._shared
         )
         self.sockets = self._bind()
         try:
@@ -155,12 +161,20 @@ class RelayWorkersTier:
         """Use another configuration and keys; see `Tier.reload`. The workers have them when this returns."""
         if self._crew is None or config.relay is None:
             return
-        peers = await resolve_peers(config.relay)
+        self._peers = await resolve_peers(config.relay)
+        peers = self._peers.with_transceivers(self._found)
         self._settings = RelaySettings(relay=config.relay, peers=peers, log=config.log, keys=keys, shared=self._shared)
         silent = await self._crew.reload(self._settings)
         if silent:
             found = f"no answer from worker {', '.join(map(str, silent))}"
             raise StartError([Problem("relay.workers", found, "Reload again; see its log for what holds it up.")])
+
+    async def use_transceivers(self, found: Sequence[Address]) -> None:
+        """Link with these, beside those that are configured."""
+        self._found = found
+        if self._settings is not None and self._crew is not None:
+            self._settings = attrs.evolve(self._settings, peers=self._peers.with_transceivers(found))
+            await self._crew.reload(self._settings)  # who does not answer is about to be replaced, and starts with it
 
     async def stop(self) -> None:
         """End; see `Tier.stop`. Clients notice nothing if another relay takes over their datagrams."""
@@ -185,6 +199,11 @@ class RelayWorkersTier:
         return "" if self._total().transceivers else "no transceiver has answered yet"
 
     @property
+    def flows(self) -> int:
+        """How many client addresses the workers remember."""
+        return self._total().flows
+
+    @property
     def pages_socket(self) -> trio.socket.SocketType | None:
         """By which the pages are served; None when there are none."""
         return None if self._pages is None else self._pages.socket
@@ -196,6 +215,12 @@ class RelayWorkersTier:
         )
         hops = ", ".join(map(format_address, self.hop_addresses))
         return f"relay: {self._config.workers} workers, clients send to {ingresses}, transceivers to {hops}"
+
+    def describe_member(self, node: "Node") -> "Member":
+        """Tell the fleet what it is and how it is."""
+        from edge.registry.describing import describe_relay
+
+        return describe_relay(node, self._config, self.hop_addresses, self.flows, self.not_ready_reason())
 
     @property
     def _places(self) -> Sequence[Place]:

@@ -1,18 +1,27 @@
 """What the transceivers say about themselves, asked every second.
 
 Signal keeps nothing of its own: this view can be lost and is whole again after one round of questions.
+
+Whom to ask, the configuration says, and the registry (`edge.registry`), whose members join and leave at run time. The
+registry's word is that somebody exists; what he can do, he says himself. So a member that the registry has lost sight
+of stays for as long as he answers, and one whose heartbeats are late is chosen only when nobody else takes calls.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import attrs
 import trio
 
+from edge.config.model import Role, SignalIngress
 from edge.control.client import ControlClient, TransceiverUnreachable
 from edge.control.messages import TransceiverStatus
+from edge.registry.member import Heard
+from edge.registry.member import Member as Registered
+from edge.registry.membership import Membership
 from geo.choice import TransceiverCandidate
 from geo.regions import Region
+from wire.core import Address
 
 __all__ = ["FleetView", "Member"]
 
@@ -32,6 +41,7 @@ class Member:
         placed: how many calls we placed on it for each owner since it said how many it has.
         under_way: how many calls we are placing on it.
         returned_at: when it came back after it could not be used, in monotonic seconds; None if it never was away.
+        lateness: why it seems to stall, by the registry; empty when it does not.
     """
 
     client: ControlClient
@@ -41,6 +51,7 @@ class Member:
     placed: Counter[str] = attrs.field(factory=Counter)
     under_way: int = 0
     returned_at: float | None = None
+    lateness: str = ""
 
     @property
     def reason(self) -> str:
@@ -49,14 +60,18 @@ class Member:
             return self.problem
         return "" if self.status.is_ready else (self.status.reason or "not ready")
 
-    def candidate(self) -> TransceiverCandidate:
-        """Describe it for the choice among transceivers."""
+    def candidate(self, *, is_spared: bool = False) -> TransceiverCandidate:
+        """Describe it for the choice among transceivers.
+
+        Args:
+            is_spared: whether others take the calls while its heartbeats are late.
+        """
         load, calls = 0.0, self.placed.total() + self.under_way
         if self.status is not None:
             # Its own number is up to a second old; without ours, every call of that second would go to the same one.
             calls += self.status.calls
             load = calls / self.status.max_calls if self.status.max_calls else 0.0
-        reason = self.reason
+        reason = self.reason or (self.lateness if is_spared else "")
         return TransceiverCandidate(
             name=self.client.url,
             region=self.region,
@@ -91,24 +106,67 @@ class Member:
 
 
 class FleetView:
-    """All transceivers that are configured.
+    """All transceivers that are configured, and those of the registry.
 
     Args:
-        members: one for each.
+        members: one for each that is configured.
+        membership: reads the registry; None without one.
+        meet: makes a member of somebody in the registry.
+
+    Attributes:
+        ingresses: addresses of the relays in the registry; another object whenever they have changed.
     """
 
-    def __init__(self, members: Iterable[Member]) -> None:
+    def __init__(
+        self,
+        members: Iterable[Member],
+        membership: Membership | None = None,
+        meet: Callable[[Registered], Member] | None = None,
+    ) -> None:
         self._members = {member.client.url: member for member in members}
+        self._membership = membership
+        self._meet = meet
+        self._met: dict[str, trio.CancelScope] = {}
+        self.ingresses: tuple[SignalIngress, ...] = ()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep asking until cancelled. Started with `nursery.start`, it returns when each was asked once."""
-        async with trio.open_nursery() as first_round:
-            for member in self._members.values():
-                first_round.start_soon(member.poll)
-        task_status.started()
         async with trio.open_nursery() as nursery:
-            for member in self._members.values():
-                nursery.start_soon(_poll_forever, member)
+            if self._membership is not None:
+                await self._membership.wait_for_answer()
+                self._follow(self._membership)
+            async with trio.open_nursery() as first_round:
+                for member in self._members.values():
+                    first_round.start_soon(member.poll)
+            task_status.started()
+            for url, member in self._members.items():
+                nursery.start_soon(_poll_forever, member, self._met.get(url))
+            while self._membership is not None:
+                await self._membership.roster.wait_read()
+                for member in self._follow(self._membership):
+                    nursery.start_soon(_poll_forever, member, self._met[member.client.url])
+            await trio.sleep_forever()
+
+    def _follow(self, membership: Membership) -> Sequence[Member]:
+        """Go by what the registry says now; returns who is new."""
+        assert self._meet is not None  # noqa: S101 - it comes with the membership
+        registered = {heard.member.control: heard for heard in membership.others(Role.TRANSCEIVER)}
+        new = []
+        for url, heard in registered.items():
+            if url not in self._members:
+                self._members[url] = member = self._meet(heard.member)
+                self._met[url] = trio.CancelScope()
+                new.append(member)
+            self._members[url].lateness = _lateness_of(heard)
+        for url, scope in list(self._met.items()):
+            member = self._members[url]
+            if url not in registered and member.problem:
+                del self._members[url], self._met[url]
+                scope.cancel()
+        ingresses = _ingresses_of(membership.roster.members(Role.RELAY))
+        if ingresses != self.ingresses:
+            self.ingresses = ingresses
+        return new
 
     @property
     def members(self) -> Collection[Member]:
@@ -117,7 +175,9 @@ class FleetView:
 
     def candidates(self) -> Sequence[TransceiverCandidate]:
         """Describe all of them for the choice among transceivers."""
-        return [member.candidate() for member in self._members.values()]
+        members = self._members.values()
+        is_spared = any(not member.reason and not member.lateness for member in members)
+        return [member.candidate(is_spared=is_spared) for member in members]
 
     def member(self, name: str) -> Member:
         """Return a transceiver by the name of its candidate."""
@@ -138,13 +198,18 @@ class FleetView:
     @property
     def is_complete(self) -> bool:
         """Whether every transceiver can be reached, so that a process that is not among them is gone."""
+        if self._membership is not None and (self._membership.roster.problem or not self._membership.roster.has_read):
+            return False  # there may be some of whom nobody can tell us
         return all(not member.problem for member in self._members.values())
 
     def not_ready_reason(self) -> str:
         """Tell why no call can be placed now; empty when one can."""
         reasons = [member.reason for member in self._members.values()]
-        if not reasons:
+        if not reasons and self._membership is None:
             return "No transceiver is configured: signal.transceivers is empty."
+        if not reasons and self._membership is not None:
+            problem = self._membership.roster.problem
+            return f"No transceiver is known: {problem}" if problem else "No transceiver has announced itself."
         if not all(reasons):
             return ""
         return "No transceiver takes calls. " + "; ".join(
@@ -157,7 +222,24 @@ class FleetView:
             await member.client.aclose()
 
 
-async def _poll_forever(member: Member) -> None:
-    while True:
-        await trio.sleep(_POLL_SECONDS)
-        await member.poll()
+async def _poll_forever(member: Member, until: trio.CancelScope | None) -> None:
+    with until or trio.CancelScope():
+        while True:
+            await trio.sleep(_POLL_SECONDS)
+            await member.poll()
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+        await member.client.aclose()
+
+
+def _lateness_of(heard: Heard) -> str:
+    return f"its last heartbeat was {heard.age:.1f} s ago" if heard.is_late else ""
+
+
+def _ingresses_of(relays: Sequence[Heard]) -> tuple[SignalIngress, ...]:
+    """List the addresses of those relays that can forward now; of all, where none says that it can."""
+    able = [heard for heard in relays if heard.member.is_ready and not heard.member.is_draining and not heard.is_late]
+    found: dict[tuple[int, Address], SignalIngress] = {}
+    for heard in sorted(able or relays, key=lambda each: each.member.id):
+        for ingress in heard.member.ingresses:
+            found.setdefault((ingress.id, ingress.advertise), ingress)  # relays behind one address are one to clients
+    return tuple(found.values())

@@ -61,11 +61,25 @@ class Geography:
         self.regions = regions_of(config)
         self.rules = rules_of(config)
         self.networks = CallerNetworks() if networks is None else networks
-        self.ingresses = tuple(_ingress(each, self.regions) for each in config.ingresses if each.protocol == "udp")
-        self.tcp_ingresses = tuple(_ingress(each, self.regions) for each in config.ingresses if each.protocol == "tcp")
+        self._found: Sequence[SignalIngress] = ()
+        self.ingresses: tuple[Ingress, ...] = ()
+        self.tcp_ingresses: tuple[Ingress, ...] = ()
+        self._use_ingresses(config.ingresses)
         self._config = config
         self._database = database
         self._fallback = config.location or _listening_place(self.regions.get(config.region or ""))
+
+    def follow_ingresses(self, found: Sequence[SignalIngress]) -> None:
+        """Use these relay addresses beside those that are configured; their numbers stand for what is configured."""
+        if found is self._found:
+            return
+        self._found = found
+        configured = {each.id for each in self._config.ingresses}
+        self._use_ingresses([*self._config.ingresses, *(each for each in found if each.id not in configured)])
+
+    def _use_ingresses(self, ingresses: Sequence[SignalIngress]) -> None:
+        self.ingresses = tuple(_ingress(each, self.regions) for each in ingresses if each.protocol == "udp")
+        self.tcp_ingresses = tuple(_ingress(each, self.regions) for each in ingresses if each.protocol == "tcp")
 
     def locate(self, request: Request) -> CallerLocation:
         """Tell where the sender of a request is."""

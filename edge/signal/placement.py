@@ -9,6 +9,7 @@ from edge.config.model import SignalConfig
 from edge.control.client import ControlClient
 from edge.control.tls import ControlTls
 from edge.http.messages import Request
+from edge.registry.membership import Membership
 from edge.signal.fleet import FleetView, Member
 from edge.signal.geography import ChosenPlaces, Geography, regions_of
 from edge.signal.recent import RecentNetworks
@@ -92,6 +93,7 @@ class Placement:
     def choose(self, location: CallerLocation, owner: str = "", model: str | None = None) -> ChosenPlaces:
         """Choose for a caller who is somewhere, with all that is known of the fleet."""
         self.learn()
+        self.geography.follow_ingresses(self._fleet.ingresses)
         candidates = self._fleet.candidates()
         return self.geography.choose(location, candidates, now=self._now(), owner=owner, model=model)
 
@@ -103,8 +105,9 @@ class Placement:
 
     def not_ready_reason(self) -> str:
         """Tell why no call can be placed now; empty when one can."""
+        self.geography.follow_ingresses(self._fleet.ingresses)
         if not self.geography.ingresses and not self.geography.tcp_ingresses:
-            return "No relay address is configured: signal.ingresses is empty."
+            return "No relay address is configured or announced: signal.ingresses is empty."
         return self._fleet.not_ready_reason()
 
     def learn(self) -> None:
@@ -133,19 +136,24 @@ class Placement:
             self.geography.networks.observe(sample.network, entered.name, sample.milliseconds - beyond, now)
 
 
-def fleet_of(config: SignalConfig, control_key: str, tls: ControlTls | None = None) -> FleetView:
-    """Return the view on the configured transceivers; nothing is asked yet.
+def fleet_of(
+    config: SignalConfig, control_key: str, tls: ControlTls | None = None, membership: Membership | None = None
+) -> FleetView:
+    """Return the view on the configured transceivers, and on those of the registry; nothing is asked yet.
 
     Args:
         config: names them.
         control_key: the bearer key.
         tls: what is shown to those with an https URL; None for nothing.
+        membership: reads the registry; None without one.
     """
     regions = regions_of(config)
-    return FleetView(
-        Member(ControlClient(each.url, control_key, tls=tls), region=regions.get(each.region or ""))
-        for each in config.transceivers
-    )
+
+    def meet(url: str, region: str | None) -> Member:
+        return Member(ControlClient(url, control_key, tls=tls), region=regions.get(region or ""))
+
+    configured = [meet(each.url, each.region) for each in config.transceivers]
+    return FleetView(configured, membership, lambda registered: meet(registered.control, registered.region))
 
 
 def _answer_ingress(rank: int, ingress: Ingress) -> AnswerIngress:

@@ -24,6 +24,8 @@ from wire.core import Address
 
 if TYPE_CHECKING:
     from edge.handover.predecessor import Predecessor
+    from edge.registry.describing import Node
+    from edge.registry.member import Member
     from edge.tiers.relay_pages import RelayPages
 
 __all__ = ["RelayTier"]
@@ -58,6 +60,7 @@ class RelayTier:
         self._predecessor = predecessor
         self.sockets: Sequence[RelaySockets] = ()
         self._peers = HopPeers()
+        self._found: Sequence[Address] = ()
         self._worker: RelayWorker | None = None
         self._pages: RelayPages | None = None
         self._nursery: trio.Nursery | None = None
@@ -79,7 +82,7 @@ class RelayTier:
 
     async def _begin(self, nursery: trio.Nursery, sockets: RelaySockets) -> None:
         """Forward, and serve the pages."""
-        options = relay_options(self._config, self._peers, self._shared)
+        options = relay_options(self._config, self._peers.with_transceivers(self._found), self._shared)
         self._worker = RelayWorker(options, relay_keys(self._keys), sockets=sockets)
         self._worker_scope, self._worker_finished = trio.CancelScope(), trio.Event()
         given = None
@@ -139,7 +142,17 @@ class RelayTier:
         self._peers = await resolve_peers(config.relay)
         self._keys = keys
         self._worker.replace_keys(relay_keys(keys))
-        self._worker.set_peers(self._peers.transceivers, self._peers.clusters)
+        self._use_peers()
+
+    async def use_transceivers(self, found: Sequence[Address]) -> None:
+        """Link with these, beside those that are configured."""
+        self._found = found
+        self._use_peers()
+
+    def _use_peers(self) -> None:
+        peers = self._peers.with_transceivers(self._found)
+        if self._worker is not None:
+            self._worker.set_peers(peers.transceivers, peers.clusters)
 
     async def stop(self) -> None:
         """End; see `Tier.stop`. Clients notice nothing if another relay takes over their datagrams."""
@@ -156,6 +169,16 @@ class RelayTier:
         return "" if self._worker.forwarder.links.up else "no transceiver has answered yet"
 
     @property
+    def hop_addresses(self) -> Sequence[Address]:
+        """Where it is on the hop."""
+        return (self._worker.hop_address if self._worker else self._config.hop,)
+
+    @property
+    def flows(self) -> int:
+        """How many client addresses it remembers."""
+        return self._worker.forwarder.table.flow_count if self._worker else 0
+
+    @property
     def pages_socket(self) -> trio.socket.SocketType | None:
         """By which the pages are served; None when there are none."""
         return None if self._pages is None else self._pages.socket
@@ -167,3 +190,9 @@ class RelayTier:
         )
         hop = self._worker.hop_address if self._worker else self._config.hop
         return f"relay: clients send to {ingresses}, transceivers to {format_address(hop)}"
+
+    def describe_member(self, node: "Node") -> "Member":
+        """Tell the fleet what it is and how it is."""
+        from edge.registry.describing import describe_relay
+
+        return describe_relay(node, self._config, self.hop_addresses, self.flows, self.not_ready_reason())

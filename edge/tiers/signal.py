@@ -35,6 +35,8 @@ from geo.measuring import CallerNetworks
 from wire.core import Address
 
 if TYPE_CHECKING:
+    from edge.registry.describing import Node
+    from edge.registry.member import Member
     from edge.signal.locating import LocationFile
 
 __all__ = ["SignalTier"]
@@ -161,9 +163,16 @@ class SignalTier:
         """Tell people where it can be reached."""
         return f"signal: {self.url}"
 
+    def describe_member(self, node: "Node") -> "Member":
+        """Tell the fleet what it is and how it is."""
+        from edge.registry.describing import describe_signal
+
+        return describe_signal(node, self.not_ready_reason())
+
     def _make_view(self, config: SignalConfig, keys: Bundle) -> _View:
         location_file = _location_file(config, self._surroundings.report)
-        fleet = fleet_of(config, control_bearers(keys)[0], signal_tls(config))
+        membership = self._surroundings.membership
+        fleet = fleet_of(config, control_bearers(keys)[0], signal_tls(config), membership)
         handler = SignalHandler(
             config,
             fleet=fleet,

@@ -1,6 +1,6 @@
 """What all three tiers have in common."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
@@ -9,6 +9,11 @@ from edge.config.model import Config
 from edge.keys import Bundle
 from edge.metrics import Metrics
 from edge.reports import Report
+
+if TYPE_CHECKING:
+    from edge.registry.describing import Node
+    from edge.registry.member import Member
+    from edge.registry.membership import Membership
 
 __all__ = ["Surroundings", "Tier"]
 
@@ -20,10 +25,12 @@ class Surroundings:
     Attributes:
         metrics: of the whole process.
         report: takes what happened, for the log.
+        membership: the process's part in its fleet; None without a store.
     """
 
     metrics: Metrics
     report: Report
+    membership: "Membership | None" = None
 
 
 class Tier(Protocol):
@@ -47,3 +54,6 @@ class Tier(Protocol):
 
     def describe(self) -> str:
         """Tell people where it can be reached, in one line."""
+
+    def describe_member(self, node: "Node") -> "Member":
+        """Tell the fleet what it is and how it is."""

@@ -1,6 +1,7 @@
 """The transceiver tier: a worker, and the control API in front of it."""
 
 import os
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -26,6 +27,10 @@ from transceiver.backends.links import check_agents
 from transceiver.options import SessionOptions, VoiceOptions, WorkerOptions
 from transceiver.worker import Worker
 from wire.core import Address
+
+if TYPE_CHECKING:
+    from edge.registry.describing import Node
+    from edge.registry.member import Member
 
 __all__ = ["TransceiverTier", "WorkerIdentity", "check_agents_of", "new_incarnation"]
 
@@ -173,6 +178,13 @@ class TransceiverTier:
         """Tell people where it can be reached."""
         control, hop = format_address(self.control_address), format_address(self.hop_address)
         return f"transceiver: control {self.control_scheme}://{control}, relays send to {hop}"
+
+    def describe_member(self, node: "Node") -> "Member":
+        """Tell the fleet what it is and how it is."""
+        from edge.registry.describing import describe_transceiver
+
+        control = node.url(self.control_scheme, self.control_address)
+        return describe_transceiver(node, self._config, self.hop_addresses, control, self.worker.status())
 
 
 def check_agents_of(backends: Backends) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -26,6 +27,10 @@ from edge.workers.front import Front
 from edge.workers.messages import Start, WorkerSettings
 from edge.workers.place import Place
 from wire.core import Address
+
+if TYPE_CHECKING:
+    from edge.registry.describing import Node
+    from edge.registry.member import Member
 
 __all__ = ["WorkersTier", "settings_of"]
 
@@ -157,6 +162,13 @@ class WorkersTier:
         control = format_address(self.control_address)
         url = f"{self.control_scheme}://{control}"
         return f"transceiver: control {url}, {len(self._places)} workers, relays send to {hops}"
+
+    def describe_member(self, node: "Node") -> "Member":
+        """Tell the fleet what it is and how it is."""
+        from edge.registry.describing import describe_transceiver
+
+        control = node.url(self.control_scheme, self.control_address)
+        return describe_transceiver(node, self._config, self.hop_addresses, control, self._front.status())
 
 
 def settings_of(config: Config, keys: Bundle, number: int) -> WorkerSettings:

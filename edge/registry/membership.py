@@ -1,0 +1,137 @@
+"""A process's part in its fleet: what it says of itself, and what it knows of the others."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from edge.config.model import NodeConfig, RelayConfig, Role, StoreConfig
+from edge.registry.describing import Node
+from edge.registry.heartbeat import Heartbeat
+from edge.registry.member import Heard, Member
+from edge.registry.roster import Roster
+from edge.reports import Report
+from edge.store.opening import open_stores
+from wire.core import Address
+
+__all__ = ["Membership", "transceivers_for"]
+
+_FIRST_ANSWER = 3.0
+
+
+class Membership:
+    """Of one process with a store.
+
+    Args:
+        store: where the store is.
+        node: what the process is called.
+        report: takes a line when the store is lost or found.
+
+    Attributes:
+        stores: what the fleet shares.
+        roster: who is there.
+    """
+
+    def __init__(self, store: StoreConfig, node: NodeConfig, report: Report) -> None:
+        self.stores = open_stores(store, report)
+        self.roster = Roster(self.stores.members)
+        self._store = store
+        self._config = node
+        self._node: Node | None = None
+        self._own: set[str] = set()
+        self._heartbeats: list[Heartbeat] = []
+        self._nursery: trio.Nursery | None = None
+        self._has_left = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take part until cancelled. Started when the store was asked who is there, or is known to be away."""
+        self._node = await trio.to_thread.run_sync(Node.of, self._config, self._store)  # may have to resolve a name
+        keep = trio.CancelScope(shield=True)
+        try:
+            async with trio.open_nursery() as outer:
+                try:
+                    await outer.start(self._keep_stores, keep)
+                    async with trio.open_nursery() as self._nursery:
+                        for heartbeat in self._heartbeats:
+                            self._nursery.start_soon(heartbeat.run)
+                        await self._nursery.start(self.roster.run)
+                        task_status.started()
+                finally:
+                    keep.cancel()  # whoever leaves has said so by now
+        finally:
+            self._has_left.set()
+
+    async def _keep_stores(self, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
+        with scope:
+            await self.stores.run(task_status=task_status)
+
+    async def leave(self) -> None:
+        """Say that all tiers here leave, within half a second; `run` returns."""
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+            await self._has_left.wait()
+
+    def announce(self, describe: Callable[[Node], Member]) -> None:
+        """Say from now on that a tier of this process is there.
+
+        Args:
+            describe: tells its present state; not called before the process knows its own name.
+        """
+
+        def present() -> Member:
+            assert self._node is not None  # noqa: S101 - heartbeats begin when it is known
+            member = describe(self._node)
+            self._own.add(member.id)
+            return member
+
+        heartbeat = Heartbeat(self.stores.members, present)
+        self._heartbeats.append(heartbeat)
+        if self._nursery is not None:
+            self._nursery.start_soon(heartbeat.run)
+
+    def hurry(self) -> None:
+        """Tell the fleet now what has changed here."""
+        for heartbeat in self._heartbeats:
+            heartbeat.hurry()
+
+    def others(self, kind: Role) -> Sequence[Heard]:
+        """List the members of a tier in other processes."""
+        return [heard for heard in self.roster.members(kind) if heard.member.id not in self._own]
+
+    async def wait_for_answer(self) -> None:
+        """Wait until the store was asked who is there, but not for long."""
+        with trio.move_on_after(_FIRST_ANSWER):
+            while not self.roster.has_read:
+                await self.roster.wait_read()
+
+    async def follow_transceivers(
+        self, config: RelayConfig, use: Callable[[Sequence[Address]], Awaitable[None]]
+    ) -> None:
+        """Tell a relay of the transceivers in other processes whenever they have changed, until cancelled.
+
+        Args:
+            config: the relay's section.
+            use: takes their addresses on the hop.
+        """
+        used: Sequence[Address] = ()
+        while True:
+            found = transceivers_for(config, self.others(Role.TRANSCEIVER))
+            if found != used:
+                await use(found)
+                used = found
+            await self.roster.wait_read()
+
+
+def transceivers_for(config: RelayConfig, heard: Sequence[Heard]) -> Sequence[Address]:
+    """List the transceivers that a relay links with, by their addresses on the hop.
+
+    A relay of a cluster serves this cluster's. Any other serves all but those of clusters that it reaches through other
+    relays. Who is late stays: a link costs next to nothing, and calls may go on behind it.
+    """
+    elsewhere = {each.cluster for each in config.cluster_relays}
+    is_ipv6 = ":" in config.hop[0]
+
+    def serves(cluster: int | None) -> bool:
+        return cluster not in elsewhere if config.cluster is None else cluster == config.cluster
+
+    members = [each.member for each in heard if serves(each.member.cluster)]
+    return sorted({address for member in members for address in member.hop if (":" in address[0]) == is_ipv6})
