@@ -16,7 +16,6 @@ from coredis.connection import TCPConnection, TCPLocation, UnixDomainSocketConne
 from coredis.exceptions import ResponseError
 from coredis.pool import ConnectionPool
 from coredis.retry import NoRetryPolicy
-from coredis.typing import RedisError
 
 from edge.config.store import StoreConfig, read_password
 from edge.store.place import RedisPlace
@@ -106,7 +105,7 @@ class Connection:
         with trio.move_on_after(self._timeout) as scope:
             try:
                 yield
-            except (RedisError, OSError) as error:
+            except Exception as error:
                 problem = f"{self._place}: {_describe(error)}"
                 if isinstance(error, ResponseError) and "maxmemory" in problem:
                     raise StoreUnavailable(problem) from error  # it is full; what needs no room can still be asked

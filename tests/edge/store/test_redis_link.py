@@ -12,6 +12,7 @@ import trio
 
 import edge.store.link
 from edge.config.store import StoreConfig
+from edge.store.connection import open_connection
 from edge.store.link import RedisLink
 from edge.store.place import BadStoreUrl, RedisPlace
 from edge.store.redis import SCRIPTS, RedisOwnership
@@ -254,3 +255,12 @@ async def test_a_mistake_in_the_client_library_is_no_more_than_an_absence(redis,
     assert "not what it should be" in link.problem
     await until_back(link)
     assert await store.find(1) is None
+
+
+async def test_who_asks_over_a_connection_that_is_being_closed_is_told_so(redis):
+    place, config = RedisPlace.parse(redis.url), StoreConfig(url=redis.url)
+    async with open_connection(config, place, SCRIPTS) as connection:
+        assert not connection.problem
+    with pytest.raises(StoreUnavailable, match="pool"):
+        await connection.ask(SCRIPTS[0], ("test:", 1000))
+    assert connection.lost.is_set()

@@ -1,0 +1,103 @@
+"""Processes that know of each other by Redis alone: it goes away and comes back, members come, stall and go."""
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from .calling import PacedCall, paced_call
+from .edge_processes import Edge
+from .fleet_processes import start_fleet
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def server(redis_server: ModuleType) -> Iterator[Any]:
+    with redis_server.redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fleet(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    fleet = start_fleet(tmp_path_factory.mktemp("fleet"), server.url)
+    try:
+        fleet.wait_until("both transceivers are ready", lambda: calls(fleet).keys() >= {"alpha", "beta"})
+        yield fleet
+    except BaseException:
+        fleet.kill()
+        raise
+    fleet.stop()
+
+
+def calls(fleet: Edge) -> Counter[str]:
+    """How many calls each transceiver has, by its own metrics."""
+    found = Counter()
+    for name in ("alpha", "beta"):
+        url = fleet.servers[name].health
+        if fleet.is_ready(url):
+            found[name] = int(fleet.metric(url, "trio_voice_transceiver_calls"))
+    return found
+
+
+def assert_flows(call: PacedCall) -> None:
+    counted = call.for_a_while(1.0)
+    assert counted.sent >= 40
+    assert len(counted.missing) <= 2, json.dumps(counted.drops)
+
+
+def test_calls_are_placed_on_who_is_in_the_registry(fleet: Edge) -> None:
+    with ExitStack() as stack:
+        for _ in range(4):
+            assert_flows(stack.enter_context(paced_call(fleet.signal_url)))
+        assert calls(fleet) == {"alpha": 2, "beta": 2}
+
+
+def test_redis_goes_away_during_a_call_and_comes_back(fleet: Edge, server: Any) -> None:
+    with paced_call(fleet.signal_url) as call:
+        call.begin()
+        server.stop()
+        fleet.wait_until("signal misses Redis", lambda: "store away" in fleet.log("signal"))
+        with paced_call(fleet.signal_url) as another:  # members are known, and answer for themselves
+            assert_flows(another)
+        assert len(call.finish().missing) <= 2
+        before = fleet.log("relay").count("store reached")
+        server.start()
+        fleet.wait_until("the relay is back", lambda: fleet.log("relay").count("store reached") > before)
+        fleet.wait_until("all are listed again", lambda: server.command("HLEN", "trio-voice:members") == "4")
+        assert_flows(call)
+        with paced_call(fleet.signal_url) as another:
+            assert_flows(another)
+
+
+def test_a_member_that_is_paused_is_not_chosen(fleet: Edge) -> None:
+    paused = fleet.processes["alpha"]
+    paused.send_signal(signal.SIGSTOP)
+    try:
+        with ExitStack() as stack:
+            for _ in range(3):
+                assert_flows(stack.enter_context(paced_call(fleet.signal_url)))
+            assert int(fleet.metric(fleet.servers["beta"].health, "trio_voice_transceiver_calls")) == 3
+    finally:
+        paused.send_signal(signal.SIGCONT)
+    fleet.wait_until("it is back", lambda: fleet.is_ready(fleet.servers["alpha"].health))
+
+
+def test_members_join_and_leave_at_run_time(fleet: Edge, server: Any) -> None:
+    leaving = fleet.processes["alpha"]
+    leaving.send_signal(signal.SIGTERM)
+    assert leaving.wait(10) == 0
+    assert server.command("HLEN", "trio-voice:members") == "3"  # it has said so
+    with paced_call(fleet.signal_url) as call:
+        assert_flows(call)
+    fleet.start("alpha")
+    fleet.wait_until("it is back", lambda: fleet.is_ready(fleet.servers["alpha"].health), 30)
+    with ExitStack() as stack:
+        for _ in range(2):
+            assert_flows(stack.enter_context(paced_call(fleet.signal_url)))
+        fleet.wait_until("both have one", lambda: calls(fleet) == {"alpha": 1, "beta": 1})
