@@ -122,3 +122,17 @@ def moving_network(load_neighbour):
 def start_fleet(moving_network, certificate, clip):
     """Run two workers and a relay."""
     return partial(moving_network.run_fleet, certificate, clip)
+
+
+@pytest.fixture
+def take_over(restore):
+    """Put another process in the place of the server of a network, by an older snapshot; it makes its checkpoint."""
+
+    def make(network, checkpoint: bytes, ahead: float = -50.0, *, is_confirmed: bool = True, **changes) -> bytes:
+        network.server = restore(checkpoint, network.now, is_exact=False, ahead=ahead, **changes)
+        snapshot = network.server.snapshot(network.now)
+        if is_confirmed:
+            network.server.raise_ceilings(snapshot)
+        return pack(snapshot)
+
+    return make
