@@ -23,7 +23,8 @@ from transceiver.audio.sender import SendingState
 from transceiver.backends.echo import Echo
 from transceiver.data_transport import DataTransport
 from transceiver.dtls_transport import DtlsTransport
-from transceiver.handover.ceilings import DTLS_MARGIN, RTP_MARGIN, Indices
+from transceiver.handover import ceilings as margins
+from transceiver.handover.ceilings import Indices
 from transceiver.handover.media_snapshot import EchoState, MediaSnapshot
 from transceiver.handover.session_snapshot import SessionSnapshot
 from transceiver.media import Media
@@ -144,7 +145,7 @@ def resume(
     transport.ice.resume(snapshot.paths, now, passed)
     transport.is_reachable = snapshot.is_reachable
     association = DtlsAssociation.restore(
-        snapshot.dtls, now=now, options=dtls_options, sequence_margin=0 if is_exact else DTLS_MARGIN
+        snapshot.dtls, now=now, options=dtls_options, sequence_margin=0 if is_exact else margins.DTLS_MARGIN
     )
     if association.next_sequences() != first.dtls:
         raise MalformedError("indices", 0, "are not those of the DTLS association")
@@ -229,7 +230,7 @@ def _resume_media(
     if media.voice is not None and sending is not None:
         if not is_exact:
             # As many numbers as packets may have been used; each packet has one.
-            sending = SendingState(is_quiet=True, tail=0, next_number=sending.next_number + RTP_MARGIN)
+            sending = SendingState(is_quiet=True, tail=0, next_number=sending.next_number + margins.RTP_MARGIN)
         media.voice.resume(sending, now)
     media._reports.resume(
         snapshot.sources,
