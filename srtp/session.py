@@ -224,6 +224,11 @@ class SrtpSession:
             sent.ceiling = _NO_CEILING if rtp is None else rtp.get(ssrc, 0)
         self._rtcp_sender.limit(rtcp)
 
+    def next_index(self, ssrc: int) -> int:
+        """Return the index, of 48 bits, behind the highest one that a source of ours has used; 0 for none."""
+        sent = self._sent.get(ssrc)
+        return 0 if sent is None else sent.highest + 1
+
     @property
     def next_rtcp_index(self) -> int:
         """The index of the next RTCP packet that we send."""

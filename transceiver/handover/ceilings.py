@@ -26,6 +26,7 @@ from collections.abc import Mapping
 import attrs
 
 from wire.buffer import Reader, Writer
+from wire.errors import MalformedError
 
 __all__ = ["DTLS_MARGIN", "RTCP_MARGIN", "RTP_MARGIN", "Indices"]
 
@@ -39,6 +40,9 @@ RTCP_MARGIN = 1024
 DTLS_MARGIN = 8192
 """Records: as many as a busy data channel fills in the time of two checkpoints. Below 2^15, where DTLS 1.3 would guess
 the number wrong (RFC 9147 §4.2.2)."""
+
+_MOST_PACKETS = 1 << 28
+"""62 days of audio: bringing libsrtp there would take long, and no call lasts so long."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,8 +83,8 @@ class Indices:
             MalformedError: it is something else.
         """
         return cls(
-            rtp={reader.u32("ssrc"): reader.u48("index") for _ in range(reader.u8("sources"))},
-            rtcp=reader.u32("rtcp"),
+            rtp={reader.u32("ssrc"): _read_index(reader, reader.u48("index")) for _ in range(reader.u8("sources"))},
+            rtcp=_read_index(reader, reader.u32("rtcp")),
             dtls={reader.u16("epoch"): reader.u64("record number") for _ in range(reader.u8("epochs"))},
         )
 
@@ -92,6 +96,12 @@ class Indices:
         writer.u32(self.rtcp, "rtcp").u8(len(self.dtls), "epochs")
         for epoch, number in self.dtls.items():
             writer.u16(epoch, "epoch").u64(number, "record number")
+
+
+def _read_index(reader: Reader, index: int) -> int:
+    if index > _MOST_PACKETS:
+        raise MalformedError("index", reader.offset, "is more than a call can have come to")
+    return index
 
 
 def _highest(first: Mapping[int, int], second: Mapping[int, int]) -> dict[int, int]:

@@ -1,6 +1,7 @@
 """What offer and answer settled, as bytes."""
 
 from dtls.certificate import Fingerprint
+from transceiver.backends.silence import SILENT_FRAMES
 from transceiver.media_description import MediaDescription
 from transceiver.sdp.attributes import Codec
 from transceiver.session_events import DataDescription, RemoteDescription
@@ -69,6 +70,8 @@ def read_media(reader: Reader) -> MediaDescription:
         name=read_text(reader, "name"),
         parameters=read_text(reader, "parameters"),
     )
+    if spoken.name.lower() not in SILENT_FRAMES:
+        raise MalformedError("spoken", at, "is no codec that we speak")
     sends, is_reduced_size = read_flag(reader, "sends"), read_flag(reader, "is reduced size")
     at, transport_cc_id = reader.offset, read_optional_number(reader, "transport-cc id")
     if transport_cc_id is not None and not 1 <= transport_cc_id <= 255:

@@ -156,7 +156,7 @@ def resume(
     transport.dtls = dtls = DtlsTransport(association, association.role, anywhere, transport.ice.is_validated)
     dtls.path, dtls.secured = transport.ice.selected, agreed
     session.media = media = Media(
-        srtp=_srtp(snapshot, association, first, is_exact=is_exact),
+        srtp=_srtp(snapshot, association, first),
         description=session._description,
         timeline=session.timeline,
         entropy=session._entropy,
@@ -198,16 +198,17 @@ def forget_keys(session: "Session") -> None:
     session._outgoing.clear()
 
 
-def _srtp(snapshot: SessionSnapshot, association: DtlsAssociation, first: Indices, *, is_exact: bool) -> SrtpSession:
+def _srtp(snapshot: SessionSnapshot, association: DtlsAssociation, first: Indices) -> SrtpSession:
     number = association.srtp_profile
     if number not in frozenset(ProtectionProfile):
         raise MalformedError("srtp_profile", 0, "is none that media can be protected with")
     profile = ProtectionProfile(number)
     material = association.export_keying_material(EXPORTER_LABEL, profile.keying_material_length)
     keys = split_keying_material(profile, material, is_client=association.role is Role.CLIENT)
-    return SrtpSession.restore(
-        profile, *keys, snapshot.srtp, first_rtp=first.rtp, first_rtcp=0 if is_exact else first.rtcp
-    )
+    srtp = SrtpSession.restore(profile, *keys, snapshot.srtp, first_rtp=first.rtp, first_rtcp=first.rtcp)
+    if srtp.next_rtcp_index != first.rtcp or any(srtp.next_index(ssrc) != index for ssrc, index in first.rtp.items()):
+        raise MalformedError("indices", 0, "are not those of SRTP")
+    return srtp
 
 
 def _resume_media(

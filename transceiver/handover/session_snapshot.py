@@ -119,10 +119,11 @@ class SessionSnapshot:
             if state is not None:
                 writer.u8(number).vector(3, state, number.name)
         _write(writer, _Section.MEDIA, self.media.serialize)
-        _write(writer, _Section.INDICES, self.indices.serialize)
+        _write(writer, _Section.TIMELINE, self._write_timeline)
         if self.ceilings is not None:
             _write(writer, _Section.CEILINGS, self.ceilings.serialize)
-        _write(writer, _Section.TIMELINE, self._write_timeline)
+        # The last is one that nobody can do without, so that half a snapshot is none.
+        _write(writer, _Section.INDICES, self.indices.serialize)
 
     def _write_call(self, writer: Writer) -> None:
         for value in (self.made_at, self.ends_in, self.gives_up_in):
