@@ -27,6 +27,7 @@ Read in this order:
 * `whereabouts` which sessions have ended, and which have moved, as far as transceivers have told
 * `stun_router` whom a client's STUN is for, and who gets a claim by it
 * `places`    where tokens lead: to a transceiver on a link of ours, or to a relay of another cluster
+* `succession` who owns a session after another, and that the other is not heard any more
 * `through_paths`, `cluster_relay`   the second tier: what a relay of a cluster does for global relays
 * `hop_router` what comes from the hop and is not on a known path: new, announced and ended ones, and the links
 * `forwarder` the sans-IO core: datagrams in, datagrams out

@@ -21,12 +21,16 @@ Rules and why they suffice:
 * Downward, only from a link that is up, and to relays that have said that they serve the header's ingress. Whether the
   header's flow tag is right is for them to verify: this tier holds no flow-tag key. So a transceiver that was taken
   over can make us forward to a global relay, which drops it, and can fill our table up to its bound; it cannot take
-  over a path, which belongs to the transceiver that it was made for until a higher generation comes.
+  over a path, which belongs to the transceiver that it was made for until a higher generation comes with its flow tag.
+* A session that is taken over (`relay.succession`) takes all its paths along: they have the new generation in their
+  headers, the old ones are no paths any more, and what comes under them from the old owner is dropped. What a global
+  relay still sends under them goes to the new owner with the new header; that it should send the other is announced to
+  it before all else. We cannot verify a flow tag, but we know one that a global relay has shown us for the same client.
 * After a restart here, paths come back from both sides: from a transceiver's ANNOUNCE or its next datagram with the
   VALIDATED flag, and from the client's next Binding Request.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from relay.admission import Admission
 from relay.claims import TransceiverPlace
@@ -45,9 +49,9 @@ from relay.hop.header import (
     with_generation,
 )
 from relay.hop.links import FlowsWanted, SessionMoved, TransceiverLink
+from relay.succession import Succession
 from relay.through_paths import ThroughPath, ThroughPaths
 from relay.whereabouts import Owner
-from stun.credentials import Route as Token
 from stun.message import read_username
 from wire.core import Address, Drops, Event
 
@@ -64,7 +68,7 @@ class ClusterRelay:
     Args:
         link: our end of the links to them; to them we are what a transceiver is to a relay.
         cluster: number of the cluster whose transceivers are behind us.
-        find_owner: whom a token leads to; None when that one has said lately that the session is not there.
+        succession: knows sessions' owners.
         admission: has the keys that open tokens.
         max_paths: how many paths are remembered at most.
         now: the present.
@@ -81,7 +85,7 @@ class ClusterRelay:
         *,
         link: TransceiverLink,
         cluster: int,
-        find_owner: Callable[[Token, float], Owner | None],
+        succession: Succession,
         admission: Admission,
         max_paths: int,
         now: float,
@@ -91,7 +95,7 @@ class ClusterRelay:
         self.link = link
         self.paths = ThroughPaths(max_paths=max_paths, now=now)
         self._cluster = cluster
-        self._find_owner = find_owner
+        self._succession = succession
         self._admission = admission
         self._drops = drops
         self._outgoing = outgoing
@@ -111,9 +115,13 @@ class ClusterRelay:
             self._drops[DropReason.UNKNOWN_PEER] += 1
             return
         size = IPV6_HEADER_SIZE if data.startswith(UP_IPV6) else IPV4_HEADER_SIZE
-        path = self.paths.find(data[:size]) or self._make_path(data, source, now)
+        path = self.paths.find(data[:size])
         if path is None:
-            return
+            way = self._find_way(data, source, now)
+            if way is None:
+                return
+            path, data = way
+        path.is_asked = True
         if path.relay != source:
             if not self.link.serves(source, data[:size]):
                 self._drops[DropReason.FOREIGN_INGRESS] += 1
@@ -125,15 +133,38 @@ class ClusterRelay:
         else:
             self._outgoing.append(upward)
 
-    def _make_path(self, data: bytes, source: Address, now: float) -> ThroughPath | None:
+    def _find_way(self, data: bytes, source: Address, now: float) -> tuple[ThroughPath, bytes] | None:
+        """Find or make the path of a datagram whose header is not known; None if there is none, which is counted.
+
+        Returns:
+            The path, and the datagram with its header, which names the session's present generation.
+        """
         header = parse_header(data)
         if header is None or header.direction != UP:
             self._drops[DropReason.BAD_HEADER] += 1
             return None
-        if not self.link.serves(source, data[: header.size]):
+        up_header, request = data[: header.size], data[header.size :]
+        if not self.link.serves(source, up_header):
             self._drops[DropReason.FOREIGN_INGRESS] += 1
             return None
-        request = data[header.size :]
+        renewed = self.paths.renewed(up_header, header.session)
+        if renewed is not None:
+            # The global relay has not heard yet that the session has another owner.
+            return renewed[1], renewed[0] + request
+        owner = self._owner_of(request, header, now)
+        if owner is None or owner.place is None:
+            return None
+        up_header = with_generation(up_header, owner.generation)
+        path = self.paths.find(up_header)
+        if path is None:
+            path = ThroughPath(session=header.session, place=owner.place, relay=source)
+            if not self.paths.add(up_header, path):
+                # Requests route themselves, so this one goes on; what follows it does not.
+                self._drops[DropReason.TABLE_FULL] += 1
+        return path, up_header + request
+
+    def _owner_of(self, request: bytes, header: Header, now: float) -> Owner | None:
+        """Whom a request leads to; None if it is no request or leads nowhere, which is counted."""
         username = read_username(request) if request.startswith(_BINDING_REQUEST) else None
         if username is None:
             self._drops[DropReason.NO_FLOW] += 1
@@ -142,18 +173,16 @@ class ClusterRelay:
         if token is None or token.session != header.session:
             self._drops[DropReason.FORGED_TOKEN] += 1
             return None
-        owner = self._find_owner(token, now)
+        owner = self._succession.find_owner(token, now)
         if owner is None:
             self._drops[DropReason.SESSION_ENDED] += 1
             return None
-        if token.cluster != self._cluster or owner.place is None or owner.place.address is None:
+        is_here = owner.place is not None and owner.place.address is not None
+        # Of a later generation than we know the owner of, we do not know the owner.
+        if token.cluster != self._cluster or not is_here or owner.generation < header.generation:
             self._drops[DropReason.UNKNOWN_TRANSCEIVER] += 1
             return None
-        path = ThroughPath(session=header.session, place=owner.place, relay=source)
-        if not self.paths.add(data[: header.size], path):
-            # Requests route themselves, so this one goes on; what follows it does not.
-            self._drops[DropReason.TABLE_FULL] += 1
-        return path
+        return owner
 
     def receive_control(self, data: bytes, source: Address, now: float) -> None:
         """Take a control message that is from none of our transceivers."""
@@ -182,7 +211,7 @@ class ClusterRelay:
             now: the present.
         """
         up_header = up_header_of(data[KIND_SIZE : header.size])
-        path = self._path_of(up_header, header.session, place)
+        path = self._path_of(up_header, header.session, place, now)
         if path is None:
             return
         if header.validated and not path.is_proven:
@@ -202,7 +231,7 @@ class ClusterRelay:
         """Take a transceiver's word for its proven paths, and pass it on to the relays that serve their ingresses."""
         for up_header in up_headers:
             header = parse_header(up_header)
-            path = None if header is None else self._path_of(up_header, header.session, place)
+            path = None if header is None else self._path_of(up_header, header.session, place, now)
             if path is None or path.is_proven:
                 continue
             path.is_proven = True
@@ -237,23 +266,40 @@ class ClusterRelay:
             new: where the new owner is.
             now: the present.
         """
-        generation = event.generation
         for up_header, path in self._paths_at(event.session, old):
-            if generation_of(up_header) < generation:
-                self.paths.remove(up_header)
-                moved = ThroughPath(session=event.session, place=new, relay=path.relay, is_proven=path.is_proven)
-                self.paths.add(with_generation(up_header, generation), moved)
-        self.link.tell.session_moved(event.session, generation, event.owner)
+            self.paths.lead(up_header, path, event.generation, new)
+        self.link.tell.session_moved(event.session, event.generation, event.owner)
+        self._collect(now)
+
+    def take(self, session: int, generation: int, place: TransceiverPlace, now: float) -> None:
+        """Lead the paths of a session to who has taken it over (`relay.succession`), and tell global relays first.
+
+        Args:
+            session: the session's number.
+            generation: how many owners it had before.
+            place: where the new one is.
+            now: the present.
+        """
+        for up_header, path in self.paths.of_session(session):
+            renewed = self.paths.lead(up_header, path, generation, place)
+            if path.is_proven and renewed is not None:
+                self.link.tell.take_over(renewed, path.relay)
         self._collect(now)
 
     def _paths_at(self, session: int, place: TransceiverPlace) -> list[tuple[bytes, ThroughPath]]:
         """The paths of a session that lead to this transceiver: it can speak for no others."""
-        found = ((up_header, self.paths.find(up_header)) for up_header in self.paths.headers_of(session))
-        return [(up_header, path) for up_header, path in found if path is not None and path.place is place]
+        return [(up_header, path) for up_header, path in self.paths.of_session(session) if path.place is place]
 
-    def _path_of(self, up_header: bytes, session: int, place: TransceiverPlace) -> ThroughPath | None:
+    def _path_of(self, up_header: bytes, session: int, place: TransceiverPlace, now: float) -> ThroughPath | None:
         """The path of a transceiver's datagram, made if need be; None if it is another's or there is no way."""
-        path = self.paths.find(up_header)
+        path, generation = self.paths.find(up_header), generation_of(up_header)
+        if path is None:
+            if self._succession.is_stale(session, generation, place) or self.paths.renewed(up_header, session):
+                self._drops[DropReason.STALE_GENERATION] += 1
+                return None
+            if self.paths.has_shown_tag(up_header, session) and self._succession.take(session, generation, place, now):
+                self.take(session, generation, place, now)
+                path = self.paths.find(up_header)
         if path is not None:
             if path.place is place:
                 return path

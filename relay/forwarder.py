@@ -110,7 +110,7 @@ class Forwarder:
         table: flows and claims.
         drops: datagrams not forwarded, by `DropReason`.
         counts: what is worth a number and is no drop: "claimed", "unclaimed" (a request was forwarded though no claim
-            was to be had), "proven", "announced", "gone".
+            was to be had), "proven", "announced", "gone", "moved", "taken".
         to_transceivers: datagrams for the hop socket; whoever sends them clears the list.
         to_clients: datagrams for each ingress's socket; whoever sends them clears the lists. Whoever tells of local
             addresses (`relay.local_addresses`) first adds a list here for each egress.
@@ -167,7 +167,7 @@ class Forwarder:
             admission=self.admission,
             flow_tags=flow_tags,
             table=self.table,
-            find_owner=self.hop.find_owner,
+            find_owner=self.hop.succession.find_owner,
             drops=self.drops,
             counts=self.counts,
             outgoing=self.to_transceivers,
@@ -192,7 +192,7 @@ class Forwarder:
         return ClusterRelay(
             link=link,
             cluster=cluster,
-            find_owner=self.hop.find_owner,
+            succession=self.hop.succession,
             admission=self.admission,
             max_paths=options.max_claims,
             now=now,

@@ -4,12 +4,13 @@
   With VALIDATED it proves a claim; so a relay that has just started relearns a path from the first datagram down it.
 * A path that is announced (`relay.hop.announcing`) needs the same and proves the same; so such a relay, and every other
   of the ingress group, also knows the way up before a client has said anything that routes itself.
-* A path or a session that has ended is forgotten; only the transceiver that it leads to can say so. One that has moved
-  leads to its new owner from then on, and so do tokens that name the old one (`relay.whereabouts`).
+* A path or a session that has ended is forgotten; only the transceiver that it leads to can say so. One that has moved,
+  or that another transceiver has taken over, leads there from then on, and so do its tokens (`relay.succession`).
 
 Attacker: a transceiver gone bad, or whoever forges its address between the tiers. He can name only what a relay has
 made a tag for, so he can have nothing sent where no client asked, and each wrong tag is counted and changes nothing.
-He cannot take a session from its present owner (FOREIGN_TRANSCEIVER, STALE_GENERATION).
+Of the sessions of others he has no tags, so he cannot take one from its present owner; nor with the tags of one that
+he has owned, under the generation that he owned it as (FOREIGN_TRANSCEIVER, STALE_GENERATION).
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from relay.claims import Route, TransceiverPlace
 from relay.cluster_relay import ClusterRelay
 from relay.drops import DropReason
-from relay.flows import ClaimState, FlowTable
+from relay.flows import FlowTable
 from relay.hop.drops import HopDropReason
 from relay.hop.header import (
     CONTROL,
@@ -29,7 +30,6 @@ from relay.hop.header import (
     ingress_of,
     parse_header,
     up_header_of,
-    with_generation,
 )
 from relay.hop.links import (
     FlowGone,
@@ -44,9 +44,8 @@ from relay.local_addresses import egress_of
 from relay.places import Places
 from relay.sockaddr import sockaddr_of
 from relay.stun_router import StunRouter
+from relay.succession import Succession
 from relay.transactions import binding_request_id
-from relay.whereabouts import Owner, Whereabouts
-from stun.credentials import Route as Token
 from wire.core import Address, Drops, Event
 
 __all__ = ["HopRouter"]
@@ -61,7 +60,7 @@ class HopRouter:
         links: our end of the links.
         table: flows and claims.
         drops: datagrams not forwarded, by `DropReason`.
-        counts: "proven", "announced", "gone" and "moved" are counted here.
+        counts: "proven", "announced", "gone", "moved" and "taken" are counted here.
         to_transceivers: takes datagrams for the hop socket.
         to_clients: takes datagrams for clients, by egress (`relay.local_addresses`).
         places: where tokens lead.
@@ -69,6 +68,7 @@ class HopRouter:
 
     Attributes:
         cluster: what we do for global relays; None where there are none.
+        succession: knows sessions' owners.
     """
 
     def __init__(
@@ -92,20 +92,14 @@ class HopRouter:
         self._to_clients = to_clients
         self._ingresses = tuple(ingresses)
         self._places = places
-        self._whereabouts = Whereabouts()
+        self.succession = Succession(
+            table=table, places=places, identity_at=links.identity_at, drops=drops, counts=counts
+        )
 
     @property
     def live(self) -> int:
         """How many links are up."""
         return len(self._places)
-
-    def find_owner(self, token: Token, now: float) -> Owner | None:
-        """Find whom a token leads to; None when that one has said lately that the session is not there."""
-        identity = (token.cluster, token.incarnation, token.worker)
-        identity, generation = self._whereabouts.find(token.session, identity)
-        if self._whereabouts.has_ended(token.session, identity, now):
-            return None
-        return Owner(self._places.find(identity, token.session), generation)
 
     def open_data(self, data: bytes, source: Address) -> bytes | None:
         """Open a sealed datagram; None where that is refused and counted."""
@@ -164,6 +158,7 @@ class HopRouter:
         self._table.handle_timeout(now)
         if not self._is_credible(header, place, stun):
             return
+        self._take(header, place, now)
         up_header, payload = up_header_of(data[KIND_SIZE : header.size]), data[header.size :]
         local = stun.local_to(up_header, now)
         if header.validated:
@@ -188,7 +183,7 @@ class HopRouter:
                 case FlowGone():
                     self._forget(event.session, event.tag, event.address, now)
                 case SessionEnded():
-                    self._whereabouts.note_ended(event.session, event.identity, now)
+                    self.succession.note_ended(event.session, event.identity, now)
                     self._forget(event.session, None, event.address, now)
                 case SessionMoved():
                     self._move(event, now)
@@ -214,6 +209,7 @@ class HopRouter:
                 continue
             header = parse_header(packed)
             if header is not None and self._is_credible(header, place, stun):
+                self._take(header, place, now)
                 if self._prove(header, packed, place, now):
                     self._counts["announced"] += 1
                 else:
@@ -230,10 +226,10 @@ class HopRouter:
         if not stun.flow_tags.verify(header.tag, header.ingress, header.session, header.client):
             self._drops[DropReason.FORGED_TAG] += 1
             return False
-        claim = self._table.claim_of(header.ingress, sockaddr_of(header.client), header.session)
-        if claim is not None and header.generation < claim.generation:
+        if self.succession.is_stale(header.session, header.generation, place):
             self._drops[DropReason.STALE_GENERATION] += 1
             return False
+        claim = self._table.claim_of(header.ingress, sockaddr_of(header.client), header.session)
         if claim is not None and claim.place.address != place.address and header.generation == claim.generation:
             self._drops[DropReason.FOREIGN_TRANSCEIVER] += 1
             return False
@@ -255,10 +251,12 @@ class HopRouter:
         proven = self._table.prove(header.ingress, header.client, route, now, is_witnessed=is_witnessed, local=local)
         if proven is None:
             return False
-        identity = None if place.address is None else self._links.identity_at(place.address)
-        if identity is not None:
-            self._whereabouts.note_alive(header.session, identity)
+        self.succession.note_alive(header.session, place)
         return True
+
+    def _take(self, header: Header, place: TransceiverPlace, now: float) -> None:
+        if self.succession.take(header.session, header.generation, place, now) and self.cluster is not None:
+            self.cluster.take(header.session, header.generation, place, now)
 
     def _forget(self, session: int, tag: bytes | None, address: Address, now: float) -> None:
         place = self._places.at(address)
@@ -271,20 +269,6 @@ class HopRouter:
             self.cluster.forget(session, tag, place, now)
 
     def _move(self, event: SessionMoved, now: float) -> None:
-        if not self._whereabouts.note_moved(event.session, event.identity, event.owner, event.generation):
-            self._drops[DropReason.STALE_GENERATION] += 1
-            return
-        self._whereabouts.note_alive(event.session, event.owner)
-        old, place = self._places.at(event.address), self._places.to_be(event.owner, event.session)
-        if self.cluster is not None and old is not None:
+        old, place = self._places.at(event.address), self.succession.move(event, now)
+        if place is not None and old is not None and self.cluster is not None:
             self.cluster.move(event, old, place, now)
-        for claim in self._table.claims_of(event.session):
-            header = parse_header(claim.up_header)
-            if header is None or claim.place.address != event.address:
-                continue
-            if claim.state is ClaimState.UNPROVEN:
-                self._table.remove(claim)  # its next request leads to the new owner
-            elif header.generation < event.generation:
-                up_header = with_generation(claim.up_header, event.generation)
-                self._prove(header._replace(generation=event.generation), up_header, place, now)
-                self._counts["moved"] += 1

@@ -13,6 +13,7 @@ Bounds: `max_paths`, where new ones are shed and old ones stay.
 import attrs
 
 from relay.claims import TransceiverPlace
+from relay.hop.header import generation_of, with_generation
 from wire.core import Address
 
 __all__ = ["LIFE", "ThroughPath", "ThroughPaths"]
@@ -32,15 +33,15 @@ class ThroughPath:
         session: the session's number.
         place: where its transceiver is.
         relay: the global relay that forwarded last.
-        generation: of the session's ownership.
         is_proven: the transceiver has said that the path is proven.
+        is_asked: a global relay has shown its header, so its flow tag is right.
     """
 
     session: int
     place: TransceiverPlace
     relay: Address
-    generation: int = 0
     is_proven: bool = False
+    is_asked: bool = False
 
 
 class ThroughPaths:
@@ -83,6 +84,33 @@ class ThroughPaths:
     def headers_of(self, session: int) -> tuple[bytes, ...]:
         """The UP headers of a session's paths."""
         return tuple(self._sessions.get(session, ()))
+
+    def of_session(self, session: int) -> list[tuple[bytes, ThroughPath]]:
+        """The paths of a session, each behind its UP header."""
+        found = ((header, self.find(header)) for header in self.headers_of(session))
+        return [(header, path) for header, path in found if path is not None]
+
+    def renewed(self, header: bytes, session: int) -> tuple[bytes, ThroughPath] | None:
+        """The same client's path with the same flow tag under a later owner of its session, and its UP header."""
+        flow, generation = with_generation(header, 0), generation_of(header)
+        for known, path in self.of_session(session):
+            if generation_of(known) > generation and with_generation(known, 0) == flow:
+                return known, path
+        return None
+
+    def has_shown_tag(self, header: bytes, session: int) -> bool:
+        """Whether a global relay has shown this client's flow tag, under whatever owner of the session."""
+        flow = with_generation(header, 0)
+        return any(path.is_asked and with_generation(known, 0) == flow for known, path in self.of_session(session))
+
+    def lead(self, header: bytes, path: ThroughPath, generation: int, place: TransceiverPlace) -> bytes | None:
+        """Lead a path elsewhere; return its new UP header, if the generation is higher than that of the old one."""
+        if generation_of(header) >= generation:
+            return None
+        self.remove(header)
+        renewed = with_generation(header, generation)
+        self.add(renewed, attrs.evolve(path, place=place))
+        return renewed
 
     def proven_headers(self) -> list[bytes]:
         """The UP headers of all proven paths that are in use, the most recently used first."""

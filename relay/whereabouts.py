@@ -1,13 +1,17 @@
-"""What transceivers have said of sessions that are not with them: that they have ended, or who has them now.
+"""What is known of sessions that are not with whom a token names: that they have ended, or who has them now.
 
 Goal: a client that goes on asking for a session that has ended costs its transceiver nothing; and a token, which names
 the transceiver that minted it, also leads to whoever took the session over.
 
 Attacker: a transceiver gone bad, which says such things of the sessions of others. So each word is kept with who said
-it, and counts only for tokens that name this one, or that an earlier word has led to it.
+it, and counts only for tokens that name this one, or that an earlier word has led to it. That a session was *taken*
+needs no word of its old owner, which may be dead: it was proven by a flow tag with a higher generation
+(`relay.succession`), and counts for all its tokens.
 
 Bounds: `MAX_NOTES` of each kind, the oldest out first. A note that is lost costs a datagram to the old owner, who says
-it again. That a session has ended is forgotten after `ENDED_LIFE` s, and at once when its owner speaks for it.
+it again; and where that is dead, requests from new addresses have to wait until one from an address that is claimed
+already has come, or the new owner announces the session again. That a session has ended is forgotten after
+`ENDED_LIFE` s, and at once when its owner speaks for it.
 """
 
 from typing import NamedTuple
@@ -45,10 +49,11 @@ class Whereabouts:
     def __init__(self) -> None:
         self._ended: dict[_Word, float] = {}
         self._moves: dict[_Word, tuple[TransceiverIdentity, int]] = {}
+        self._taken: dict[int, tuple[TransceiverIdentity, int]] = {}
 
     def __len__(self) -> int:
         """How many notes there are."""
-        return len(self._ended) + len(self._moves)
+        return len(self._ended) + len(self._moves) + len(self._taken)
 
     def note_ended(self, session: int, identity: TransceiverIdentity, now: float) -> None:
         """Remember that a transceiver has no such session."""
@@ -85,14 +90,36 @@ class Whereabouts:
         self._moves[session, identity] = (owner, generation)
         return True
 
+    def note_taken(self, session: int, owner: TransceiverIdentity, generation: int) -> bool:
+        """Remember who has proven to own a session.
+
+        Args:
+            session: the session's number.
+            owner: who owns it now.
+            generation: how many owners it had before this one.
+
+        Returns:
+            Whether it was news.
+        """
+        known = self._taken.get(session)
+        if known is not None and generation <= known[1]:
+            return False
+        self._taken.pop(session, None)
+        if len(self._taken) >= MAX_NOTES:
+            del self._taken[next(iter(self._taken))]
+        self._taken[session] = owner, generation
+        return True
+
     def find(self, session: int, identity: TransceiverIdentity) -> tuple[TransceiverIdentity, int]:
         """Return who owns a session that a token says is with `identity`, and the generation of that."""
         generation = 0
         for _ in range(_MAX_MOVES):
-            owner, later = self._moves.get((session, identity), (identity, 0))
-            if later <= generation:
+            word = self._moves.get((session, identity))
+            if word is None or word[1] <= generation:
+                word = self._taken.get(session)
+            if word is None or word[1] <= generation:
                 break
-            identity, generation = owner, later
+            identity, generation = word
         return identity, generation
 
     def has_ended(self, session: int, identity: TransceiverIdentity, now: float) -> bool:

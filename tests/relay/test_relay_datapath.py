@@ -13,7 +13,7 @@ from relay.datagrams import RELAY_BATCH
 from relay.drops import DropReason
 from relay.flows import TICK, ClaimState
 from relay.forwarder import Forwarder
-from relay.hop.header import SEALED, UP, answering, pack_header, parse_header
+from relay.hop.header import SEALED, UP, answering, pack_header, parse_header, with_generation
 from relay.hop.links import TransceiverLink
 from relay.plain_path import PlainPath
 from relay.slot_path import SlotPath
@@ -324,3 +324,21 @@ def test_sealed_data_takes_the_same_way(kit, datapath):
         ]
         assert taken(client) == [media(number, size) for number, size in enumerate((1, 1200, 27))]
         assert relay.forwarder.drops == {DropReason.NOT_SEALED: 1, DropReason.UNKNOWN_PEER: 1}
+
+
+def test_a_datagram_of_an_earlier_owner_is_on_no_known_path_any_more(relay):
+    client, header = relay.client(7)
+    renewed = with_generation(header, 1)
+    relay.down(header, b"\x80before")
+    relay.down(renewed, b"\x80taken")
+    relay.down(header, b"\x80late")
+    relay.down(renewed, b"\x80after")
+    relay.forward()
+    assert taken(client) == [b"\x80before", b"\x80taken", b"\x80after"]
+    relay.down(header, b"\x80late")
+    relay.forward()
+    assert taken(client) == []
+    assert relay.forwarder.drops == {DropReason.STALE_GENERATION: 2}
+    relay.up(client, b"\x80media")
+    relay.forward()
+    assert taken(relay.transceiver) == [renewed + b"\x80media"]

@@ -177,7 +177,7 @@ def test_timers_and_bounds_are_those_of_the_code():
         "SUSPECTs heard of a relay": (
             f"{transceiver_end.SUSPECT_BURST} at once, {transceiver_end.SUSPECT_RATE:g} a second"
         ),
-        "notes of ENDED, of MOVED": f"{whereabouts.MAX_NOTES:,} each",
+        "notes of ENDED, MOVED, takings": f"{whereabouts.MAX_NOTES:,} each",
     }
     assert {name: said.get(name) for name in expected} == expected
     assert f"**{LEAST_MTU}**" in text

@@ -6,8 +6,8 @@ import pytest
 from relay.drops import DropReason
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.drops import HopDropReason
-from relay.hop.header import SEALED, UP, pack_header
-from relay.hop.links import FlowsWanted
+from relay.hop.header import SEALED, UP, answering, pack_header, with_generation
+from relay.hop.links import FlowsAcknowledged, FlowsWanted
 from relay.places import NO_CLUSTERS
 
 CLUSTER = 1
@@ -333,11 +333,115 @@ def test_a_session_that_has_moved_is_led_to_its_new_owner(network):
     assert old.payloads() == []
 
 
+@pytest.fixture
+def succession(network):
+    """An owner whose session is taken over by another of its cluster, and that goes on sending."""
+    old = network.transceivers[TRANSCEIVER]
+    new = network.add_transceiver(SECOND_TRANSCEIVER, 200)
+    network.pass_time(2.0)
+    network.call(old, 7)
+    return network, old, new
+
+
+def down_from(network, transceiver, generation, payload=RTP, *, client=CLIENT, validated=True, session=7):
+    header = answering(up_header(network.kit, session, client=client, generation=generation), validated=validated)
+    network._carry(header + payload, transceiver.address, INNER)
+    network.pump()
+
+
+def take(network, transceiver, generation=1, *, session=7):
+    waited_for = transceiver.link.tell.take_over(up_header(network.kit, session, generation=generation), INNER)
+    assert waited_for == {INNER}
+    transceiver.outgoing += transceiver.link.datagrams_to_send(network.now)
+    network.pump()
+
+
+def test_a_session_that_is_taken_over_is_known_on_both_tiers_at_once(succession):
+    network, old, new = succession
+    take(network, new)
+    assert [each.headers for each in new.events if isinstance(each, FlowsAcknowledged)] == [
+        (up_header(network.kit, 7, generation=1),)
+    ]
+    (claim,) = network.relays[GLOBAL].table.claims_of(7)
+    assert (claim.generation, claim.place.address) == (1, INNER)
+    network.client_sends(RTP)
+    network.client_sends(old.request(7))
+    network.client_sends(old.request(7), CLIENTS[1])
+    assert [header.generation for header, _ in new.received] == [1, 1, 1]
+    assert old.payloads() == []
+    down_from(network, new, 1)
+    assert [payload for payload, *_ in network.received_by_clients()] == [RTP]
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_the_old_owner_is_stopped_where_it_is_linked(succession, validated):
+    network, old, new = succession
+    take(network, new)
+    down_from(network, old, 0, validated=validated)
+    down_from(network, old, 0, validated=validated, client=CLIENTS[1])
+    assert network.received_by_clients() == []
+    assert network.relays[INNER].drops == {DropReason.STALE_GENERATION: 2}
+    assert not network.relays[GLOBAL].drops
+    old.link.tell.session_ended(7, [(up_header(network.kit, 7), INNER)])
+    old.outgoing += old.link.datagrams_to_send(network.now)
+    network.pump()
+    network.client_sends(RTP)
+    assert new.payloads() == [RTP]
+
+
+def test_a_datagram_of_the_new_owner_takes_the_session_too(succession):
+    network, old, new = succession
+    down_from(network, new, 1)
+    assert [payload for payload, *_ in network.received_by_clients()] == [RTP]
+    network.client_sends(RTCP)
+    assert new.payloads() == [RTCP]
+    down_from(network, old, 0)
+    assert network.received_by_clients() == []
+
+
+def test_what_a_global_relay_still_sends_to_the_old_owner_reaches_the_new_one_with_its_generation(succession):
+    network, old, new = succession
+    network.unreachable.add(GLOBAL)
+    take(network, new)
+    network.unreachable.clear()
+    network.client_sends(RTP)
+    network.client_sends(old.request(7), CLIENTS[1])
+    assert [header.generation for header, _ in new.received] == [1, 1]
+    assert old.payloads() == []
+    down_from(network, new, 1)
+    assert [payload for payload, *_ in network.received_by_clients()] == [RTP]
+    (claim,) = [each for each in network.relays[GLOBAL].table.claims_of(7) if each.client == CLIENT]
+    assert claim.generation == 1
+
+
+def test_a_flow_tag_that_no_global_relay_has_shown_takes_nothing(succession, kit):
+    network, old, new = succession
+    forged = pack_header(UP, ingress=1, client=CLIENT, session=7, tag=b"no tag!!", generation=0)
+    for generation in (0, 1):  # the first makes a path, the second would renew it
+        header = answering(with_generation(forged, generation), validated=True)
+        network._carry(header + RTP, new.address, INNER)
+    network.pump()
+    assert network.received_by_clients() == []
+    assert network.relays[GLOBAL].drops == {DropReason.FORGED_TAG: 2}
+    network.client_sends(RTP)
+    assert old.payloads() == [RTP]
+    down_from(network, old, 0)
+    assert [payload for payload, *_ in network.received_by_clients()] == [RTP]
+
+
+def test_a_cluster_relay_that_does_not_know_the_owner_of_a_generation_does_not_guess(succession, kit):
+    network, old, _ = succession
+    hop_send(network, up_header(kit, 9, generation=3) + old.request(9), GLOBAL)
+    assert network.relays[INNER].drops == {DropReason.UNKNOWN_TRANSCEIVER: 1}
+    assert old.payloads() == []
+
+
 # What is refused.
 
 
-def up_header(kit, session, *, ingress=1, client=CLIENT):
-    return pack_header(UP, ingress=ingress, client=client, session=session, tag=kit.flow_tags.make(1, session, client))
+def up_header(kit, session, *, ingress=1, client=CLIENT, generation=0):
+    tag = kit.flow_tags.make(1, session, client)
+    return pack_header(UP, ingress=ingress, client=client, session=session, tag=tag, generation=generation)
 
 
 def hop_send(network, data, source, destination=INNER):
