@@ -245,7 +245,7 @@ class _Process:
         from edge.logs import get_logger
 
         get_logger("process").info("stopping")
-        with trio.move_on_after(STOP_SECONDS):
+        with trio.move_on_after(STOP_SECONDS + _drain_deadline(running.config)):
             await running.stop()
         self.scope.cancel()
 
@@ -275,6 +275,12 @@ class _Process:
         if waiting:
             log.warning("some keys have changed that take effect at the next start only", keys=list(waiting))
         log.info("reloaded")
+
+
+def _drain_deadline(config: Config) -> float:
+    """Seconds that moving calls to other transceivers may take."""
+    moves = config.transceiver is not None and config.transceiver.failover and config.store.url is not None
+    return config.transceiver.drain_deadline if config.transceiver is not None and moves else 0.0
 
 
 def _announce(running: RunningRoles, role: Role | None) -> None:

@@ -7,6 +7,7 @@ import trio
 
 from edge.control.connections import Connect, ConnectionFailed, Connections, Reply
 from edge.control.messages import BadMessage, read_object
+from edge.control.tls import ControlTls
 from edge.http.streams import open_stream
 from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import HandOverRefused, Offered
@@ -22,13 +23,22 @@ class MovingClient:
         key: bearer key derived from the control key.
         timeout: seconds for one request, connecting included.
         connect: how to connect.
+        tls: for https.
     """
 
-    def __init__(self, url: str, key: str, *, timeout: float = 2.0, connect: Connect = open_stream) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout: float = 2.0,
+        connect: Connect = open_stream,
+        tls: ControlTls | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         self._timeout = timeout
         headers = {"Content-Type": "application/octet-stream", "Authorization": f"Bearer {key}"}
-        self._connections = Connections(self.url, headers, connect=connect)
+        self._connections = Connections(self.url, headers, connect=connect, tls=tls)
 
     async def aclose(self) -> None:
         """Close the connections that are kept."""

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from edge.control import refusals
 from edge.control.messages import BadMessage, CallRequest, ice_updated_to_fields, read_ice_update
+from edge.control.moving import MovingRoutes
 from edge.control.sockets import ConversationRoutes
 from edge.control.tls import may_ask, role_uri, roles_of
 from edge.http.bearer import BearerKeys
@@ -26,6 +27,7 @@ from transceiver.calls import (
     Overloaded,
     WorkerUnreachable,
 )
+from transceiver.handover.movable import Movable
 
 __all__ = ["CONTROL_LIMITS", "ControlHandler"]
 
@@ -44,6 +46,7 @@ class ControlHandler:
         keys: bearer keys, derived from the control keys that are valid now; at least one.
         render_metrics: the body of `/metrics`.
         conversations: what sockets take part in; None for no sockets.
+        movable: whose calls move; None where they do not.
         needs_certificate: whether a client must have shown a certificate of a role that may command; may be changed.
 
     Raises:
@@ -57,6 +60,7 @@ class ControlHandler:
         render_metrics: RenderMetrics = lambda: b"",
         conversations: Conversations | None = None,
         *,
+        movable: Movable | None = None,
         needs_certificate: bool = False,
     ) -> None:
         self._calls = calls
@@ -69,6 +73,8 @@ class ControlHandler:
         self._router.add("GET", "/control/v1/status", self._status)
         if conversations is not None:
             ConversationRoutes(conversations).add_to(self._router)
+        if movable is not None:
+            MovingRoutes(movable).add_to(self._router)
         add_health_routes(self._router, self._not_ready_reason, render_metrics)
 
     def replace_keys(self, keys: Iterable[str]) -> None:

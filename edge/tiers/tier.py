@@ -47,7 +47,7 @@ class Tier(Protocol):
         """Use another configuration and keys; what needs a restart is the same in both configurations."""
 
     async def stop(self) -> None:
-        """Finish what is under way, within seconds; `run` returns."""
+        """Finish what is under way, within seconds, or as long as it may take by its configuration; `run` returns."""
 
     def not_ready_reason(self) -> str:
         """Tell why it cannot do its work now; empty when it can."""

@@ -16,6 +16,7 @@ from edge.keys import Bundle
 from edge.start import StartError
 from edge.tiers.control_tls import handshake_reports, server_context
 from edge.tiers.keyring import call_id_keys, control_bearers, credential_keys, hop_keys
+from edge.tiers.moving import handover_services, snapshot_keys
 from edge.tiers.serving import add_http_metrics, failure_hook, open_http
 from edge.tiers.tier import Surroundings
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
@@ -96,6 +97,13 @@ class TransceiverTier:
             hop_keys=hop_keys(keys),
             incarnation=self._identity.incarnation,
             report=surroundings.report,
+            handover=handover_services(
+                config,
+                keys,
+                surroundings.membership,
+                incarnation=self._identity.incarnation,
+                workers=self._identity.announced,
+            ),
         )
         tls = server_context(config)
         self._handler = ControlHandler(
@@ -103,6 +111,7 @@ class TransceiverTier:
             control_bearers(keys),
             surroundings.metrics.render,
             conversations=self.worker,
+            movable=self.worker,
             needs_certificate=tls is not None,
         )
         self._server = HttpServer(
@@ -146,13 +155,17 @@ class TransceiverTier:
                 _worker_options(config.transceiver, backends, self._identity), hop=self.worker.options.hop
             )
         self.worker.replace_keys(
-            credential_keys=credential_keys(keys), call_id_keys=call_id_keys(keys), hop_keys=hop_keys(keys)
+            credential_keys=credential_keys(keys),
+            call_id_keys=call_id_keys(keys),
+            hop_keys=hop_keys(keys),
+            snapshot_keys=snapshot_keys(keys),
         )
         self._handler.replace_keys(control_bearers(keys))
 
     async def stop(self) -> None:
-        """Take no further call, say goodbye to every client, and end; see `Tier.stop`."""
-        self.worker.start_draining()
+        """Move all calls to others, say goodbye to the clients of those that are left, and end; see `Tier.stop`."""
+        with trio.move_on_after(self._config.drain_deadline):
+            await self.worker.drain()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._server.stop, _PATIENCE)
             nursery.start_soon(self.worker.stop)  # agents have a few seconds to come to an end

@@ -28,6 +28,8 @@ CHECKPOINT_INTERVAL = 10.0
 """Seconds between two checkpoints of a session of which nothing has changed."""
 CHANGED_INTERVAL = 1.0
 """Seconds between two checkpoints of one of which something has."""
+_PAUSE = 2.0
+"""Not looked at for so many seconds, a process was paused, and somebody may have taken it for dead."""
 _RETRY = 1.0
 """Seconds until a checkpoint that was of no use is made again."""
 TAKE_WITHIN = 20.0
@@ -86,6 +88,8 @@ class Custody:
         Returns:
             RELEASE or NOTHING.
         """
+        if now - self._seen > _PAUSE:
+            self._next = now  # the store knows whether we were missed
         heard = max(heard, self._heard)
         if now - heard > LONGEST_GAP or now - self._seen > LONGEST_GAP or heard - self._heard > LONGEST_GAP:
             self._heard_since = now

@@ -53,6 +53,13 @@ def test_what_changes_during_a_checkpoint_is_written_again(custody):
     assert custody.is_due(10.0 + CHANGED_INTERVAL)
 
 
+def test_who_was_paused_asks_the_store_at_once(custody):
+    custody.look(1.0, 1.0)
+    assert not custody.is_due(4.0)
+    custody.look(4.0, 4.0)
+    assert custody.is_due(4.0)
+
+
 def test_ceilings_are_raised_only_by_a_confirmation(custody):
     assert custody.begin(10.0) is Verdict.NOTHING
     custody.unanswered(11.0)
