@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -195,8 +195,9 @@ class Fleet:
         return str(config["data"][path.removeprefix(mount["mountPath"] + "/")])
 
 
+@cache
 def fleet_of(name: str) -> Fleet:
-    """Render a kustomization, with all components."""
+    """Render a kustomization, with all components. Nobody changes what it gives."""
     return Fleet(render(KUBERNETES / name, *COMPONENTS))
 
 
