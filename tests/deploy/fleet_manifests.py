@@ -35,6 +35,9 @@ COMPONENTS = [KUBERNETES / "components" / "autoscaling"]
 FLEETS = ("base", "overlays/kind", "overlays/udp-service")
 """Every kustomization that somebody may apply; each is looked at with all components."""
 
+POD_IP = "10.0.0.5"
+"""The address of every pod, as far as the tests know."""
+
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
@@ -169,7 +172,7 @@ class Fleet:
         """Tell what a cluster would know of each pod that may differ: one for each node that has a configuration."""
         config = self.find("ConfigMap", container.workload.namespace, container.workload.name)
         for name in config["data"]:
-            yield {"spec.nodeName": name.removesuffix(".toml"), "status.podIP": "10.0.0.5"}
+            yield {"spec.nodeName": name.removesuffix(".toml"), "status.podIP": POD_IP, "metadata.name": "pod-1"}
 
     def loaded(self, container: Container, folder: Path) -> Iterator[Loaded]:
         """Load the configuration of a container as its process would: one for each node that has a file of its own.
@@ -178,6 +181,7 @@ class Fleet:
             container: one of ours.
             folder: for files.
         """
+        (folder / "password").write_text("sk-0")  # mounted, but for us
         for facts in self.facts(container):
             environment = container.environment(facts)
             arguments = container.manifest["args"]
@@ -185,6 +189,9 @@ class Fleet:
             at = at or environment["TRIO_VOICE_CONFIG"]
             file = folder / Path(at).name
             file.write_text(self.file_at(container, at))
+            mounted = environment["TRIO_VOICE_STORE_PASSWORD_FILE"]
+            assert container.mount_of(mounted) is not None
+            environment["TRIO_VOICE_STORE_PASSWORD_FILE"] = str(folder / Path(mounted).name)
             yield load(path=file, environ=environment, role=container.role)
 
     def file_at(self, container: Container, path: str) -> str:

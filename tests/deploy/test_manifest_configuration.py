@@ -19,7 +19,7 @@ from edge.tiers.relay_figures import Figures, add_relay_metrics
 from edge.tiers.serving import add_http_metrics
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
 
-from .fleet_manifests import FLEETS, ROOT, Container, Fleet, Measured, fleet_of
+from .fleet_manifests import FLEETS, POD_IP, ROOT, Container, Fleet, Measured, fleet_of
 
 _EXPECTED = "its HTTP is authenticated but not encrypted"  # between pods, where policies let only signal in
 _WITHOUT_TLS = "signal speaks plain HTTP"
@@ -78,35 +78,35 @@ def _ports(config: Config) -> set[tuple[str, int]]:
     return {("TCP", config.relay.http[1])} | hops | ingresses
 
 
-def test_signal_offers_what_relays_listen_on(fleet: Fleet, tmp_path: Path) -> None:
-    (signal,) = _configs(fleet, Role.SIGNAL, tmp_path)
-    assert signal.signal
-    offered = {each.id: (each.protocol, each.advertise) for each in signal.signal.ingresses}
-    there: dict[int, tuple[str, tuple[str, int]]] = {}
-    for relay in _configs(fleet, Role.RELAY, tmp_path):
-        assert relay.relay
-        for ingress in relay.relay.ingresses:
-            assert ingress.id not in there, "two nodes with one number"
-            there[ingress.id] = ingress.protocol, ingress.advertise
-    assert offered == there
+def test_all_meet_in_the_store(fleet: Fleet, tmp_path: Path) -> None:
+    configs = [config for role in Role for config in _configs(fleet, role, tmp_path)]
+    (url,) = {config.store.url for config in configs}
+    assert url
+    name, namespace, *_ = (urlsplit(url).hostname or "").split(".")
+    (port,) = fleet.find("Service", namespace, name)["spec"]["ports"]
+    assert port["port"] == urlsplit(url).port
+    for config in configs:
+        # The members are found there and nowhere else, at addresses that do not depend on what a machine guesses.
+        assert config.node.name
+        assert config.node.address == POD_IP
+        assert config.store.password_file
+        assert not config.signal or not (config.signal.transceivers or config.signal.ingresses)
+        assert not config.relay or not config.relay.transceivers
 
 
-def test_signal_and_relays_know_the_transceivers(fleet: Fleet, tmp_path: Path) -> None:
-    container = fleet.container(Role.TRANSCEIVER)
-    workload = container.workload
-    service = f"{workload.manifest['spec']['serviceName']}.{workload.namespace}.svc.cluster.local"
-    fleet.find("Service", workload.namespace, workload.manifest["spec"]["serviceName"])
-    (transceiver,) = _configs(fleet, Role.TRANSCEIVER, tmp_path)
-    assert transceiver.transceiver
-    (signal,) = _configs(fleet, Role.SIGNAL, tmp_path)
-    assert signal.signal
-    wanted = {f"{workload.name}-{number}.{service}" for number in range(workload.manifest["spec"]["replicas"])}
-    asked = [urlsplit(each.url) for each in signal.signal.transceivers]
-    assert {url.hostname for url in asked} == wanted
-    assert {url.port for url in asked} == {transceiver.transceiver.control[1]}
-    for relay in _configs(fleet, Role.RELAY, tmp_path):
-        assert relay.relay
-        assert relay.relay.transceivers == ((service, transceiver.transceiver.hop[1]),)
+def test_a_process_is_called_what_kubectl_calls_its_pod_or_node(fleet: Fleet, tmp_path: Path) -> None:
+    for role, name in ((Role.SIGNAL, "pod-1"), (Role.TRANSCEIVER, "pod-1")):
+        assert [config.node.name for config in _configs(fleet, role, tmp_path)] == [name]
+    files = fleet.find("ConfigMap", "trio-voice-relays", "trio-voice-relay")["data"]
+    assert [f"{config.node.name}.toml" for config in _configs(fleet, Role.RELAY, tmp_path)] == list(files)
+
+
+def test_no_two_nodes_have_one_ingress(fleet: Fleet, tmp_path: Path) -> None:
+    ingresses = [
+        each for config in _configs(fleet, Role.RELAY, tmp_path) if config.relay for each in config.relay.ingresses
+    ]
+    assert len({each.id for each in ingresses}) == len(ingresses)
+    assert len({(each.protocol, each.advertise) for each in ingresses}) == len(ingresses)
 
 
 def test_each_tier_gets_its_own_keys_and_no_others(fleet: Fleet, tmp_path: Path) -> None:
@@ -132,11 +132,15 @@ def test_every_secret_is_made_in_the_documents(fleet: Fleet) -> None:
         entries = [each["valueFrom"]["secretKeyRef"] for each in container.manifest.get("env", ()) if _is_secret(each)]
         volumes = [each["secret"] for each in container.workload.pod.get("volumes", ()) if "secret" in each]
         names = [*((each["name"], each["key"]) for each in entries)]
-        names += [(each["secretName"], f"{container.role}.keys") for each in volumes if container.is_ours]
+        names += [(each["secretName"], _file_in(each["secretName"], container)) for each in volumes]
         for name, key in names:
             made = f"kubectl -n {container.workload.namespace} create secret generic {name} "
             line = next((each for each in text.splitlines() if made in each), "")
             assert re.search(rf"--from-(literal|file)=(\S*/)?{re.escape(key)}\b", line), f"{name} has no {key}"
+
+
+def _file_in(secret: str, container: Container) -> str:
+    return "password" if secret == "trio-voice-store" else f"{container.role}.keys"
 
 
 def _is_secret(entry: dict[str, dict[str, object]]) -> bool:
