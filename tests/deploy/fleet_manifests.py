@@ -168,10 +168,14 @@ class Fleet:
         (found,) = (each for each in self.containers if each.is_ours and each.role is role)
         return found
 
+    def find_container(self, name: str) -> Container:
+        (found,) = (each for each in self.containers if each.name == name)
+        return found
+
     def facts(self, container: Container) -> Iterator[dict[str, str]]:
         """Tell what a cluster would know of each pod that may differ: one for each node that has a configuration."""
-        config = self.find("ConfigMap", container.workload.namespace, container.workload.name)
-        for name in config["data"]:
+        found = [each for each in self.of_kind("ConfigMap") if each["metadata"]["name"] == container.workload.name]
+        for name in found[0]["data"] if found else ["node-1"]:
             yield {"spec.nodeName": name.removesuffix(".toml"), "status.podIP": POD_IP, "metadata.name": "pod-1"}
 
     def loaded(self, container: Container, folder: Path) -> Iterator[Loaded]:
