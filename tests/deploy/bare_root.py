@@ -149,10 +149,10 @@ class _Builder:
         for index in range(begin, len(stage.instructions)):
             started = time.monotonic()
             self._step(root, states[index], stage.instructions[index])
-            took_long = time.monotonic() - started > _KEEP_SECONDS
-            if took_long or index + 1 == len(stage.instructions):
-                self._keep(root, states[index + 1].key)
-        shutil.rmtree(root)
+            if index + 1 < len(stage.instructions) and time.monotonic() - started > _KEEP_SECONDS:
+                _copy_tree(root, self._work / "kept")
+                self._keep(self._work / "kept", states[index + 1].key)
+        self._keep(root, states[-1].key)
 
     def forget_others(self) -> None:
         """Remove roots that this build had no use for, those of an older source, and what a killed build has left."""
@@ -170,8 +170,8 @@ class _Builder:
             assert shutil.which("debootstrap"), "debootstrap is missing: `make test` installs it from Debian's packages"
             root = self._work / "debian"
             _run(["debootstrap", "--variant=minbase", suite, str(root), _mirror()])
-            shutil.rmtree(root / "var/cache/apt/archives")
-            (root / "var/cache/apt/archives/partial").mkdir(parents=True)
+            for path in (*root.glob("var/cache/apt/archives/*.deb"), *root.glob("var/lib/apt/lists/*Packages")):
+                path.unlink()  # as the images of Debian come
             root.rename(self._cache / state.key)
         return state
 
@@ -219,8 +219,7 @@ class _Builder:
                 pass
 
     def _keep(self, root: Path, key: str) -> None:
-        _copy_tree(root, self._work / "kept")
-        (self._work / "kept").rename(self._cache / key)
+        root.rename(self._cache / key)
         self._used.add(key)
 
 
