@@ -21,7 +21,7 @@ import attrs
 
 from .container_file import Instruction, Stage, parse, read_ignored_names, substitute
 
-__all__ = ["Image", "build", "mount_points", "run_command"]
+__all__ = ["Image", "build", "make_mount_points", "run_command"]
 
 _SUITES = {"debian:12-slim": "bookworm", "debian:13-slim": "trixie"}
 _KEEP_SECONDS = 4.0
@@ -240,7 +240,7 @@ def run_command(
         image: where to run it.
         arguments: behind the entry point.
         environment: variables beside the image's.
-        volumes: folders of this machine, by where they are to be seen; read-only. `mount_points` makes room for them.
+        volumes: folders of this machine, by where they are to be seen; read-only. `make_mount_points` makes room for them.
         entrypoint: instead of the image's.
     """
     user, _, group = image.user.partition(":")
@@ -252,10 +252,13 @@ def run_command(
     return command, {**image.environment, **(environment or {})}
 
 
-def mount_points(image: Image, *targets: str) -> None:
-    """Make folders to mount volumes on; an orchestrator does, before the root becomes read-only."""
-    for target in targets:
-        (image.root / target.lstrip("/")).mkdir(parents=True, exist_ok=True)
+def make_mount_points(image: Image, volumes: Mapping[Path, str]) -> None:
+    """Make what volumes are mounted on; an orchestrator does, before the root becomes read-only."""
+    for source, target in volumes.items():
+        point = image.root / target.lstrip("/")
+        (point if source.is_dir() else point.parent).mkdir(parents=True, exist_ok=True)
+        if not source.is_dir():
+            point.touch()
 
 
 def _entering(root: Path, mounts: Sequence[str], program: Sequence[str]) -> list[str]:

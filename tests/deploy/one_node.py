@@ -22,7 +22,7 @@ from edge.key_files import write_all
 from edge.keys import new_root
 
 from ..e2e.namespaces import command_in, inside, ip, namespaces  # noqa: TID252 - tests are no package with a name
-from .bare_root import Image, mount_points, run_command
+from .bare_root import Image, make_mount_points, run_command
 from .fleet_manifests import POD_IP, Container, Fleet
 
 __all__ = ["Node", "is_answered", "one_node", "started", "wait_until"]
@@ -108,7 +108,7 @@ class Node:
                     os.chown(mounted, 0, container.workload.pod["securityContext"]["fsGroup"])
                     mounted.chmod(volume["secret"]["defaultMode"])
             volumes[source] = mount["mountPath"]
-        mount_points(self.image, *volumes.values())
+        make_mount_points(self.image, volumes)
         return volumes
 
 
