@@ -240,7 +240,7 @@ def run_command(
         image: where to run it.
         arguments: behind the entry point.
         environment: variables beside the image's.
-        volumes: folders of this machine, by where they are to be seen; read-only. `make_mount_points` makes room for them.
+        volumes: folders of this machine, by where they are to be seen; read-only; see `make_mount_points`.
         entrypoint: instead of the image's.
     """
     user, _, group = image.user.partition(":")

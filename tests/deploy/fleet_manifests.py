@@ -1,7 +1,7 @@
 """A rendered fleet, looked at: its workloads, what their processes are told, and who is selected by what."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -185,18 +185,34 @@ class Fleet:
             container: one of ours.
             folder: for files.
         """
-        (folder / "password").write_text("sk-0")  # mounted, but for us
+        mounted = self._mounted(container, folder)
         for facts in self.facts(container):
             environment = container.environment(facts)
             arguments = container.manifest["args"]
             at = arguments[arguments.index("--config") + 1] if "--config" in arguments else None
             at = at or environment["TRIO_VOICE_CONFIG"]
             file = folder / Path(at).name
-            file.write_text(self.file_at(container, at))
-            mounted = environment["TRIO_VOICE_STORE_PASSWORD_FILE"]
-            assert container.mount_of(mounted) is not None
-            environment["TRIO_VOICE_STORE_PASSWORD_FILE"] = str(folder / Path(mounted).name)
+            file.write_text(mounted(self.file_at(container, at)))
+            environment = {name: mounted(value) for name, value in environment.items()}
             yield load(path=file, environ=environment, role=container.role)
+
+    def _mounted(self, container: Container, folder: Path) -> Callable[[str], str]:
+        """Make folders of its Secrets, with the files of the documents; returns what makes paths lead there."""
+        folders = {}
+        for mount in container.manifest["volumeMounts"]:
+            volume = (container.mount_of(mount["mountPath"]) or {})["volume"]
+            if "secret" in volume:
+                place = folders[mount["mountPath"]] = folder / volume["secret"]["secretName"]
+                place.mkdir(exist_ok=True)
+                for name in documented_secrets()[container.workload.namespace, place.name]:
+                    (place / name).touch()
+
+        def mounted(text: str) -> str:
+            for path, place in folders.items():
+                text = text.replace(path, str(place))
+            return text
+
+        return mounted
 
     def file_at(self, container: Container, path: str) -> str:
         """Read the file that a container sees at a path, out of a ConfigMap."""
@@ -204,6 +220,20 @@ class Fleet:
         assert mount is not None, f"nothing is mounted at {path}"
         config = self.find("ConfigMap", container.workload.namespace, mount["volume"]["configMap"]["name"])
         return str(config["data"][path.removeprefix(mount["mountPath"] + "/")])
+
+
+@cache
+def documented_secrets() -> dict[tuple[str, str], dict[str, str]]:
+    """Read which Secrets the documents make: for each namespace and name its keys, with the file that each is from."""
+    text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    made = {}
+    for namespace, name, options in re.findall(
+        r"^kubectl -n (\S+) create secret generic (\S+) (.*)$", text, re.MULTILINE
+    ):
+        if "dry-run" not in options:
+            found = re.findall(r"--from-(?:file|literal)=(?:([\w.-]+)=)?(\S+)", options)
+            made[namespace, name] = {key or Path(value).name: value for key, value in found}
+    return made
 
 
 @cache

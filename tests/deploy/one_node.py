@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -18,12 +19,13 @@ from pathlib import Path
 
 import attrs
 
+from edge.certificates import CERTIFIED_ROLES, Authority
 from edge.key_files import write_all
 from edge.keys import new_root
 
 from ..e2e.namespaces import command_in, inside, ip, namespaces  # noqa: TID252 - tests are no package with a name
 from .bare_root import Image, make_mount_points, run_command
-from .fleet_manifests import POD_IP, Container, Fleet
+from .fleet_manifests import POD_IP, Container, Fleet, documented_secrets
 
 __all__ = ["Node", "is_answered", "one_node", "started", "wait_until"]
 
@@ -80,7 +82,8 @@ class Node:
             return subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 0
         asked = probe["httpGet"]
         number = container.ports[asked["port"]][1]
-        return inside(self.namespace, lambda: is_answered(f"http://{POD_IP}:{number}{asked['path']}"))
+        scheme = asked.get("scheme", "HTTP").lower()
+        return inside(self.namespace, lambda: is_answered(f"{scheme}://{POD_IP}:{number}{asked['path']}"))
 
     @property
     def _hosts(self) -> Path:
@@ -122,12 +125,17 @@ def one_node(image: Image, fleet: Fleet, folder: Path, *addresses: str) -> Itera
         folder: for files.
         addresses: of the node beside that of its pods.
     """
-    write_all(folder / "keys", new_root(os.urandom, time.time()), is_new=True)
-    for role in ("signal", "relay", "transceiver"):
-        (folder / f"trio-voice-{role}-keys").mkdir()
-        shutil.copy(folder / "keys" / f"{role}.keys", folder / f"trio-voice-{role}-keys")
-    (folder / "trio-voice-store").mkdir()
-    (folder / "trio-voice-store" / "password").write_text("sk-0")
+    keys, now = folder / "keys", time.time()
+    write_all(keys, new_root(os.urandom, now), is_new=True)
+    authority = Authority.create(keys, now)
+    for role in CERTIFIED_ROLES:
+        authority.issue(role, name=role, days=1, unix_time=now)
+    (keys / "password").write_text("sk-0")
+    for (_, secret), files in documented_secrets().items():
+        (folder / secret).mkdir(exist_ok=True)
+        for name, source in files.items():
+            if (folder / source).is_file():
+                shutil.copy(folder / source, folder / secret / name)
     with namespaces("node") as hosts, ExitStack() as stack:
         for address in (POD_IP, *addresses):
             ip("-n", hosts["node"], "address", "add", f"{address}/32", "dev", "lo")
@@ -173,7 +181,8 @@ def wait_until(what: str, is_ready: Callable[[], bool], log: Path) -> None:
 def is_answered(url: str) -> bool:
     """Whether a probe is content."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
+        context = ssl._create_unverified_context()  # noqa: S323 - a kubelet verifies no certificate, and shows none
+        with urllib.request.urlopen(url, timeout=2, context=context) as response:
             return bool(response.status == 200)
     except (urllib.error.HTTPError, OSError):
         return False

@@ -11,17 +11,14 @@ from edge.config.model import Config, Role
 from edge.config.sources import read_environment
 from edge.http.routing import Router
 from edge.http.server import HttpServer
-from edge.key_files import write_all
-from edge.keys import new_root
 from edge.metrics import Metrics
 from edge.serve import STOP_SECONDS
 from edge.tiers.relay_figures import Figures, add_relay_metrics
 from edge.tiers.serving import add_http_metrics
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
 
-from .fleet_manifests import FLEETS, POD_IP, ROOT, Container, Fleet, Measured, fleet_of
+from .fleet_manifests import FLEETS, POD_IP, ROOT, Container, Fleet, Measured, documented_secrets, fleet_of
 
-_EXPECTED = "its HTTP is authenticated but not encrypted"  # between pods, where policies let only signal in
 _WITHOUT_TLS = "signal speaks plain HTTP"
 
 
@@ -42,7 +39,7 @@ def _configs(fleet: Fleet, role: Role, folder: Path) -> list[Config]:
 
 
 def test_every_configuration_is_good(fleet: Fleet, tmp_path: Path) -> None:
-    expected = [_EXPECTED] if fleet.of_kind("Ingress") else [_EXPECTED, _WITHOUT_TLS]
+    expected = [] if fleet.of_kind("Ingress") else [_WITHOUT_TLS]
     for container in _ours(fleet):
         for loaded in fleet.loaded(container, tmp_path):
             assert [warning for warning in loaded.warnings if not any(each in warning for each in expected)] == []
@@ -110,48 +107,63 @@ def test_no_two_nodes_have_one_ingress(fleet: Fleet, tmp_path: Path) -> None:
 
 
 def test_each_tier_gets_its_own_keys_and_no_others(fleet: Fleet, tmp_path: Path) -> None:
-    write_all(tmp_path / "keys", new_root(bytes, 0.0), is_new=True)
     for container in _ours(fleet):
         for loaded in fleet.loaded(container, tmp_path):
-            assert loaded.config.keys
-            mount = container.mount_of(loaded.config.keys)
-            assert mount is not None
-            assert mount["mountPath"] == loaded.config.keys, "a folder, so that the kubelet can replace what is in it"
-            assert "subPath" not in mount
-            secret = mount["volume"]["secret"]
-            assert secret["secretName"] == f"trio-voice-{container.role}-keys"
-            # Readable for the group, which is the process's by fsGroup, and for nobody else.
-            assert secret["defaultMode"] == 0o440
-            assert container.workload.pod["securityContext"]["fsGroup"]
+            assert loaded.config.keys == str(tmp_path / f"trio-voice-{container.role}-keys")
+        for mount in container.manifest["volumeMounts"]:
+            assert "subPath" not in mount, "the kubelet does not replace what is mounted so"
+        for volume in container.workload.pod["volumes"]:
+            if "secret" in volume:
+                assert volume["secret"]["secretName"] in {f"trio-voice-{container.role}-keys", "trio-voice-store"}
+                # Readable for the group, which is the process's by fsGroup, and for nobody else.
+                assert volume["secret"]["defaultMode"] == 0o440
+        assert container.workload.pod["securityContext"]["fsGroup"]
+
+
+def test_commands_go_over_mutual_tls(fleet: Fleet, tmp_path: Path) -> None:
+    (transceiver,) = _configs(fleet, Role.TRANSCEIVER, tmp_path)
+    (signal,) = _configs(fleet, Role.SIGNAL, tmp_path)
+    assert transceiver.transceiver
+    assert signal.signal
+    assert transceiver.transceiver.tls_client_ca
+    assert signal.signal.control_ca
+    container = fleet.container(Role.TRANSCEIVER)
+    assert {
+        container.manifest[f"{probe}Probe"]["httpGet"]["scheme"] for probe in ("startup", "readiness", "liveness")
+    } == {"HTTPS"}
+    scrape = container.workload.manifest["spec"]["template"]["metadata"]["annotations"]
+    assert (scrape["prometheus.io/scheme"], scrape["prometheus.io/port"]) == ("https", "7080")
 
 
 def test_every_secret_is_made_in_the_documents(fleet: Fleet) -> None:
-    text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
-    text = text.replace("\\\n", " ")
+    made = documented_secrets()
     for container in fleet.containers:
-        entries = [each["valueFrom"]["secretKeyRef"] for each in container.manifest.get("env", ()) if _is_secret(each)]
-        volumes = [each["secret"] for each in container.workload.pod.get("volumes", ()) if "secret" in each]
-        names = [*((each["name"], each["key"]) for each in entries)]
-        names += [(each["secretName"], _file_in(each["secretName"], container)) for each in volumes]
-        for name, key in names:
-            made = f"kubectl -n {container.workload.namespace} create secret generic {name} "
-            line = next((each for each in text.splitlines() if made in each), "")
-            assert re.search(rf"--from-(literal|file)=(\S*/)?{re.escape(key)}\b", line), f"{name} has no {key}"
+        for entry in container.manifest.get("env", ()):
+            if "secretKeyRef" in (source := entry.get("valueFrom", {})):
+                wanted = source["secretKeyRef"]
+                assert wanted["key"] in made[container.workload.namespace, wanted["name"]]
+        for volume in container.workload.pod.get("volumes", ()):
+            if "secret" in volume:
+                assert made[container.workload.namespace, volume["secret"]["secretName"]]
 
 
-def _file_in(secret: str, container: Container) -> str:
-    return "password" if secret == "trio-voice-store" else f"{container.role}.keys"
+def test_no_tier_is_given_a_root_or_another_tiers_keys() -> None:
+    for (_, name), files in documented_secrets().items():
+        sources = [Path(value).name for value in files.values()]
+        assert not {"root.key", "ca.key", "operator.key"} & set(sources)
+        for role in Role:
+            if name != f"trio-voice-{role}-keys":
+                assert not any(source.startswith(f"{role}.") for source in sources)
 
 
-def _is_secret(entry: dict[str, dict[str, object]]) -> bool:
-    return "secretKeyRef" in entry.get("valueFrom", {})
-
-
-def test_a_stop_is_over_before_the_grace_period_is(fleet: Fleet) -> None:
+def test_a_stop_is_over_before_the_grace_period_is(fleet: Fleet, tmp_path: Path) -> None:
     for container in _ours(fleet):
         hooks = container.manifest.get("lifecycle", {})
         slept = hooks.get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        assert slept + STOP_SECONDS + 2 <= container.workload.pod["terminationGracePeriodSeconds"], container.name
+        for loaded in fleet.loaded(container, tmp_path):
+            drained = loaded.config.transceiver.drain_deadline if loaded.config.transceiver else 0.0
+            grace = container.workload.pod["terminationGracePeriodSeconds"]
+            assert slept + drained + STOP_SECONDS + 2 <= grace, container.name
 
 
 def test_the_autoscaler_leaves_room_for_the_calls_of_one_that_goes(fleet: Fleet, tmp_path: Path) -> None:
