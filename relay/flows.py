@@ -216,7 +216,8 @@ class FlowTable:
         Args:
             ingress: number of the ingress.
             client: the client's address.
-            route: where the claim leads; one of a later generation replaces what was known.
+            route: where the claim leads; one of a later generation, or with a tag under another key, replaces what was
+                known.
             now: the present.
             is_witnessed: the answer that proves it has just passed through here.
             local: number of the local address that the client has asked, if known; for a claim that is made here.
@@ -234,9 +235,9 @@ class FlowTable:
                 return None
             claim = self._insert(egress_of(ingress, local), source, route)
             self._believe(claim)
-        elif claim.generation != route.generation:
+        elif claim.path != (path := route.up_header[KIND_SIZE:]):
             self.by_path.pop(claim.path, None)
-            claim.place, claim.path = route.place, route.up_header[KIND_SIZE:]
+            claim.place, claim.path = route.place, path
         claim.told = self.tick
         if claim.state is ClaimState.UNPROVEN:
             self._believe(claim)

@@ -16,6 +16,7 @@ from edge.config.problems import Problem, describe
 from edge.config.store import check_store
 from edge.config.values import format_address, is_ip
 from edge.http.limits import HttpLimits
+from relay.tcp.options import TcpOptions
 from transceiver.audio.listening_options import Preference
 from wire.core import Address
 
@@ -207,7 +208,24 @@ def _check_relay(relay: RelayConfig, *, needs_transceivers: bool) -> Iterator[Pr
     yield from _more_than_zero("relay.max_call", relay.max_call)
 
 
+def _check_tcp(tcp: TcpOptions) -> Iterator[Problem]:
+    for name in ("connections", "connections_per_source", "opening", "media_queue"):
+        yield from _at_least(f"relay.tcp.{name}", getattr(tcp, name), 1)
+    for name in ("opening_timeout", "stuck_timeout"):
+        yield from _more_than_zero(f"relay.tcp.{name}", getattr(tcp, name))
+    if 1 <= tcp.connections < tcp.opening:
+        right = f"Of relay.tcp.connections, {tcp.connections}, some must be left for calls."
+        yield Problem("relay.tcp.opening", f"found {tcp.opening}", right)
+    if tcp.opening_timeout > 0 and not 0 <= tcp.grace <= tcp.opening_timeout:
+        right = f"It must be from 0 to relay.tcp.opening_timeout, {tcp.opening_timeout:g} seconds."
+        yield Problem("relay.tcp.grace", f"found {tcp.grace:g}", right)
+    if tcp.queue < tcp.media_queue:
+        right = f"It must be at least relay.tcp.media_queue, {tcp.media_queue} bytes."
+        yield Problem("relay.tcp.queue", f"found {tcp.queue}", right)
+
+
 def _check_clusters(relay: RelayConfig) -> Iterator[Problem]:
+    yield from _check_tcp(relay.tcp)
     if relay.cluster is not None:
         yield from _cluster("relay.cluster", relay.cluster)
     for index, each in enumerate(relay.cluster_relays):

@@ -16,6 +16,7 @@ from edge.config.backends import BackendConfig
 from edge.config.store import NodeConfig, StoreConfig
 from edge.http.limits import HttpLimits
 from geo.regions import Place
+from relay.tcp.options import TcpOptions
 from wire.core import Address
 
 __all__ = [
@@ -270,6 +271,7 @@ class RelayConfig:
             a lost packet; left out, there is none.
         max_flows: how many client addresses each worker remembers; new ones are refused when the table is full.
         max_call: seconds after which a call's credentials are refused; not less than the transceivers' `max_call`.
+        tcp: what clients over TCP may take of each worker.
     """
 
     hop: Address = ("0.0.0.0", 7000)  # noqa: S104 - a relay is reached from other hosts, and the hop is authenticated
@@ -283,6 +285,7 @@ class RelayConfig:
     reload_socket: str | None = None
     max_flows: int = 100_000
     max_call: float = 7200.0
+    tcp: TcpOptions = attrs.field(factory=TcpOptions)
 
 
 @attrs.frozen(kw_only=True)

@@ -13,7 +13,10 @@ __all__ = ["add_up", "without_what_was"]
 
 
 def add_up(figures: Iterable[Figures]) -> Figures:
-    """Add several workers' numbers; of what they see of transceivers, take the most."""
+    """Add several workers' numbers; of what they see of transceivers, and of flows, take the most.
+
+    A flow is known to all workers, so that its client can turn to any, and is no more flows for that.
+    """
     loss: dict[str, float] = {}
     round_trip: dict[str, float] = {}
     is_suspected: dict[str, float] = {}
@@ -27,7 +30,7 @@ def add_up(figures: Iterable[Figures]) -> Figures:
         events.update(each.events)
         traffic.update(each.traffic)
         connections += each.connections
-        flows += each.flows
+        flows = max(flows, each.flows)
         transceivers = max(transceivers, each.transceivers)
         for most, seen in (
             (loss, each.loss),

@@ -85,7 +85,9 @@ def add_relay_metrics(metrics: Metrics, read: Callable[[], Figures]) -> None:
         "relay_traffic", "Datagrams and bytes; up is towards transceivers.", "what", lambda: read().traffic
     )
     metrics.add_gauge("relay_connections", "Clients on TCP.", lambda: read().connections)
-    metrics.add_gauge("relay_flows", "Client addresses in the table.", lambda: read().flows)
+    metrics.add_gauge(
+        "relay_flows", "Client addresses in the table; the fullest of several workers'.", lambda: read().flows
+    )
     metrics.add_gauges(
         "relay_transceiver_loss",
         "Share of the last 60 PINGs that a transceiver did not answer within a second.",

@@ -38,6 +38,7 @@ def relay_options(config: RelayConfig, peers: HopPeers, shared: Collection[int] 
             hop_sealed=config.hop_sealed,
             cluster=config.cluster,
         ),
+        tcp=config.tcp,
     )
 
 

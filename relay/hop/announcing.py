@@ -21,8 +21,10 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from relay.hop.drops import HopDropReason
 from relay.hop.messages import Announce
 from relay.hop.pace import Pace
+from wire.core import Drops
 
 __all__ = ["MAX_MESSAGE", "MAX_WAITING", "WINDOW", "Announcements"]
 
@@ -55,13 +57,11 @@ class Announcements:
 
     Args:
         now: the present.
-
-    Attributes:
-        shed: flows that were not announced, since too many waited, or since the relay acknowledged nothing.
+        drops: counts flows that are not announced, as `HopDropReason.NOT_ANNOUNCED`.
     """
 
-    def __init__(self, now: float) -> None:
-        self.shed = 0
+    def __init__(self, now: float, drops: Drops) -> None:
+        self._drops = drops
         self._waiting: dict[bytes, None] = {}
         self._urgent: dict[bytes, None] = {}
         self._flying: dict[int, _Chunk] = {}
@@ -77,7 +77,7 @@ class Announcements:
         waiting = self._waiting
         for header in headers:
             if len(waiting) >= MAX_WAITING and header not in waiting:
-                self.shed += 1
+                self._drops[HopDropReason.NOT_ANNOUNCED] += 1
             else:
                 waiting[header] = None
 
@@ -85,7 +85,7 @@ class Announcements:
         """Announce a flow, given as its UP header, before all that were not given so; `acknowledge` tells when."""
         self._waiting.pop(header, None)
         if len(self._urgent) >= MAX_WAITING and header not in self._urgent:
-            self.shed += 1
+            self._drops[HopDropReason.NOT_ANNOUNCED] += 1
         else:
             self._urgent[header] = None
 
@@ -115,7 +115,8 @@ class Announcements:
             if now < chunk.resend:
                 continue
             if chunk.tries >= _TRIES or not chunk.headers:
-                self.shed += len(chunk.headers)
+                if chunk.headers:
+                    self._drops[HopDropReason.NOT_ANNOUNCED] += len(chunk.headers)
                 del self._flying[number]
             elif self._pace.take(now):
                 chunk.resend = now + chunk.interval * 2**chunk.tries

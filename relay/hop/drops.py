@@ -1,4 +1,4 @@
-"""Why a control message of the hop was refused."""
+"""Why a control message of the hop was refused, or not said."""
 
 import enum
 
@@ -28,5 +28,7 @@ class HopDropReason(enum.StrEnum):
     """The table of peers is full."""
     TOO_OFTEN = "hop-too-often"
     """A relay suspects more transceivers than one may."""
+    NOT_ANNOUNCED = "hop-not-announced"
+    """A flow that a relay is not told of: it acknowledges nothing, or too many flows wait."""
     FOREIGN_SUSPECT = "hop-foreign-suspect"
     """A relay suspects a transceiver of another cluster, or says so to the one that it suspects."""

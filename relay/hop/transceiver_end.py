@@ -65,7 +65,7 @@ class TransceiverLink:
 
     Attributes:
         keys: may be replaced at any time.
-        drops: refused messages by `HopDropReason`.
+        drops: refused messages, and flows that relays are not told of, by `HopDropReason`.
         tell: tells relays of flows and sessions.
     """
 
@@ -231,7 +231,7 @@ class TransceiverLink:
             confirmed=now,
             ingresses=ingresses,
             refresh=now + REFRESH_INTERVAL,
-            announcements=Announcements(now),
+            announcements=Announcements(now, self.drops),
             suspicions=Pace(rate=SUSPECT_RATE, burst=SUSPECT_BURST, now=now),
         )
         self._choose_sealing(source, opened)

@@ -7,10 +7,10 @@ __all__ = ["TcpOptions"]
 
 @attrs.frozen(kw_only=True)
 class TcpOptions:
-    """Bounds of a relay's TCP side; sizes in bytes, times in seconds.
+    """Bounds of each relay worker's TCP side; sizes in bytes, times in seconds.
 
     Attributes:
-        connections: how many there may be.
+        connections: how many connections of clients there may be.
         connections_per_source: of these, how many from one IPv4 address or one IPv6 /64. Generous: the networks that
             block UDP are the offices with one address for everybody.
         opening: how many of them may be waiting to show a right. The rest of `connections` is thus kept for calls.

@@ -1,5 +1,7 @@
 """A relay that has just started learns the flows of its ingresses from transceivers, before any client asks for it."""
 
+from collections import Counter
+
 import attrs
 import pytest
 
@@ -192,19 +194,20 @@ def test_a_lost_chunk_is_sent_again(hop):
 
 
 def test_a_relay_that_acknowledges_nothing_is_given_up(kit):
-    telling = Announcements(0.0)
+    drops = Counter()
+    telling = Announcements(0.0, drops)
     telling.add(headers(kit, 1000))
     sent, now = 0, 0.0
     while now < 100 and telling:
         sent += len(list(telling.messages(now)))
         now = max(now + 0.001, telling.next_timeout() or now)
     assert not telling
-    assert telling.shed == 1000
+    assert drops == {HopDropReason.NOT_ANNOUNCED: 1000}
     assert sent == 25 * 5
 
 
 def test_no_more_than_a_window_is_under_way(kit):
-    telling = Announcements(0.0)
+    telling = Announcements(0.0, Counter())
     telling.add(headers(kit, 1000))
     sent = [message for step in range(40) for message in telling.messages(step / 500)]
     assert len(sent) == announcing.WINDOW
@@ -215,16 +218,17 @@ def test_no_more_than_a_window_is_under_way(kit):
 
 def test_what_waits_is_bounded(kit, monkeypatch):
     monkeypatch.setattr(announcing, "MAX_WAITING", 10)
-    telling = Announcements(0.0)
+    drops = Counter()
+    telling = Announcements(0.0, drops)
     flows = headers(kit, 15)
     telling.add(flows)
     telling.add(flows[:10])
     assert len(telling) == 10
-    assert telling.shed == 5
+    assert drops == {HopDropReason.NOT_ANNOUNCED: 5}
 
 
 def test_a_flow_that_ends_is_not_announced_any_more_nor_again(kit):
-    telling = Announcements(0.0)
+    telling = Announcements(0.0, Counter())
     flows = headers(kit, 3)
     telling.add(flows[:2])
     (first,) = telling.messages(0.0)

@@ -563,6 +563,24 @@ def test_tags_survive_a_new_key_while_the_old_one_is_kept(world):
     only_drop(world, DropReason.FORGED_TAG)
 
 
+def test_a_claim_follows_its_transceiver_to_a_tag_under_a_new_key(world, kit, monkeypatch):
+    """Another relay of the group has the new key already, and has made the tag that the transceiver echoes now."""
+    first, _ = world.transceivers
+    world.call(first, 7, CLIENT)
+    tags = world.forwarder.flow_tags = FlowTags([b"n" * 32, b"f" * 32])
+    tag = tags.make(1, 7, CLIENT)
+    assert world.claim(7).tag != tag
+    renewed = kit.down_header(7, CLIENT, validated=True, tag=tag)
+    world.forwarder.receive_from_hop(renewed + b"one", first.address, world.now)
+    assert world.claim(7).tag == tag
+    monkeypatch.setattr(world.forwarder.hop, "receive", None)  # from here on its datagrams are on a known path
+    world.forwarder.receive_from_hop(renewed + b"two", first.address, world.now)
+    world.client_sends(b"\x80three", CLIENT)
+    assert world.received_by_clients() == [(b"one", CLIENT, 1), (b"two", CLIENT, 1)]
+    assert [(header.tag, data) for header, data in first.received] == [(tag, b"\x80three")]
+    assert len(world.forwarder.table.by_path) == 1
+
+
 @pytest.mark.parametrize("keys", [[], [b"f" * 31], [b"f" * 32, b""]])
 def test_flow_tags_need_real_keys(keys):
     with pytest.raises(LocalProtocolError):

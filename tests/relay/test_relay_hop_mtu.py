@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+from collections import Counter
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_our_own_protocols_stay_below():
 
 def test_the_longest_control_messages_stay_below(kit):
     header = pack_header(UP, ingress=1, client=("2001:db8::1", 1), session=1, tag=bytes(8))
-    telling = announcing.Announcements(0.0)
+    telling = announcing.Announcements(0.0, Counter())
     telling.add([header[:24] + number.to_bytes(16, "big") for number in range(100)])
     first = next(iter(telling.messages(0.0)))
     longest = Confirm(cookie=bytes(16), ingresses=tuple(range(255)))

@@ -1,10 +1,13 @@
 """A successor announces what it has taken over before all else, and learns which relays have acknowledged it."""
 
+from collections import Counter
+
 import attrs
 import pytest
 
 from relay.forwarder import Forwarder
 from relay.hop.announcing import WINDOW, Announcements
+from relay.hop.drops import HopDropReason
 from relay.hop.header import UP, pack_header
 from relay.hop.links import FlowsAcknowledged, TransceiverLink
 
@@ -151,7 +154,7 @@ def test_only_what_was_taken_over_is_reported(fleet, kit):
 
 
 def test_one_that_waits_already_is_announced_once(kit):
-    telling = Announcements(100.0)
+    telling = Announcements(100.0, Counter())
     telling.add([flow(kit, 7), flow(kit, 8)])
     telling.add_first(flow(kit, 8))
     first, second = telling.messages(100.0)
@@ -162,7 +165,7 @@ def test_one_that_waits_already_is_announced_once(kit):
 
 
 def test_one_that_ends_is_withdrawn(kit):
-    telling = Announcements(100.0)
+    telling = Announcements(100.0, Counter())
     telling.add_first(flow(kit, 7))
     telling.add_first(flow(kit, 8))
     telling.withdraw(flow(kit, 7))
@@ -172,14 +175,16 @@ def test_one_that_ends_is_withdrawn(kit):
 
 def test_there_is_a_bound(kit, monkeypatch):
     monkeypatch.setattr("relay.hop.announcing.MAX_WAITING", 3)
-    telling = Announcements(100.0)
+    drops = Counter()
+    telling = Announcements(100.0, drops)
     for session in range(5):
         telling.add_first(flow(kit, session))
-    assert (len(telling), telling.shed) == (3, 2)
+    assert len(telling) == 3
+    assert drops == {HopDropReason.NOT_ANNOUNCED: 2}
 
 
 def test_a_slow_relay_has_a_bounded_number_of_chunks_under_way(kit):
-    telling = Announcements(100.0)
+    telling = Announcements(100.0, Counter())
     for session in range(41 * 3 * WINDOW):
         telling.add_first(flow(kit, session))
     sent = sum(len(list(telling.messages(100.0 + step / 1000))) for step in range(45))

@@ -12,7 +12,10 @@ from edge.config.model import RelayIngress, Role, SignalIngress, TransceiverEndp
 from edge.config.problems import ConfigError
 from edge.config.sharing import ingresses_beside_signal
 from edge.config.sources import Tree
+from edge.tiers.relay_options import relay_options
 from geo.regions import Place
+from relay.places import HopPeers
+from relay.tcp.options import TcpOptions
 from wire.core import Address
 
 ANY = "0.0.0.0"  # noqa: S104 - written, not bound
@@ -98,6 +101,7 @@ def test_variables_override_the_file_and_options_override_variables(write) -> No
         "TRIO_VOICE_RELAY_HOP": "10.0.0.5:7100",
         "TRIO_VOICE_RELAY_INGRESSES": "4=203.0.113.9:3478,5=203.0.113.9:443/10.0.0.9:8443",
         "TRIO_VOICE_RELAY_MAX_FLOWS": "12",
+        "TRIO_VOICE_RELAY_TCP_CONNECTIONS_PER_SOURCE": "3",
         "TRIO_VOICE_SIGNAL_LIMITS_CONNECTIONS": "9",
         "TRIO_VOICE_SIGNAL_LISTEN": "127.0.0.1:1",
         "TRIO_VOICE_SIGNAL_API_KEYS": "sk-two,sk-three",
@@ -111,6 +115,7 @@ def test_variables_override_the_file_and_options_override_variables(write) -> No
         (5, ("10.0.0.9", 8443)),
     ]
     assert config.relay.max_flows == 12
+    assert relay_options(config.relay, HopPeers()).tcp == TcpOptions(connections_per_source=3)
     assert config.signal is not None
     assert config.signal.listen == ("127.0.0.1", 2)
     assert config.signal.limits.connections == 9

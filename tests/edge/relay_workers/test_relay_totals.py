@@ -19,6 +19,10 @@ def test_what_a_worker_counted_that_has_ended_is_kept_and_what_it_saw_is_not():
     assert (kept.suspected, kept.recovered, kept.is_suspected) == (2, 1, {})
 
 
+def test_a_flow_that_all_workers_know_is_one():
+    assert add_up([Figures(flows=40, connections=2), Figures(flows=41, connections=3)]).flows == 41
+
+
 def test_prometheus_is_told():
     metrics = Metrics()
     add_relay_metrics(metrics, lambda: add_up([ONE, TWO]))
