@@ -38,6 +38,7 @@ Report = Callable[[str, Mapping[str, object]], None]
 """Takes the name of what happened and its facts in JSON types: a line for the log."""
 
 _RETRY_SECONDS = 2.0
+_TELL_INTERVAL = 5.0
 
 
 class CallRoutes:
@@ -70,6 +71,8 @@ class CallRoutes:
         self._finder = finder
         self._report = report
         self._under_way: Counter[str] = Counter()  # calls being placed, by owner
+        self._refused = 0  # by the pace, since that was told
+        self._refusals_told = float("-inf")
 
     async def create(self, request: Request, caller: Caller) -> Response:
         """`POST /v1/realtime/calls`, and `POST /v1/realtime` of the beta API: an offer becomes an answer."""
@@ -111,9 +114,13 @@ class CallRoutes:
         Raises:
             RequestRefused: that would be too long.
         """
-        is_admitted, seconds = self._pace.admit(trio.current_time())
+        now = trio.current_time()
+        is_admitted, seconds = self._pace.admit(now)
         if not is_admitted:
-            self._report("calls-too-fast", {"retry_after": round(seconds, 1)})
+            self._refused += 1
+            if now >= self._refusals_told + _TELL_INTERVAL:  # a crowd is worth a line, not each of it
+                self._report("calls-refused", {"since_last_line": self._refused, "retry_after": round(seconds, 1)})
+                self._refused, self._refusals_told = 0, now
             raise errors.try_later("server_overloaded", "Too many calls are being made at once.", seconds)
         if seconds:
             await trio.sleep(seconds)

@@ -181,6 +181,7 @@ class SignalTier:
             render_metrics=self._surroundings.metrics.render,
             report=self._surroundings.report,
             client_secrets=client_secret_keys(keys),
+            ownership=None if membership is None else membership.stores.ownership,
             geography=Geography(config, database=location_file, networks=self._networks),
         )
         return _View(handler, fleet, location_file)

@@ -2,15 +2,24 @@
 
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from .edge_processes import PROGRAM, Edge, add_server, free_port
 
 __all__ = ["start_fleet"]
 
 
-def start_fleet(folder: Path, store_url: str, transceivers: Sequence[str] = ("alpha", "beta"), top: str = "") -> Edge:
+def start_fleet(
+    folder: Path,
+    store_url: str,
+    transceivers: Sequence[str] = ("alpha", "beta"),
+    top: str = "",
+    *,
+    more_signals: Sequence[str] = (),
+    sections: Mapping[str, str] = MappingProxyType({}),
+) -> Edge:
     """Start signal, a relay and some transceivers, with echo behind them; nobody's configuration names another.
 
     Args:
@@ -18,6 +27,8 @@ def start_fleet(folder: Path, store_url: str, transceivers: Sequence[str] = ("al
         store_url: where the store is.
         transceivers: their names.
         top: further lines for all, above the sections.
+        more_signals: names of further signal nodes.
+        sections: further lines for the section of a role.
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     http, relay_http = free_port(), free_port()
@@ -26,9 +37,10 @@ def start_fleet(folder: Path, store_url: str, transceivers: Sequence[str] = ("al
 
     def add(name: str, role: str, text: str, health: str) -> None:
         shared = f'{top}\n[store]\nurl = "{store_url}"\n[node]\nname = "{name}"\nregion = "here"\n'
-        add_server(edge, name, f"{shared}[{role}]\n{text}", health, role=role)
+        add_server(edge, name, f"{shared}[{role}]\n{text}{sections.get(role, '')}", health, role=role)
 
-    add("signal", "signal", f'listen = "127.0.0.1:{http}"\nregions = ["here"]\n', edge.signal_url)
+    for name, port in (("signal", http), *((name, free_port()) for name in more_signals)):
+        add(name, "signal", f'listen = "127.0.0.1:{port}"\nregions = ["here"]\n', f"http://127.0.0.1:{port}")
     add(
         "relay",
         "relay",
@@ -39,6 +51,7 @@ def start_fleet(folder: Path, store_url: str, transceivers: Sequence[str] = ("al
     for name in transceivers:
         control, own_hop = free_port(), free_port(socket.SOCK_DGRAM)
         text = f'backend = "echo"\nhop = "127.0.0.1:{own_hop}"\ncontrol = "127.0.0.1:{control}"\n'
-        add(name, "transceiver", text, f"http://127.0.0.1:{control}")
+        scheme = "https" if "tls_certificate" in sections.get("transceiver", "") else "http"
+        add(name, "transceiver", text, f"{scheme}://127.0.0.1:{control}")
     edge.start_all()
     return edge

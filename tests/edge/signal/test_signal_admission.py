@@ -186,6 +186,7 @@ async def test_offers_wait_for_their_turn_and_beyond_are_refused(empty_edge, aut
     assert {(failure.status, failure.code) for failure in refused} == {(503, "server_overloaded")}
     assert len({failure.headers["retry-after-ms"] for failure in refused}) == 5
     assert all(float(failure.headers["retry-after-ms"]) > 1000 for failure in refused)
+    assert [name for name, _ in edge.reports].count("calls-refused") == 1  # a crowd is worth a line
 
 
 # -- a region dies

@@ -1,0 +1,138 @@
+"""Two signal nodes, two transceivers, Redis, and certificates between them: any node acts on any call."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import trio
+
+from edge.caller.exchange import Exchange
+from edge.caller.opus_file import read_clip
+from edge.caller.placing import Call, Caller
+from edge.caller.progress import CallerOptions
+from edge.caller.results import MediaStatistics
+from edge.caller.signalling import CallFailed, SignalClient
+
+from .edge_processes import PROGRAM, Edge
+from .fleet_processes import start_fleet
+
+pytestmark = pytest.mark.e2e
+
+CLIP = read_clip(resources.files("edge.caller").joinpath("voice.opus").read_bytes())
+
+
+def issue(folder: Path) -> None:
+    subprocess.run([PROGRAM, "keys", "ca", str(folder)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def fleet(redis_server: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    folder = tmp_path_factory.mktemp("control")
+    certificates = folder / "certificates"
+    issue(certificates)
+    pairs = {
+        "transceiver": ("tls_certificate", "tls_key", "tls_client_ca"),
+        "signal": ("control_certificate", "control_key", "control_ca"),
+    }
+    sections = {
+        role: "".join(
+            f'{key} = "{certificates}/{name}"\n'
+            for key, name in zip(keys, (f"{role}.crt", f"{role}.key", "ca.crt"), strict=True)
+        )
+        for role, keys in pairs.items()
+    }
+    with redis_server.redis_server() as server:
+        fleet = start_fleet(folder, server.url, more_signals=("second",), sections=sections)
+        try:
+            yield fleet
+        except BaseException:
+            fleet.kill()
+            raise
+        fleet.stop()
+
+
+async def place(url: str, exchange: Exchange) -> tuple[Caller, Call]:
+    caller = Caller(SignalClient(url), exchange)
+    call = await caller.place(CallerOptions(clip=CLIP))
+    await caller.connect(call)
+    await caller.hear(call)
+    return caller, call
+
+
+def test_the_other_signal_node_restarts_looks_at_and_ends_a_call(fleet: Edge) -> None:
+    second = fleet.servers["second"].health
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            exchange = Exchange()
+            nursery.start_soon(exchange.run)
+            _, call = await place(fleet.signal_url, exchange)
+            other = Caller(SignalClient(second), exchange)
+            await other.restart_ice(call)
+            with trio.move_on_after(1):
+                await other.ended(call)
+            heard = MediaStatistics.of(call.session)
+            assert heard.lost == 0
+            assert heard.received > 50
+            status, _ = await trio.to_thread.run_sync(fleet.get, second + call.path)
+            assert status == 200
+            await SignalClient(second).end(call.path)
+            with pytest.raises(CallFailed, match="the server ended the call"):
+                await other.ended(call)
+            with pytest.raises(CallFailed, match="call_id_not_found"):
+                await SignalClient(fleet.signal_url).end(call.path)
+            nursery.cancel_scope.cancel()
+
+    trio.run(run)
+
+
+def test_certificates_are_renewed_while_a_call_goes_on(fleet: Edge) -> None:
+    issue(fleet.folder / "certificates")
+    names = [name for name in fleet.processes if name != "relay"]
+    before = {name: fleet.log(name).count("reloaded") for name in names}
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            exchange = Exchange()
+            nursery.start_soon(exchange.run)
+            caller, call = await place(fleet.signal_url, exchange)
+            for name in names:
+                fleet.processes[name].send_signal(signal.SIGHUP)
+            for name in names:
+                await trio.to_thread.run_sync(
+                    fleet.wait_until,
+                    f"{name} reloads",
+                    lambda name=name: fleet.log(name).count("reloaded") > before[name],
+                )
+            _, another = await place(fleet.servers["second"].health, exchange)
+            assert MediaStatistics.of(call.session).lost == 0
+            await caller.hang_up(another)
+            await caller.hang_up(call)
+            nursery.cancel_scope.cancel()
+
+    trio.run(run)
+
+
+def test_a_certificate_of_another_authority_is_told_by_both_ends(fleet: Edge) -> None:
+    strangers = fleet.folder / "strangers"
+    issue(strangers)
+    own = fleet.folder / "certificates"
+    for name in ("signal.crt", "signal.key"):
+        (own / name).write_bytes((strangers / name).read_bytes())
+    try:
+        fleet.processes["second"].send_signal(signal.SIGHUP)
+        url = fleet.servers["second"].health
+        reason = "may not accept our certificate"
+        fleet.wait_until("the second one cannot command", lambda: reason in fleet.get(f"{url}/readyz")[1])
+        fleet.wait_until(
+            "a transceiver says so", lambda: "unable to get local issuer certificate" in fleet.log("alpha")
+        )
+        assert fleet.is_ready(fleet.signal_url)
+    finally:
+        issue(own)
+        fleet.processes["second"].send_signal(signal.SIGHUP)
+    fleet.wait_until("it is back", lambda: fleet.is_ready(url))
