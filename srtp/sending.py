@@ -8,7 +8,7 @@ from typing import Self
 
 import attrs
 
-from srtp.rtcp.ntp import ntp_timestamp, round_trip_time
+from srtp.rtcp.ntp import middle_bits, ntp_timestamp, round_trip_time
 from srtp.rtcp.report_block import ReportBlock
 from srtp.rtcp.sender_report import SenderReport
 from srtp.rtp import pack_packet
@@ -33,6 +33,8 @@ class RtpSource:
         fraction_lost: by the peer's last report, 0 to 1.
         cumulative_lost: by the peer's last report.
         peer_jitter: by the peer's last report, in seconds.
+        reports_from: the wall clock, in seconds since 1970, before which another process has sent the sender reports,
+            by a clock of its own; None for none.
     """
 
     ssrc: int
@@ -46,6 +48,7 @@ class RtpSource:
     fraction_lost: float = 0.0
     cumulative_lost: int = 0
     peer_jitter: float = 0.0
+    reports_from: float | None = None
 
     @classmethod
     def start(cls, entropy: Entropy, ssrc: int | None = None, clock_rate: int = 48000) -> Self:
@@ -129,6 +132,11 @@ class RtpSource:
         self.fraction_lost = block.fraction_lost / 256
         self.cumulative_lost = block.cumulative_lost
         self.peer_jitter = block.jitter / self.clock_rate
+        if self.reports_from is not None:
+            # Modulo 2^32 units of 1/65536 s, as in the block.
+            since = block.last_sender_report - middle_bits(ntp_timestamp(self.reports_from))
+            if since & 0xFFFF_FFFF >= 1 << 31:
+                return
         measured = round_trip_time(unix_time, block.last_sender_report, block.delay_since_last_sender_report)
         if measured is not None:
             self.round_trip_time = measured

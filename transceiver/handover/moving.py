@@ -221,6 +221,7 @@ def _resume_media(
     source.clock_rate = snapshot.clock_rate
     source.timestamp = snapshot.timestamp
     source.sent_at = None if snapshot.silent_for is None else now - passed - snapshot.silent_for
+    source.reports_from = now + media._unix_offset
     source.packet_count, source.octet_count = snapshot.packet_count, snapshot.octet_count
     media.packets_in = snapshot.packets_in
     if isinstance(backend, Echo) and snapshot.echo is not None and is_exact:
