@@ -1,5 +1,6 @@
 """An established association goes on in another process."""
 
+import attrs
 import pytest
 
 from dtls.association import DtlsAssociation
@@ -7,6 +8,7 @@ from dtls.drops import DropReason
 from dtls.events import ApplicationData
 from dtls.groups import Group
 from dtls.options import DtlsOptions, Role
+from dtls.versions import Version
 from wire.errors import MalformedError
 
 OPTIONS = DtlsOptions(groups=(Group.X25519,), share_groups=(Group.X25519,))
@@ -142,3 +144,40 @@ def test_damaged_snapshots_raise_only_the_malformed_error(make_network):
             DtlsAssociation.restore(bytes(damaged), now=0.0)
         except MalformedError:
             continue
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("version", [Version.DTLS_1_2, Version.DTLS_1_3])
+def test_nothing_is_sealed_from_the_ceiling_on(make_network, version, role):
+    network = make_network(options=attrs.evolve(OPTIONS, versions=(version,))).connect()
+    here, peer = network[role], network.server if role is Role.CLIENT else network.client
+    epochs = here.next_sequences()
+    assert epochs.keys() <= ({1} if version is Version.DTLS_1_2 else {2, 3})
+    here.limit({epoch: number + 3 for epoch, number in epochs.items()})
+    assert here.room == 3
+    for number in range(5):
+        here.send(b"%d" % number)
+    assert here.room == 0
+    assert here.drops[DropReason.CEILING] == 2
+    got = [event for datagram in here.datagrams_to_send(0.0) for event in peer.receive_datagram(datagram, 0.0)]
+    assert got == [ApplicationData(data=b"%d" % number) for number in range(3)]
+    # Whoever takes over above it is understood.
+    there = DtlsAssociation.restore(here.snapshot(0.0), now=ELSEWHERE, sequence_margin=8192)
+    assert exchange(there, peer, b"from above") == [ApplicationData(data=b"from above")]
+    assert {number - there.next_sequences()[epoch] for epoch, number in here.next_sequences().items()} <= {-8192, -8193}
+    here.limit(None)
+    here.send(b"no ceiling")
+    here.limit({})
+    assert here.room <= 0
+    here.close()
+    assert here.drops[DropReason.CEILING] == 3
+
+
+def test_forgotten_without_a_word(make_network):
+    network = make_network().connect()
+    network.client.send(b"sealed, and not taken")
+    network.client.forget()
+    assert list(network.client.datagrams_to_send(0.0)) == []
+    assert list(network.client.handle_timeout(ELSEWHERE)) == []
+    assert network.client.room == 0
+    assert not network.client.is_connected

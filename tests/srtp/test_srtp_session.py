@@ -7,16 +7,23 @@ from pathlib import Path
 import pytest
 from pylibsrtp import Policy, Session
 
-from srtp.derivation import rtcp_session_keys
+from srtp.derivation import rtcp_session_keys, rtp_session_keys
 from srtp.keying import MasterKey
 from srtp.profile import ProtectionProfile
 from srtp.rtp import RtpPacket, pack_packet
 from srtp.secure_rtcp import SrtcpReceiver, SrtcpSender
 from srtp.secure_rtp import REPLAY_WINDOW, RtpReceiver, RtpSender, packet_index
 from srtp.session import MAX_PACKET, MAX_PROTECTED, MAX_SOURCES, DropReason, SrtpSession
-from srtp.transform import transform_for
+from srtp.transform import Transform, transform_for
 from wire.buffer import Reader, Writer
-from wire.errors import AuthenticationError, LimitError, LocalProtocolError, MalformedError, ReplayError
+from wire.errors import (
+    AuthenticationError,
+    CeilingReached,
+    LimitError,
+    LocalProtocolError,
+    MalformedError,
+    ReplayError,
+)
 
 MakeKey = Callable[..., MasterKey]
 
@@ -373,3 +380,104 @@ def test_reader_and_record_agree_on_every_packet() -> None:
         writer = Writer()
         RtpPacket.parse(Reader(data)).serialize(writer)
         assert writer.finish() == data
+
+
+class TestCeilings:
+    """Two processes with one key keep to indices of their own."""
+
+    @pytest.mark.parametrize("highest", [3, 0x7FFF, 0xEFFE, 0xFFFF - 4096, 0xFFFF, 0x1_7FFF, 0x2_FFF0])
+    @pytest.mark.parametrize("margin", [1, 4096, 0x7000])
+    def test_a_successor_begins_above(
+        self, profile: ProtectionProfile, outbound: MasterKey, inbound: MasterKey, highest: int, margin: int
+    ) -> None:
+        """Wherever the sequence number wraps meanwhile; told by our own implementation, which is told the index."""
+        here = SrtpSession(profile, outbound, inbound)
+        receiver = RtpReceiver(profile, outbound)
+        for number in (*range(0, highest, 0x3000), highest):
+            receiver.unprotect(here.protect_rtp(rtp(number)))
+        first = highest + 1 + margin
+        there = SrtpSession.restore(profile, outbound, inbound, here.snapshot(), first_rtp={7: first})
+        assert there.next_index(7) == first
+        for number in range(first - 3, first):
+            with pytest.raises(LocalProtocolError):
+                there.protect_rtp(rtp(number))
+        for number in (first + 1, first, first + 2):
+            protected = there.protect_rtp(rtp(number))
+            assert receiver.unprotect(protected) == rtp(number)
+            assert RtpReceiver(profile, outbound)._transform.unprotect_rtp(protected, 12, number) == rtp(number)
+
+    @pytest.mark.parametrize("ceiling", [100, 0xFFFF, 0x1_0000, 0x1_0001, 0x2_0005])
+    def test_nothing_from_the_ceiling_on(
+        self, profile: ProtectionProfile, outbound: MasterKey, inbound: MasterKey, ceiling: int
+    ) -> None:
+        session = SrtpSession(profile, outbound, inbound)
+        session.limit({7: ceiling}, 3)
+        for number in (*range(0, ceiling, 0x3000), ceiling - 1):
+            session.protect_rtp(rtp(number))
+        # The same sixteen bits, a turn further, or just beyond.
+        for number in (ceiling, ceiling + 1, ceiling + 0x7000):
+            with pytest.raises(CeilingReached):
+                session.protect_rtp(rtp(number))
+        assert session.next_index(7) == ceiling
+        with pytest.raises(CeilingReached):
+            session.protect_rtp(rtp(1, ssrc=8))  # of which nobody has reserved anything
+        for _ in range(3):
+            session.protect_rtcp(RTCP)
+        with pytest.raises(CeilingReached):
+            session.protect_rtcp(RTCP)
+        session.limit({7: ceiling + 2, 8: 2}, 4)
+        session.protect_rtp(rtp(ceiling + 1))
+        session.protect_rtp(rtp(1, ssrc=8))
+        session.protect_rtcp(RTCP)
+        with pytest.raises(CeilingReached):
+            session.protect_rtcp(RTCP)
+        session.limit(None, None)
+        session.protect_rtp(rtp(ceiling + 3))
+        session.protect_rtcp(RTCP)
+
+    def test_no_step_that_libsrtp_could_take_for_another(
+        self, profile: ProtectionProfile, outbound: MasterKey, inbound: MasterKey
+    ) -> None:
+        """Each packet that is let through has the index that we have counted, and none goes a way that we have not."""
+        rng = random.Random(5)
+        session = SrtpSession(profile, outbound, inbound)
+        transform = transform_for(profile, rtp_session_keys(profile, outbound))
+        number, passed, refused = rng.randrange(0x8000), 0, 0
+        session.protect_rtp(rtp(number))
+        for _ in range(1500):
+            step = rng.choice((1, 1, 2, -1, -3, -2000, 0x4000, 0x7FFF, 0x8000, 0x8001, -0x7FFF, -0x8000, 0))
+            try:
+                protected = session.protect_rtp(rtp(number + step))
+            except LocalProtocolError:
+                refused += 1
+                continue
+            passed += 1
+            index = next(
+                index
+                for index in range((number + step) & 0xFFFF, number + 0x2_0000, 0x1_0000)
+                if opens(transform, protected, index)
+            )
+            assert index == number + step
+            number = max(number, index)
+            assert session.next_index(7) == number + 1
+        assert passed > 300
+        assert refused > 300
+
+    def test_rtcp_begins_where_it_is_told(
+        self, profile: ProtectionProfile, outbound: MasterKey, inbound: MasterKey
+    ) -> None:
+        here = SrtpSession(profile, outbound, inbound)
+        here.protect_rtcp(RTCP)
+        there = SrtpSession.restore(profile, outbound, inbound, here.snapshot(), first_rtcp=1025)
+        assert there.next_rtcp_index == 1025
+        transform = transform_for(profile, rtcp_session_keys(profile, outbound))
+        assert transform.rtcp_index(there.protect_rtcp(RTCP)) == 1025
+        assert SrtpSession.restore(profile, outbound, inbound, there.snapshot(), first_rtcp=5).next_rtcp_index == 1026
+
+
+def opens(transform: Transform, protected: bytes, index: int) -> bool:
+    try:
+        transform.unprotect_rtp(protected, 12, index)
+    except AuthenticationError:
+        return False
+    return True
