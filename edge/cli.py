@@ -38,6 +38,8 @@ COMMANDS = {
     "backend": Command("edge.backend_command", "backend", "Run an agent as a Realtime WebSocket server."),
     "call": Command("edge.caller.command", "call", "Call a server, without a browser."),
     "config": Command("edge.config_command", "config", "Print an example configuration, or check one."),
+    "drain": Command("edge.fleet_commands", "drain", "Have a transceiver give its calls to others."),
+    "fleet": Command("edge.fleet_commands", "fleet", "List the members of the fleet."),
     "keys": Command("edge.key_commands", "keys_group", "Make, rotate and look at the keys of a fleet."),
     "reload": Command("edge.handover.command", "reload", "Replace the running relay, without a lost packet."),
     "serve": Command("edge.serve_command", "serve", "Run the edge, or one tier of it."),

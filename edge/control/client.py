@@ -228,6 +228,16 @@ class ControlClient:
         authority = parts.netloc if parts.port else f"{parts.netloc}:443"
         return f"http://{authority}{parts.path}", connect
 
+    async def drain(self) -> None:
+        """Have it take no further call and give away those it has; returns when it has begun.
+
+        Raises:
+            TransceiverUnreachable: no answer, or a refusal.
+        """
+        reply = await self._ask("POST", "/control/v1/drain")
+        if reply.status != 202:
+            raise self._unexpected(reply)
+
     async def status(self) -> TransceiverStatus:
         """Tell the transceiver's state.
 

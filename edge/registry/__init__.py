@@ -9,6 +9,7 @@ Read in this order:
 * `roster`     who is there, as was read last
 * `describing` what each tier says of itself
 * `membership` all of this for one process
+* `listing`    the members as JSON and as a table: `trio-voice fleet`
 
 The registry says who exists. Whether a transceiver takes calls, it says itself, to every signal node that asks it
 (`edge.signal.fleet`); the registry's word for that is for people, and for whoever cannot ask.

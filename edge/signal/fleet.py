@@ -114,6 +114,7 @@ class FleetView:
         meet: makes a member of somebody in the registry.
 
     Attributes:
+        membership: as given.
         ingresses: addresses of the relays in the registry; another object whenever they have changed.
     """
 
@@ -124,7 +125,7 @@ class FleetView:
         meet: Callable[[Registered], Member] | None = None,
     ) -> None:
         self._members = {member.client.url: member for member in members}
-        self._membership = membership
+        self.membership = membership
         self._meet = meet
         self._met: dict[str, trio.CancelScope] = {}
         self.ingresses: tuple[SignalIngress, ...] = ()
@@ -132,18 +133,18 @@ class FleetView:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep asking until cancelled. Started with `nursery.start`, it returns when each was asked once."""
         async with trio.open_nursery() as nursery:
-            if self._membership is not None:
-                await self._membership.wait_for_answer()
-                self._follow(self._membership)
+            if self.membership is not None:
+                await self.membership.wait_for_answer()
+                self._follow(self.membership)
             async with trio.open_nursery() as first_round:
                 for member in self._members.values():
                     first_round.start_soon(member.poll)
             task_status.started()
             for url, member in self._members.items():
                 nursery.start_soon(_poll_forever, member, self._met.get(url))
-            while self._membership is not None:
-                await self._membership.roster.wait_read()
-                for member in self._follow(self._membership):
+            while self.membership is not None:
+                await self.membership.roster.wait_read()
+                for member in self._follow(self.membership):
                     nursery.start_soon(_poll_forever, member, self._met[member.client.url])
             await trio.sleep_forever()
 
@@ -198,17 +199,17 @@ class FleetView:
     @property
     def is_complete(self) -> bool:
         """Whether every transceiver can be reached, so that a process that is not among them is gone."""
-        if self._membership is not None and (self._membership.roster.problem or not self._membership.roster.has_read):
+        if self.membership is not None and (self.membership.roster.problem or not self.membership.roster.has_read):
             return False  # there may be some of whom nobody can tell us
         return all(not member.problem for member in self._members.values())
 
     def not_ready_reason(self) -> str:
         """Tell why no call can be placed now; empty when one can."""
         reasons = [member.reason for member in self._members.values()]
-        if not reasons and self._membership is None:
+        if not reasons and self.membership is None:
             return "No transceiver is configured: signal.transceivers is empty."
-        if not reasons and self._membership is not None:
-            problem = self._membership.roster.problem
+        if not reasons and self.membership is not None:
+            problem = self.membership.roster.problem
             return f"No transceiver is known: {problem}" if problem else "No transceiver has announced itself."
         if not all(reasons):
             return ""

@@ -13,6 +13,7 @@ import trio
 
 from edge.http.errors import error_response
 from edge.http.messages import Request, Response, json_response
+from edge.registry.listing import listing_of
 from edge.signal.explaining import explain
 from edge.signal.fleet import FleetView, Member
 from edge.signal.placement import Placement
@@ -22,7 +23,7 @@ __all__ = ["FleetRoutes"]
 
 
 class FleetRoutes:
-    """`GET /fleet/state` and `GET /fleet/where`.
+    """`GET /fleet/state`, `GET /fleet/members` and `GET /fleet/where`.
 
     Args:
         placement: relay addresses, regions, and choices.
@@ -63,6 +64,14 @@ class FleetRoutes:
                 ],
             },
         )
+
+    async def members(self, _request: Request, _owner: str) -> Response:
+        """`GET /fleet/members`: who has announced himself in the store, with all that he says of himself."""
+        membership = self._fleet.membership
+        if membership is None:
+            message = "This server has no store (store.url), in which members would announce themselves."
+            return error_response(404, "no_store", message)
+        return json_response(200, listing_of(membership.roster.members(), membership.roster.problem))
 
     async def where(self, request: Request, owner: str) -> Response:
         """`GET /fleet/where?ip=…&model=…`: the choice for a caller at an address with this API key, explained."""

@@ -91,6 +91,7 @@ class SignalHandler:
             self._add_realtime_routes(prefix)
         fleet_routes = FleetRoutes(self._placement, fleet)
         self._router.add("GET", "/fleet/state", self._for_operators(fleet_routes.state))
+        self._router.add("GET", "/fleet/members", self._for_operators(fleet_routes.members))
         self._router.add("GET", "/fleet/where", self._for_operators(fleet_routes.where))
         add_health_routes(self._router, self._placement.not_ready_reason, render_metrics)
         add_static_files(self._router, dict(pages or {}))

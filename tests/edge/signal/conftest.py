@@ -36,6 +36,7 @@ class Edge:
         self._make_calls = make_calls
         self.transceivers = {}
         self.members = []
+        self.registry = None
         self.reports = []
         self.client_secrets = CLIENT_SECRETS
         self.call_ids = CALL_IDS
@@ -57,10 +58,13 @@ class Edge:
         return calls
 
     def add_member(self, name: str, region: str | None = None) -> Member:
-        places = {each.name: Region(name=each.name, place=each.location) for each in REGIONS}
-        client = ControlClient(f"http://{name}", CONTROL_KEY, connect=self._network.connect)
-        self.members.append(Member(client, region=places.get(region or "")))
+        self.members.append(self.meet(f"http://{name}", region))
         return self.members[-1]
+
+    def meet(self, url: str, region: str | None) -> Member:
+        places = {each.name: Region(name=each.name, place=each.location) for each in REGIONS}
+        client = ControlClient(url, CONTROL_KEY, connect=self._network.connect)
+        return Member(client, region=places.get(region or ""))
 
     def disconnect(self, name: str) -> None:
         """Let a transceiver be unreachable for new connections and old ones."""
@@ -71,7 +75,7 @@ class Edge:
 
     async def start(self, pages: dict[str, StaticFile] | None = None, **config: object) -> "Edge":
         self.config = attrs.evolve(self.config, **config)
-        self.fleet = FleetView(self.members)
+        self.fleet = FleetView(self.members, self.registry, lambda member: self.meet(member.control, member.region))
         await self.poll()
         self.handler = SignalHandler(
             self.config,

@@ -1,0 +1,179 @@
+"""Transceivers and relay addresses that signal knows from the registry: they join, stall, and leave."""
+
+import attrs
+import pytest
+import trio
+
+from edge.config.model import Role, SignalIngress
+from edge.registry.member import Heard
+from edge.registry.member import Member as Registered
+
+
+def ingress(number: int, address: str = "192.0.2.9", **fields: object) -> SignalIngress:
+    return SignalIngress(id=number, advertise=(address, 3478), **fields)
+
+
+class Registry:
+    """A process's part in a fleet, as far as signal looks at it."""
+
+    def __init__(self) -> None:
+        self.listed: dict[str, Heard] = {}
+        self.problem = ""
+        self.has_read = True
+        self._read = trio.Event()
+
+    roster = property(lambda self: self)
+
+    def list(self, kind: Role, name: str, age: float = 0.1, **fields: object) -> None:
+        member = Registered(kind=kind, name=name, incarnation=len(self.listed), control=f"http://{name}", **fields)
+        self.listed[name] = Heard(member, age)
+
+    def make_late(self, name: str) -> None:
+        self.listed[name] = attrs.evolve(self.listed[name], age=4.0)
+
+    def members(self, kind: Role):
+        return [heard for heard in self.listed.values() if heard.member.kind is kind]
+
+    others = members
+
+    async def wait_for_answer(self) -> None:
+        return
+
+    async def wait_read(self) -> None:
+        await self._read.wait()
+
+    async def read(self) -> None:
+        read, self._read = self._read, trio.Event()
+        read.set()
+        await trio.sleep(3)  # a question and its answer; the clock is not the machine's
+
+
+@pytest.fixture
+def registry(empty_edge) -> Registry:
+    """A registry, and signal with no other source."""
+    empty_edge.registry = Registry()
+    return empty_edge.registry
+
+
+@pytest.fixture
+async def start(empty_edge, nursery):
+    async def start_edge():
+        empty_edge.members.clear()  # the transceivers are there, but nobody is configured to ask them
+        edge = await empty_edge.start(ingresses=())
+        await nursery.start(edge.fleet.run)
+        return edge
+
+    return start_edge
+
+
+async def test_who_announces_himself_gets_calls(autojump_clock, empty_edge, registry, start, json_of):
+    first, second = (empty_edge.add_transceiver(name, number) for number, name in enumerate(("a", "b"), 1))
+    registry.list(Role.TRANSCEIVER, "a")
+    registry.list(Role.RELAY, "relay", ingresses=(ingress(7, region="eu"),))
+    edge = await start()
+    assert (await edge.call()).status == 201
+    assert (len(first.calls), len(second.calls)) == (1, 0)
+    ((_, _, offered),) = first.calls.values()
+    assert [(each.id, each.host) for each in offered] == [(7, "192.0.2.9")]
+    registry.list(Role.TRANSCEIVER, "b")
+    await registry.read()
+    await edge.call()
+    assert (len(first.calls), len(second.calls)) == (1, 1)
+    assert edge.fleet.find(3, 2) is not None
+
+
+async def test_nobody_has_announced_himself(autojump_clock, empty_edge, registry, start, read_failure):
+    registry.list(Role.RELAY, "relay", ingresses=(ingress(7),))
+    edge = await start()
+    failure = read_failure(await edge.call())
+    assert failure.status == 503
+    assert edge.fleet.not_ready_reason() == "No transceiver has announced itself."
+    registry.problem = "it is away"
+    assert edge.fleet.not_ready_reason() == "No transceiver is known: it is away"
+
+
+async def test_who_is_late_is_chosen_only_when_nobody_else_can(autojump_clock, empty_edge, registry, start):
+    first, second = (empty_edge.add_transceiver(name, number) for number, name in enumerate(("a", "b"), 1))
+    registry.list(Role.RELAY, "relay", ingresses=(ingress(7),))
+    for name in ("a", "b"):
+        registry.list(Role.TRANSCEIVER, name)
+    edge = await start()
+    registry.make_late("a")
+    await registry.read()
+    for _ in range(3):
+        assert (await edge.call()).status == 201
+    assert (len(first.calls), len(second.calls)) == (0, 3)
+    (reason,) = (each.reason for each in edge.fleet.candidates() if not each.is_ready)
+    assert reason == "its last heartbeat was 4.0 s ago"
+    second.state |= {"ready": False, "reason": "draining"}
+    await registry.read()
+    assert (await edge.call()).status == 201
+    assert len(first.calls) == 1
+
+
+async def test_who_answers_stays_although_the_registry_has_lost_sight_of_him(
+    autojump_clock, empty_edge, registry, start
+):
+    calls = empty_edge.add_transceiver("a", 1)
+    registry.list(Role.RELAY, "relay", ingresses=(ingress(7),))
+    registry.list(Role.TRANSCEIVER, "a")
+    edge = await start()
+    del registry.listed["a"]
+    await registry.read()
+    assert (await edge.call()).status == 201
+    assert len(calls.calls) == 1
+    edge.disconnect("a")
+    for member in edge.fleet.members:
+        member.client = edge.meet("http://a", None).client
+    await registry.read()
+    await registry.read()
+    assert list(edge.fleet.members) == []
+
+
+async def test_while_the_registry_is_away_a_call_that_nobody_has_may_be_somewhere(
+    autojump_clock, empty_edge, registry, start
+):
+    empty_edge.add_transceiver("a", 1)
+    registry.list(Role.TRANSCEIVER, "a")
+    edge = await start()
+    assert edge.fleet.is_complete
+    registry.problem = "it is away"
+    assert not edge.fleet.is_complete
+    registry.problem, registry.has_read = "", False
+    assert not edge.fleet.is_complete
+
+
+async def test_only_relays_that_can_forward_are_offered_while_there_are_such(
+    autojump_clock, empty_edge, registry, start
+):
+    registry.list(Role.RELAY, "ready", ingresses=(ingress(1), ingress(2, "192.0.2.2")))
+    registry.list(Role.RELAY, "unlinked", ingresses=(ingress(3, "192.0.2.3"),), is_ready=False)
+    registry.list(Role.RELAY, "leaving", ingresses=(ingress(4, "192.0.2.4"),), is_draining=True)
+    registry.list(Role.RELAY, "late", age=3.0, ingresses=(ingress(5, "192.0.2.5"),))
+    registry.list(Role.RELAY, "twin", ingresses=(ingress(1),))
+    edge = await start()
+    assert [each.id for each in edge.fleet.ingresses] == [1, 2]
+    for name in ("ready", "twin"):
+        registry.make_late(name)
+    await registry.read()
+    assert sorted(each.id for each in edge.fleet.ingresses) == [1, 2, 3, 4, 5]
+    before = edge.fleet.ingresses
+    await registry.read()
+    assert edge.fleet.ingresses is before
+
+
+async def test_operators_see_the_members_and_nobody_else_does(
+    autojump_clock, empty_edge, registry, start, json_of, read_failure
+):
+    registry.list(Role.TRANSCEIVER, "b", region="eu", calls=3, max_calls=10, version="1.0")
+    registry.list(Role.SIGNAL, "a")
+    registry.problem = "it is away"
+    registry.members = lambda kind=None: [each for each in registry.listed.values() if kind in {None, each.member.kind}]
+    edge = await start()
+    listing = json_of(await edge.ask("GET", "/fleet/members"))
+    assert listing["problem"] == "it is away"
+    assert [(each["name"], each["tier"], each["calls"]) for each in listing["members"]] == [
+        ("a", "signal", 0),
+        ("b", "transceiver", 3),
+    ]
+    assert read_failure(await edge.ask("GET", "/fleet/members", peer="203.0.113.9")).status == 403
