@@ -1,6 +1,8 @@
 """A rendered fleet, looked at: its workloads, what their processes are told, and who is selected by what."""
 
 import re
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
@@ -197,14 +199,14 @@ class Fleet:
             yield load(path=file, environ=environment, role=container.role)
 
     def _mounted(self, container: Container, folder: Path) -> Callable[[str], str]:
-        """Make folders of its Secrets, with the files of the documents; returns what makes paths lead there."""
+        """Make folders of its Secrets, with the files that the script makes; returns what makes paths lead there."""
         folders = {}
         for mount in container.manifest["volumeMounts"]:
             volume = (container.mount_of(mount["mountPath"]) or {})["volume"]
             if "secret" in volume:
                 place = folders[mount["mountPath"]] = folder / volume["secret"]["secretName"]
                 place.mkdir(exist_ok=True)
-                for name in documented_secrets()[container.workload.namespace, place.name]:
+                for name in secrets_of_the_script()[container.workload.namespace, place.name]:
                     (place / name).touch()
 
         def mounted(text: str) -> str:
@@ -223,16 +225,22 @@ class Fleet:
 
 
 @cache
-def documented_secrets() -> dict[tuple[str, str], dict[str, str]]:
-    """Read which Secrets the documents make: for each namespace and name its keys, with the file that each is from."""
-    text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8").replace("\\\n", " ")
+def secrets_of_the_script() -> dict[tuple[str, str], set[str]]:
+    """Run the script that makes the Secrets; returns for each namespace and name the files that are in it."""
     made = {}
-    for namespace, name, options in re.findall(
-        r"^kubectl -n (\S+) create secret generic (\S+) (.*)$", text, re.MULTILINE
-    ):
-        if "dry-run" not in options:
-            found = re.findall(r"--from-(?:file|literal)=(?:([\w.-]+)=)?(\S+)", options)
-            made[namespace, name] = {key or Path(value).name: value for key, value in found}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "kubectl").write_text(f'#!/bin/sh\n[ "$3" != create ] || printf "%s\\n" "$*" >> {folder}/log\n')
+        (folder / "kubectl").chmod(0o755)
+        files = [f"{role}.{kind}" for role in Role for kind in ("keys", "crt", "key")]
+        for file in (*files, "ca.crt", "password", "api-keys"):
+            (folder / file).write_text("x")
+        environment = {"PATH": f"{folder}:/usr/bin:/bin"}
+        subprocess.run([KUBERNETES / "apply-secrets", folder], check=True, env=environment)
+        for line in (folder / "log").read_text().splitlines():
+            _, namespace, _, _, _, secret, *options = line.split()
+            given = [option.removeprefix("--from-file=") for option in options if option.startswith("--from-file=")]
+            made[namespace, secret] = {Path(path).name for path in given}
     return made
 
 

@@ -15,8 +15,8 @@ __all__ = ["Manifest", "identity", "load_all", "merge", "render"]
 Manifest = dict[str, Any]
 
 _FIELDS = {
-    "Kustomization": {"apiVersion", "kind", "resources", "components", "patches", "replicas"},
-    "Component": {"apiVersion", "kind", "resources"},
+    "Kustomization": {"apiVersion", "kind", "resources", "patches", "replicas"},
+    "Component": {"apiVersion", "kind", "resources", "patches"},
 }
 
 
@@ -53,18 +53,24 @@ def render(folder: Path, *components: Path) -> list[Manifest]:
 
     Args:
         folder: of its kustomization.yaml.
-        components: listed beside its own.
+        components: applied behind it, as if an overlay listed them.
 
     Raises:
         ValueError: it has a field that is unknown here, names an object twice, or patches one that is not there.
         OSError: a file that it names is not there.
     """
+    objects: dict[tuple[str, str, str], Manifest] = {}
+    for part in (folder, *components):
+        _apply(part, objects)
+    return list(objects.values())
+
+
+def _apply(folder: Path, objects: dict[tuple[str, str, str], Manifest]) -> None:
+    """Carry out a kustomization on what is there already."""
     (kustomization,) = load_all(folder / "kustomization.yaml")
     if unknown := set(kustomization) - _FIELDS[kustomization["kind"]]:
         raise ValueError(f"{folder}: {unknown} is not known here")
-    objects: dict[tuple[str, str, str], Manifest] = {}
-    parts = [*kustomization.get("resources", ()), *kustomization.get("components", ())]
-    for part in [*(folder / each for each in parts), *components]:
+    for part in (folder / each for each in kustomization.get("resources", ())):
         for manifest in render(part) if part.is_dir() else load_all(part):
             if identity(manifest) in objects:
                 raise ValueError(f"{part}: {identity(manifest)} is there already")
@@ -80,7 +86,6 @@ def render(folder: Path, *components: Path) -> list[Manifest]:
     for scale in kustomization.get("replicas", ()):
         (scaled,) = (each for each in objects.values() if _scale(each) == scale["name"])
         scaled["spec"]["replicas"] = scale["count"]
-    return list(objects.values())
 
 
 def _patches(folder: Path, kustomization: Manifest) -> Iterator[Manifest]:

@@ -25,7 +25,7 @@ from edge.keys import new_root
 
 from ..e2e.namespaces import command_in, inside, ip, namespaces  # noqa: TID252 - tests are no package with a name
 from .bare_root import Image, make_mount_points, run_command
-from .fleet_manifests import POD_IP, Container, Fleet, documented_secrets
+from .fleet_manifests import POD_IP, Container, Fleet, secrets_of_the_script
 
 __all__ = ["Node", "is_answered", "one_node", "started", "wait_until"]
 
@@ -117,7 +117,7 @@ class Node:
 
 @contextmanager
 def one_node(image: Image, fleet: Fleet, folder: Path, *addresses: str) -> Iterator[Node]:
-    """Make a node whose image has the Secrets of the documents; what runs on it is stopped in the end.
+    """Make a node whose pods have the Secrets that the script makes; what runs on it is stopped in the end.
 
     Args:
         image: of our containers.
@@ -131,11 +131,10 @@ def one_node(image: Image, fleet: Fleet, folder: Path, *addresses: str) -> Itera
     for role in CERTIFIED_ROLES:
         authority.issue(role, name=role, days=1, unix_time=now)
     (keys / "password").write_text("sk-0")
-    for (_, secret), files in documented_secrets().items():
+    for (_, secret), files in secrets_of_the_script().items():
         (folder / secret).mkdir(exist_ok=True)
-        for name, source in files.items():
-            if (folder / source).is_file():
-                shutil.copy(folder / source, folder / secret / name)
+        for name in files - {"api-keys"}:  # a variable, and no file
+            shutil.copy(keys / name, folder / secret)
     with namespaces("node") as hosts, ExitStack() as stack:
         for address in (POD_IP, *addresses):
             ip("-n", hosts["node"], "address", "add", f"{address}/32", "dev", "lo")

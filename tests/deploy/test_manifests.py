@@ -213,6 +213,7 @@ def test_the_autoscaler_asks_for_a_metric_that_there_is(fleet: Fleet) -> None:
     target = autoscaler["spec"]["scaleTargetRef"]
     scaled = fleet.find(target["kind"], autoscaler["metadata"]["namespace"], target["name"])
     assert scaled["apiVersion"] == target["apiVersion"]
+    assert "replicas" not in scaled["spec"], "each apply would set it back"
     (adapter,) = load_all(COMPONENTS[0] / "prometheus-adapter-values.yaml")
     for metric in autoscaler["spec"]["metrics"]:
         name = metric["pods"]["metric"]["name"]
