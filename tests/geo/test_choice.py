@@ -139,6 +139,34 @@ def test_callers_stay_where_they_are_served_until_another_region_is_clearly_bett
         *candidates, TransceiverCandidate(name="us", region=AMERICA)]))[0] == "us"  # fmt: skip
 
 
+def test_a_full_one_is_asked_after_all_that_have_room_wherever_they_are() -> None:
+    antipode = Region(name="far", place=Place(latitude=-40.71, longitude=106))
+    near = TransceiverCandidate(name="near", region=AMERICA, load=1)
+    choice = choose_transceiver(FROM_NEW_YORK, [near, TransceiverCandidate(name="far", region=antipode)])
+    assert names(choice) == ["far", "near"]
+    assert choice.reasons[1].endswith("Nearer than far in far, but full.")
+    assert ids(choose_ingresses(FROM_NEW_YORK, [ingress(1, AMERICA, load=1), ingress(2, antipode)], 1)) == [2]
+
+
+def test_calls_spread_over_one_region_from_the_first() -> None:
+    # The term of so small a load is lost beside the round trip's.
+    fuller = TransceiverCandidate(name="fuller", region=EUROPE, load=0.002)
+    emptier = TransceiverCandidate(name="emptier", region=EUROPE, load=0.001)
+    assert names(choose_transceiver(FROM_NEW_YORK, [fuller, emptier])) == ["emptier", "fuller"]
+
+
+def test_relays_are_chosen_by_their_load_return_and_habit_as_transceivers_are() -> None:
+    boston = Region(name="boston", place=Place(latitude=42.36, longitude=-71.06))
+    best = ingress(1, boston)
+    other = ingress(2, AMERICA)
+    assert ids(choose_ingresses(FROM_NEW_YORK, [best, other], 1)) == [1]
+    assert ids(choose_ingresses(FROM_NEW_YORK, [attrs.evolve(best, load=0.9), other], 1)) == [2]
+    back = attrs.evolve(best, load=0.08, up_seconds=0)
+    assert ids(choose_ingresses(FROM_NEW_YORK, [back, other], 1)) == [2]
+    assert ids(choose_ingresses(FROM_NEW_YORK, [attrs.evolve(back, up_seconds=60), other], 1)) == [1]
+    assert ids(choose_ingresses(attrs.evolve(FROM_NEW_YORK, usual_region="us"), [best, other], 1)) == [2]
+
+
 # -- laws
 
 places = st.builds(Place, latitude=st.floats(-90, 90), longitude=st.floats(-180, 180))

@@ -93,6 +93,7 @@ def test_measurements_correct_the_prediction_as_far_as_they_are_believed() -> No
     half = way(BERLIN, FRANKFURT, Measured(milliseconds=200, confidence=0.5)).milliseconds
     assert half == pytest.approx((200 + predicted) / 2)
     assert way(None, FRANKFURT, Measured(milliseconds=20, confidence=1)).milliseconds == 20
+    assert way(None, FRANKFURT, Measured(milliseconds=20, confidence=0.5)).milliseconds == 60, "half of it unknown"
 
 
 def test_one_that_came_back_gets_its_share_little_by_little() -> None:

@@ -124,6 +124,15 @@ async def test_measured_round_trips_correct_the_prediction(pair):
     assert networks.measured("127.0.0.0/24", trio.current_time())["eu"].calls == 16, "a new process counts anew"
 
 
+async def test_the_region_that_took_a_call_is_where_the_next_ones_go(pair):
+    edge, _, _ = pair
+    await edge.start(region="eu", ingresses=INGRESSES)
+    networks = edge.handler._placement.geography.networks
+    assert networks.usual_region("127.0.0.0/24", trio.current_time()) == ""
+    await edge.call()
+    assert networks.usual_region("127.0.0.0/24", trio.current_time()) == "eu"
+
+
 async def test_what_lies_between_ingress_and_transceiver_is_not_the_callers_way(pair):
     edge, america, _ = pair
     america.state["round_trips"] = [[1, "127.0.0.0/24", 1, 150.0]]
