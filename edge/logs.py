@@ -28,7 +28,16 @@ _STRUCK_OUT = "***"
 _DETAILS = frozenset({"call-created", "call-established", "call-hung-up", "call-placed"})
 _ERRORS = frozenset({"internal-error", "worker-died"})
 _LINE_FIELDS = frozenset({"level", "timestamp", "tier"})
-_WARNINGS = frozenset({"calls-refused", "socket-warning", "tls-handshake-failed", "worker-silent"})
+_WARNINGS = frozenset(
+    {
+        "calls-refused",
+        "location-database-unreadable",
+        "no-permitted-region",
+        "socket-warning",
+        "tls-handshake-failed",
+        "worker-silent",
+    }
+)
 
 _level = logging.DEBUG  # the least important one that is logged; `configure_logs` sets it for the process
 
