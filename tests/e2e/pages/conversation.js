@@ -61,8 +61,8 @@ const conversation = {
   },
 
   // Wait until `name` was louder (or, `quiet`, no louder) than a level for so long, at any time since `since`; gives
-  // the time when that began.
-  waitForLoudness({ name, level, milliseconds, quiet, seconds, since }) {
+  // the time when that began. With `broken`, other frames may be in between.
+  waitForLoudness({ name, level, milliseconds, quiet, broken, seconds, since }) {
     const frames = milliseconds / 10;
     const { times, levels } = this.ears[name];
     const later = times.findIndex((at) => since !== null && at >= since);
@@ -71,11 +71,16 @@ const conversation = {
       const began = Date.now();
       const timer = setInterval(() => {
         let run = 0;
+        let start = first;
         for (let index = first; index < levels.length; index++) {
-          run = levels[index] > level !== quiet ? run + 1 : 0;
+          if (levels[index] > level !== quiet) {
+            if (run++ === 0) start = index;
+          } else if (!broken) {
+            run = 0;
+          }
           if (run < frames) continue;
           clearInterval(timer);
-          resolve(times[index - frames + 1]);
+          resolve(times[start]);
           return;
         }
         if (Date.now() - began < seconds * 1000) return;
