@@ -7,6 +7,7 @@ Read in this order:
 * `config`       every configuration key, and how a file and variables become records
 * `keys`         which tier has which key, and rotation; `key_files` reads and writes them
 * `serve`        what `trio-voice serve` does: configuration, keys, signals; `reload` and `start` say what can go wrong
+* `launch`       where its configuration comes from; `head_start`, what a relay has before it runs
 * `descriptors`  how many sockets the process may have
 * `roles`        the nursery: tiers started from the back to the front, stopped from the front to the back
 * `tiers`        each tier's libraries, wired to sockets, keys, logs and metrics

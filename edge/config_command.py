@@ -24,7 +24,8 @@ def config(role: str | None, path: Path | None, check: bool) -> None:
             raise click.UsageError("--config needs --check: an example is printed, not read.")
         click.echo(example_file(only), nl=False)
         return
-    from edge.serve import Launch, load_keys
+    from edge.launch import Launch
+    from edge.serve import load_keys
 
     loaded = Launch(path=path, role=only).load()
     _, warnings = load_keys(loaded.config)

@@ -17,13 +17,13 @@ import trio
 from edge.config.model import Config, RelayConfig, Role, TransceiverConfig, TransceiverEndpoint
 from edge.config.sharing import ingresses_beside_signal
 from edge.config.values import format_address
+from edge.head_start import NO_HEAD_START, HeadStart
 from edge.keys import Bundle
 from edge.metrics import Metrics
 from edge.reports import Reports
 from edge.tiers.tier import Surroundings, Tier
 
 if TYPE_CHECKING:
-    from edge.children.forking import ForkedChild
     from edge.handover.predecessor import Predecessor
     from edge.http.first_byte import Neighbour
     from edge.registry.membership import Membership
@@ -120,7 +120,7 @@ async def run_roles(
     keys: Keyring,
     reports: Reports | None = None,
     predecessor: "Predecessor | None" = None,
-    relay_workers: "Sequence[ForkedChild]" = (),
+    head_start: HeadStart = NO_HEAD_START,
     *,
     task_status: trio.TaskStatus[RunningRoles] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -131,7 +131,7 @@ async def run_roles(
         keys: the bundle of each of them.
         reports: takes what they have to say; None for the log, which is loaded then.
         predecessor: the program in whose place the relay is started; None for none.
-        relay_workers: processes that were made for the first workers of the relay.
+        head_start: what was made for the relay already.
         task_status: started with what reloads and stops them, when all are up.
 
     Raises:
@@ -170,7 +170,7 @@ async def run_roles(
         neighbour = None
         if config.relay is not None:
             around = surroundings(Role.RELAY)
-            relay, neighbour = _relay_tier(config, config.relay, keys[Role.RELAY], around, predecessor, relay_workers)
+            relay, neighbour = _relay_tier(config, config.relay, keys[Role.RELAY], around, predecessor, head_start)
             await start(Role.RELAY, relay)
             if Role.TRANSCEIVER in running.tiers:
                 await _wait_until_ready(running)
@@ -224,11 +224,11 @@ def _relay_tier(  # noqa: PLR0913, RUF100 - what the tiers want
     keys: Bundle,
     surroundings: Surroundings,
     predecessor: "Predecessor | None",
-    workers: "Sequence[ForkedChild]",
+    head_start: HeadStart,
 ) -> tuple[Tier, "Neighbour | None"]:
     """Make the relay, and what signal has to know of it if they share a port."""
     shared = [each.id for each in ingresses_beside_signal(config)]
-    tier = _plain_relay_tier(config, section, keys, surroundings, shared, predecessor, workers)
+    tier = _plain_relay_tier(config, section, keys, surroundings, shared, predecessor, head_start)
     if not shared:
         return tier, None
     from edge.http.first_byte import Neighbour
@@ -244,15 +244,15 @@ def _plain_relay_tier(  # noqa: PLR0913, RUF100 - what the tiers want
     surroundings: Surroundings,
     shared: Sequence[int],
     predecessor: "Predecessor | None",
-    workers: "Sequence[ForkedChild]",
+    head_start: HeadStart,
 ) -> "RelayTier | RelayWorkersTier":
     if section.workers > 1:
         from edge.relay_workers.tier import RelayWorkersTier
 
-        return RelayWorkersTier(section, config.log, keys, surroundings, shared, predecessor, workers)
+        return RelayWorkersTier(section, config.log, keys, surroundings, shared, predecessor, head_start)
     from edge.tiers.relay import RelayTier
 
-    return RelayTier(section, keys, surroundings, shared, predecessor)
+    return RelayTier(section, keys, surroundings, shared, predecessor, head_start)
 
 
 async def _wait_until_ready(running: RunningRoles) -> None:

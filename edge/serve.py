@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,58 +17,27 @@ import trio
 
 from edge.collector import spare_the_collector
 from edge.config.check import roles_of
-from edge.config.embedded import DEFAULT_MEDIA_PORT, embedded_tree, own_address
-from edge.config.load import Loaded, load
+from edge.config.load import Loaded
 from edge.config.model import Config, LogConfig, Role
 from edge.config.problems import ConfigError
-from edge.config.sources import Tree
 from edge.descriptors import allow_many_descriptors
+from edge.head_start import NO_HEAD_START, HeadStart
 from edge.key_files import KeysError, age_problem, bundle_path, load_bundle, mode_problem
 from edge.keys import derive_bundle, new_root
+from edge.launch import Launch
 from edge.reload import what_can_change
 from edge.reports import Reports
 from edge.roles import Keyring, RunningRoles, run_roles
 from edge.start import StartError
 
 if TYPE_CHECKING:
-    from edge.children.forking import ForkedChild
     from edge.handover.listening import ReloadSocket
     from edge.handover.predecessor import Predecessor
     from edge.handover.successor import Lender
 
-__all__ = ["Launch", "serve"]
+__all__ = ["serve"]
 
 STOP_SECONDS = 5.0
-
-
-@attrs.frozen(kw_only=True)
-class Launch:
-    """Where the configuration of this process comes from; asked again at every reload.
-
-    Attributes:
-        path: TOML file; None for none.
-        environ: environment variables.
-        role: the only role to run; None for all.
-        options: what the command line sets.
-        media_port: public UDP port of the relay, where nothing else says.
-        successor_of: descriptor of the channel to the program in whose place this one is started; None for none.
-    """
-
-    path: Path | None = None
-    environ: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ), repr=False)
-    role: Role | None = None
-    options: Tree = attrs.field(factory=dict)
-    media_port: int = DEFAULT_MEDIA_PORT
-    successor_of: int | None = None
-
-    def load(self) -> Loaded:
-        """Load the configuration.
-
-        Raises:
-            ConfigError: something is wrong with it.
-        """
-        defaults = partial(embedded_tree, own_address(), media_port=self.media_port) if self.role is None else None
-        return load(path=self.path, environ=self.environ, role=self.role, defaults=defaults, options=self.options)
 
 
 def load_keys(config: Config) -> tuple[Keyring, tuple[str, ...]]:
@@ -93,7 +62,7 @@ def load_keys(config: Config) -> tuple[Keyring, tuple[str, ...]]:
     return bundles, tuple(problem for each in problems for problem in each if problem)
 
 
-async def serve(launch: Launch, loaded: Loaded, relay_workers: "Sequence[ForkedChild]" = ()) -> int:
+async def serve(launch: Launch, loaded: Loaded, head_start: HeadStart = NO_HEAD_START) -> int:
     """Run until a signal says otherwise.
 
     SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads configuration and keys.
@@ -101,7 +70,7 @@ async def serve(launch: Launch, loaded: Loaded, relay_workers: "Sequence[ForkedC
     Args:
         launch: where the configuration is from.
         loaded: what it gave at the start.
-        relay_workers: processes that were made for the first workers of a relay.
+        head_start: what was made for a relay already.
 
     Returns:
         The exit code: 0 after a graceful stop, 128 and the signal's number after an impatient one, 1 after a crash.
@@ -119,7 +88,7 @@ async def serve(launch: Launch, loaded: Loaded, relay_workers: "Sequence[ForkedC
                 process = _Process(launch, keys, nursery.cancel_scope)
                 nursery.start_soon(process.follow_signals, received)
                 predecessor = await _predecessor(launch)
-                running = await nursery.start(run_roles, loaded.config, keys, reports, predecessor, relay_workers)
+                running = await nursery.start(run_roles, loaded.config, keys, reports, predecessor, head_start)
                 await _listen_for_reload(process, running, nursery, reports, predecessor)
                 await trio.to_thread.run_sync(open_log)  # what is forwarded already does not wait for it
                 process.running = running

@@ -1,10 +1,6 @@
 """`trio-voice serve`: what the command line says, made into a launch."""
 
-import ctypes.util
-import importlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,10 +9,6 @@ from edge.config.embedded import DEFAULT_MEDIA_PORT
 from edge.config.model import Role
 from edge.config.problems import Text
 from edge.config.sources import Tree, set_value
-
-if TYPE_CHECKING:
-    from edge.children.forking import ForkedChild
-    from edge.config.model import Config
 
 __all__ = ["config_option", "role_option", "serve"]
 
@@ -81,11 +73,8 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
     SIGHUP reads configuration and keys again; calls that are going on notice nothing.
     """
     let_the_collector_rest()
-    _load_trio()
-    import trio
-
-    from edge.serve import Launch
-    from edge.serve import serve as run
+    from edge.head_start import take_head_start
+    from edge.launch import Launch
 
     if http is not None and role not in {None, Role.SIGNAL.value}:
         raise click.UsageError("--http is where signal listens; a relay has relay.http, a transceiver its control.")
@@ -114,28 +103,9 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter an option
         successor_of=successor_of,
     )
     loaded = launch.load()
-    ctx.exit(trio.run(run, launch, loaded, _first_relay_workers(loaded.config)))
+    with take_head_start(loaded.config, is_successor=successor_of is not None) as head_start:
+        import trio
 
+        from edge.serve import serve as run
 
-def _load_trio() -> None:
-    """Load Trio without the process that it starts for it: it asks `ldconfig` where the library of threads is.
-
-    That may take as long as a tenth of a relay's start. The name is glibc's; where it is wrong, Trio's threads have no
-    names, as where `ldconfig` does not know it.
-    """
-    find_library = ctypes.util.find_library
-    ctypes.util.find_library = lambda name: f"lib{name}.so.0"
-    try:
-        importlib.import_module("trio")
-    finally:
-        ctypes.util.find_library = find_library
-
-
-def _first_relay_workers(config: "Config") -> "Sequence[ForkedChild]":
-    """Make the workers of a relay that has several: from here on there would be more to copy than what is loaded."""
-    if config.relay is None or config.relay.workers == 1:
-        return ()
-    from edge.children.forking import can_fork, fork_children
-    from edge.relay_workers.command import main
-
-    return fork_children(config.relay.workers, main) if can_fork() else ()
+        ctx.exit(trio.run(run, launch, loaded, head_start))

@@ -87,7 +87,7 @@ def _by_server(url: str, key: str | None, address: str, model: str | None) -> Ex
 
 def _by_configuration(path: Path | None, key: str | None, address: str, model: str | None) -> Explanation:
     from edge.config.model import Role
-    from edge.serve import Launch
+    from edge.launch import Launch
     from edge.signal.explaining import explain
     from edge.signal.geography import Geography
     from geo.choice import TransceiverCandidate

@@ -7,7 +7,8 @@ Read in this order:
 
 * `hop`       how relay and transceiver talk: header, sealed control messages, the two ends of a link
 * `datagrams` how long, how many at a time, and why one is lost
-* `udp`       sockets: opened, waited for, drained and filled
+* `binding`   sockets: opened and bound
+* `udp`       waited for, drained and filled
 * `sockets`   those of one worker, which somebody may lend it
 * `sockaddr`  addresses as the kernel writes them
 * `local_addresses` which of our addresses a datagram came to, where a socket is bound to all of them

@@ -7,8 +7,7 @@ from typing import Literal
 
 import attrs
 
-from relay.tcp.sockets import open_tcp
-from relay.udp import open_udp
+from relay.binding import open_tcp, open_udp
 from wire.core import Address
 
 __all__ = ["HOP", "PAGES", "GivenSockets", "IngressBinding", "IngressProtocol", "RelaySockets", "open_sockets"]

@@ -31,6 +31,7 @@ import trio
 
 from relay import mmsg
 from relay.batches import BatchReceiver, BatchSender
+from relay.binding import open_udp
 from relay.datagrams import BATCH, MAX_DATAGRAM, Batch, UdpDropReason
 from wire.core import Address, Drops
 
@@ -63,14 +64,8 @@ _BUSY_COUNT = 15
 _TURN = 0.001
 """Sockets that are never empty are read for so long, in seconds, before others get their turn."""
 
-BUFFER_SIZE = 4 << 20
-"""What we ask the kernel to hold in each direction, in bytes: about 10,000 small datagrams, tenths of a second."""
-
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("=9I")
-
-# RFC 4594 §4.1, RFC 8837 §5: telephony media is marked Expedited Forwarding (46), the upper six bits of the field.
-_DSCP_EF = 46 << 2
 
 
 class _HasDescriptor(Protocol):
@@ -81,37 +76,6 @@ class _HasDescriptor(Protocol):
 
 
 _Readable = TypeVar("_Readable", bound=_HasDescriptor)
-
-
-def open_udp(host: str, port: int, *, on_warning: Callable[[str], object], reuse_port: bool = False) -> socket.socket:
-    """Open and bind a UDP socket that never blocks.
-
-    Args:
-        host: IP address to bind, IPv4 or IPv6; `0.0.0.0` or `::` for any.
-        port: port to bind; 0 lets the kernel choose.
-        on_warning: called with a sentence for the operator when the kernel grants less than was asked for.
-        reuse_port: whether further sockets of this user may bind the same address: the kernel then gives each source to
-            one of them, the same as long as they are as many.
-
-    Raises:
-        OSError: the address is not an IP address of this machine, or is taken.
-    """
-    is_ipv6 = ":" in host
-    sock = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        if is_ipv6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _enlarge(sock, socket.SO_RCVBUF, "receive", "rmem_max", on_warning)
-        _enlarge(sock, socket.SO_SNDBUF, "send", "wmem_max", on_warning)
-        _mark(sock, is_ipv6, on_warning)
-        if reuse_port:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind((host, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def address_of(sock: socket.socket) -> Address:
@@ -292,23 +256,3 @@ def lost_on_arrival(sock: socket.socket) -> int:
         return int(_MEMINFO.unpack(told)[-1])
     except (OSError, struct.error):
         return 0
-
-
-def _enlarge(sock: socket.socket, option: int, name: str, sysctl: str, on_warning: Callable[[str], object]) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_SIZE)
-    granted = sock.getsockopt(socket.SOL_SOCKET, option)  # Linux tells twice of what it grants, to cover its overhead
-    if granted < BUFFER_SIZE:
-        on_warning(
-            f"the kernel grants a UDP {name} buffer of {granted} bytes, {BUFFER_SIZE} were asked for; "
-            f"raise net.core.{sysctl}, or bursts will be lost"
-        )
-
-
-def _mark(sock: socket.socket, is_ipv6: bool, on_warning: Callable[[str], object]) -> None:
-    try:
-        if is_ipv6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_EF)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_EF)
-    except OSError as error:
-        on_warning(f"datagrams are not marked for low delay (DSCP EF): {error}")

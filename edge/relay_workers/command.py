@@ -6,6 +6,7 @@ It imports what a relay needs, says that it is idle, and waits: for sockets, or 
 import os
 import socket
 import sys
+from contextlib import closing
 
 import trio
 
@@ -70,14 +71,14 @@ async def run_worker(sock: socket.socket) -> int:
         if not isinstance(order, Start):
             return 1
         start = order
-        sockets = _take_sockets(start, stream)
-        _stay_on(start.core)
-        options = relay_options(start.settings.relay, start.settings.peers, start.settings.shared)
-        worker = RelayWorker(options, relay_keys(start.settings.keys), sockets=sockets)
-        await channel.send(WORDS.write(Prepared()))
-        if not await _wait_for_go(channel):
-            return 0
-        await _serve(worker, channel, stream)
+        with closing(_take_sockets(start, stream)) as sockets:  # not only with the process, which ends slowly
+            _stay_on(start.core)
+            options = relay_options(start.settings.relay, start.settings.peers, start.settings.shared)
+            worker = RelayWorker(options, relay_keys(start.settings.keys), sockets=sockets)
+            await channel.send(WORDS.write(Prepared()))
+            if not await _wait_for_go(channel):
+                return 0
+            await _serve(worker, channel, stream)
     except (ChannelClosed, BadLine):
         return 0 if start is None else 1  # the supervisor has ended, or something else has started us
     except Exception as error:  # noqa: BLE001 - our own mistake, told where all else is told

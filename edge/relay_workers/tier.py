@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from edge.children.forking import ForkedChild, first_of
+from edge.children.forking import first_of
 from edge.children.launch import Launch, launch_child, python_command
 from edge.config.model import Config, LogConfig, RelayConfig
 from edge.config.problems import Problem
 from edge.config.values import format_address
+from edge.head_start import NO_HEAD_START, HeadStart
 from edge.keys import Bundle
 from edge.metrics import Metrics
-from edge.relay_workers.binding import bind_workers, core_of
+from edge.relay_workers.binding import core_of
 from edge.relay_workers.crew import Crew, Place
 from edge.relay_workers.messages import RelaySettings
 from edge.relay_workers.totals import add_up
 from edge.start import StartError
+from edge.tiers.relay_binding import bind_relay
 from edge.tiers.relay_figures import Figures, add_relay_metrics, load_pages
-from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, resolve_peers
+from edge.tiers.relay_options import ingress_for, resolve_peers
 from edge.tiers.tier import Surroundings
 from relay.places import HopPeers
 from relay.sockets import GivenSockets, RelaySockets
@@ -49,8 +51,8 @@ class RelayWorkersTier:
         surroundings: metrics and log of the process.
         shared: numbers of the TCP ingresses whose connections somebody else accepts, and passes to `adopt`.
         predecessor: the program in whose place it is started; None for none.
-        forked: processes that wait to be the first workers.
-        launch: starts a worker's process where there is none that waits.
+        head_start: what was made for it already.
+        launch: starts a worker's process where none was made.
 
     Attributes:
         sockets: those of each worker, while it runs.
@@ -64,7 +66,7 @@ class RelayWorkersTier:
         surroundings: Surroundings,
         shared: Sequence[int] = (),
         predecessor: "Predecessor | None" = None,
-        forked: Sequence[ForkedChild] = (),
+        head_start: HeadStart = NO_HEAD_START,
         launch: Launch = _LAUNCH,
     ) -> None:
         self._config = config
@@ -73,7 +75,8 @@ class RelayWorkersTier:
         self._surroundings = surroundings
         self._shared = tuple(shared)
         self._predecessor = predecessor
-        self._launch = first_of(forked, launch)
+        self._head_start = head_start
+        self._launch = first_of(head_start.workers, launch)
         self.sockets: Sequence[RelaySockets] = ()
         self._settings: RelaySettings | None = None
         self._peers = HopPeers()
@@ -131,18 +134,16 @@ class RelayWorkersTier:
         assert self._settings is not None  # noqa: S101 - as above
         await self._begin(self._nursery, self._settings)
 
-    def _bind(self) -> list[RelaySockets]:
-        config, report = self._config, self._surroundings.report
-        try:
-            return bind_workers(
-                config.workers,
-                config.hop,
-                ingress_bindings(config, self._shared),
-                on_warning=lambda text: report("socket-warning", {"warning": text}),
-                given=self._predecessor.sockets if self._predecessor else None,
-            )
-        except OSError as error:
-            raise bind_problem(config, error, self._shared) from None
+    def _bind(self) -> Sequence[RelaySockets]:
+        report = self._surroundings.report
+        for text in self._head_start.warnings:
+            report("socket-warning", {"warning": text})
+        return self._head_start.sockets or bind_relay(
+            self._config,
+            self._shared,
+            on_warning=lambda text: report("socket-warning", {"warning": text}),
+            given=self._predecessor.sockets if self._predecessor else None,
+        )
 
     async def _run_crew(self, crew: Crew, finished: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         try:

@@ -12,13 +12,15 @@ import trio
 
 from edge.config.model import Config, RelayConfig
 from edge.config.values import format_address
+from edge.head_start import NO_HEAD_START, HeadStart
 from edge.keys import Bundle
 from edge.tiers.keyring import relay_keys
+from edge.tiers.relay_binding import bind_relay
 from edge.tiers.relay_figures import Figures, add_relay_metrics, figures_of, load_pages
-from edge.tiers.relay_options import bind_problem, ingress_bindings, ingress_for, relay_options, resolve_peers
+from edge.tiers.relay_options import ingress_for, relay_options, resolve_peers
 from edge.tiers.tier import Surroundings
 from relay.places import HopPeers
-from relay.sockets import GivenSockets, RelaySockets, open_sockets
+from relay.sockets import GivenSockets, RelaySockets
 from relay.worker import RelayWorker
 from wire.core import Address
 
@@ -40,6 +42,7 @@ class RelayTier:
         surroundings: metrics and log of the process.
         shared: numbers of the TCP ingresses whose connections somebody else accepts, and passes to `adopt`.
         predecessor: the program in whose place it is started; None for none.
+        head_start: what was made for it already.
 
     Attributes:
         sockets: of its one worker, while it runs.
@@ -52,12 +55,14 @@ class RelayTier:
         surroundings: Surroundings,
         shared: Collection[int] = (),
         predecessor: "Predecessor | None" = None,
+        head_start: HeadStart = NO_HEAD_START,
     ) -> None:
         self._config = config
         self._shared = shared
         self._keys = keys
         self._surroundings = surroundings
         self._predecessor = predecessor
+        self._head_start = head_start
         self.sockets: Sequence[RelaySockets] = ()
         self._peers = HopPeers()
         self._found: Sequence[Address] = ()
@@ -71,14 +76,13 @@ class RelayTier:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled or stopped; see `Tier.run`."""
         self._peers = await resolve_peers(self._config)
-        sockets = self._bind()
-        self.sockets = [sockets]
+        self.sockets = self._bind()
         try:
             async with trio.open_nursery() as self._nursery:
-                await self._begin(self._nursery, sockets)
+                await self._begin(self._nursery, self.sockets[0])
                 task_status.started()
         finally:
-            sockets.close()
+            self.sockets[0].close()
 
     async def _begin(self, nursery: trio.Nursery, sockets: RelaySockets) -> None:
         """Forward, and serve the pages."""
@@ -94,17 +98,16 @@ class RelayTier:
         if self._config.http is not None and self._pages is None:
             await self._open_pages(self._config.http, given, nursery)
 
-    def _bind(self) -> RelaySockets:
+    def _bind(self) -> Sequence[RelaySockets]:
         report = self._surroundings.report
-        try:
-            return open_sockets(
-                self._config.hop,
-                ingress_bindings(self._config, self._shared),
-                on_warning=lambda text: report("socket-warning", {"warning": text}),
-                given=self._predecessor.sockets if self._predecessor else None,
-            )
-        except OSError as error:
-            raise bind_problem(self._config, error, self._shared) from None
+        for text in self._head_start.warnings:
+            report("socket-warning", {"warning": text})
+        return self._head_start.sockets or bind_relay(
+            self._config,
+            self._shared,
+            on_warning=lambda text: report("socket-warning", {"warning": text}),
+            given=self._predecessor.sockets if self._predecessor else None,
+        )
 
     async def pause(self) -> None:
         """Read nothing more; see `edge.handover.successor.Lender`."""

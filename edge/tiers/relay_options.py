@@ -9,14 +9,14 @@ import trio
 from edge.config.model import RelayConfig
 from edge.config.problems import Problem
 from edge.config.values import is_ip
-from edge.start import StartError, first_that_cannot_be_bound
+from edge.start import StartError
+from edge.tiers.relay_binding import ingress_bindings
 from relay.forwarder import ForwarderOptions
 from relay.places import HopPeers
-from relay.sockets import IngressBinding
 from relay.worker import RelayOptions
 from wire.core import Address
 
-__all__ = ["bind_problem", "ingress_bindings", "ingress_for", "relay_options", "resolve_peers"]
+__all__ = ["ingress_for", "relay_options", "resolve_peers"]
 
 
 def relay_options(config: RelayConfig, peers: HopPeers, shared: Collection[int] = ()) -> RelayOptions:
@@ -42,36 +42,12 @@ def relay_options(config: RelayConfig, peers: HopPeers, shared: Collection[int] 
     )
 
 
-def ingress_bindings(config: RelayConfig, shared: Collection[int] = ()) -> list[IngressBinding]:
-    """List the public addresses; see `relay_options`."""
-    return [
-        IngressBinding(
-            id=each.id,
-            bind=None if each.id in shared else each.bind,
-            protocol="tcp" if each.protocol == "tcp" else "udp",
-        )
-        for each in config.ingresses
-    ]
-
-
 def ingress_for(sock: socket.socket, config: RelayConfig, shared: Collection[int]) -> int:
     """Choose the ingress of a connection to a shared port: one of its family, if there is such a one."""
     is_ipv6 = sock.family == socket.AF_INET6
     ingresses = [each for each in config.ingresses if each.id in shared]
     alike = [each for each in ingresses if (":" in each.advertise[0]) == is_ipv6]
     return (alike or ingresses)[0].id
-
-
-def bind_problem(config: RelayConfig, error: OSError, shared: Collection[int] = ()) -> StartError:
-    """Say which address could not be bound, and what to do."""
-    host, port = config.hop
-    addresses = [("relay.hop", (host, port + number if port else 0), "udp") for number in range(config.workers)]
-    addresses += [
-        (f"relay.ingresses[{index}].bind", each.bind, each.protocol)
-        for index, each in enumerate(config.ingresses)
-        if each.id not in shared
-    ]
-    return first_that_cannot_be_bound(addresses, error)
 
 
 async def resolve_peers(config: RelayConfig) -> HopPeers:

@@ -23,13 +23,12 @@ from relay.tcp.connections import Connections
 from relay.tcp.drops import TcpDropReason
 from wire.core import Address
 
-__all__ = ["TcpSockets", "open_tcp", "peer_of"]
+__all__ = ["TcpSockets", "peer_of"]
 
 _READ_SIZE = 4096
 _ACCEPTS = 16
 """How many connections are accepted before others get their turn."""
 
-_BACKLOG = 1024
 _BUFFER_SIZE = 32_768
 _UNSENT_SIZE = 4096
 _REST = 0.1
@@ -39,34 +38,6 @@ _TCP_NOTSENT_LOWAT = 25  # which the socket module does not name
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _READABLE = select.EPOLLIN | select.EPOLLRDHUP
 _BROKEN = select.EPOLLHUP | select.EPOLLERR
-
-
-def open_tcp(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
-    """Open a listening socket that never blocks.
-
-    Args:
-        host: IP address to bind, IPv4 or IPv6; `0.0.0.0` or `::` for any of the family.
-        port: port to bind; 0 lets the kernel choose.
-        reuse_port: share the port with other sockets of this user; the kernel spreads connections over them.
-
-    Raises:
-        OSError: the address is not an IP address of this machine, or is taken.
-    """
-    is_ipv6 = ":" in host
-    sock = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if is_ipv6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
-        sock.listen(_BACKLOG)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def peer_of(sock: socket.socket) -> Address:

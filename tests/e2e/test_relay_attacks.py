@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.udp import BUFFER_SIZE
+from relay.binding import BUFFER_SIZE
 
 from .attack_arena import Arena, loopback_arena, namespace_arena
 from .calling import Counted, PacedCall

@@ -18,8 +18,9 @@ from edge.config.load import load
 from edge.config.model import LogConfig, Role
 from edge.key_files import KeysError, write_all
 from edge.keys import Purpose, new_root
+from edge.launch import Launch
 from edge.roles import RunningRoles
-from edge.serve import Launch, load_keys, serve
+from edge.serve import load_keys, serve
 
 
 @pytest.fixture(autouse=True)

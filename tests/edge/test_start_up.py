@@ -18,6 +18,30 @@ _NOT_FOR_A_RELAY = {
     *("edge.tiers.transceiver", "edge.tiers.signal", "edge.workers", "transceiver.worker", "transceiver.session"),
 }
 
+_NOT_FOR_BINDING = {
+    "trio",
+    "ssl",
+    "cryptography",
+    "stun",
+    "relay.worker",
+    "relay.udp",
+    "relay.tcp.connections",
+    "edge.serve",
+}
+
+_TELL_WHEN_SOCKETS_ARE_BOUND = """
+import json, os, socket, sys
+
+def audit(event, arguments):
+    if event == "socket.bind":
+        print(json.dumps(sorted(sys.modules)), flush=True)
+        os._exit(0)
+
+sys.addaudithook(audit)
+import edge.cli
+edge.cli.main()
+"""
+
 _TELL_WHEN_FORWARDING_BEGINS = """
 import json, os, sys
 import relay.worker
@@ -40,7 +64,8 @@ def loaded_by(program: str, *arguments: object) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_a_relay_forwards_before_it_loads_what_it_does_not_need_for_that(tmp_path: Path) -> None:
+@pytest.fixture
+def relay_config(tmp_path: Path) -> Path:
     assert CliRunner().invoke(main, ["keys", "new", str(tmp_path / "keys")]).exit_code == 0
     path = tmp_path / "relay.toml"
     path.write_text(f"""
@@ -51,7 +76,19 @@ http = "127.0.0.1:0"
 ingresses = ["1=127.0.0.1:3478/127.0.0.1:0"]
 transceivers = ["127.0.0.1:7001"]
 """)
-    loaded = loaded_by(_TELL_WHEN_FORWARDING_BEGINS, "serve", "--role", "relay", "--config", path)
+    return path
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_relay_binds_its_sockets_before_it_loads_what_reads_them(relay_config: Path, workers: int) -> None:
+    arguments = ("serve", "--role", "relay", "--config", relay_config, "--workers", workers)
+    loaded = loaded_by(_TELL_WHEN_SOCKETS_ARE_BOUND, *arguments)
+    assert "relay.sockets" in loaded
+    assert not _NOT_FOR_BINDING & loaded
+
+
+def test_a_relay_forwards_before_it_loads_what_it_does_not_need_for_that(relay_config: Path) -> None:
+    loaded = loaded_by(_TELL_WHEN_FORWARDING_BEGINS, "serve", "--role", "relay", "--config", relay_config)
     assert "relay.forwarder" in loaded
     assert not _NOT_FOR_A_RELAY & loaded
 

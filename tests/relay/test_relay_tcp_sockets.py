@@ -11,12 +11,12 @@ from contextlib import suppress
 import pytest
 import trio
 
+from relay.binding import open_tcp
 from relay.hop.header import CONTROL, answering, parse_header
 from relay.hop.links import TransceiverLink
 from relay.tcp.drops import TcpDropReason
 from relay.tcp.framing import FrameReader, frame
 from relay.tcp.options import TcpOptions
-from relay.tcp.sockets import open_tcp
 from relay.udp import address_of, open_udp
 from relay.worker import IngressBinding, RelayKeys, RelayOptions, RelayWorker
 from stun.credentials import Route

@@ -180,11 +180,11 @@ def test_ipv6_sockets_take_ipv6_only(open_socket):
 
 def test_the_operator_is_told_when_buffers_are_small(open_socket, monkeypatch):
     warnings = []
-    monkeypatch.setattr("relay.udp.BUFFER_SIZE", 1 << 30)
+    monkeypatch.setattr("relay.binding.BUFFER_SIZE", 1 << 30)
     open_socket(on_warning=warnings.append)
     assert ["rmem_max" in warnings[0], "wmem_max" in warnings[1]] == [True, True]
     warnings.clear()
-    monkeypatch.setattr("relay.udp.BUFFER_SIZE", 4096)
+    monkeypatch.setattr("relay.binding.BUFFER_SIZE", 4096)
     open_socket(on_warning=warnings.append)
     assert warnings == []
 
