@@ -25,7 +25,7 @@ _STRUCK_OUT = "***"
 
 # A call is one line, that of its end, which tells how it was made and why it ended. These are for who looks closer;
 # they were a twentieth of what setting a call up costs signal and the transceiver.
-_DETAILS = frozenset({"call-created", "call-established", "call-hung-up", "call-placed"})
+_DETAILS = frozenset({"call-created", "call-established", "call-hung-up", "call-placed", "ice-trickled"})
 _ERRORS = frozenset({"internal-error", "worker-died"})
 _LINE_FIELDS = frozenset({"level", "timestamp", "tier"})
 _WARNINGS = frozenset(

@@ -291,6 +291,8 @@ class Worker:
         _check_owner(call, owner)
         ice = call.session.ice
         updated = update_ice(call.session, update, lambda: self._intake.mint_again(call.session_id, ice.local))
+        if updated.fragment and call.custody is not None:
+            call.custody.touch(trio.current_time())  # whoever takes the call over has to know the new credentials
         self.counts["ice-restart" if updated.fragment else "ice-candidates"] += 1
         facts = {"candidates": updated.candidates, "unreadable": updated.unreadable, "end": updated.is_end}
         self._report("ice-restarted" if updated.fragment else "ice-trickled", {"call": call_id, **facts})

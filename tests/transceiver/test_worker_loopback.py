@@ -26,6 +26,7 @@ from transceiver.calls import (
     OfferRefused,
     Overloaded,
 )
+from transceiver.handover.custody import Custody
 from transceiver.handover.ownership import Owner
 from transceiver.options import WorkerOptions
 from transceiver.worker import DropReason, Worker
@@ -107,11 +108,14 @@ async def test_ice_is_restarted_by_the_owner_and_the_call_goes_on(start, worker_
         update = IceUpdate(fragment=caller.offer_restart(), tag="*", ingresses=(ingress,))
         with pytest.raises(NotOwner):
             await worker.update_call(created.call_id, "somebody", update)
+        call = worker._calls.of_call_id(created.call_id)
+        call.custody = Custody(0, trio.current_time())
+        call.custody.begin(trio.current_time())
         updated = await worker.update_call(created.call_id, worker_network.OWNER, update)
+        assert call.custody.is_due(trio.current_time() + 1.5), "a successor has to know the new credentials"
         assert updated.tag != created.ice_tag
         received = MediaStatistics.of(caller).received
         caller.accept_restart(updated.fragment, trio.current_time())
-        call = worker._calls.of_call_id(created.call_id)
         await worker_network.eventually(lambda: not call.session.ice.is_restarting)
         await worker_network.eventually(lambda: MediaStatistics.of(caller).received > received + 20)
         assert MediaStatistics.of(caller).lost == 0
