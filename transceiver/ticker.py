@@ -76,17 +76,22 @@ async def run_ticker(
         rest: awaited before each tick; returns at once while there is something to tick for, and otherwise waits a
             while and returns True. That time is not lateness.
         is_empty: tells whether nobody is in a phase; its tick is left out, because waking up costs more than a tick.
+            One of a round is not, and the one behind a rest, for there is more to look at than calls.
     """
     step = TICK_SECONDS / PHASES
     due = _next_multiple(trio.current_time(), step)
-    phase = 0
+    phase = left_out = 0
     while True:
-        if await rest():
+        has_rested = await rest()
+        if has_rested:
             due = _next_multiple(trio.current_time(), step)
         phase = (phase + 1) % PHASES
-        if is_empty(phase):
+        # Calls that are suspended are in no phase: with nobody else, never go round without waiting.
+        if is_empty(phase) and not has_rested and left_out < PHASES - 1:
+            left_out += 1
             due += step
             continue
+        left_out = 0
         await trio.sleep_until(due)
         now = trio.current_time()
         lateness.add(now - due)

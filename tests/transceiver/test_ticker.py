@@ -142,6 +142,43 @@ async def test_phases_without_calls_are_left_out(autojump_clock: trio.testing.Mo
     assert lateness.worst < 1e-6
 
 
+async def test_with_nobody_in_any_phase_the_clock_goes_on_and_others_run(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Calls that are being handed over are in no phase; links are looked after all the same."""
+    ticks: Ticks = []
+    lateness = Lateness()
+
+    async def no_rest() -> bool:
+        return False
+
+    is_empty = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            run_ticker, lambda phase, now: ticks.append((phase, now)), lateness, no_rest, lambda _phase: is_empty
+        )
+        await trio.sleep(1.0001)
+        assert len(ticks) == pytest.approx(50, abs=1)
+        is_empty = False
+        ticks.clear()
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert len(ticks) == pytest.approx(200, abs=4)
+    assert lateness.worst < 1e-6
+
+
+async def test_behind_a_rest_there_is_a_tick_for_nobody_in_particular(autojump_clock: trio.testing.MockClock) -> None:
+    ticks: Ticks = []
+
+    async def rest() -> bool:
+        await trio.sleep(1)
+        return True
+
+    with trio.move_on_after(5.5):
+        await run_ticker(lambda phase, now: ticks.append((phase, now)), Lateness(), rest, lambda _phase: True)
+    assert len(ticks) == 5
+
+
 def test_the_quantiles_of_a_histogram() -> None:
     lateness = Lateness()
     assert lateness.quantile(0.5) == 0.0
