@@ -136,3 +136,44 @@ def test_a_certificate_of_another_authority_is_told_by_both_ends(fleet: Edge) ->
         issue(own)
         fleet.processes["second"].send_signal(signal.SIGHUP)
     fleet.wait_until("it is back", lambda: fleet.is_ready(url))
+
+
+def test_a_call_that_was_drained_to_another_transceiver_keeps_its_id(fleet: Edge) -> None:
+    """It moves twice; each time another signal node finds it and restarts its ICE, and one ends it at last."""
+    second = fleet.servers["second"].health
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            exchange = Exchange()
+            nursery.start_soon(exchange.run)
+            _, call = await place(fleet.signal_url, exchange)
+            for url in (second, fleet.signal_url):
+                owner = next(name for name in ("alpha", "beta") if calls_of(fleet, name))
+                fleet.processes[owner].send_signal(signal.SIGTERM)
+                code = await trio.to_thread.run_sync(fleet.processes[owner].wait, 30)
+                assert code == 0
+                caller = Caller(SignalClient(url), exchange)
+                assert (await trio.to_thread.run_sync(fleet.get, url + call.path))[0] == 200
+                await caller.restart_ice(call)
+                before = MediaStatistics.of(call.session).received
+                with trio.move_on_after(1):
+                    await caller.ended(call)
+                assert MediaStatistics.of(call.session).received - before > 30
+                fleet.start(owner)
+                await trio.to_thread.run_sync(
+                    fleet.wait_until,
+                    f"{owner} is back",
+                    lambda owner=owner: fleet.is_ready(fleet.servers[owner].health),
+                    30,
+                )
+            assert MediaStatistics.of(call.session).lost <= 4
+            await SignalClient(second).end(call.path)
+            with pytest.raises(CallFailed, match="call_id_not_found"):
+                await SignalClient(fleet.signal_url).end(call.path)
+            nursery.cancel_scope.cancel()
+
+    trio.run(run)
+
+
+def calls_of(fleet: Edge, name: str) -> float:
+    return fleet.metric(fleet.servers[name].health, "trio_voice_transceiver_calls")
