@@ -129,7 +129,7 @@ class CallRegistry:
         """
         del self._by_session[call.session_id]
         del self._by_call_id[call.call_id]
-        self._phases[call.phase].pop(call.session_id, None)
+        del self._phases[call.phase][call.session_id]
         self.by_owner[call.owner] -= 1
         if not self.by_owner[call.owner]:
             del self.by_owner[call.owner]
@@ -138,16 +138,14 @@ class CallRegistry:
         self._drops_of_ended.update(drops)
 
     def suspend(self, call: Call) -> None:
-        """Take a call off the clock and the hot path: nothing reaches its session, what comes for it is kept."""
+        """Take a call off the hot path: nothing reaches its session, what comes for it is kept."""
         call.is_held, call.kept = True, deque(maxlen=MAX_KEPT)
-        del self._phases[call.phase][call.session_id]
         for flow in call.flows.values():
             self.by_header.pop(flow.up_header, None)
 
     def resume(self, call: Call) -> None:
         """Put a suspended call back where it was; what was kept is the caller's to deliver."""
         call.is_held, call.kept = False, None
-        self._phases[call.phase][call.session_id] = call
         for flow in call.flows.values():
             self.by_header[flow.up_header] = (call, flow)
 

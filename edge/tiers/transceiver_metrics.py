@@ -23,6 +23,9 @@ class Measured(Protocol):
     def all_drops(self) -> Mapping[str, int]:
         """Count what was dropped, by layer and reason."""
 
+    def handover_counts(self) -> Mapping[str, int]:
+        """Count checkpoints, take-overs and moves of calls, by what became of them."""
+
     def status(self) -> Mapping[str, object]:
         """Tell the state; see `Calls.status`."""
 
@@ -34,6 +37,12 @@ def add_transceiver_metrics(metrics: Metrics, measured: Measured) -> None:
     )
     metrics.add_counters(
         "transceiver_drops", "Datagrams that were dropped, by layer and reason.", "reason", measured.all_drops
+    )
+    metrics.add_counters(
+        "transceiver_moves",
+        "Checkpoints, take-overs and moves of calls, by what became of them.",
+        "event",
+        measured.handover_counts,
     )
     metrics.add_gauge("transceiver_calls", "Calls that are going on.", lambda: _number(measured, "calls"))
     metrics.add_gauge(

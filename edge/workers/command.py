@@ -162,6 +162,7 @@ def _figures_of(worker: Worker) -> Figures:
         "round_trips": [attrs.asdict(each) for each in worker.round_trips()],
         "counts": dict(worker.counts),
         "drops": dict(worker.all_drops()),
+        "moves": dict(worker.handover_counts()),
         "lateness": {step: count for step, count in enumerate(worker.lateness.counts) if count},
         "worst_lateness": worker.lateness.worst,
         "cpu_seconds": process_time(),

@@ -179,6 +179,11 @@ class Front:
         ended, present = (place.ended.drops for place in self._places), (each.figures.drops for each in self._places)
         return sum_counts((*ended, *present))
 
+    def handover_counts(self) -> Mapping[str, int]:
+        """Count checkpoints, take-overs and moves of calls of all workers, by what became of them."""
+        ended, present = (place.ended.moves for place in self._places), (each.figures.moves for each in self._places)
+        return sum_counts((*ended, *present))
+
     def _reasons(self) -> list[str]:
         """Tell of each worker why it takes no calls, in the order of their numbers; empty when it does."""
         return ["draining" if self._is_draining else place.not_ready_reason() for place in self._places]

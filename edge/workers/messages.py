@@ -131,6 +131,7 @@ class Figures:
         round_trips: those that its calls have measured lately.
         counts: what became of offers and calls, by event.
         drops: datagrams dropped, by layer and reason.
+        moves: checkpoints, take-overs and moves of calls, by what became of them.
         lateness: ticks by lateness, in steps of 0.25 ms (`transceiver.ticker.Lateness`).
         worst_lateness: in seconds.
         cpu_seconds: processor time of the process.
@@ -145,6 +146,7 @@ class Figures:
     round_trips: list[RoundTripSample] = attrs.field(factory=list, repr=False)
     counts: dict[str, int] = attrs.field(factory=dict)
     drops: dict[str, int] = attrs.field(factory=dict)
+    moves: dict[str, int] = attrs.field(factory=dict)
     lateness: dict[int, int] = attrs.field(factory=dict, repr=False)
     worst_lateness: float = 0.0
     cpu_seconds: float = 0.0

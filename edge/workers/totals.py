@@ -24,6 +24,7 @@ class Ended:
 
     counts: Counter[str] = attrs.field(factory=Counter)
     drops: Counter[str] = attrs.field(factory=Counter)
+    moves: Counter[str] = attrs.field(factory=Counter)
     lateness: Lateness = attrs.field(factory=Lateness)
     cpu_seconds: float = 0.0
 
@@ -38,6 +39,7 @@ class Ended:
         if lost:
             self.counts[WORKER_DIED] += lost
         self.drops.update(figures.drops)
+        self.moves.update(figures.moves)
         add_lateness(self.lateness, lateness_of(figures))
         self.cpu_seconds += figures.cpu_seconds
 

@@ -91,6 +91,10 @@ class Edge:
         assert status == 201, body
         return body, location
 
+    def delete(self, location: str) -> int:
+        """Hang a call up; returns the status."""
+        return self._request(urllib.request.Request(self.signal_url + location, method="DELETE"))[0]
+
     def _request(self, request: urllib.request.Request) -> tuple[int, str, str]:
         if self.key:
             request.add_header("Authorization", f"Bearer {self.key}")

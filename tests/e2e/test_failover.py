@@ -1,0 +1,221 @@
+"""A call outlives its transceiver: drained, killed, paused and resumed; shown in stock Chromium and with our caller.
+
+The page does nothing to help: no ICE restart, no renegotiation. Counted are the packets on the loopback interface,
+beside what Chromium says itself.
+"""
+
+import itertools
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Playwright
+
+from relay.hop.header import DOWN, parse_header
+
+from .calling import PacedCall, paced_call
+from .conftest import chromium_page
+from .edge_processes import Edge
+from .fleet_processes import start_fleet
+from .sniffing import Sniffer, is_rtp, sniffing
+
+pytestmark = pytest.mark.e2e
+
+CALL = (Path(__file__).parent / "call.js").read_text()
+NAMES = ("alpha", "beta")
+TONE_HZ = 700
+
+WATCH = """() => {
+  const { pc, channel } = window.call;
+  const seen = window.seen = { ice: [pc.iceConnectionState], connection: [pc.connectionState], negotiations: 0 };
+  pc.addEventListener("iceconnectionstatechange", () => seen.ice.push(pc.iceConnectionState));
+  pc.addEventListener("connectionstatechange", () => seen.connection.push(pc.connectionState));
+  pc.addEventListener("signalingstatechange", () => seen.negotiations++);
+  channel.addEventListener("close", () => seen.closed = true);
+}"""
+SEEN = "() => ({ ...window.seen, channel: window.call.channel.readyState })"
+
+
+@pytest.fixture
+def server(redis_server: ModuleType) -> Iterator[Any]:
+    with redis_server.redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def fleet(server: Any, tmp_path: Path) -> Iterator[Edge]:
+    """A relay, a signal server and two transceivers, of which the tests may leave one."""
+    fleet = start_fleet(tmp_path, server.url, NAMES)
+    try:
+        fleet.wait_until("both are known", lambda: server.command("HLEN", "trio-voice:members") == "4")
+        yield fleet
+    finally:
+        fleet.kill()
+
+
+@pytest.fixture
+def page(fleet: Edge, playwright: Playwright, tone_wav: Path) -> Iterator[Page]:
+    with chromium_page(playwright, tone_wav, fleet.signal_url) as page:
+        yield page
+
+
+@pytest.fixture
+def call(fleet: Edge) -> Iterator[PacedCall]:
+    """A call of ours, of which the store has a record."""
+    with paced_call(fleet.signal_url) as call:
+        wait_for_record(fleet)
+        yield call
+
+
+def transceiver_calls(fleet: Edge, name: str) -> int:
+    return int(fleet.metric(fleet.servers[name].health, "trio_voice_transceiver_calls"))
+
+
+def wait_for_record(fleet: Edge, names: tuple[str, ...] = NAMES) -> None:
+    def is_kept() -> bool:
+        samples = (fleet.counted(fleet.servers[name].health, "trio_voice_transceiver_moves_total") for name in names)
+        return any(counted["checkpoint.created"] for counted in samples)
+
+    fleet.wait_until("the store has a record", is_kept)
+
+
+def owner_and_other(fleet: Edge) -> tuple[str, str]:
+    names = sorted(NAMES, key=lambda name: -transceiver_calls(fleet, name))
+    assert transceiver_calls(fleet, names[0]) == 1
+    return names[0], names[1]
+
+
+def hop_port(fleet: Edge, name: str) -> int:
+    text = (fleet.folder / f"{name}.toml").read_text()
+    return int(text.split('hop = "127.0.0.1:')[1].split('"')[0])
+
+
+def longest_silence(sniffer: Sniffer, port: int, since: float) -> float:
+    """Seconds without RTP from the relay's public port."""
+    times = [each.at for each in sniffer.seen if each.source[1] == port and is_rtp(each.data) and each.at > since - 0.2]
+    return max(later - earlier for earlier, later in itertools.pairwise(times))
+
+
+def in_chromium(page: Page, fleet: Edge, disturb: Callable[[str], None]) -> tuple[Sniffer, float, str]:
+    """Place a call, do something to its transceiver, and see that the client's own view of it is untroubled."""
+    page.evaluate(CALL, {"channel": True})
+    page.evaluate(WATCH)
+    wait_for_record(fleet)
+    name, other = owner_and_other(fleet)
+    time.sleep(1.0)
+    with sniffing(None, "lo") as sniffer:
+        time.sleep(0.5)
+        at = time.monotonic()
+        disturb(name)
+        time.sleep(4.0)
+    seen = page.evaluate(SEEN)
+    assert seen["negotiations"] == 0
+    assert seen["ice"][-1] == "connected"
+    assert "failed" not in seen["ice"] + seen["connection"]
+    assert seen["channel"] == "open"
+    assert "closed" not in seen
+    peak = page.evaluate("() => window.call.peakHz()")
+    assert abs(peak["hz"] - TONE_HZ) < 30, "the caller hears the tone again"
+    assert transceiver_calls(fleet, other) == 1
+    page.evaluate("() => window.call.channel.send('still there?')")
+    fleet.wait_until("the channel carries", lambda: page.evaluate("() => window.call.channel.bufferedAmount") == 0)
+    return sniffer, at, other
+
+
+def test_chromium_does_not_notice_a_drain(fleet: Edge, page: Page) -> None:
+    def drain(name: str) -> None:
+        fleet.processes[name].send_signal(signal.SIGTERM)
+        assert fleet.processes[name].wait(10) == 0
+
+    sniffer, at, _ = in_chromium(page, fleet, drain)
+    heard = sniffer.heard(("127.0.0.1", fleet.media_port), since=at - 0.3)
+    print(heard)
+    assert heard.missing <= 2
+
+
+def test_chromium_hears_again_within_a_second_of_a_kill(fleet: Edge, page: Page) -> None:
+    sniffer, at, _ = in_chromium(page, fleet, lambda name: fleet.processes[name].kill())
+    silence = longest_silence(sniffer, fleet.media_port, at)
+    print(f"silent for {1000 * silence:.0f} ms")
+    assert silence <= 1.0
+
+
+def test_a_drain_costs_at_most_two_frames(fleet: Edge, call: PacedCall) -> None:
+    name, other = owner_and_other(fleet)
+    call.begin()
+    time.sleep(0.3)
+    fleet.processes[name].send_signal(signal.SIGTERM)
+    assert fleet.processes[name].wait(10) == 0
+    time.sleep(0.5)
+    counted = call.finish()
+    assert len(counted.missing) <= 2
+    assert counted.twice == 0
+    assert transceiver_calls(fleet, other) == 1
+
+
+def test_an_owner_that_was_paused_is_fenced(fleet: Edge, call: PacedCall) -> None:
+    name, other = owner_and_other(fleet)
+    paused = fleet.processes[name]
+    with sniffing(None, "lo") as sniffer:
+        time.sleep(0.5)
+        paused.send_signal(signal.SIGSTOP)
+        fleet.wait_until("another has it", lambda: transceiver_calls(fleet, other) == 1)
+        call.begin()
+        time.sleep(1.0)
+        paused.send_signal(signal.SIGCONT)
+        fleet.wait_until("the old owner lets go", lambda: transceiver_calls(fleet, name) == 0)
+        time.sleep(1.0)
+        assert call.finish().missing == []
+    ended = fleet.counted(fleet.servers[name].health, "trio_voice_transceiver_events_total")
+    assert ended["ended-fenced"] == 1
+    by_owner = [numbers_from(sniffer, hop_port(fleet, each)) for each in (name, other)]
+    assert all(len(numbers) > 40 for numbers in by_owner)
+    assert not by_owner[0] & by_owner[1], "a number, and so a nonce, was used by both"
+
+
+def numbers_from(sniffer: Sniffer, port: int) -> set[tuple[bytes, bytes]]:
+    """Source and sequence number of all RTP that a transceiver has sent to the relay, whether that passed it on or not.
+
+    Both have begun with the same rollover counter, and a call of a minute does not come round.
+    """
+    numbers = set()
+    for each in sniffer.seen:
+        header = parse_header(each.data) if each.source[1] == port and each.data[:1] == bytes((DOWN,)) else None
+        if header is not None and is_rtp(packet := each.data[header.size :]):
+            numbers.add((packet[8:12], packet[2:4]))
+    return numbers
+
+
+def test_a_call_goes_on_through_everything(fleet: Edge, server: Any, call: PacedCall) -> None:
+    """Drained from A to B; A and the relay started again; Redis too; B killed; and hung up by its id in the end."""
+    first, second = owner_and_other(fleet)
+    fleet.processes[first].send_signal(signal.SIGTERM)
+    assert fleet.processes[first].wait(10) == 0
+    fleet.wait_until("B has it", lambda: transceiver_calls(fleet, second) == 1)
+    fleet.start(first)
+    fleet.wait_until("A is back", lambda: fleet.is_ready(fleet.servers[first].health), 30)
+    fleet.processes["relay"].kill()
+    fleet.processes["relay"].wait()
+    fleet.start("relay")
+    fleet.wait_until("the relay is back", lambda: fleet.is_ready(fleet.relay_url), 30)
+    fleet.wait_until("A is linked", lambda: fleet.is_ready(fleet.servers[first].health), 30)
+    server.stop()
+    server.start()
+    assert call.for_a_while(1.0).missing == []
+    kept = created(fleet, second)
+    fleet.wait_until("the store has a record again", lambda: created(fleet, second) > kept, 30)
+    fleet.processes[second].kill()
+    fleet.processes[second].wait()
+    fleet.wait_until("A has it", lambda: transceiver_calls(fleet, first) == 1)
+    assert call.for_a_while(1.0).missing == []
+    status = fleet.delete(call.location)
+    assert status == 200
+    fleet.wait_until("it has ended", lambda: transceiver_calls(fleet, first) == 0)
+
+
+def created(fleet: Edge, name: str) -> int:
+    return fleet.counted(fleet.servers[name].health, "trio_voice_transceiver_moves_total")["checkpoint.created"]
