@@ -91,9 +91,9 @@ class Edge:
         assert status == 201, body
         return body, location
 
-    def delete(self, location: str) -> int:
-        """Hang a call up; returns the status."""
-        return self._request(urllib.request.Request(self.signal_url + location, method="DELETE"))[0]
+    def delete(self, location: str) -> tuple[int, str]:
+        """Hang a call up; returns status and body."""
+        return self._request(urllib.request.Request(self.signal_url + location, method="DELETE"))[:2]
 
     def _request(self, request: urllib.request.Request) -> tuple[int, str, str]:
         if self.key:
