@@ -17,9 +17,9 @@ class TransceiverCandidate:
         load: share of its capacity in use, 0 to 1.
         calls: how many calls it has, to be counted against the capacity of its region.
         is_ready: whether it takes calls.
-        is_healthy: whether it is known to be alive.
+        is_healthy: whether it is known to be alive; one that may not be is asked when nobody else can be.
         is_draining: whether it is about to go; it takes no calls then.
-        reason: why it takes none, when it does not.
+        reason: why it takes none, or does not seem healthy.
         up_seconds: how long ago it came back; None when that is long ago, or it never was away.
     """
 

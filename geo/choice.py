@@ -106,6 +106,9 @@ def choose_ingresses(
 ) -> Choice[Ingress]:
     """Choose the relay addresses that an answer offers, of different relays as far as there are.
 
+    All are of the best standing that there is: what drains, is full or not healthy is offered only when nothing else
+    is, as a client may prefer it for its round trip.
+
     Args:
         viewpoint: what is known of the caller.
         ingresses: those to choose from. Among equals the earlier one wins: with no place, that is their order.
@@ -135,11 +138,12 @@ def choose_ingresses(
     chosen: list[Ranked[Ingress]] = []
     relays: set[str] = set()
     machines: set[str] = set()
-    while len(chosen) < count:
-        usable = [each for each in waiting if each.standing is not Standing.FORBIDDEN]
+    best_standing = min((each.standing for each in waiting), default=Standing.FORBIDDEN)
+    while len(chosen) < count and best_standing is not Standing.FORBIDDEN:
+        usable = [each for each in waiting if each.standing is best_standing]
         if not usable:
             break
-        best = min(usable, key=lambda each: (each.standing, each.item.relay_name in relays, *order(each)[1:]))
+        best = min(usable, key=lambda each: (each.item.relay_name in relays, *order(each)))
         if best.item.relay_name in relays:
             best = attrs.evolve(best, why=best.why or "a relay that is in the answer already, for want of another")
         waiting = [each for each in waiting if each.item is not best.item]

@@ -1,7 +1,7 @@
 """What no distance outweighs: whether a candidate may be chosen at all, and whether it should be while another can.
 
-A forbidden one never is. One that drains, is not healthy or is full comes after all others; of transceivers only those
-that take calls are asked, while a relay that seems to be gone is still better than an answer without an address.
+A forbidden one never is. One that drains, is not healthy or is full comes after all others: a transceiver whose
+heartbeats are late may still answer, and a relay that seems to be gone is better than an answer without an address.
 """
 
 import enum
@@ -25,7 +25,7 @@ class Standing(enum.IntEnum):
 
 def takes_calls(candidate: TransceiverCandidate) -> bool:
     """Whether there is any sense in asking a transceiver."""
-    return candidate.is_ready and candidate.is_healthy and not candidate.is_draining
+    return candidate.is_ready and not candidate.is_draining
 
 
 def transceiver_standing(candidate: TransceiverCandidate, load: float, residency: Residency) -> tuple[Standing, str]:
@@ -41,8 +41,10 @@ def transceiver_standing(candidate: TransceiverCandidate, load: float, residency
         return Standing.FORBIDDEN, f"forbidden: {residency.why}"
     if candidate.is_draining:
         return Standing.DRAINING, f"takes no calls, {candidate.reason or 'draining'}"
-    if not candidate.is_ready or not candidate.is_healthy:
+    if not candidate.is_ready:
         return Standing.UNHEALTHY, f"takes no calls, {candidate.reason or 'not ready'}"
+    if not candidate.is_healthy:
+        return Standing.UNHEALTHY, candidate.reason or "not healthy"
     if region is not None and region.is_draining:
         return Standing.DRAINING, f"the region {region.name} is draining"
     if load >= 1:

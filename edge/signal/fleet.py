@@ -13,12 +13,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import attrs
 import trio
 
-from edge.config.model import Role, SignalIngress
+from edge.config.model import Role
 from edge.control.client import ControlClient, TransceiverUnreachable
 from edge.control.messages import TransceiverStatus
 from edge.registry.member import Heard
 from edge.registry.member import Member as Registered
 from edge.registry.membership import Membership
+from edge.signal.geography import FoundIngress
 from geo.choice import TransceiverCandidate
 from geo.regions import Region
 from wire.core import Address
@@ -60,25 +61,22 @@ class Member:
             return self.problem
         return "" if self.status.is_ready else (self.status.reason or "not ready")
 
-    def candidate(self, *, is_spared: bool = False) -> TransceiverCandidate:
-        """Describe it for the choice among transceivers.
-
-        Args:
-            is_spared: whether others take the calls while its heartbeats are late.
-        """
+    def candidate(self) -> TransceiverCandidate:
+        """Describe it for the choice among transceivers."""
         load, calls = 0.0, self.placed.total() + self.under_way
         if self.status is not None:
             # Its own number is up to a second old; without ours, every call of that second would go to the same one.
             calls += self.status.calls
             load = calls / self.status.max_calls if self.status.max_calls else 0.0
-        reason = self.reason or (self.lateness if is_spared else "")
+        reason = self.reason
         return TransceiverCandidate(
             name=self.client.url,
             region=self.region,
             load=min(1.0, load),
             calls=calls,
             is_ready=not reason,
-            reason=reason,
+            is_healthy=not self.lateness,
+            reason=reason or self.lateness,
             up_seconds=None if self.returned_at is None else trio.current_time() - self.returned_at,
         )
 
@@ -128,7 +126,7 @@ class FleetView:
         self.membership = membership
         self._meet = meet
         self._met: dict[str, trio.CancelScope] = {}
-        self.ingresses: tuple[SignalIngress, ...] = ()
+        self.ingresses: tuple[FoundIngress, ...] = ()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep asking until cancelled. Started with `nursery.start`, it returns when each was asked once."""
@@ -176,9 +174,7 @@ class FleetView:
 
     def candidates(self) -> Sequence[TransceiverCandidate]:
         """Describe all of them for the choice among transceivers."""
-        members = self._members.values()
-        is_spared = any(not member.reason and not member.lateness for member in members)
-        return [member.candidate(is_spared=is_spared) for member in members]
+        return [member.candidate() for member in self._members.values()]
 
     def member(self, name: str) -> Member:
         """Return a transceiver by the name of its candidate."""
@@ -236,11 +232,26 @@ def _lateness_of(heard: Heard) -> str:
     return f"its last heartbeat was {heard.age:.1f} s ago" if heard.is_late else ""
 
 
-def _ingresses_of(relays: Sequence[Heard]) -> tuple[SignalIngress, ...]:
-    """List the addresses of those relays that can forward now; of all, where none says that it can."""
-    able = [heard for heard in relays if heard.member.is_ready and not heard.member.is_draining and not heard.is_late]
-    found: dict[tuple[int, Address], SignalIngress] = {}
-    for heard in sorted(able or relays, key=lambda each: each.member.id):
-        for ingress in heard.member.ingresses:
-            found.setdefault((ingress.id, ingress.advertise), ingress)  # relays behind one address are one to clients
+def _ingresses_of(relays: Sequence[Heard]) -> tuple[FoundIngress, ...]:
+    """List the addresses of all relays; where several are behind one, that of the relay that is best to rely on."""
+    found: dict[tuple[int, Address], FoundIngress] = {}
+    for heard in sorted(relays, key=lambda each: (_trouble_of(each)[0], each.member.id)):
+        member, (_, trouble) = heard.member, _trouble_of(heard)
+        for ingress in member.ingresses:
+            offered = FoundIngress(
+                ingress=ingress,
+                load=round(member.calls / member.max_calls, 2) if member.max_calls else 0.0,
+                is_draining=member.is_draining,
+                reason=trouble,
+            )
+            found.setdefault((ingress.id, ingress.advertise), offered)
     return tuple(found.values())
+
+
+def _trouble_of(relay: Heard) -> tuple[int, str]:
+    """Tell how bad it is with a relay, 0 for well, and why it cannot be relied on."""
+    if relay.member.is_draining:
+        return 3, "its relay is draining"
+    if not relay.member.is_ready:
+        return 2, f"its relay cannot forward: {relay.member.reason or 'it does not say why'}"
+    return (1, "its relay's heartbeats are late") if relay.is_late else (0, "")

@@ -39,6 +39,7 @@ class FleetRoutes:
     async def state(self, _request: Request, _owner: str) -> Response:
         """`GET /fleet/state`: regions, transceivers, relay addresses, and where calls came from lately."""
         self._placement.learn()
+        self._placement.geography.follow_ingresses(self._fleet.ingresses)
         geography = self._placement.geography
         now = self._now()
         return json_response(

@@ -14,10 +14,27 @@ from geo.measuring import CallerNetworks
 from geo.regions import Ingress, Place, Region
 from geo.residency import Residency, ResidencyRule, residency_of
 
-__all__ = ["ChosenPlaces", "Geography", "regions_of"]
+__all__ = ["ChosenPlaces", "FoundIngress", "Geography", "regions_of"]
 
 _REASONS = 8
 """Sentences of each choice that a call keeps; `trio-voice where` has all."""
+
+
+@attrs.frozen(kw_only=True)
+class FoundIngress:
+    """A relay address that a relay has announced, and how that relay is.
+
+    Attributes:
+        ingress: the address.
+        load: share of the relay's capacity in use.
+        is_draining: whether the relay is about to leave.
+        reason: why it cannot be relied on; empty when it can.
+    """
+
+    ingress: SignalIngress
+    load: float = 0.0
+    is_draining: bool = False
+    reason: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,25 +78,26 @@ class Geography:
         self.regions = regions_of(config)
         self.rules = rules_of(config)
         self.networks = CallerNetworks() if networks is None else networks
-        self._found: Sequence[SignalIngress] = ()
+        self._found: Sequence[FoundIngress] = ()
         self.ingresses: tuple[Ingress, ...] = ()
         self.tcp_ingresses: tuple[Ingress, ...] = ()
-        self._use_ingresses(config.ingresses)
+        self._use_ingresses([FoundIngress(ingress=each) for each in config.ingresses])
         self._config = config
         self._database = database
         self._fallback = config.location or _listening_place(self.regions.get(config.region or ""))
 
-    def follow_ingresses(self, found: Sequence[SignalIngress]) -> None:
+    def follow_ingresses(self, found: Sequence[FoundIngress]) -> None:
         """Use these relay addresses beside those that are configured; their numbers stand for what is configured."""
         if found is self._found:
             return
         self._found = found
-        configured = {each.id for each in self._config.ingresses}
-        self._use_ingresses([*self._config.ingresses, *(each for each in found if each.id not in configured)])
+        own = [FoundIngress(ingress=each) for each in self._config.ingresses]
+        configured = {each.ingress.id for each in own}
+        self._use_ingresses([*own, *(each for each in found if each.ingress.id not in configured)])
 
-    def _use_ingresses(self, ingresses: Sequence[SignalIngress]) -> None:
-        self.ingresses = tuple(_ingress(each, self.regions) for each in ingresses if each.protocol == "udp")
-        self.tcp_ingresses = tuple(_ingress(each, self.regions) for each in ingresses if each.protocol == "tcp")
+    def _use_ingresses(self, found: Sequence[FoundIngress]) -> None:
+        self.ingresses = tuple(_ingress(each, self.regions) for each in found if each.ingress.protocol == "udp")
+        self.tcp_ingresses = tuple(_ingress(each, self.regions) for each in found if each.ingress.protocol == "tcp")
 
     def locate(self, request: Request) -> CallerLocation:
         """Tell where the sender of a request is."""
@@ -168,7 +186,8 @@ def _listening_place(region: Region | None) -> Place | None:
     return attrs.evolve(region.place, why=f"the region {region.name}, which took the request")
 
 
-def _ingress(each: SignalIngress, regions: Mapping[str, Region]) -> Ingress:
+def _ingress(found: FoundIngress, regions: Mapping[str, Region]) -> Ingress:
+    each = found.ingress
     host, port = each.advertise
     return Ingress(
         id=each.id,
@@ -177,4 +196,8 @@ def _ingress(each: SignalIngress, regions: Mapping[str, Region]) -> Ingress:
         region=regions.get(each.region or ""),
         relay=each.relay or "",
         machine=each.machine or "",
+        load=found.load,
+        is_healthy=not found.reason or found.is_draining,
+        is_draining=found.is_draining,
+        reason=found.reason,
     )

@@ -103,7 +103,7 @@ async def test_who_is_late_is_chosen_only_when_nobody_else_can(autojump_clock, e
     for _ in range(3):
         assert (await edge.call()).status == 201
     assert (len(first.calls), len(second.calls)) == (0, 3)
-    (reason,) = (each.reason for each in edge.fleet.candidates() if not each.is_ready)
+    (reason,) = (each.reason for each in edge.fleet.candidates() if not each.is_healthy)
     assert reason == "its last heartbeat was 4.0 s ago"
     second.state |= {"ready": False, "reason": "draining"}
     await registry.read()
@@ -144,22 +144,42 @@ async def test_while_the_registry_is_away_a_call_that_nobody_has_may_be_somewher
 
 
 async def test_only_relays_that_can_forward_are_offered_while_there_are_such(
-    autojump_clock, empty_edge, registry, start
+    autojump_clock, empty_edge, registry, start, json_of
 ):
-    registry.list(Role.RELAY, "ready", ingresses=(ingress(1), ingress(2, "192.0.2.2")))
-    registry.list(Role.RELAY, "unlinked", ingresses=(ingress(3, "192.0.2.3"),), is_ready=False)
-    registry.list(Role.RELAY, "leaving", ingresses=(ingress(4, "192.0.2.4"),), is_draining=True)
-    registry.list(Role.RELAY, "late", age=3.0, ingresses=(ingress(5, "192.0.2.5"),))
-    registry.list(Role.RELAY, "twin", ingresses=(ingress(1),))
+    registry.list(Role.RELAY, "ready", ingresses=(ingress(1, relay="ready"), ingress(2, "192.0.2.2", relay="ready")))
+    registry.list(Role.RELAY, "other", ingresses=(ingress(3, "192.0.2.3"),))
+    registry.list(Role.RELAY, "unlinked", ingresses=(ingress(4, "192.0.2.4"),), is_ready=False, reason="no transceiver")
+    registry.list(Role.RELAY, "leaving", ingresses=(ingress(5, "192.0.2.5"),), is_draining=True)
+    registry.list(Role.RELAY, "late", age=3.0, ingresses=(ingress(6, "192.0.2.6"),))
+    registry.list(Role.RELAY, "twin", ingresses=(ingress(1, relay="ready"),))
+    empty_edge.add_transceiver("a", 1)
+    registry.list(Role.TRANSCEIVER, "a")
     edge = await start()
-    assert [each.id for each in edge.fleet.ingresses] == [1, 2]
-    for name in ("ready", "twin"):
-        registry.make_late(name)
-    await registry.read()
-    assert sorted(each.id for each in edge.fleet.ingresses) == [1, 2, 3, 4, 5]
+    assert await offered_to_a_caller(edge) == [1, 3]
+    state = json_of(await edge.ask("GET", "/fleet/state"))
+    told = {each["id"]: (each["healthy"], each["draining"], each["reason"]) for each in state["ingresses"]}
+    assert told == {
+        1: (True, False, None),
+        2: (True, False, None),
+        3: (True, False, None),
+        4: (False, False, "its relay cannot forward: no transceiver"),
+        5: (True, True, "its relay is draining"),
+        6: (False, False, "its relay's heartbeats are late"),
+    }
     before = edge.fleet.ingresses
     await registry.read()
     assert edge.fleet.ingresses is before
+    for name in ("ready", "twin", "other"):
+        registry.make_late(name)
+    await registry.read()
+    assert await offered_to_a_caller(edge) == [1, 3], "late ones are better than those that say that they cannot"
+
+
+async def offered_to_a_caller(edge) -> list[int]:
+    calls = edge.transceivers["a"].calls
+    assert (await edge.call()).status == 201
+    _, _, ingresses = list(calls.values())[-1]
+    return [each.id for each in ingresses]
 
 
 async def test_operators_see_the_members_and_nobody_else_does(
