@@ -20,7 +20,7 @@ Read in this order:
 * `drops`     every reason for which a datagram is not forwarded
 * `budgets`   what one source, and one token, may cost
 * `flows`     who may claim a client's address, for how long, and who wins; a `claims.Claim` is what it keeps
-              of one, `claim_indices` how it finds them
+              of one, `claim_lives` how long, `claim_indices` how it finds them
 * `timer_wheel` what has to be looked at later
 * `recent`    what is remembered for a moment
 * `transactions` whom an answer to a transceiver's own check belongs to

@@ -35,24 +35,7 @@ Properties and rules:
 * *He cannot fill the table.* Per session at most 8 claims, and 4 new ones in a second; the table has an end, where
   new ones are shed and old ones kept; what is unproven yields to what is proven.
 
-Table of a claim's life:
-
-    from         when                                     to
-    (none)       STUN request, integrity verified          unproven, 5 s
-    (none)       ANNOUNCE, or DOWN with VALIDATED          proven, 10 s unless its client is heard
-    unproven     the same                                  proven
-    unproven     5 s old, or a proof needs its place       (none)
-    proven       10 s without STUN of its client           quiet: gets nothing while another is proven, and yields
-    quiet        STUN of its client                        proven
-    quiet        30 s in which neither its client nor its  (none)
-                 transceiver has spoken of it
-    proven       a witnessed proof of a third on its flow  (none), if its client was heard longest ago
-    any          GONE from the session's transceiver       (none)
-
-So a flow lasts as long as its transceiver says so, also on a relay that has only been told of it and that its client
-may turn to any time; but it wins only while its client is heard.
-
-Times are counted in ticks of a quarter of a second: claims of one tick share one number, and a timer wheel holds them.
+How long a claim lives stands in `relay.claim_lives`.
 
 Performance: a forwarded datagram costs one look-up, in `by_source` or in `by_path`, and touches no timer: where a
 claim's deadline is, is computed when its old one comes up, about every 10 s. 360 bytes a flow, of which the two dicts
@@ -63,6 +46,16 @@ from collections.abc import Container, Mapping, Sequence
 from types import MappingProxyType
 
 from relay.claim_indices import ClaimsBySession, ClaimsBySource
+from relay.claim_lives import (
+    FORGOTTEN_AFTER,
+    LATEST_LOOK,
+    PROVEN_LIFE,
+    TICK,
+    UNPROVEN_LIFE,
+    choose_yielding,
+    deadline,
+    tick_at,
+)
 from relay.claims import Claim, ClaimState, Route, TransceiverPlace
 from relay.hop.header import KIND_SIZE
 from relay.local_addresses import egress_of
@@ -84,17 +77,6 @@ __all__ = [
     "TransceiverPlace",
 ]
 
-TICK = 0.25
-"""Length of a tick, in seconds; a life is exact to one tick."""
-_TICKS = 4.0
-UNPROVEN_LIFE = 5.0
-PROVEN_LIFE = 10.0
-"""Clients send STUN every 2.5 s (Chrome) or 4 to 6 s (RFC 7675 §5.1), so one may be lost."""
-FORGOTTEN_AFTER = 30.0
-"""RFC 7675 §5.1: consent ends after 30 s; no transceiver sends beyond."""
-_UNPROVEN_TICKS, _PROVEN_TICKS, _FORGOTTEN_TICKS = (
-    int(life * _TICKS) for life in (UNPROVEN_LIFE, PROVEN_LIFE, FORGOTTEN_AFTER)
-)
 CLAIMS_PER_FLOW = 2
 CLAIMS_PER_SESSION = 8
 
@@ -190,9 +172,8 @@ class FlowTable:
         rivals = self.claims_on(ingress, source)
         if len(rivals) >= CLAIMS_PER_FLOW:
             quiet = [rival for rival in rivals if rival.state is ClaimState.QUIET]
-            if not quiet:
+            if not self._yield_one(quiet):
                 return None
-            self.remove(_longest_unheard(quiet))
         if self._size >= self._max_claims:
             return None
         claim = self._insert(egress_of(ingress, local), source, route)
@@ -281,14 +262,14 @@ class FlowTable:
 
     def handle_timeout(self, now: float) -> None:
         """Do what time does to claims."""
-        tick = int(now * _TICKS)
+        tick = tick_at(now)
         if tick <= self.tick:
             return
         self.tick = tick
         for claim in self._wheel.take(tick):
             if claim.state is ClaimState.REMOVED:
                 continue
-            if _deadline(claim) <= tick:
+            if deadline(claim) <= tick:
                 if claim.state is not ClaimState.PROVEN:
                     self.remove(claim)
                     continue
@@ -299,7 +280,7 @@ class FlowTable:
     def next_timeout(self) -> float | None:
         """When the next claim has to be looked at."""
         tick = self._wheel.next_tick()
-        return None if tick is None else tick / _TICKS
+        return None if tick is None else tick * TICK
 
     # Parts.
 
@@ -330,7 +311,7 @@ class FlowTable:
 
     def _watch(self, claim: Claim) -> None:
         # A quiet claim that is proven again has a nearer deadline than before, but none nearer than this.
-        self._wheel.add(claim, min(_deadline(claim), self.tick + _PROVEN_TICKS))
+        self._wheel.add(claim, min(deadline(claim), self.tick + LATEST_LOOK))
 
     def _make_room(self, rivals: Sequence[Claim], session: int, is_witnessed: bool) -> bool:
         """Free a place for a proven claim, by removing what yields to it."""
@@ -347,23 +328,8 @@ class FlowTable:
         return True
 
     def _yield_one(self, claims: Sequence[Claim], *, proven_too: bool = False) -> bool:
-        """Remove an unproven claim, or else a quiet one, or else perhaps a proven one: who was heard longest ago."""
-        states = (ClaimState.UNPROVEN, ClaimState.QUIET, *((ClaimState.PROVEN,) if proven_too else ()))
-        for state in states:
-            if yielding := [claim for claim in claims if claim.state is state]:
-                self.remove(_longest_unheard(yielding))
-                return True
-        return False
-
-
-def _longest_unheard(claims: Sequence[Claim]) -> Claim:
-    return min(claims, key=lambda claim: claim.heard)
-
-
-def _deadline(claim: Claim) -> int:
-    """The tick in which something will happen to a claim, if nothing is heard of it before."""
-    if claim.state is ClaimState.UNPROVEN:
-        return claim.heard + _UNPROVEN_TICKS
-    if claim.state is ClaimState.PROVEN:
-        return claim.heard + _PROVEN_TICKS
-    return max(claim.heard, claim.told) + _FORGOTTEN_TICKS
+        """Remove a claim that yields to a proven one, if any does."""
+        yielding = choose_yielding(claims, proven_too=proven_too)
+        if yielding is not None:
+            self.remove(yielding)
+        return yielding is not None
