@@ -399,6 +399,7 @@ class IceLite:
         self._former = self._read_generation(reader) if read_flag(reader, "restarts") else None
         read_paths(reader, self._paths, self._seen, now, age)
         reader.finish("paths")
+        self._unasked = False  # paths that wait were asked; their next checks have them asked again
         self._expiry = self._paths.next_expiry()
         self._noting([])
 
