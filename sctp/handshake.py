@@ -18,7 +18,7 @@ from sctp.chunks.chunk import serialize_chunk
 from sctp.chunks.cookie_echo import CookieEcho
 from sctp.chunks.init import Init
 from sctp.chunks.init_ack import InitAck
-from sctp.control_block import ControlBlock
+from sctp.control_block import ControlBlock, random_number, random_tag
 from sctp.drops import DropReason
 from sctp.parameters.state_cookie import StateCookie
 from sctp.states import State, Trigger
@@ -27,6 +27,9 @@ from sctp.timers import BackoffTimer
 from sctp.tx.sender import COMMON_HEADER_SIZE
 
 __all__ = ["Handshake"]
+
+_RESTART_ECHOES = 2
+"""How often the COOKIE ECHO of a restart goes unanswered before it begins anew."""
 
 
 class Handshake:
@@ -41,10 +44,11 @@ class Handshake:
             acknowledged.
         is_echo_due: whether it has to be sent now.
         sent_at: when the INIT or COOKIE ECHO was sent for the first time.
-        stale_cookies: how often the peer has found our cookie too old.
+        stale_cookies: how often the peer has found our cookie too old, or seems to have.
+        is_restart: whether this takes the place of an association that the peer has, or had.
     """
 
-    __slots__ = ("_block", "cookie_echo", "is_echo_due", "sent_at", "stale_cookies", "timer")
+    __slots__ = ("_block", "cookie_echo", "is_echo_due", "is_restart", "sent_at", "stale_cookies", "timer")
 
     def __init__(self, block: ControlBlock) -> None:
         options = block.options
@@ -54,6 +58,7 @@ class Handshake:
         self.is_echo_due = False
         self.sent_at = 0.0
         self.stale_cookies = 0
+        self.is_restart = False
 
     # Step 1 ----------------------------------------------------------------------------------------------------------
 
@@ -157,6 +162,10 @@ class Handshake:
             block.drop(DropReason.UNEXPECTED_CHUNK)
             return
         self.is_echo_due = False
+        self._begin_again(now)
+
+    def _begin_again(self, now: float) -> None:
+        block = self._block
         self.stale_cookies += 1
         if self.stale_cookies > block.options.max_init_retransmits:
             self.timer.stop()
@@ -166,6 +175,17 @@ class Handshake:
         block.tie_tags = (0, 0)
         block.receiver = None
         self._start(now)
+
+    def _restart_again(self, now: float) -> None:
+        """Begin the restart anew, with a tag that the peer has not seen yet."""
+        block = self._block
+        block.move(Trigger.STALE_COOKIE)
+        self.cookie_echo = b""
+        block.local_tag, block.local_initial_tsn = random_tag(block.entropy), random_number(block.entropy)
+        # What went with the COOKIE ECHO may have arrived: it comes once more, in the same order, or not at all.
+        block.sender.queue.restart()
+        block.sender.start(block.local_initial_tsn)
+        self._begin_again(now)
 
     # Time ------------------------------------------------------------------------------------------------------------
 
@@ -178,5 +198,9 @@ class Handshake:
             block.close("handshake-timeout", f"no answer in {block.state.value}")
         elif block.state is State.COOKIE_WAIT:
             self._send_init()
+        elif self.is_restart and self.timer.expirations >= _RESTART_ECHOES:
+            # DEVIATES: RFC 9260 §5.1 has the COOKIE ECHO repeated to the end. If somebody has restarted just before us,
+            # and its COOKIE ECHO came behind our INIT, the peer takes ours for a late one (§5.2.4 C), however often.
+            self._restart_again(now)
         else:
             self.is_echo_due = True
