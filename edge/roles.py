@@ -142,7 +142,7 @@ async def run_roles(
         reports = _logged_reports()
     running = RunningRoles(config=config)
 
-    running.membership = membership = _membership(config, reports)
+    running.membership = membership = _membership(config, metrics, reports)
 
     def surroundings(role: Role) -> Surroundings:
         return Surroundings(metrics=metrics, report=reports.of(role), membership=membership)
@@ -182,12 +182,14 @@ async def run_roles(
         task_status.started(running)
 
 
-def _membership(config: Config, reports: Reports) -> "Membership | None":
+def _membership(config: Config, metrics: Metrics, reports: Reports) -> "Membership | None":
     if config.store.url is None:
         return None
-    from edge.registry.membership import Membership
+    from edge.registry.membership import Membership, add_membership_metrics
 
-    return Membership(config.store, config.node, reports.of("store"))
+    membership = Membership(config.store, config.node, reports.of("store"))
+    add_membership_metrics(metrics, membership)
+    return membership
 
 
 def _join(membership: "Membership", config: Config, role: Role, tier: Tier, nursery: trio.Nursery) -> None:

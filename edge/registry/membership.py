@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from edge.config.model import NodeConfig, RelayConfig, Role, StoreConfig
+from edge.metrics import Metrics
 from edge.registry.describing import Node
 from edge.registry.heartbeat import Heartbeat
 from edge.registry.member import Heard, Member
@@ -13,7 +14,7 @@ from edge.reports import Report
 from edge.store.opening import open_stores
 from wire.core import Address
 
-__all__ = ["Membership", "transceivers_for"]
+__all__ = ["Membership", "add_membership_metrics", "transceivers_for"]
 
 _FIRST_ANSWER = 3.0
 
@@ -135,3 +136,19 @@ def transceivers_for(config: RelayConfig, heard: Sequence[Heard]) -> Sequence[Ad
 
     members = [each.member for each in heard if serves(each.member.cluster)]
     return sorted({address for member in members for address in member.hop if (":" in address[0]) == is_ipv6})
+
+
+def add_membership_metrics(metrics: Metrics, membership: Membership) -> None:
+    """Show what this process sees of its fleet."""
+
+    def count(*, only_late: bool) -> dict[str, float]:
+        heard = [each for each in membership.roster.members() if each.is_late or not only_late]
+        return {kind.value: sum(each.member.kind is kind for each in heard) for kind in Role}
+
+    metrics.add_gauge("store_reachable", "Whether the store answers.", lambda: float(not membership.stores.problem))
+    metrics.add_gauges(
+        "fleet_members", "Members of the fleet, as this process knows them.", "tier", lambda: count(only_late=False)
+    )
+    metrics.add_gauges(
+        "fleet_members_late", "Those of them whose heartbeats are late.", "tier", lambda: count(only_late=True)
+    )

@@ -5,9 +5,10 @@ import pytest
 import trio
 
 from edge.config.model import ClusterRelay, NodeConfig, RelayConfig, RelayIngress, Role, StoreConfig, TransceiverConfig
+from edge.metrics import Metrics
 from edge.registry.describing import Node, describe_relay, describe_signal, describe_transceiver
 from edge.registry.member import Heard
-from edge.registry.membership import Membership, transceivers_for
+from edge.registry.membership import Membership, add_membership_metrics, transceivers_for
 
 NODE = Node(name="eu-1", region="eu", address="10.0.0.9", incarnation=77)
 STATUS = {"cluster": 3, "incarnation": 5, "workers": 2, "calls": 4, "max_calls": 9, "ready": True, "reason": ""}
@@ -104,6 +105,12 @@ async def test_a_process_announces_its_tiers_and_knows_the_others(redis, transce
         assert one.others(Role.TRANSCEIVER) == []
         assert [each.member.name for each in one.others(Role.RELAY)] == ["two"]
         assert used == [[("10.0.0.3", 7001)]]
+        metrics = Metrics()
+        add_membership_metrics(metrics, two)
+        shown = metrics.render().decode()
+        assert 'trio_voice_fleet_members{tier="relay"} 1.0' in shown
+        assert 'trio_voice_fleet_members_late{tier="relay"} 0.0' in shown
+        assert "trio_voice_store_reachable 1.0" in shown
         await one.leave()
         assert redis.command("HLEN", "trio-voice:members") == "2"
         nursery.cancel_scope.cancel()
