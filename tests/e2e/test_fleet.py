@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from .calling import PacedCall, paced_call
-from .edge_processes import Edge
+from .edge_processes import PROGRAM, Edge
 from .fleet_processes import start_fleet
 
 pytestmark = pytest.mark.e2e
@@ -45,6 +47,12 @@ def calls(fleet: Edge) -> Counter[str]:
     return found
 
 
+def run(*words: str) -> str:
+    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def assert_flows(call: PacedCall) -> None:
     counted = call.for_a_while(1.0)
     assert counted.sent >= 40
@@ -56,6 +64,19 @@ def test_calls_are_placed_on_who_is_in_the_registry(fleet: Edge) -> None:
         for _ in range(4):
             assert_flows(stack.enter_context(paced_call(fleet.signal_url)))
         assert calls(fleet) == {"alpha": 2, "beta": 2}
+
+
+def test_the_fleet_is_listed_by_the_store_and_by_signal(fleet: Edge) -> None:
+    by_store = run("fleet", "--config", str(fleet.folder / "signal.toml"))
+    by_signal = run("fleet", "--url", fleet.signal_url)
+    for listed in (by_store, by_signal):
+        lines = {line.split()[0]: line for line in listed.splitlines()}
+        assert list(lines) == ["NODE", "signal", "relay", "alpha", "beta"]
+        assert all(line.endswith("ready") and " here " in line for name, line in lines.items() if name != "NODE")
+        assert "1/2000 calls" not in listed
+    with paced_call(fleet.signal_url):
+        time.sleep(1.5)
+        assert "1/2000 calls" in run("fleet", "--url", fleet.signal_url)
 
 
 def test_redis_goes_away_during_a_call_and_comes_back(fleet: Edge, server: Any) -> None:
@@ -88,10 +109,20 @@ def test_a_member_that_is_paused_is_not_chosen(fleet: Edge) -> None:
     fleet.wait_until("it is back", lambda: fleet.is_ready(fleet.servers["alpha"].health))
 
 
+def test_who_drains_gets_no_call(fleet: Edge) -> None:
+    assert "alpha drains" in run("drain", "alpha", "--config", str(fleet.folder / "signal.toml"))
+    fleet.wait_until("all see it", lambda: "draining" in run("fleet", "--url", fleet.signal_url))
+    time.sleep(1.0)
+    with ExitStack() as stack:
+        for _ in range(2):
+            assert_flows(stack.enter_context(paced_call(fleet.signal_url)))
+        assert int(fleet.metric(fleet.servers["beta"].health, "trio_voice_transceiver_calls")) == 2
+
+
 def test_members_join_and_leave_at_run_time(fleet: Edge, server: Any) -> None:
     leaving = fleet.processes["alpha"]
     leaving.send_signal(signal.SIGTERM)
-    assert leaving.wait(10) == 0
+    assert leaving.wait(40) == 0  # it waits for who was to call it when it was paused
     assert server.command("HLEN", "trio-voice:members") == "3"  # it has said so
     with paced_call(fleet.signal_url) as call:
         assert_flows(call)
