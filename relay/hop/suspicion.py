@@ -13,7 +13,8 @@ Signs of life are everything that counts on the link: clients' datagrams on thei
     silent for                                        then
     0.075 s, and clients' datagrams came in the       PING, and again every 0.05 s
     last 5 s; or a PING of each second is late
-    0.25 s, and 4 PINGs are overdue                   suspected; PING every 0.25 s
+    0.25 s, and 4 PINGs are overdue; 1 s where no     suspected; PING every 0.25 s
+    clients' datagrams came in the last 5 s
     any sign of life                                  trusted
 
 A PING is *overdue* after the smoothed round trip and four times its variation (RFC 6298 §2), 0.04 s at least
@@ -39,13 +40,14 @@ datagram, and a worker's socket stays open when its process dies.
 
 Numbers, counted from the last datagram of a busy link whose round trip is short: PINGs after 0.075 to 0.125 s, by the
 tick of 0.05 s in which links are looked at; suspected 0.2 s after the first, so after 0.275 to 0.325 s. Of a link
-without media: 0.2 s after the next PING of each second.
+without media: 0.925 s after the next PING of each second.
 """
 
 import math
 
 __all__ = [
     "ACTIVE_FOR",
+    "IDLE_SILENCE",
     "LATE",
     "LEAST_SILENCE",
     "MOST_SILENCE",
@@ -64,6 +66,8 @@ ACTIVE_FOR = 5.0
 UNANSWERED = 4
 LEAST_SILENCE = 0.25
 MOST_SILENCE = 0.5
+IDLE_SILENCE = 1.0
+"""Where nobody hears the silence there is time to be sure; an idle process on a busy machine is slow to wake up."""
 LATE = 0.05
 """A relay that is late by more suspects nobody for what was before."""
 _PATIENCE = 1.5
@@ -138,11 +142,13 @@ class Suspicion:
         """Whether it was asked something, or is to be asked, and was not heard since."""
         return bool(self._asked) or self._asks_again
 
-    def is_convincing(self, now: float, grace: float) -> bool:
+    def is_convincing(self, now: float, *, is_active: bool, grace: float) -> bool:
         """Whether all is there that a suspicion takes, as far as is known; see `wants_ping` for the arguments."""
         if self.is_suspected or len(self._asked) < UNANSWERED:
             return False
         patience = min(max(LEAST_SILENCE, _PATIENCE * self._remembered_stall(now)), MOST_SILENCE)
+        if not is_active:
+            patience = IDLE_SILENCE
         return self._silence(now) >= patience and now - self._asked[UNANSWERED - 1] >= grace
 
     def suspect(self) -> None:

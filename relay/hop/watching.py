@@ -91,11 +91,12 @@ class Watch:
         if self._is_late(now):
             return False
         for peer, suspicion in self._watched():
-            if suspicion.is_convincing(now, peer.meter.grace):
-                data = self._data_heard(peer.address)
+            data, grace = self._data_heard(peer.address), peer.meter.grace
+            is_active = data is not None and now - data < ACTIVE_FOR
+            if suspicion.is_convincing(now, is_active=is_active, grace=grace):
                 if data is not None:
                     suspicion.hear(data)
-                if suspicion.is_convincing(now, peer.meter.grace):
+                if suspicion.is_convincing(now, is_active=is_active, grace=grace):
                     return True
         return False
 
@@ -129,7 +130,7 @@ class Watch:
         is_active = data is not None and now - data < ACTIVE_FOR
         if data is not None:
             self.hear(peer, data)
-        if suspicion.is_convincing(now, grace):
+        if suspicion.is_convincing(now, is_active=is_active, grace=grace):
             self._suspect(peer, suspicion, now)
         elif suspicion.wants_ping(now, is_active=is_active, grace=grace):
             self.ping(peer, now)

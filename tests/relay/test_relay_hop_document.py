@@ -168,7 +168,9 @@ def test_timers_and_bounds_are_those_of_the_code():
         "chunks taken up": f"{learning._BURST} at once, {learning._RATE:g} a second",
         "chunks waiting at a relay": f"{learning.MAX_CHUNKS}",
         "ENDED remembered": f"{whereabouts.ENDED_LIFE:g} s",
-        "silence before a suspicion": f"{suspicion.LEAST_SILENCE:g} s to {suspicion.MOST_SILENCE:g} s",
+        "silence before a suspicion": (
+            f"{suspicion.LEAST_SILENCE:g} s to {suspicion.MOST_SILENCE:g} s; idle {suspicion.IDLE_SILENCE:g} s"
+        ),
         "PINGs before a suspicion": f"{suspicion.UNANSWERED}, {suspicion.TICK:g} s apart",
         "relay late": f"{suspicion.LATE:g} s",
         "SUSPECT again": f"{warning._SOON:g} s, {warning._SOON_ROUNDS} times; then {warning._LATER:g} s",
