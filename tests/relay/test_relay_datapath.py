@@ -326,6 +326,20 @@ def test_sealed_data_takes_the_same_way(kit, datapath):
         assert relay.forwarder.drops == {DropReason.NOT_SEALED: 1, DropReason.UNKNOWN_PEER: 1}
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("beside", [b"", b"\x80to a path that is not known"])
+def test_every_datagram_of_a_transceiver_is_a_sign_of_life(relay, kit, is_known, beside):
+    _, header = relay.client(7)
+    (place,) = {claim.place for claim in relay.forwarder.table.claims_of(7)}
+    if beside:
+        stranger = pack_header(UP, ingress=INGRESS, client=("::9", 9), session=9, tag=b"no tag!!")
+        relay.down(stranger, beside)
+    relay.down(header if is_known else with_generation(header, 1), b"\x80media")
+    place.heard = 0.0
+    relay.forward(NOW + 0.5)
+    assert place.heard == NOW + 0.5
+
+
 def test_a_datagram_of_an_earlier_owner_is_on_no_known_path_any_more(relay):
     client, header = relay.client(7)
     renewed = with_generation(header, 1)

@@ -136,7 +136,7 @@ def test_a_busy_transceiver_that_is_killed_is_suspected_within_a_third_of_a_seco
 def test_an_idle_one_is_suspected_after_the_next_ping_of_each_second():
     link = Link(dead_from=110.5)
     link.run(120.0, stop_when_suspected=True)
-    assert link.suspected_at[0] - link.signs[-1] >= IDLE_SILENCE
+    assert link.suspected_at[0] - 111.0 >= IDLE_SILENCE - PROBE_AFTER
     assert link.suspected_at[0] - 110.5 < 1.0 + IDLE_SILENCE
 
 
@@ -191,6 +191,19 @@ def test_whoever_stood_still_and_came_back_gets_more_time_and_no_more_than_some(
 
     assert stall(0.24) > stall(0.0) + 0.04
     assert stall(0.24) <= MOST_SILENCE + 2 * TICK
+
+
+@pytest.mark.parametrize(("stall", "patience"), [(0.1, 0.25), (0.2, 0.3), (0.3, 0.45), (0.6, 0.5), (9.0, 0.5)])
+def test_it_is_half_as_much_again_as_it_took_within_bounds(stall, patience):
+    suspicion = Suspicion(100.0)
+    suspicion.ask(100.1)
+    suspicion.hear(100.1 - PROBE_AFTER + stall)
+    now = suspicion._since
+    for number in range(UNANSWERED):
+        suspicion.ask(now + PROBE_AFTER + number * 0.001)
+    assert not suspicion.is_convincing(now + patience - 0.01, is_active=True, grace=0.04)
+    assert suspicion.is_convincing(now + patience + 0.01, is_active=True, grace=0.04)
+    assert not suspicion.is_convincing(now + IDLE_SILENCE - 0.01, is_active=False, grace=0.04)
 
 
 def test_that_is_forgotten():
@@ -254,6 +267,46 @@ def test_one_that_dies_while_the_relay_stands_still_is_suspected_a_third_of_a_se
     link.media(frames(100.0, 104.5))
     link.run(110.0, stop_when_suspected=True)
     assert 0.2 < link.suspected_at[0] - 107.0 < LIMIT + 2 * TICK
+
+
+def test_processes_that_stand_still_together_have_a_fresh_start_together():
+    """A machine stands still while a relay was asking; the transceiver wakes up a little later than the relay."""
+    done = []
+
+    def stalled(now):
+        if now >= 104.2 and not done:
+            done.append(now)
+            return 106.0
+        return None
+
+    link = Link(is_relay_stalled=stalled, delay=lambda now: max(0.002, 106.18 - now) if now > 104.0 else 0.002)
+    link.media([*frames(100.0, 104.0), *frames(106.18, 110.0)])
+    link.run(109.0)
+    assert done
+    assert not link.suspected_at
+
+
+def test_what_waits_in_the_socket_is_heard_before_anybody_is_suspected():
+    link = Link()
+    link.media(frames(100.0, 101.0))
+    link.run(100.9)
+    for step in range(UNANSWERED):
+        link.peer.suspicion.ask(101.1 + step * TICK)
+    link.watch._next_tick = link.now = 101.4
+    assert link.watch.is_about_to_suspect(101.4)
+    link.data = 101.39
+    assert not link.watch.is_about_to_suspect(101.4)
+    link.watch.handle_timeout(101.4)
+    assert not link.is_suspected
+
+
+def test_an_idle_one_is_asked_again_at_once_when_the_relay_was_excused():
+    link = Link(dead_from=110.5)
+    link.run(111.2)
+    link.watch.excuse(link.now)
+    excused = link.now
+    link.run(115.0, stop_when_suspected=True)
+    assert IDLE_SILENCE - 2 * PROBE_AFTER <= link.suspected_at[0] - excused < IDLE_SILENCE + 2 * TICK
 
 
 def test_a_relay_that_was_excused_asks_again_at_once():

@@ -4,6 +4,7 @@ import attrs
 import pytest
 
 from relay.forwarder import Forwarder, ForwarderOptions
+from relay.hop.drops import HopDropReason
 from relay.hop.links import TransceiverSuspected
 from relay.hop.sealing import WANTS_SEALED
 from relay.hop.warning import WARN_FOR
@@ -162,6 +163,16 @@ def test_only_its_own_cluster_hears_of_it(kit):
     cluster.kill(0)
     cluster.run(3.0)
     assert {identity for _, identity, _ in cluster.heard} == {BEN}
+    assert not cluster.transceivers[2].link.drops, "it was not even sent there"
+
+
+def test_one_that_starts_again_under_its_name_is_not_told_of_itself(kit):
+    cluster = Cluster(kit)
+    cluster.replace(0, incarnation=100)
+    cluster.transceivers[0].link._number = 12345
+    cluster.run(1.5)
+    assert {identity for _, identity, _ in cluster.heard} == {BEN, CID}
+    assert HopDropReason.FOREIGN_SUSPECT not in cluster.transceivers[0].link.drops
 
 
 def test_suspects_are_not_told_of_each_other(kit):

@@ -262,3 +262,12 @@ async def test_a_relay_that_has_lost_something_on_arrival_suspects_nobody(make_j
     assert judging.forwarder.links.watch.excused == 1
     judging._hear_before_judging(1.1)
     assert judging.forwarder.links.watch.excused == 1, "nothing more was lost since"
+
+
+async def test_a_relay_listens_before_it_looks_at_its_links(nursery, keys, monkeypatch):
+    heard = trio.Event()
+    monkeypatch.setattr(RelayWorker, "_hear_before_judging", lambda _self, _now: heard.set())
+    ingress = IngressBinding(id=5, bind=("127.0.0.1", 0))
+    await nursery.start(RelayWorker(RelayOptions(hop=("127.0.0.1", 0), ingresses=[ingress], transceivers=[]), keys).run)
+    with trio.fail_after(5):
+        await heard.wait()
