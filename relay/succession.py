@@ -136,9 +136,6 @@ class Succession:
             return None
         self._whereabouts.note_alive(event.session, event.owner)
         place = self._places.to_be(event.owner, event.session)
-        if any(claim.place.address == event.address for claim in self._table.claims_of(event.session)):
-            # It speaks for the session, and not only of itself; so tokens that name an earlier owner lead there too.
-            self._whereabouts.note_taken(event.session, event.owner, event.generation)
         self._counts["moved"] += self._lead(event.session, event.generation, place, now, old=event.address)
         return place
 

@@ -327,13 +327,13 @@ def test_sealed_data_takes_the_same_way(kit, datapath):
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-@pytest.mark.parametrize("beside", [b"", b"\x80to a path that is not known"])
-def test_every_datagram_of_a_transceiver_is_a_sign_of_life(relay, kit, is_known, beside):
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_every_datagram_of_a_transceiver_is_a_sign_of_life(relay, is_known, is_alone):
     _, header = relay.client(7)
     (place,) = {claim.place for claim in relay.forwarder.table.claims_of(7)}
-    if beside:
-        stranger = pack_header(UP, ingress=INGRESS, client=("::9", 9), session=9, tag=b"no tag!!")
-        relay.down(stranger, beside)
+    if not is_alone:
+        _, other = relay.client(8, OTHER_INGRESS)
+        relay.down(other, b"\x80media")  # by another way out, so that each is looked at
     relay.down(header if is_known else with_generation(header, 1), b"\x80media")
     place.heard = 0.0
     relay.forward(NOW + 0.5)

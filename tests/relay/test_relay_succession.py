@@ -217,6 +217,19 @@ def test_a_drain_of_which_the_new_owner_speaks_first_is_as_well(three, kit):
     assert len(ben.payloads()) == 1
 
 
+def test_a_new_owner_that_was_asked_too_early_has_the_session_now(three, kit):
+    ann, ben, _ = three.transceivers
+    says(three, ben, Ended(session=7))
+    takes_by_datagram_to_an_unproven_path(three, ben, kit)
+    three.client_sends(ann.request(7), ELSEWHERE)
+    assert len(ben.payloads()) == 1
+
+
+def test_a_session_that_never_moved_needs_no_note(three, kit):
+    sends(three, three.transceivers[0], kit, 0, client=ELSEWHERE)
+    assert len(three.forwarder.hop.succession._whereabouts) == 0
+
+
 # Attackers.
 
 

@@ -6,9 +6,10 @@ import pytest
 from relay.drops import DropReason
 from relay.forwarder import Forwarder, ForwarderOptions
 from relay.hop.drops import HopDropReason
-from relay.hop.header import SEALED, UP, answering, pack_header, with_generation
+from relay.hop.header import SEALED, UP, answering, generation_of, pack_header, with_generation
 from relay.hop.links import FlowsAcknowledged, FlowsWanted
 from relay.places import NO_CLUSTERS
+from relay.whereabouts import Whereabouts
 
 CLUSTER = 1
 GLOBAL = ("198.18.0.1", 7000)
@@ -387,6 +388,26 @@ def test_the_old_owner_is_stopped_where_it_is_linked(succession, validated):
     network.pump()
     network.client_sends(RTP)
     assert new.payloads() == [RTP]
+
+
+def test_the_old_owner_is_known_from_the_paths_when_the_notes_are_lost(succession):
+    network, old, new = succession
+    take(network, new)
+    network.relays[INNER].hop.succession._whereabouts = Whereabouts()
+    down_from(network, old, 0)
+    assert network.received_by_clients() == []
+    assert network.relays[INNER].drops == {DropReason.STALE_GENERATION: 1}
+
+
+def test_a_global_relay_knows_the_generation_of_what_moved_also_for_new_paths(succession):
+    network, old, _ = succession
+    old.link.tell.session_moved(7, 1, (CLUSTER, 200, 0))
+    old.outgoing += old.link.datagrams_to_send(network.now)
+    network.pump()
+    network.carried.clear()
+    network.client_sends(old.request(7), CLIENTS[1])
+    (generation,) = {generation_of(data) for data, source, _ in network.carried if source == GLOBAL}
+    assert generation == 1
 
 
 def test_a_datagram_of_the_new_owner_takes_the_session_too(succession):
