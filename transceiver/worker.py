@@ -397,7 +397,7 @@ class Worker:
         if self._handover is not None:
             self._handover.withdraw(offered.session, offered.generation)
 
-    def start_drain(self) -> None:
+    async def start_drain(self) -> None:
         """Begin to move all calls away; see `Movable.start_drain`."""
         self.start_draining()
         if self._handover is not None and self._legs.nursery is not None and not self._is_moving:

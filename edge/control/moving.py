@@ -63,7 +63,7 @@ class MovingRoutes:
         return json_response(200, {})
 
     async def _drain(self, _request: Request) -> Response:
-        self._movable.start_drain()
+        await self._movable.start_drain()
         return json_response(202, {"draining": True})
 
 

@@ -76,16 +76,6 @@ class MovingClient:
         """
         await self._ask("DELETE", f"{_path_of(call)}?{_query_of(owner)}")
 
-    async def drain(self) -> None:
-        """Have it move all its calls away.
-
-        Raises:
-            HandOverRefused: it does not, or gave no answer.
-        """
-        reply = await self._ask("POST", "/control/v1/drain")
-        if reply.status != 202:
-            raise HandOverRefused(f"{self.url} answered {reply.status}: {_message_of(_read(reply))}")
-
     async def status(self) -> Mapping[str, object] | None:
         """Ask for its status; None when it refuses the connection, or says nothing in time."""
         try:

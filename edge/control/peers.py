@@ -70,7 +70,7 @@ class FleetPeers:
 
     async def is_alive(self, suspect: Owner) -> bool:
         """Ask a transceiver itself; see `Peers.is_alive`."""
-        member = next((each for each in self._others() if each.incarnation == suspect.incarnation), None)
+        member = next((each for each in self._all() if each.incarnation == suspect.incarnation), None)
         if member is None:
             return False  # its lease has run out: the second sign
         status = None
@@ -114,16 +114,15 @@ class FleetPeers:
             except HandOverRefused:
                 return  # the relays tell it, too
 
+    def _all(self) -> list[Member]:
+        """The transceivers of the cluster; those that stall, last."""
+        heard = sorted(self._members(), key=lambda each: each.is_late)
+        members = (each.member for each in heard)
+        return [each for each in members if each.kind is Role.TRANSCEIVER and each.cluster == self._me[0]]
+
     def _others(self) -> list[Member]:
-        """The other transceivers of the cluster; those that stall, last."""
-        cluster, incarnation = self._me
-        return [
-            heard.member
-            for heard in sorted(self._members(), key=lambda heard: heard.is_late)
-            if heard.member.kind is Role.TRANSCEIVER
-            and heard.member.cluster == cluster
-            and heard.member.incarnation != incarnation
-        ]
+        """Those in other processes."""
+        return [each for each in self._all() if each.incarnation != self._me[1]]
 
     def _site(self, owner: Owner) -> MovingClient | None:
         url = self._sites.get((owner.cluster, owner.incarnation))

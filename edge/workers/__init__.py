@@ -19,7 +19,8 @@ Read in this order:
 * `front`     `Calls` and `Conversations` over all places; which worker a call goes to
 * `tier`      the front with its control API, as a tier of the process
 
-Goal: a worker that dies takes its own calls with it and nothing else; no worker outlives its front; keys are in no
+Goal: a worker that dies harms nothing but its own calls, and with a store (`transceiver.handover`) these go on: in the
+process that replaces it, in its siblings, or in another transceiver; no worker outlives its front; keys are in no
 argument and no variable, where other users and core dumps of children could see them.
 
 A worker is a child of its front as `edge.children` has it: it follows its channel alone, which is its standard input,

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from time import process_time
+from typing import TYPE_CHECKING
 
 import attrs
 import cattrs
@@ -35,6 +36,9 @@ from edge.workers.messages import (
     WorkerSettings,
 )
 from transceiver.worker import Worker
+
+if TYPE_CHECKING:
+    from edge.registry.membership import Membership
 
 __all__ = ["run_worker", "worker"]
 
@@ -82,8 +86,11 @@ async def run_worker(sock: socket.socket) -> int:
 async def _serve(start: Start, channel: Channel) -> int:
     problems: list[Problem] = []
     try:
-        tier = _tier_of(start)
+        membership = _membership(start.settings)
+        tier = _tier_of(start, membership)
         async with trio.open_nursery() as nursery:
+            if membership is not None:
+                nursery.start_soon(membership.run)  # the front speaks for us; we read, and keep records of calls
             await nursery.start(tier.run)
             spare_the_collector()
             with suppress(ChannelClosed):  # then `_follow` sees the same
@@ -101,13 +108,25 @@ async def _serve(start: Start, channel: Channel) -> int:
     return 1
 
 
-def _tier_of(start: Start) -> TransceiverTier:
+def _membership(settings: WorkerSettings) -> "Membership | None":
+    if settings.store.url is None or not settings.transceiver.failover:
+        return None
+    from edge.registry.membership import Membership
+
+    return Membership(settings.store, settings.node, reporter(get_logger("store")))
+
+
+def _tier_of(start: Start, membership: "Membership | None") -> TransceiverTier:
     settings = start.settings
     return TransceiverTier(
         settings.transceiver,
         backends_of(settings.backend, settings.transceiver.backend),
         settings.keys,
-        Surroundings(metrics=Metrics(), report=_numbered(reporter(get_logger("transceiver")), start.number)),
+        Surroundings(
+            metrics=Metrics(),
+            report=_numbered(reporter(get_logger("transceiver")), start.number),
+            membership=membership,
+        ),
         WorkerIdentity(incarnation=start.incarnation, number=start.number, announced=start.announced),
     )
 

@@ -6,10 +6,11 @@ call.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TypeVar
 
 from edge.control.client import ControlClient, TransceiverUnreachable
+from edge.control.moving_client import MovingClient
 from edge.signal.relaying import carry
 from edge.workers.life import Life
 from edge.workers.place import Place
@@ -29,6 +30,8 @@ from transceiver.calls import (
     Overloaded,
     WorkerUnreachable,
 )
+from transceiver.handover.ownership import Owner
+from transceiver.handover.peers import HandOverRefused, Offered
 from transceiver.realtime.passthrough import ClientTooSlow
 from transceiver.round_trips import RoundTripsOfAll
 from transceiver.ticker import Lateness
@@ -147,6 +150,49 @@ class Front:
                     life.sockets -= 1
                 return
         raise Overloaded(retry_after)
+
+    # -- commands: what `Movable` promises
+
+    async def accept_call(self, offered: Offered) -> Owner:
+        """Let the least loaded worker restore a call; see `Movable.accept_call`."""
+        refusal = HandOverRefused("no call is taken over here")
+        for life, _ in self._by_load():
+            if life.moving is None:
+                continue
+            life.under_way += 1
+            try:
+                return await life.moving.offer(offered)
+            except HandOverRefused as error:
+                refusal = error
+            finally:
+                life.under_way -= 1
+        raise refusal
+
+    async def release_call(self, offered: Offered, owner: Owner) -> None:
+        """Tell the worker that holds a call; see `Movable.release_call`."""
+        if (moving := self._moving_of(owner)) is not None:
+            with suppress(HandOverRefused):  # the relays tell it, too
+                await moving.release(offered, owner)
+
+    async def withdraw_call(self, offered: Offered, owner: Owner) -> None:
+        """Tell the worker that holds a call; see `Movable.withdraw_call`."""
+        if (moving := self._moving_of(owner)) is not None:
+            with suppress(HandOverRefused):  # it forgets what is not released by itself
+                await moving.withdraw(offered, owner)
+
+    async def start_drain(self) -> None:
+        """Have every worker move its calls to other transceivers; see `Movable.start_drain`."""
+        self._is_draining = True
+        for place in self._places:
+            if place.life is not None and place.life.client is not None:
+                with suppress(TransceiverUnreachable):  # it has died, or is about to
+                    await place.life.client.drain()
+
+    def _moving_of(self, owner: Owner) -> MovingClient | None:
+        if (owner.cluster, owner.incarnation) != self._identity:
+            return None
+        life = self._places[owner.worker].life if owner.worker < len(self._places) else None
+        return None if life is None else life.moving
 
     # -- for the tier that it runs in
 

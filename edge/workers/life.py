@@ -11,6 +11,7 @@ from edge.children.launch import ChildProcess, Launch
 from edge.config.problems import Problem
 from edge.config.values import format_address
 from edge.control.client import ControlClient
+from edge.control.moving_client import MovingClient
 from edge.tiers.keyring import control_bearers
 from edge.workers.messages import (
     ORDERS,
@@ -49,6 +50,7 @@ class Life:
 
     Attributes:
         client: commands it; None while it does not serve.
+        moving: moves calls to it and from it; None while it does not serve.
         figures: what it said last.
         under_way: commands to take a call that are not answered yet.
         sockets: connections to backends through it, which are no calls.
@@ -65,6 +67,7 @@ class Life:
         on_silence: Callable[[], None],
     ) -> None:
         self.client: ControlClient | None = None
+        self.moving: MovingClient | None = None
         self.figures = Figures()
         self.under_way = 0
         self.sockets = 0
@@ -100,8 +103,11 @@ class Life:
             self._answered.set()
             if self.client is not None:
                 client, self.client = self.client, None
+                moving, self.moving = self.moving, None
                 with trio.CancelScope(shield=True):
                     await client.aclose()
+                    if moving is not None:
+                        await moving.aclose()
         return nonsense or describe_ending(process.returncode)
 
     async def _listen(self, process: ChildProcess, channel: Channel) -> str:
@@ -208,7 +214,9 @@ class Life:
 
     def _use_keys(self, settings: WorkerSettings) -> None:
         # The old client's connections end with what is asked over them now. A worker takes both bearers of a rotation.
-        self.client = ControlClient(self._url, control_bearers(settings.keys)[0], timeout=_COMMAND_TIMEOUT)
+        key = control_bearers(settings.keys)[0]
+        self.client = ControlClient(self._url, key, timeout=_COMMAND_TIMEOUT)
+        self.moving = MovingClient(self._url, key, timeout=_COMMAND_TIMEOUT)
 
 
 async def _end_with(process: ChildProcess, scope: trio.CancelScope) -> None:

@@ -13,7 +13,7 @@ front                        worker
 import attrs
 
 from edge.children.lines import BadLine, Lines
-from edge.config.model import BackendConfig, Config, LogConfig, TransceiverConfig
+from edge.config.model import BackendConfig, Config, LogConfig, NodeConfig, StoreConfig, TransceiverConfig
 from edge.config.problems import Problem
 from edge.keys import Bundle
 from transceiver.round_trips import RoundTripSample
@@ -45,17 +45,23 @@ class WorkerSettings:
         backend: what answers.
         log: what is logged.
         keys: the bundle of the role.
+        store: what the fleet shares; calls move by it.
+        node: what the process is called in its fleet.
     """
 
     transceiver: TransceiverConfig
     backend: tuple[BackendConfig, ...] = attrs.field(repr=False)
     log: LogConfig
     keys: Bundle = attrs.field(repr=False)
+    store: StoreConfig = attrs.field(factory=StoreConfig)
+    node: NodeConfig = attrs.field(factory=NodeConfig)
 
     @property
     def config(self) -> Config:
         """The same as the configuration of a process that runs nothing else."""
-        return Config(backend=self.backend, log=self.log, transceiver=self.transceiver)
+        return Config(
+            backend=self.backend, log=self.log, transceiver=self.transceiver, store=self.store, node=self.node
+        )
 
 
 @attrs.frozen(kw_only=True)

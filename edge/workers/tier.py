@@ -90,6 +90,7 @@ class WorkersTier:
             control_bearers(keys),
             surroundings.metrics.render,
             conversations=self._front,
+            movable=self._front,
             needs_certificate=tls is not None,
         )
         self._server = HttpServer(
@@ -185,7 +186,9 @@ def settings_of(config: Config, keys: Bundle, number: int) -> WorkerSettings:
         tls_client_ca=None,
         max_calls=share + (number < left),
     )
-    return WorkerSettings(transceiver=own, backend=config.backend, log=config.log, keys=keys)
+    return WorkerSettings(
+        transceiver=own, backend=config.backend, log=config.log, keys=keys, store=config.store, node=config.node
+    )
 
 
 def _add_worker_metrics(metrics: Metrics, places: Sequence[Place]) -> None:

@@ -5,6 +5,8 @@ beside what Chromium says itself.
 """
 
 import itertools
+import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -47,9 +49,16 @@ def server(redis_server: ModuleType) -> Iterator[Any]:
 
 
 @pytest.fixture
-def fleet(server: Any, tmp_path: Path) -> Iterator[Edge]:
-    """A relay, a signal server and two transceivers, of which the tests may leave one."""
-    fleet = start_fleet(tmp_path, server.url, NAMES)
+def fleet(server: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Edge]:
+    """A relay, a signal server and two transceivers, of which the tests may leave one; the parameter is workers."""
+    workers = getattr(request, "param", 1)
+    fleet = start_fleet(
+        tmp_path,
+        server.url,
+        NAMES,
+        top='[log]\nformat = "json"\n',
+        sections={"transceiver": f"workers = {workers}\n"},
+    )
     try:
         fleet.wait_until("both are known", lambda: server.command("HLEN", "trio-voice:members") == "4")
         yield fleet
@@ -188,6 +197,23 @@ def numbers_from(sniffer: Sniffer, port: int) -> set[tuple[bytes, bytes]]:
         if header is not None and is_rtp(packet := each.data[header.size :]):
             numbers.add((packet[8:12], packet[2:4]))
     return numbers
+
+
+@pytest.mark.parametrize("fleet", [2], indirect=True)
+def test_a_worker_that_is_killed_loses_no_call(fleet: Edge, call: PacedCall) -> None:
+    """Whoever is first takes it over: the process that replaces it, its sibling, or another transceiver."""
+    name, _ = owner_and_other(fleet)
+    lines = [json.loads(line) for line in fleet.log(name).splitlines() if line.startswith("{")]
+    pids = [line["pid"] for line in lines if line["event"] == "worker started"]
+    assert len(pids) == 2
+    for pid in pids:  # one of them has the call
+        call.begin()
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(3.0)
+        counted = call.finish()
+        print(f"{len(counted.missing)} frames missing, {counted.gap_ms:.0f} ms")
+        assert counted.gap_ms <= 1500
+        assert call.for_a_while(0.5).missing == []
 
 
 def test_a_call_goes_on_through_everything(fleet: Edge, server: Any, call: PacedCall) -> None:

@@ -32,5 +32,5 @@ class Movable(Protocol):
     async def withdraw_call(self, offered: Offered, owner: Owner) -> None:
         """Forget a held call: its owner keeps it. Arguments as `release_call`."""
 
-    def start_drain(self) -> None:
+    async def start_drain(self) -> None:
         """Take no further call, and begin to move all that are to other transceivers; once begun, it goes on."""

@@ -91,8 +91,21 @@ class Takeover:
         """Follow suspicions until cancelled, several at a time."""
         self._suspects, incoming = trio.open_memory_channel[Owner](64)
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._reclaim)
             async for suspect in incoming:
                 nursery.start_soon(self._follow, suspect)
+
+    async def _reclaim(self) -> None:
+        """Take what belongs to us by name: a worker that died has been replaced by this process."""
+        for _ in range(_TRIES):
+            try:
+                sessions = await self._store.sessions_of(self._owner)
+            except StoreUnavailable:
+                await trio.sleep(_TURN_SECONDS)
+                continue
+            if sessions and (taken := await self._take_all(sessions)):
+                self._report("taken-over", {"worker": self._owner.worker, "sessions": taken})
+            return
 
     async def _follow(self, suspect: Owner) -> None:
         self.counts["suspected"] += 1

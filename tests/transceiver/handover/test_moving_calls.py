@@ -33,7 +33,7 @@ async def test_a_drained_call_goes_on_elsewhere_without_a_gap(start_fleet, movin
     async with start_fleet() as fleet:
         first, second = fleet.places
         client = await started(fleet, moving_network)
-        first.worker.start_drain()
+        await first.worker.start_drain()
         await moving_network.eventually(lambda: len(first.worker._calls) == 0)
         await more(client, 50, moving_network)
         assert second.worker.status()["calls"] == 1
