@@ -264,13 +264,13 @@ class SctpAssociation:
         while self._block.local_tag in (before.local_tag, before.peer_tag):
             self._block.local_tag = random_tag(entropy)
         self._block.peer_max_message_size = before.peer_max_message_size
-        self._handshake.is_restart = True
+        self._handshake.replaces = before.peer_tag
         self.connect(now)
         return self
 
     def note_restart(self) -> None:
         """Learn, after `restore`, that the handshake that is under way takes the place of an older association."""
-        self._handshake.is_restart = True
+        self._handshake.replaces = 0
 
     def _check_stream(self, stream_id: int) -> None:
         terms = self._block.terms

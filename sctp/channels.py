@@ -288,12 +288,12 @@ class DataChannels:
         )
         self._table.pairs = snapshot.pairs
         self._table.is_connected = snapshot.is_connected
-        if snapshot.is_connected:
-            # If there is still, or again, a handshake to be made, it is not the first one.
-            self._association.note_restart()
         if is_restart:
             self._table.restarted()
             self._events_since = now if self._table.events else None
+        elif snapshot.is_connected:
+            # If there is still, or again, a handshake to be made, it is not the first one.
+            self._association.note_restart()
         return self
 
     # Small things -----------------------------------------------------------------------------------------------------

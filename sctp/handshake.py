@@ -45,10 +45,11 @@ class Handshake:
         is_echo_due: whether it has to be sent now.
         sent_at: when the INIT or COOKIE ECHO was sent for the first time.
         stale_cookies: how often the peer has found our cookie too old, or seems to have.
-        is_restart: whether this takes the place of an association that the peer has, or had.
+        replaces: the peer's tag in the association that this takes the place of; None for the first association, 0
+            when it is not known.
     """
 
-    __slots__ = ("_block", "cookie_echo", "is_echo_due", "is_restart", "sent_at", "stale_cookies", "timer")
+    __slots__ = ("_block", "cookie_echo", "is_echo_due", "replaces", "sent_at", "stale_cookies", "timer")
 
     def __init__(self, block: ControlBlock) -> None:
         options = block.options
@@ -58,7 +59,7 @@ class Handshake:
         self.is_echo_due = False
         self.sent_at = 0.0
         self.stale_cookies = 0
-        self.is_restart = False
+        self.replaces: int | None = None
 
     # Step 1 ----------------------------------------------------------------------------------------------------------
 
@@ -115,6 +116,10 @@ class Handshake:
         block.move(Trigger.INIT_ACK)
         self._measure(now)
         block.adopt(agree(block.options, block.local_tag, block.local_initial_tsn, ack, known))
+        if ack.initiate_tag == self.replaces and block.receiver is not None:
+            # DEVIATES: RFC 9260 §5.2.2 has an INIT in an association answered with a new tag, and §5.2.4 A all numbers
+            # begin anew. aiortc 1.14 goes on with both.
+            block.receiver.delivery.order.joins = True
         if reports:
             block.report_error(UnrecognizedParameters(parameters=b"".join(item.parameter for item in reports)))
         self.cookie_echo = echo
@@ -198,7 +203,7 @@ class Handshake:
             block.close("handshake-timeout", f"no answer in {block.state.value}")
         elif block.state is State.COOKIE_WAIT:
             self._send_init()
-        elif self.is_restart and self.timer.expirations >= _RESTART_ECHOES:
+        elif self.replaces is not None and self.timer.expirations >= _RESTART_ECHOES:
             # DEVIATES: RFC 9260 §5.1 has the COOKIE ECHO repeated to the end. If somebody has restarted just before us,
             # and its COOKIE ECHO came behind our INIT, the peer takes ours for a late one (§5.2.4 C), however often.
             self._restart_again(now)

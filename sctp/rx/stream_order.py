@@ -12,11 +12,17 @@ __all__ = ["StreamOrder"]
 
 
 class StreamOrder:
-    """The next stream sequence number of each stream, and the whole messages that came too early."""
+    """The next stream sequence number of each stream, and the whole messages that came too early.
 
-    __slots__ = ("_expected", "_waiting")
+    Attributes:
+        joins: whether the first message of a stream tells where its numbers have come to: the peer has not begun them
+            anew with the association.
+    """
+
+    __slots__ = ("_expected", "_waiting", "joins")
 
     def __init__(self) -> None:
+        self.joins = False
         self._expected: dict[int, int] = {}  # unwrapped; a stream that is not here expects 0
         self._waiting: dict[int, dict[int, MessageReceived]] = {}  # by stream, by unwrapped number
 
@@ -31,7 +37,7 @@ class StreamOrder:
             What can be delivered now, in order; None when its number was delivered before.
         """
         stream_id = message.stream_id
-        expected = self._expected.get(stream_id, 0)
+        expected = self._expected.get(stream_id, stream_sequence_number if self.joins else 0)
         ahead = serial_distance(stream_sequence_number, expected & 0xFFFF, 16)
         if ahead == 0:
             self._expected[stream_id] = expected + 1

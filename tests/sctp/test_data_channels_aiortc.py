@@ -12,6 +12,7 @@ from aiortc import RTCDataChannel, RTCDataChannelParameters
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 
 from sctp.channel_events import ChannelClosed, ChannelOpened, MessageReceived
+from sctp.channels import DataChannels
 from wire.core import Closed, Event
 
 
@@ -171,5 +172,49 @@ def test_a_conversation(call: Callable[..., None], is_client: bool, loss: float)
         assert wire.ours.open("again", now=loop.time()) == channel_id
         await wire.until(lambda: len(channels) == 2)
         assert not wire.ours.drops.keys() - {"duplicate-tsn", "old-sack", "unexpected-chunk", "reconfiguration"}
+
+    call(scene, is_client=is_client, loss=loss)
+
+
+@pytest.mark.parametrize("loss", [0, 0.1], ids=["fair", "lossy"])
+@pytest.mark.parametrize("is_client", [True, False], ids=["DTLS client", "DTLS server"])
+def test_we_go_on_from_an_older_snapshot(
+    call: Callable[..., None], channel_network: ModuleType, is_client: bool, loss: float
+) -> None:
+    """aiortc answers our INIT, and goes on with its own numbers."""
+
+    async def scene(wire: Wire, theirs: RTCSctpTransport) -> None:
+        heard: list[str | bytes] = []
+        channels: list[RTCDataChannel] = []
+
+        def take(channel: RTCDataChannel) -> None:
+            channels.append(channel)
+            channel.on("message", heard.append)
+
+        theirs.on("datachannel", take)
+        loop = asyncio.get_running_loop()
+        channel_id = wire.ours.open("oai-events", now=loop.time())
+        data = b""
+        for number in range(40):
+            if number == 20:
+                data = wire.ours.snapshot(loop.time())
+            wire.ours.send(channel_id, f"{number}", now=loop.time())
+            await wire.until(lambda: len(heard) > number)  # noqa: B023 - asked at once
+            channels[0].send(f"to {number}")
+            await wire.until(lambda: len(wire.of(MessageReceived)) > number)  # noqa: B023
+        wire.ours = DataChannels.restore(data, entropy=channel_network.entropy(9), now=loop.time(), is_restart=True)
+        wire.events.clear()
+        heard.clear()
+        for number in range(60):
+            wire.ours.send(channel_id, f"after {number}", now=loop.time())
+        await wire.until(lambda: len(heard) == 60)
+        assert heard == [f"after {number}" for number in range(60)]
+        for number in range(60):
+            channels[0].send(f"to after {number}")
+        await wire.until(lambda: "to after 59" in [event.message for event in wire.of(MessageReceived)])
+        told = [event.message for event in wire.of(MessageReceived)]
+        assert told == [f"to after {number}" for number in range(60 - len(told), 60)]
+        assert len(told) == 60 or loss
+        assert channels[0].readyState == "open"
 
     call(scene, is_client=is_client, loss=loss)
