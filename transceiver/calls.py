@@ -80,6 +80,11 @@ class IceUpdate:
     tag: str | None = None
     ingresses: tuple[AnswerIngress, ...] = ()
 
+    @property
+    def is_restart(self) -> bool:
+        """Whether it asks for an ICE restart."""
+        return self.tag == "*"
+
 
 @attrs.frozen(kw_only=True)
 class IceUpdated:

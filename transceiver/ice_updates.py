@@ -32,7 +32,6 @@ from transceiver.session import Session
 
 __all__ = ["ice_tag", "update_ice"]
 
-_ANY = "*"
 _TAG_LENGTH = 16
 
 
@@ -61,7 +60,7 @@ def update_ice(session: Session, update: IceUpdate, mint: Callable[[], IceCreden
         raise FragmentRefused(str(error)) from error
     tag = ice_tag(session)
     is_present = fragment.credentials is None or fragment.credentials == session.ice.remote
-    if update.tag == _ANY:
+    if update.is_restart:
         return _restart(session, update, fragment, mint)
     if update.tag not in (None, tag):
         raise IceSessionChanged("The call's ICE session is another one than If-Match names.")

@@ -352,7 +352,7 @@ class Worker:
     async def describe_call(self, call_id: str) -> Mapping[str, object]:
         """Tell a call's state; see `Calls.describe_call`."""
         call = self._find(call_id)
-        return {"call": call_id, "owner": call.owner, **call.describe()}
+        return {"call": call_id, "owner": call.owner, "model": call.wishes.model, **call.describe()}
 
     def status(self) -> Mapping[str, object]:
         """Tell the worker's state; see `Calls.status`. Cheap, because every signal node asks each second."""

@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from edge.config.model import SignalConfig
-from edge.control.client import TransceiverUnreachable
+from edge.control.client import ControlClient, TransceiverUnreachable
 from edge.http.messages import HeaderList, Request, Response, json_response
 from edge.signal import errors
 from edge.signal.access import Caller
@@ -22,10 +22,12 @@ from edge.signal.patches import read_patch
 from edge.signal.placement import Placement
 from edge.signal.wishes import choose_wishes
 from transceiver.calls import (
+    AnswerIngress,
     CallWishes,
     CreatedCall,
     FragmentRefused,
     IceSessionChanged,
+    IceUpdated,
     ModelNotAllowed,
     OfferRefused,
     Overloaded,
@@ -175,10 +177,17 @@ class CallRoutes:
     async def update(self, request: Request, caller: Caller) -> Response:
         """`PATCH /v1/realtime/calls/{call_id}`: candidates of the client's, or an ICE restart (RFC 9725 §4.3)."""
         call_id = request.parameters["call_id"]
-        # A client that restarts may be somewhere else by now: it is placed anew, as far as relays go.
-        update = read_patch(request, self._placement.propose(request, caller.owner).ingresses)
+        update = read_patch(request)
+
+        async def command(client: ControlClient) -> IceUpdated:
+            ingresses: tuple[AnswerIngress, ...] = ()
+            if update.is_restart:
+                state = await client.describe_call(call_id, caller.owner)
+                ingresses = self._ingresses_anew(request, caller, state)
+            return await client.update_call(call_id, caller.owner, attrs.evolve(update, ingresses=ingresses))
+
         try:
-            updated = await self._finder.ask(call_id, lambda client: client.update_call(call_id, caller.owner, update))
+            updated = await self._finder.ask(call_id, command)
         except FragmentRefused as refusal:
             raise errors.invalid_fragment(str(refusal)) from refusal
         except IceSessionChanged as refusal:
@@ -190,6 +199,23 @@ class CallRoutes:
         self._report("ice-restarted", {"request": request.id, "call": call_id})
         headers = (("Content-Type", errors.FRAGMENT_TYPE), *_etag(updated.tag), ("Cache-Control", "no-store"))
         return Response(status=200, headers=headers, body=updated.fragment.encode())
+
+    def _ingresses_anew(
+        self, request: Request, caller: Caller, state: Mapping[str, object]
+    ) -> tuple[AnswerIngress, ...]:
+        """Choose relay addresses for a client that restarts, for it may be somewhere else by now.
+
+        Raises:
+            RequestRefused: none may serve the call; it goes on as it is.
+        """
+        model = state.get("model")  # where the call may be hangs on it
+        proposal = self._placement.propose(request, caller.owner, model if isinstance(model, str) else None)
+        if proposal.ingresses:
+            return proposal.ingresses
+        seconds = self._pace.retry_after(_RETRY_SECONDS)
+        if proposal.residency.why:
+            raise errors.no_permitted_region(seconds)
+        raise errors.try_later("no_relay_available", self._placement.not_ready_reason(), seconds)
 
     async def end(self, request: Request, caller: Caller) -> Response:
         """`DELETE /v1/realtime/calls/{call_id}` and `POST …/hangup`: end a call."""

@@ -9,21 +9,15 @@ What it means is the transceiver's to say (`transceiver.ice_updates`); here it i
 | @eyevinn/whip-web-client | `ETag: "tag"` as a header of the request            |
 """
 
-from collections.abc import Sequence
-
 from edge.http.messages import Request
 from edge.signal import errors
-from transceiver.calls import AnswerIngress, IceUpdate
+from transceiver.calls import IceUpdate
 
 __all__ = ["read_patch"]
 
 
-def read_patch(request: Request, ingresses: Sequence[AnswerIngress]) -> IceUpdate:
-    """Read a request's body and tag.
-
-    Args:
-        request: the PATCH.
-        ingresses: relay addresses for the caller, should it restart.
+def read_patch(request: Request) -> IceUpdate:
+    """Read a request's body and tag; relay addresses are not in it.
 
     Raises:
         RequestRefused: the type is another one, or the body is no text.
@@ -36,7 +30,7 @@ def read_patch(request: Request, ingresses: Sequence[AnswerIngress]) -> IceUpdat
         raise errors.invalid_fragment(f"it is not UTF-8 at byte {error.start}.") from error
     headers = request.headers
     tag = headers.get("if-match") or headers.get("etag")
-    return IceUpdate(fragment=fragment, tag=_read_tag(tag), ingresses=tuple(ingresses))
+    return IceUpdate(fragment=fragment, tag=_read_tag(tag))
 
 
 def _read_tag(header: str | None) -> str | None:

@@ -38,6 +38,7 @@ class FakeCalls:
         self.updated: IceUpdated | Exception = IceUpdated(tag="t1", candidates=1)
         self.moved: dict[str, CallMoved] = {}
         self.asked: list[str] = []
+        self.model: str | None = None  # of all its calls
         self.failure: Exception | None = None
         self.is_slow = False
         self.delay = 0.0  # seconds that a call takes to be made
@@ -89,7 +90,7 @@ class FakeCalls:
 
     async def describe_call(self, call_id: str) -> Mapping[str, object]:
         self._check(call_id, None)
-        return {"call": call_id, "owner": self.calls[call_id][1], "state": "connecting"}
+        return {"call": call_id, "owner": self.calls[call_id][1], "state": "connecting", "model": self.model}
 
     def status(self) -> Mapping[str, object]:
         by_owner = Counter(owner for _, owner, _ in self.calls.values())

@@ -2,6 +2,7 @@
 
 import pytest
 
+from edge.config.model import ResidencyConfig, SignalIngress
 from transceiver.calls import FragmentRefused, IceSessionChanged, IceUpdated, Overloaded
 
 TYPE = "application/trickle-ice-sdpfrag"
@@ -22,7 +23,7 @@ async def test_candidates_are_taken_without_a_word(edge, path, headers_of):
     assert (response.status, response.body) == (204, b"")
     assert "etag" not in headers_of(response)  # RFC 9725 §4.3.2
     (update,) = edge.transceivers["one"].updates
-    assert (update.fragment, update.tag) == (FRAGMENT.decode(), "t0")
+    assert (update.fragment, update.tag, update.ingresses) == (FRAGMENT.decode(), "t0", ())
 
 
 async def test_a_restart_is_answered_with_a_fragment_and_another_tag(edge, path, headers_of):
@@ -34,6 +35,32 @@ async def test_a_restart_is_answered_with_a_fragment_and_another_tag(edge, path,
     (update,) = edge.transceivers["one"].updates
     assert update.tag == "*"
     assert [ingress.host for ingress in update.ingresses] == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize(("model", "hosts"), [("bank-1", ["192.0.2.2"]), ("other", ["192.0.2.1"]), ("nowhere", None)])
+async def test_a_restart_stays_in_the_regions_that_the_call_may_be_in(
+    empty_edge, headers_of, read_failure, model, hosts
+):
+    """The client does not say again which model it talks with."""
+    calls = empty_edge.add_transceiver("one", 1, "eu")
+    ingresses = (
+        SignalIngress(id=1, advertise=("192.0.2.1", 1), region="eu"),
+        SignalIngress(id=2, advertise=("192.0.2.2", 1), region="us"),
+    )
+    rules = (
+        ResidencyConfig(models=("bank-*",), regions=("us",)),
+        ResidencyConfig(models=("nowhere",), regions=("mars",)),
+    )
+    edge = await empty_edge.start(ingresses=ingresses, ingress_count=1)
+    path = headers_of(await edge.call())["location"]
+    calls.model, calls.updated = model, IceUpdated(tag="t1", fragment="a=ice-lite\r\n")
+    await edge.start(residency=rules)
+    response = await edge.ask("PATCH", path, FRAGMENT, content_type=TYPE, if_match="*")
+    if hosts is None:
+        assert (read_failure(response).status, read_failure(response).code) == (503, "no_permitted_region")
+        assert not calls.updates
+    else:
+        assert [ingress.host for ingress in calls.updates[0].ingresses] == hosts
 
 
 @pytest.mark.parametrize(
