@@ -150,19 +150,31 @@ def test_a_nomination_over_a_former_path_is_of_no_use_when_the_new_ones_work(res
     assert restarting.lite.selected == HERE
     assert restarting.lite.authentic_traffic(ELSEWHERE, 13.2) == []
     assert restarting.lite.selected == HERE
+    restarting.scene.collect(13.2)
+    assert restarting.scene.requests() == []  # so it is not asked any more either
 
 
 def test_paths_of_before_give_way_but_not_the_selected_one(restarting):
     lite = restarting.lite
-    for port in range(7):
-        restarting.scene.validate(Path(("203.0.113.7", 50000 + port), 1), 0.5 + port)
-    former = {tracked for port in range(7) if lite.knows(tracked := Path(("203.0.113.7", 50000 + port), 1))}
-    assert len(former) == 7
+    former = [Path(("203.0.113.7", 50000 + port), 1) for port in range(7)]
+    for number, path in enumerate(former):
+        restarting.scene.validate(path, 0.5 + number)
+    assert all(map(lite.knows, former))
     restarting.check(THERE, 8.0)  # all places are taken, and the new credentials have yet to prove themselves
     assert lite.drops == {DropReason.PATHS: 1}
-    restarting.validate(HERE, 8.1)
-    assert {type(event) for event in restarting.validate(THERE, 8.2)} == {PathExpired, PathAppeared, PathValidated}
-    assert lite.selected == HERE
+    restarting.validate(former[6], 8.1)
+    events = restarting.validate(THERE, 8.2)
+    assert events == [PathExpired(path=former[0]), PathAppeared(path=THERE), PathValidated(path=THERE)]
+    assert lite.selected == HERE  # though it was heard longest ago
+
+
+def test_when_the_selected_path_falls_silent_one_of_the_new_ones_takes_over(restarting):
+    restarting.scene.validate(ELSEWHERE, 0.5)
+    restarting.validate(THERE, 20.0)
+    restarting.lite.authentic_traffic(ELSEWHERE, 25.0)  # heard last, but of before
+    assert restarting.lite.selected == HERE
+    assert PathExpired(path=HERE) in restarting.lite.handle_timeout(30.0)
+    assert restarting.lite.selected == THERE
 
 
 def test_restarts_again_and_again_leave_room(scene):

@@ -108,7 +108,7 @@ async def test_an_id_under_another_key_is_not_found(edge, read_failure):
 async def test_the_state_of_a_call_does_not_tell_its_owner(edge, json_of):
     location = dict((await edge.call()).headers)["Location"]
     state = json_of(await edge.ask("GET", location))
-    assert state == {"call": location.rpartition("/")[2], "state": "connecting"}
+    assert state == {"call": location.rpartition("/")[2], "state": "connecting", "model": None}
 
 
 async def test_a_key_owns_what_it_made(empty_edge, read_failure):
