@@ -362,7 +362,7 @@ class Dispatcher:
         if departure is None:
             self._link.tell.no_such_session(data[: header.size], source)
         elif departure.owner is not None:
-            self._link.tell.session_moved(header.session, departure.generation, departure.owner)
+            self._link.tell.session_moved(header.session, departure.generation, departure.owner, relay=source)
         self._send_link(now)
 
     # -- sending

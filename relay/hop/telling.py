@@ -147,18 +147,21 @@ class Telling:
             if (proven := self._relays.get(address)) is not None:
                 self._send(Ended(session=session), proven.number, address)
 
-    def session_moved(self, session: int, generation: int, owner: TransceiverIdentity) -> None:
-        """Tell all relays that a session of ours has another owner; to be repeated to those that do not hear it.
+    def session_moved(
+        self, session: int, generation: int, owner: TransceiverIdentity, *, relay: Address | None = None
+    ) -> None:
+        """Tell relays that a session of ours has another owner; to be said again to one that still sends it to us.
 
         Args:
             session: the session's number.
             generation: how many owners it had before this one.
             owner: who owns it now.
+            relay: which relay; None for all.
         """
         cluster, incarnation, worker = owner
         moved = Moved(session=session, generation=generation, cluster=cluster, incarnation=incarnation, worker=worker)
         for address, proven in self._relays.items():
-            if proven.revision >= 1:
+            if proven.revision >= 1 and relay in (None, address):
                 self._send(moved, proven.number, address)
 
     def _withdraw(self, up_header: bytes, relay: Address) -> None:

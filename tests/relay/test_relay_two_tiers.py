@@ -332,6 +332,9 @@ def test_a_session_that_has_moved_is_led_to_its_new_owner(network):
     ((header, payload),) = new.received
     assert (header.generation, payload) == (1, RTP)
     assert old.payloads() == []
+    down_from(network, old, 0)
+    assert network.received_by_clients() == []
+    assert network.relays[INNER].drops == {DropReason.STALE_GENERATION: 1}
 
 
 @pytest.fixture

@@ -176,6 +176,14 @@ def test_links_tell_all_relays_of_a_move(world):
     assert world.forwarder.counts["moved"] == 1
 
 
+def test_who_has_not_heard_it_is_told_again_and_nobody_else(world, kit):
+    first = world.transceivers[0]
+    first.link.tell.session_moved(7, 1, BEN, relay=("10.9.9.9", 1))
+    assert first.link.datagrams_to_send(world.now) == []
+    first.link.tell.session_moved(7, 1, BEN, relay=kit.relay_address)
+    assert [relay for _, relay in first.link.datagrams_to_send(world.now)] == [kit.relay_address]
+
+
 # Forged, replayed, reflected.
 
 
