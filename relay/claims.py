@@ -8,7 +8,6 @@ it is believed with all claims that are alike in both.
 
 import enum
 import math
-from functools import cache
 from typing import Final
 
 import attrs
@@ -95,17 +94,14 @@ class Route:
     generation: int = 0
 
 
-@attrs.frozen
-class _Standing:
-    """What a claim's `state` and `mark` are: there are so few different ones that all claims share them."""
-
-    state: ClaimState
-    mark: int
+_STATES = tuple(ClaimState)
+_MARKS = NO_MARK + 1
+_STANDINGS = tuple(range(len(_STATES) * _MARKS))
+"""What a claim's state and mark are together, as a number. Such numbers are objects; all claims share these."""
 
 
-@cache
-def _standing(state: ClaimState, mark: int) -> _Standing:
-    return _Standing(state, mark)
+def _standing(state: ClaimState, mark: int) -> int:
+    return _STANDINGS[_STATES.index(state) * _MARKS + mark]
 
 
 @attrs.define(eq=False, kw_only=True, weakref_slot=False)
@@ -130,25 +126,25 @@ class Claim:
     heard: int
     told: int
     next: "Claim | None" = None
-    _standing: _Standing = attrs.field(init=False, default=_standing(ClaimState.UNPROVEN, NO_MARK))
+    _standing: int = attrs.field(init=False, default=_standing(ClaimState.UNPROVEN, NO_MARK))
 
     @property
     def state(self) -> ClaimState:
         """How far it is believed."""
-        return self._standing.state
+        return _STATES[self._standing // _MARKS]
 
     @state.setter
     def state(self, state: ClaimState) -> None:
-        self._standing = _standing(state, self._standing.mark)
+        self._standing = _standing(state, self.mark)
 
     @property
     def mark(self) -> int:
         """Of the fragment last verified here, or `NO_MARK`."""
-        return self._standing.mark
+        return self._standing % _MARKS
 
     @mark.setter
     def mark(self, mark: int) -> None:
-        self._standing = _standing(self._standing.state, mark)
+        self._standing = _standing(self.state, mark)
 
     @property
     def ingress(self) -> int:

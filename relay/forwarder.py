@@ -75,7 +75,7 @@ class ForwarderOptions:
     """What an operator may choose.
 
     Attributes:
-        max_claims: how many claims of sessions on client addresses are held at most (some 360 bytes each).
+        max_claims: how many claims of sessions on client addresses are held at most (some 350 bytes each).
         max_call: how long a call may last, in seconds; older tokens are refused.
         hop_sealed: whether datagrams must be sealed between here and transceivers, and between here and other relays.
         cluster: number of the cluster whose transceivers we serve for global relays; None to serve none.
