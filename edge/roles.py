@@ -168,14 +168,18 @@ async def run_roles(
             )
         running.config = config = running.complete(config)
         neighbour = None
+        if membership is not None and config.relay is not None and (predecessor or not config.relay.transceivers):
+            # It would read clients whose transceivers it does not know yet; who is replaced goes on meanwhile.
+            nursery.start_soon(membership.run)
+            await membership.wait_for_answer()
         if config.relay is not None:
             around = surroundings(Role.RELAY)
             relay, neighbour = _relay_tier(config, config.relay, keys[Role.RELAY], around, predecessor, head_start)
             await start(Role.RELAY, relay)
             if Role.TRANSCEIVER in running.tiers:
                 await _wait_until_ready(running)
-        if membership is not None:
-            nursery.start_soon(membership.run)  # forwarding does not wait for it
+        if membership is not None and not membership.is_running:
+            nursery.start_soon(membership.run)
         if config.signal is not None and listener is not None:
             bundle, around = keys[Role.SIGNAL], surroundings(Role.SIGNAL)
             await start(Role.SIGNAL, SignalTier(config.signal, bundle, around, listener, neighbour))

@@ -30,6 +30,7 @@ class Membership:
     Attributes:
         stores: what the fleet shares.
         roster: who is there.
+        is_running: whether `run` has begun.
     """
 
     def __init__(self, store: StoreConfig, node: NodeConfig, report: Report) -> None:
@@ -42,9 +43,11 @@ class Membership:
         self._heartbeats: list[Heartbeat] = []
         self._nursery: trio.Nursery | None = None
         self._has_left = trio.Event()
+        self.is_running = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take part until cancelled. Started when the store was asked who is there, or is known to be away."""
+        self.is_running = True
         self._node = await trio.to_thread.run_sync(Node.of, self._config, self._store)  # may have to resolve a name
         keep = trio.CancelScope(shield=True)
         try:
@@ -104,6 +107,10 @@ class Membership:
             while not self.roster.has_read:
                 await self.roster.wait_read()
 
+    def transceivers_for(self, config: RelayConfig) -> Sequence[Address]:
+        """List the transceivers in other processes that a relay links with; see the function of this name."""
+        return transceivers_for(config, self.others(Role.TRANSCEIVER))
+
     async def follow_transceivers(
         self, config: RelayConfig, use: Callable[[Sequence[Address]], Awaitable[None]]
     ) -> None:
@@ -113,9 +120,9 @@ class Membership:
             config: the relay's section.
             use: takes their addresses on the hop.
         """
-        used: Sequence[Address] = ()
+        used = None
         while True:
-            found = transceivers_for(config, self.others(Role.TRANSCEIVER))
+            found = self.transceivers_for(config)
             if found != used:
                 await use(found)
                 used = found

@@ -92,8 +92,11 @@ class RelayWorkersTier:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled or stopped; see `Tier.run`. No process is left when it returns."""
         self._peers = await resolve_peers(self._config)
+        if self._surroundings.membership is not None:
+            self._found = self._surroundings.membership.transceivers_for(self._config)
+        peers = self._peers.with_transceivers(self._found)
         self._settings = RelaySettings(
-            relay=self._config, peers=self._peers, log=self._log, keys=self._keys, shared=self._shared
+            relay=self._config, peers=peers, log=self._log, keys=self._keys, shared=self._shared
         )
         self.sockets = self._bind()
         try:

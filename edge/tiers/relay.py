@@ -76,6 +76,8 @@ class RelayTier:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled or stopped; see `Tier.run`."""
         self._peers = await resolve_peers(self._config)
+        if self._surroundings.membership is not None:
+            self._found = self._surroundings.membership.transceivers_for(self._config)
         self.sockets = self._bind()
         try:
             async with trio.open_nursery() as self._nursery:

@@ -45,7 +45,7 @@ def start_fleet(
         "relay",
         "relay",
         f'hop = "127.0.0.1:{hop}"\nhttp = "127.0.0.1:{relay_http}"\n'
-        f'ingresses = ["1=127.0.0.1:{media}/127.0.0.1:{media}"]\n',
+        f'ingresses = ["1=127.0.0.1:{media}/127.0.0.1:{media}"]\nreload_socket = "{folder}/reload.sock"\n',
         edge.relay_url,
     )
     for name in transceivers:

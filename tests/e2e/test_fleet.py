@@ -15,6 +15,7 @@ import pytest
 from .calling import PacedCall, paced_call
 from .edge_processes import PROGRAM, Edge
 from .fleet_processes import start_fleet
+from .restarting import reload_relay, stop_successor
 
 pytestmark = pytest.mark.e2e
 
@@ -132,3 +133,18 @@ def test_members_join_and_leave_at_run_time(fleet: Edge, server: Any) -> None:
         for _ in range(2):
             assert_flows(stack.enter_context(paced_call(fleet.signal_url)))
         fleet.wait_until("both have one", lambda: calls(fleet) == {"alpha": 1, "beta": 1})
+
+
+def test_a_relay_that_is_replaced_knows_its_transceivers_before_it_takes_over(fleet: Edge) -> None:
+    with paced_call(fleet.signal_url) as call:
+        call.begin()
+        successor = reload_relay(fleet)
+        counted = call.finish()
+        print(f"replaced: {len(counted.missing)} of {counted.sent} packets")
+        assert len(counted.missing) <= 2
+        assert_flows(call)
+        fleet.wait_until("the old one has left", lambda: run("fleet", "--url", fleet.signal_url).count(" relay ") == 1)
+    stop_successor(fleet, successor)
+    before = fleet.log("relay").count("Ready.")
+    fleet.start("relay")
+    fleet.wait_until("a relay is back", lambda: fleet.log("relay").count("Ready.") > before, 60)
