@@ -1,8 +1,8 @@
 """Builds an image without a container program, and runs programs in it as a container would.
 
 An image's root is a folder, its base what debootstrap makes, and a step a program in a chroot with mounts and processes
-of its own. As a builder does, it keeps the root after each stage and each step that took long, by a digest of all that
-led to it; so a second build takes seconds. It needs root, and a Debian mirror and Python's package index in reach.
+of its own. As a builder does, it keeps the root after each stage but the last and after each step that took long, by a
+digest of all that led to it; so a second build takes seconds. It needs root, a mirror of Debian and of PyPI.
 """
 
 import contextlib
@@ -97,22 +97,25 @@ def build(file: Path, context: Path) -> Iterator[Image]:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trio-voice" / "container-roots"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=f"work-{os.getpid()}-") as work:
+    work = Path(tempfile.mkdtemp(dir=cache, prefix=f"work-{os.getpid()}-"))
+    try:
         with (cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            builder = _Builder(cache, Path(work), context)
-            stages = parse(file.read_text(encoding="utf-8"))
-            state = [builder.carry_out(stage) for stage in stages][-1]
-            root = Path(work) / "image"
-            _copy_tree(cache / state.key, root)
+            builder = _Builder(cache, work, context)
+            *stages, last = parse(file.read_text(encoding="utf-8"))
+            for stage in stages:
+                builder.carry_out(stage)
+            state = builder.carry_out(last, work / "image")
             builder.forget_others()
         yield Image(
-            root=root,
+            root=work / "image",
             environment=state.environment,
             user=state.user,
             entrypoint=state.entrypoint,
             command=state.command,
         )
+    finally:
+        _remove(work)
 
 
 class _Builder:
@@ -124,8 +127,13 @@ class _Builder:
         self._stages: dict[str, _State] = {}
         self._used: set[str] = set()
 
-    def carry_out(self, stage: Stage) -> _State:
-        """Carry out a stage; afterwards its root is in the cache."""
+    def carry_out(self, stage: Stage, target: Path | None = None) -> _State:
+        """Carry out a stage.
+
+        Args:
+            stage: what to do.
+            target: where its root is to be; None for the cache, by its key.
+        """
         if stage.base in self._stages:
             base = self._stages[stage.base]
             state = attrs.evolve(base, environment=dict(base.environment))
@@ -137,13 +145,16 @@ class _Builder:
             states.append(self._look_ahead(states[-1], instruction))
         begin = max(index for index, each in enumerate(states) if (self._cache / each.key).is_dir())
         self._used.update(each.key for each in states[: begin + 1])
-        if begin + 1 < len(states):
-            self._carry_out_rest(stage, states, begin)
-        self._used.add(states[-1].key)
+        if target is not None or begin + 1 < len(states):
+            root = self._carry_out_rest(stage, states, begin)
+            if target is None:
+                self._keep(root, states[-1].key)
+            else:
+                root.rename(target)
         self._stages[stage.name] = states[-1]
         return states[-1]
 
-    def _carry_out_rest(self, stage: Stage, states: Sequence[_State], begin: int) -> None:
+    def _carry_out_rest(self, stage: Stage, states: Sequence[_State], begin: int) -> Path:
         root = self._work / "root"
         _copy_tree(self._cache / states[begin].key, root)
         for index in range(begin, len(stage.instructions)):
@@ -152,7 +163,7 @@ class _Builder:
             if index + 1 < len(stage.instructions) and time.monotonic() - started > _KEEP_SECONDS:
                 _copy_tree(root, self._work / "kept")
                 self._keep(self._work / "kept", states[index + 1].key)
-        self._keep(root, states[-1].key)
+        return root
 
     def forget_others(self) -> None:
         """Remove roots that this build had no use for, those of an older source, and what a killed build has left."""
@@ -160,7 +171,7 @@ class _Builder:
             prefix, _, rest = path.name.partition("-")
             is_somebodys = prefix == "work" and Path("/proc", rest.partition("-")[0]).exists()
             if path.is_dir() and path.name not in self._used and not is_somebodys:
-                shutil.rmtree(path)
+                _remove(path)
 
     def _debian(self, image: str) -> _State:
         suite = _SUITES[image.removeprefix("docker.io/library/")]
@@ -310,6 +321,10 @@ def _origin(instruction: Instruction) -> str:
 def _copy_tree(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     _run(["cp", "--archive", "--reflink=auto", str(source), str(target)])
+
+
+def _remove(tree: Path) -> None:
+    _run(["rm", "-rf", "--one-file-system", str(tree)])
 
 
 def _copy(source: Path, target: Path, ignored: set[str]) -> None:

@@ -190,9 +190,7 @@ class Fleet:
         mounted = self._mounted(container, folder)
         for facts in self.facts(container):
             environment = container.environment(facts)
-            arguments = container.manifest["args"]
-            at = arguments[arguments.index("--config") + 1] if "--config" in arguments else None
-            at = at or environment["TRIO_VOICE_CONFIG"]
+            at = environment["TRIO_VOICE_CONFIG"]
             file = folder / Path(at).name
             file.write_text(mounted(self.file_at(container, at)))
             environment = {name: mounted(value) for name, value in environment.items()}

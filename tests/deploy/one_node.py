@@ -52,29 +52,30 @@ class Node:
 
     def start(self, container: Container) -> Callable[[], None]:
         """Start a container; what is returned waits until its readiness probe is content."""
-        (facts,) = self.fleet.facts(container)
-        variables = container.environment(facts)
         log = self.folder / f"{container.name}.log"
-        if container.is_ours:
-            command, environment = run_command(
-                self.image, container.manifest["args"], environment=variables, volumes=self._volumes(container)
-            )
-        else:
-            environment = {"PATH": os.environ["PATH"], **variables}
-            command = _expanded([*container.manifest["command"], *container.manifest["args"]], variables)
+        command, environment = self._command(container, container.manifest["args"])
         grace = container.workload.pod["terminationGracePeriodSeconds"]
-        command = command_in(self.namespace, *command)
         self.stack.enter_context(started(command, environment, log, seconds=grace, is_apart=container.is_ours))
         probe = container.manifest["readinessProbe"]
         return lambda: wait_until(container.name, lambda: self._is_content(container, probe, environment), log)
 
-    def output_of(self, *arguments: str) -> str:
-        """Run our program to its end."""
-        command, environment = run_command(self.image, arguments, volumes={self._hosts: "/etc/hosts"})
-        command = command_in(self.namespace, *command)
+    def output_in(self, container: Container, *arguments: str) -> str:
+        """Run our program to its end with all that a container of ours has, as `kubectl exec` does."""
+        command, environment = self._command(container, arguments)
         done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def _command(self, container: Container, arguments: Sequence[str]) -> tuple[list[str], Mapping[str, str]]:
+        (facts,) = self.fleet.facts(container)
+        environment: Mapping[str, str] = container.environment(facts)
+        if container.is_ours:
+            volumes = self._volumes(container)
+            command, environment = run_command(self.image, arguments, environment=environment, volumes=volumes)
+        else:
+            command = _expanded([*container.manifest["command"], *arguments], environment)
+            environment = {"PATH": os.environ["PATH"], **environment}
+        return command_in(self.namespace, *command), environment
 
     def _is_content(self, container: Container, probe: Mapping[str, dict], environment: Mapping[str, str]) -> bool:
         if "exec" in probe:
@@ -100,6 +101,9 @@ class Node:
         for mount in container.manifest["volumeMounts"]:
             volume = (container.mount_of(mount["mountPath"]) or {})["volume"]
             source = self.folder / container.name / mount["name"]
+            volumes[source] = mount["mountPath"]
+            if source.exists():
+                continue
             source.mkdir(parents=True)
             if "configMap" in volume:
                 data = self.fleet.find("ConfigMap", container.workload.namespace, volume["configMap"]["name"])["data"]
@@ -110,7 +114,6 @@ class Node:
                     mounted = Path(shutil.copy(file, source))
                     os.chown(mounted, 0, container.workload.pod["securityContext"]["fsGroup"])
                     mounted.chmod(volume["secret"]["defaultMode"])
-            volumes[source] = mount["mountPath"]
         make_mount_points(self.image, volumes)
         return volumes
 

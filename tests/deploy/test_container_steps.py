@@ -4,6 +4,7 @@ There is no container program here. What makes a container of a process is done 
 own that nobody can write to, a user without any capability, and the number 1 among its processes.
 """
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,13 @@ def test_the_fleet_of_the_manifests_takes_a_call(image: Image, tmp_path: Path) -
         containers = [*map(fleet.container, Role), fleet.find_container("redis")]
         for wait in [node.start(container) for container in containers]:  # in no order, as in a cluster
             wait()
-        shown = node.output_of("call", "http://127.0.0.1:8080", "--key", "sk-0", "--text", "hello", "--seconds", "4")
+        signal = fleet.container(Role.SIGNAL)
+        call = ("call", "http://127.0.0.1:8080", "--key", "sk-0", "--text", "hello", "--seconds", "4")
+        shown = node.output_in(signal, *call)
+        members = json.loads(node.output_in(signal, "fleet", "--json"))["members"]
+        drained = node.output_in(signal, "drain", "pod-1")
     assert "response.output_audio_transcript.done  hello" in shown  # what the agent of the manifests says
     assert "192.0.2.10 port 3478" in shown  # by the address that they advertise
+    names = {"signal": "pod-1", "relay": "trio-voice-control-plane", "transceiver": "pod-1"}
+    assert {each["tier"]: each["name"] for each in members} == names  # as kubectl calls them
+    assert "pod-1 drains" in drained
