@@ -257,5 +257,8 @@ class Measured:
     def all_drops(self) -> dict[str, int]:
         return {}
 
+    def handover_counts(self) -> dict[str, int]:
+        return {}
+
     def status(self) -> dict[str, object]:
         return {"calls": 7, "max_calls": 30, "relays": 1}
