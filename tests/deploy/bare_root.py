@@ -1,8 +1,8 @@
 """Builds an image without a container program, and runs programs in it as a container would.
 
 An image's root is a folder, its base what debootstrap makes, and a step a program in a chroot with mounts and processes
-of its own. As a builder does, it keeps the root after each stage but the last and after each step that took long, by a
-digest of all that led to it; so a second build takes seconds. It needs root, a mirror of Debian and of PyPI.
+of its own. As a builder does, it keeps the root after each step that took long, by a digest of all that led to it; so a
+second build takes seconds. It needs root, a mirror of Debian and of PyPI.
 """
 
 import contextlib
@@ -97,18 +97,15 @@ def build(file: Path, context: Path) -> Iterator[Image]:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trio-voice" / "container-roots"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=cache, prefix=f"work-{os.getpid()}-"))
+    work = Path(tempfile.mkdtemp(dir=_scratch() or cache, prefix="trio-voice-"))
     try:
         with (cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             builder = _Builder(cache, work, context)
-            *stages, last = parse(file.read_text(encoding="utf-8"))
-            for stage in stages:
-                builder.carry_out(stage)
-            state = builder.carry_out(last, work / "image")
+            state = [builder.carry_out(stage) for stage in parse(file.read_text(encoding="utf-8"))][-1]
             builder.forget_others()
         yield Image(
-            root=work / "image",
+            root=builder.roots[state.key],
             environment=state.environment,
             user=state.user,
             entrypoint=state.entrypoint,
@@ -118,8 +115,28 @@ def build(file: Path, context: Path) -> Iterator[Image]:
         _remove(work)
 
 
+def _scratch() -> Path | None:
+    """Find a place in memory: whole systems are written, and removed, which takes some disks half a minute."""
+    place = Path("/dev/shm")  # noqa: S108 - for a folder with a random name
+    if not place.is_dir() or os.statvfs(place).f_flag & os.ST_NOEXEC or shutil.disk_usage(place).free < 2 << 30:
+        return None
+    return place
+
+
 class _Builder:
+    """Carries out stages.
+
+    Args:
+        cache: where roots are kept.
+        work: a folder that goes away in the end.
+        context: what COPY copies from.
+
+    Attributes:
+        roots: of the stages, by the key of their last state.
+    """
+
     def __init__(self, cache: Path, work: Path, context: Path) -> None:
+        self.roots: dict[str, Path] = {}
         self._cache = cache
         self._work = work
         self._context = context
@@ -127,63 +144,63 @@ class _Builder:
         self._stages: dict[str, _State] = {}
         self._used: set[str] = set()
 
-    def carry_out(self, stage: Stage, target: Path | None = None) -> _State:
-        """Carry out a stage.
-
-        Args:
-            stage: what to do.
-            target: where its root is to be; None for the cache, by its key.
-        """
-        if stage.base in self._stages:
-            base = self._stages[stage.base]
-            state = attrs.evolve(base, environment=dict(base.environment))
-        else:
-            state = self._debian(stage.base)
+    def carry_out(self, stage: Stage) -> _State:
+        """Carry out a stage; afterwards its root is among `roots`."""
+        first = self._stages[stage.base] if stage.base in self._stages else self._debian(stage.base)
         # What every step leads to is known before any is carried out: from the last known root on, only the rest is.
-        states = [state]
+        states = [attrs.evolve(first, environment=dict(first.environment))]
         for instruction in stage.instructions:
             states.append(self._look_ahead(states[-1], instruction))
-        begin = max(index for index, each in enumerate(states) if (self._cache / each.key).is_dir())
-        self._used.update(each.key for each in states[: begin + 1])
-        if target is not None or begin + 1 < len(states):
-            root = self._carry_out_rest(stage, states, begin)
-            if target is None:
-                self._keep(root, states[-1].key)
-            else:
-                root.rename(target)
+        begin = max(index for index, each in enumerate(states) if self._root_of(each) is not None)
+        root = self._root_of(states[begin])
+        assert root is not None
+        if begin + 1 < len(states):
+            root = self._carry_out_rest(stage, states, begin, root)
+        self.roots[states[-1].key] = root
         self._stages[stage.name] = states[-1]
         return states[-1]
 
-    def _carry_out_rest(self, stage: Stage, states: Sequence[_State], begin: int) -> Path:
-        root = self._work / "root"
-        _copy_tree(self._cache / states[begin].key, root)
-        for index in range(begin, len(stage.instructions)):
+    def _root_of(self, state: _State) -> Path | None:
+        """Find the root of a state, of this build or an earlier one."""
+        kept = self._cache / state.key
+        if state.key in self.roots:
+            return self.roots[state.key]
+        if kept.is_dir():
+            self._used.add(state.key)
+            return kept
+        return None
+
+    def _carry_out_rest(self, stage: Stage, states: Sequence[_State], begin: int, base: Path) -> Path:
+        root = self._work / states[-1].key
+        _copy_tree(base, root)
+        for index, instruction in list(enumerate(stage.instructions))[begin:]:
             started = time.monotonic()
-            self._step(root, states[index], stage.instructions[index])
-            if index + 1 < len(stage.instructions) and time.monotonic() - started > _KEEP_SECONDS:
-                _copy_tree(root, self._work / "kept")
-                self._keep(self._work / "kept", states[index + 1].key)
+            self._step(root, states[index], instruction)
+            # What holds the source is another one the next time.
+            has_source = any(each.copies_a_folder(self._context) for each in stage.instructions[:index])
+            if time.monotonic() - started > _KEEP_SECONDS and not has_source:
+                self._keep(root, states[index + 1].key)
         return root
 
     def forget_others(self) -> None:
-        """Remove roots that this build had no use for, those of an older source, and what a killed build has left."""
+        """Remove roots that this build had no use for: those of an older container file, or of other versions."""
         for path in self._cache.iterdir():
-            prefix, _, rest = path.name.partition("-")
-            is_somebodys = prefix == "work" and Path("/proc", rest.partition("-")[0]).exists()
-            if path.is_dir() and path.name not in self._used and not is_somebodys:
+            if path.is_dir() and path.name not in self._used:
                 _remove(path)
 
     def _debian(self, image: str) -> _State:
         suite = _SUITES[image.removeprefix("docker.io/library/")]
         state = _State(key="", environment={"PATH": _SYSTEM_PATH})
         state.after("debootstrap", suite)
-        if not (self._cache / state.key).is_dir():
+        if self._root_of(state) is None:
             assert shutil.which("debootstrap"), "debootstrap is missing: `make test` installs it from Debian's packages"
-            root = self._work / "debian"
-            _run(["debootstrap", "--variant=minbase", suite, str(root), _mirror()])
-            for path in (*root.glob("var/cache/apt/archives/*.deb"), *root.glob("var/lib/apt/lists/*Packages")):
-                path.unlink()  # as the images of Debian come
-            root.rename(self._cache / state.key)
+            with tempfile.TemporaryDirectory(dir=self._cache) as name:  # not in memory, where it finds no devices
+                root = Path(name) / "root"
+                _run(["debootstrap", "--variant=minbase", suite, str(root), _mirror()])
+                for path in (*root.glob("var/cache/apt/archives/*.deb"), *root.glob("var/lib/apt/lists/*Packages")):
+                    path.unlink()  # as the images of Debian come
+                root.rename(self._cache / state.key)
+            self._used.add(state.key)
         return state
 
     def _look_ahead(self, before: _State, instruction: Instruction) -> _State:
@@ -220,7 +237,7 @@ class _Builder:
                 (root / instruction.text.lstrip("/")).mkdir(parents=True, exist_ok=True)
             case "COPY" if instruction.text.startswith("--from="):
                 _, source, target = instruction.words()
-                origin = self._cache / self._stages[_origin(instruction)].key
+                origin = self.roots[self._stages[_origin(instruction)].key]
                 _copy_tree(origin / source.lstrip("/"), root / target.lstrip("/"))
             case "COPY":
                 *sources, target = instruction.words()
@@ -230,7 +247,9 @@ class _Builder:
                 pass
 
     def _keep(self, root: Path, key: str) -> None:
-        root.rename(self._cache / key)
+        with tempfile.TemporaryDirectory(dir=self._cache) as name:
+            _copy_tree(root, Path(name) / "root")
+            (Path(name) / "root").rename(self._cache / key)
         self._used.add(key)
 
 

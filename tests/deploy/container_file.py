@@ -24,6 +24,10 @@ class Instruction:
         """Split it as a shell would; a JSON list stands for itself."""
         return json.loads(self.text) if self.text.startswith("[") else shlex.split(self.text)
 
+    def copies_a_folder(self, context: Path) -> bool:
+        """Whether it copies a folder out of the context, as source code comes."""
+        return self.name == "COPY" and any((context / word).is_dir() for word in self.words()[:-1])
+
 
 @attrs.define
 class Stage:
