@@ -13,18 +13,16 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import attrs
 import trio
 
+from bench.numbered_call import numbered_call
 from bench.processes import MachineClock
-from bench.servers import PROGRAM, RELAY, Server, our_edge
+from bench.servers import PROGRAM, RELAY, our_edge
 from bench.settings import NotMeasured, Settings
 from bench.table import Row
 
@@ -142,7 +140,7 @@ def _losses(settings: Settings, name: str, workers: int, times: int, act: Callab
     with our_edge(folder, relay_keys=more, log_format="json") as server:
         relay = _Relay(folder, server.processes[RELAY].pid, server.processes[RELAY])
         try:
-            with _call(server) as order:
+            with numbered_call(server.url) as order:
                 for _ in range(times):
                     order("begin")
                     time.sleep(_BEFORE)
@@ -153,29 +151,3 @@ def _losses(settings: Settings, name: str, workers: int, times: int, act: Callab
         finally:
             relay.stop()
     return lost
-
-
-@contextmanager
-def _call(server: Server) -> Iterator[Callable[[str], Any]]:
-    """Place a call; gives what orders it about."""
-    caller = subprocess.Popen(
-        [sys.executable, str(_CALLER), server.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-    def order(word: str) -> Any:
-        assert caller.stdin is not None
-        assert caller.stdout is not None
-        if word:
-            caller.stdin.write(f"{word}\n")
-            caller.stdin.flush()
-        if not (line := caller.stdout.readline()):
-            raise NotMeasured("the caller has ended")
-        return json.loads(line)
-
-    try:
-        order("")  # it is connected
-        yield order
-        caller.communicate("stop\n", timeout=_PATIENCE)
-    finally:
-        caller.kill()
-        caller.wait()
