@@ -295,6 +295,11 @@ class Session:
         reserved = checkpoint.indices.reserved()
         self._limit(reserved if self.ceilings is None else self.ceilings.raised_to(reserved))
 
+    @property
+    def is_near_ceiling(self) -> bool:
+        """Whether a checkpoint is needed soon, lest something is dropped or held back."""
+        return moving.is_near_ceiling(self)
+
     def release_ceilings(self) -> None:
         """Count as far as we like: nobody can have taken the call over."""
         self._limit(None)

@@ -159,6 +159,8 @@ class Checkpointer:
         if custody.look(heard, now) is Verdict.RELEASE:
             self.counts["released"] += 1
             session.release_ceilings()
+        if session.is_near_ceiling:
+            custody.touch(now)
         return custody.is_due(now)
 
     def _note_ended(self, call: Call) -> None:

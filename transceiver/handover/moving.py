@@ -35,7 +35,7 @@ from wire.errors import LocalProtocolError, MalformedError
 if TYPE_CHECKING:
     from transceiver.session import Session
 
-__all__ = ["forget_keys", "indices_of", "limit", "resume", "take_snapshot"]
+__all__ = ["forget_keys", "indices_of", "is_near_ceiling", "limit", "resume", "take_snapshot"]
 
 _LONGEST_MOVE = 5.0
 """Seconds that an exact move takes at most. If more seem to have passed, the two clocks differ."""
@@ -187,6 +187,19 @@ def limit(session: "Session", ceilings: Indices | None) -> None:
         media._srtp.limit(*((None, None) if ceilings is None else (ceilings.rtp, ceilings.rtcp)))
     if dtls is not None:
         dtls.association.limit(None if ceilings is None else ceilings.dtls)
+
+
+def is_near_ceiling(session: "Session") -> bool:
+    """Whether less than half of some margin is left."""
+    ceilings, media, dtls = session.ceilings, session.media, session.dtls
+    if ceilings is None or media is None or dtls is None:
+        return False
+    source = media._outbound
+    return (
+        ceilings.rtp.get(source.ssrc, 0) - source.sequence_number < margins.RTP_MARGIN // 2
+        or ceilings.rtcp - media._srtp.next_rtcp_index < margins.RTCP_MARGIN // 2
+        or dtls.association.room < margins.DTLS_MARGIN // 2
+    )
 
 
 def forget_keys(session: "Session") -> None:

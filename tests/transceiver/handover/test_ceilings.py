@@ -71,6 +71,28 @@ def test_an_alert_at_the_ceiling_is_not_sent(call_with_events, small_margins):
     assert association.drops[DtlsDropReason.CEILING] >= 1
 
 
+def test_a_checkpoint_is_needed_when_half_of_a_margin_is_used(call_with_events):
+    network, channel_id = call_with_events()
+    server = network.server
+    assert not server.is_near_ceiling
+    server.raise_ceilings(server.snapshot(network.now))
+    network.run(10)
+    assert not server.is_near_ceiling
+    # As much as a channel can carry: half of the records are used long before the next checkpoint is due.
+    for _ in range(400):
+        server.send_message(channel_id, "x" * 20_000, network.now)
+        network.run(0.02)
+        if server.is_near_ceiling:
+            break
+    assert 0 < server.dtls.association.room < ceilings.DTLS_MARGIN // 2
+    server.raise_ceilings(server.snapshot(network.now))
+    assert not server.is_near_ceiling
+    server.media._outbound.sequence_number += ceilings.RTP_MARGIN // 2 + 1
+    assert server.is_near_ceiling
+    server.release_ceilings()
+    assert not server.is_near_ceiling
+
+
 def test_ceilings_do_not_come_down():
     low = Indices(rtp={1: 10}, rtcp=5, dtls={2: 7, 3: 100})
     high = Indices(rtp={1: 20}, rtcp=4, dtls={3: 200})
