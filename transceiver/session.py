@@ -23,7 +23,6 @@ Rules (DESIGN: the path rule):
 import math
 from collections import Counter
 from collections.abc import Iterable
-from typing import Self
 
 from dtls.certificate import Certificate
 from dtls.events import ApplicationData
@@ -33,9 +32,7 @@ from transceiver.audio.adaptation import FRAME_SECONDS
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.data_transport import DataTransport
 from transceiver.dtls_transport import DtlsTransport
-from transceiver.handover import moving
-from transceiver.handover.ceilings import Indices
-from transceiver.handover.session_snapshot import SessionSnapshot
+from transceiver.handover.movable_session import MovableSession
 from transceiver.media import Media
 from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
@@ -50,7 +47,7 @@ from wire.errors import LocalProtocolError
 __all__ = ["Session", "State"]
 
 
-class Session:
+class Session(MovableSession):
     """One client's call.
 
     Args:
@@ -122,7 +119,7 @@ class Session:
         self.media: Media | None = None
         self.data: DataTransport | None = None
         self.data_description = data
-        self.ceilings: Indices | None = None
+        self.ceilings = None
         self._description = media
         self._speech = speech
         self._hears_at = hears_at
@@ -217,104 +214,6 @@ class Session:
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
         return None if self.closed is not None else self.due
-
-    # -- moving house (`handover`)
-
-    def snapshot(self, now: float) -> SessionSnapshot:
-        """Return all that another process needs to go on with the client.
-
-        Events must have been fetched. What `datagrams_to_send` still has is not in it.
-
-        Raises:
-            LocalProtocolError: the call is not established.
-        """
-        return moving.take_snapshot(self, now)
-
-    @classmethod
-    def restore(
-        cls,
-        snapshot: SessionSnapshot,
-        *,
-        is_exact: bool,
-        certificate: Certificate,
-        entropy: Entropy,
-        now: float,
-        unix_time: float,
-        options: SessionOptions,
-        dtls_options: DtlsOptions,
-        speech: SpeechQueue | None = None,
-        hears_at: int = 24000,
-        age: float | None = None,
-    ) -> Self:
-        """Go on where a snapshot was taken; no `Established` follows, and no channel opens that was open.
-
-        Args:
-            snapshot: of an established call.
-            is_exact: whether it is the last word of the old owner, which is frozen. If not, the old owner may have gone
-                on, or still do: everything of ours begins above the margins that the snapshot has reserved, and nothing
-                may be sent before `raise_ceilings`.
-            certificate: ours; of use for new calls only.
-            entropy: source of unpredictable bytes.
-            now: monotonic seconds.
-            unix_time: wall clock at `now`.
-            options: bounds and times; the longest call is what the snapshot says.
-            dtls_options: timers and MTU.
-            speech: as for a new session.
-            hears_at: as for a new session.
-            age: seconds since the snapshot, if somebody knows better than the wall clocks of two processes.
-
-        Raises:
-            MalformedError: the snapshot makes no sense.
-        """
-        session = cls(
-            ufrag=snapshot.ufrag,
-            password=snapshot.password,
-            remote=snapshot.remote,
-            media=snapshot.media_description,
-            data=snapshot.data_description,
-            dtls_role=Role.SERVER,  # until the snapshot of DTLS is read
-            certificate=certificate,
-            entropy=entropy,
-            now=now,
-            unix_time=unix_time,
-            options=options,
-            dtls_options=dtls_options,
-            speech=speech,
-            hears_at=hears_at,
-        )
-        moving.resume(session, snapshot, is_exact=is_exact, age=age, now=now, dtls_options=dtls_options)
-        return session
-
-    def raise_ceilings(self, checkpoint: SessionSnapshot) -> None:
-        """Count on as far as a checkpoint has reserved; what was held back leaves with the next tick.
-
-        Args:
-            checkpoint: a snapshot of this session that the store has confirmed; or the one that it is being asked to
-                take while there are no ceilings (`handover.ceilings` says why).
-        """
-        reserved = checkpoint.indices.reserved()
-        self._limit(reserved if self.ceilings is None else self.ceilings.raised_to(reserved))
-
-    @property
-    def is_near_ceiling(self) -> bool:
-        """Whether a checkpoint is needed soon, lest something is dropped or held back."""
-        return moving.is_near_ceiling(self)
-
-    def release_ceilings(self) -> None:
-        """Count as far as we like: nobody can have taken the call over."""
-        self._limit(None)
-
-    def _limit(self, ceilings: Indices | None) -> None:
-        if self.closed is None:
-            self.ceilings = ceilings
-            moving.limit(self, ceilings)
-            self.due = self._others_due = -math.inf
-
-    def abandon(self, reason: str, detail: str = "") -> None:
-        """End the call here without a word to the client, for another process has it; keys are forgotten."""
-        if self.closed is None:
-            moving.forget_keys(self)
-            self._end(reason, detail)
 
     # -- state for others
 

@@ -10,6 +10,7 @@ The state of a session, sans-IO:
 * `ceilings`          how far each process may count with the keys of a session, so that no two ever use one nonce
 * `session_snapshot`  a session as a record and as bytes; `media_snapshot` and `descriptions` are parts of it
 * `moving`            a session out of its parts, and into its parts again
+* `movable_session`   what of that is a session's own: the base of `Session`
 * `sealing`           snapshots under seal: what a store may hold without being able to read it
 
 The calls of a worker:
