@@ -89,7 +89,7 @@ def _by_configuration(path: Path | None, key: str | None, address: str, model: s
     from edge.config.model import Role
     from edge.launch import Launch
     from edge.signal.explaining import explain
-    from edge.signal.geography import Geography
+    from edge.signal.geography import Geography, region_named
     from geo.choice import TransceiverCandidate
     from geo.database import LocationDatabase
 
@@ -107,9 +107,11 @@ def _by_configuration(path: Path | None, key: str | None, address: str, model: s
             raise WhereError(f"signal.location_database: {error}") from None
     geography = Geography(config, database=database)
     candidates = [
-        TransceiverCandidate(name=each.url, region=geography.regions.get(each.region or ""))
+        TransceiverCandidate(name=each.url, region=region_named(each.region, geography.regions))
         for each in config.transceivers
-    ] or [TransceiverCandidate(name="the transceiver of the same process")]
+    ]
+    if path is None and not candidates:
+        candidates = [TransceiverCandidate(name="the transceiver of the same process")]
     owner = sha256(key.strip().encode()).hexdigest() if key else ""
     location = geography.locate_address(address)
     return explain(geography.choose(location, candidates, now=0.0, owner=owner, model=model))

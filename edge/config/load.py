@@ -94,7 +94,7 @@ def load(
         tree = merge(defaults(_listen(tree)), tree)
     for name in (role,) if role else Role:
         tree.setdefault(name.value, {})
-    config = _with_shared_ingresses(structure(tree))
+    config = _with_region(_with_shared_ingresses(structure(tree)))
     config = attrs.evolve(
         config,
         signal=config.signal if role in {None, Role.SIGNAL} else None,
@@ -141,6 +141,14 @@ def _with_shared_ingresses(config: Config) -> Config:
         SignalIngress(id=item.id, advertise=item.advertise, protocol=item.protocol) for item in config.relay.ingresses
     )
     return attrs.evolve(config, signal=attrs.evolve(config.signal, ingresses=ingresses))
+
+
+def _with_region(config: Config) -> Config:
+    """Let signal be in the region of its node when it is told of none itself, and knows that one."""
+    signal, region = config.signal, config.node.region
+    if signal is None or signal.region is not None or region not in {each.name for each in signal.regions}:
+        return config
+    return attrs.evolve(config, signal=attrs.evolve(signal, region=region))
 
 
 @cache

@@ -163,7 +163,7 @@ class SignalConfig:
         regions: regions by name, with their locations.
         residency: which calls may only be in some regions.
         region: name of the region that this server is in; its location is that of callers of whom nothing else is
-            known.
+            known. Left out, node.region.
         location: "LATITUDE, LONGITUDE" of such callers, in place of that of `region`.
         location_headers: names of the two headers in which a trusted proxy gives the caller's latitude and longitude,
             such as ["CF-IPLatitude", "CF-IPLongitude"].

@@ -14,7 +14,7 @@ from geo.measuring import CallerNetworks
 from geo.regions import Ingress, Place, Region
 from geo.residency import Residency, ResidencyRule, residency_of
 
-__all__ = ["ChosenPlaces", "FoundIngress", "Geography", "regions_of"]
+__all__ = ["ChosenPlaces", "FoundIngress", "Geography", "region_named", "regions_of"]
 
 _REASONS = 8
 """Sentences of each choice that a call keeps; `trio-voice where` has all."""
@@ -167,6 +167,11 @@ def regions_of(config: SignalConfig) -> Mapping[str, Region]:
     }
 
 
+def region_named(name: str | None, regions: Mapping[str, Region]) -> Region | None:
+    """Find a region; one that is not configured has a name, by which rules know it, and no place."""
+    return (regions.get(name) or Region(name=name)) if name else None
+
+
 def rules_of(config: SignalConfig) -> tuple[ResidencyRule, ...]:
     """Return the configured rules of residency."""
     return tuple(
@@ -193,7 +198,7 @@ def _ingress(found: FoundIngress, regions: Mapping[str, Region]) -> Ingress:
         id=each.id,
         host=host,
         port=port,
-        region=regions.get(each.region or ""),
+        region=region_named(each.region, regions),
         relay=each.relay or "",
         machine=each.machine or "",
         load=found.load,

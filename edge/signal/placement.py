@@ -11,7 +11,7 @@ from edge.control.tls import ControlTls
 from edge.http.messages import Request
 from edge.registry.membership import Membership
 from edge.signal.fleet import FleetView, Member
-from edge.signal.geography import ChosenPlaces, Geography, regions_of
+from edge.signal.geography import ChosenPlaces, Geography, region_named, regions_of
 from edge.signal.recent import RecentNetworks
 from geo.caller import CallerLocation
 from geo.regions import Ingress, Region
@@ -150,7 +150,7 @@ def fleet_of(
     regions = regions_of(config)
 
     def meet(url: str, region: str | None) -> Member:
-        return Member(ControlClient(url, control_key, tls=tls), region=regions.get(region or ""))
+        return Member(ControlClient(url, control_key, tls=tls), region=region_named(region, regions))
 
     configured = [meet(each.url, each.region) for each in config.transceivers]
     return FleetView(configured, membership, lambda registered: meet(registered.control, registered.region))

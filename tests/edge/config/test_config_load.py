@@ -304,3 +304,25 @@ def test_short_forms_name_the_protocol() -> None:
 def test_the_own_address_is_one_that_others_could_use() -> None:
     own = own_address()
     assert own is None or not own.startswith(("127.", "0.", "fe80:", "::1"))
+
+
+def test_signal_is_in_the_region_of_its_node(tmp_path: Path) -> None:
+    path = tmp_path / "signal.toml"
+    text = """
+keys = "keys"
+[node]
+region = "eu"
+[signal]
+transceivers = ["http://10.0.0.3:7080"]
+ingresses = ["1=203.0.113.5:3478"]
+regions = ["eu=50/8", "us=39/-77"]
+"""
+    for more, region in (("", "eu"), ('region = "us"\n', "us")):
+        path.write_text(text + more)
+        signal = load(path=path, environ={}, role=Role.SIGNAL).config.signal
+        assert signal is not None
+        assert signal.region == region
+    path.write_text(text.replace("eu=50/8", "asia=1/1"))
+    signal = load(path=path, environ={}, role=Role.SIGNAL).config.signal
+    assert signal is not None
+    assert signal.region is None, "what is said of the node need not concern callers"

@@ -12,6 +12,7 @@ from edge.http.messages import Request, Response, split_target
 from edge.http.static import StaticFile
 from edge.signal.client_secrets import ClientSecretKeys
 from edge.signal.fleet import FleetView, Member
+from edge.signal.geography import region_named
 from edge.signal.handler import SignalHandler
 from geo.regions import Place, Region
 from stun.credentials import Route
@@ -64,7 +65,7 @@ class Edge:
     def meet(self, url: str, region: str | None) -> Member:
         places = {each.name: Region(name=each.name, place=each.location) for each in REGIONS}
         client = ControlClient(url, CONTROL_KEY, connect=self._network.connect)
-        return Member(client, region=places.get(region or ""))
+        return Member(client, region=region_named(region, places))
 
     def disconnect(self, name: str) -> None:
         """Let a transceiver be unreachable for new connections and old ones."""

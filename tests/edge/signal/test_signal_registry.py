@@ -4,7 +4,7 @@ import attrs
 import pytest
 import trio
 
-from edge.config.model import Role, SignalIngress
+from edge.config.model import ResidencyConfig, Role, SignalIngress
 from edge.registry.member import Heard
 from edge.registry.member import Member as Registered
 
@@ -80,6 +80,18 @@ async def test_who_announces_himself_gets_calls(autojump_clock, empty_edge, regi
     await edge.call()
     assert (len(first.calls), len(second.calls)) == (1, 1)
     assert edge.fleet.find(3, 2) is not None
+
+
+async def test_a_region_that_only_its_members_name_has_a_name(autojump_clock, empty_edge, registry, start):
+    calls = empty_edge.add_transceiver("a", 1)
+    registry.list(Role.TRANSCEIVER, "a", region="mars")
+    registry.list(Role.RELAY, "relay", ingresses=(ingress(7, region="mars"),))
+    empty_edge.config = attrs.evolve(
+        empty_edge.config, residency=(ResidencyConfig(regions=("mars",), countries=("??",)),)
+    )
+    edge = await start()
+    assert (await edge.call()).status == 201
+    assert len(calls.calls) == 1
 
 
 async def test_nobody_has_announced_himself(autojump_clock, empty_edge, registry, start, read_failure):
