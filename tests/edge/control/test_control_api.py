@@ -10,8 +10,10 @@ from edge.control.server import ControlHandler
 from edge.http.messages import Request, Response
 from transceiver.calls import (
     AnswerIngress,
+    CallMoved,
     CallNotFound,
     CallWishes,
+    IceUpdate,
     ModelNotAllowed,
     NotOwner,
     OfferRefused,
@@ -308,3 +310,28 @@ async def test_health_needs_no_key(make_calls):
     response = await get("/readyz")
     assert (response.status, json.loads(response.body)["error"]["message"]) == (503, "no relay has said hello yet")
     assert (await get("/healthz")).status == 200
+
+
+async def test_a_call_that_was_handed_over_is_told_with_its_new_owner(make_calls, network):
+    """Whatever is asked, over whichever way."""
+
+    class Conversations:
+        async def serve_sideband(self, call_id, owner, socket) -> None:
+            raise CallMoved(3, 99)
+
+    calls = make_calls()
+    calls.moved["rtc_gone"] = CallMoved(3, 99)
+    network.add("transceiver", ControlHandler(calls, [KEY], conversations=Conversations()))
+    async with ControlClient(URL, KEY, connect=network.connect) as client:
+        for ask in (
+            client.describe_call("rtc_gone", None),
+            client.end_call("rtc_gone", None),
+            client.update_call("rtc_gone", None, IceUpdate(fragment="")),
+        ):
+            with pytest.raises(CallMoved) as caught:
+                await ask
+            assert (caught.value.cluster, caught.value.incarnation) == (3, 99)
+        with pytest.raises(CallMoved) as caught:
+            async with client.open_sideband("rtc_gone", None):
+                pass
+        assert (caught.value.cluster, caught.value.incarnation) == (3, 99)

@@ -154,6 +154,17 @@ async def test_a_slow_transceiver_gets_no_more_than_it_may_have_under_way(empty_
     assert edge.transceivers["two"].most_under_way == 4
 
 
+async def test_calls_that_are_being_placed_count_as_load(empty_edge, autojump_clock):
+    """Or a crowd would go to whoever was emptiest a moment ago."""
+    for number, name in enumerate(("one", "two"), start=1):
+        empty_edge.add_transceiver(name, number, max_calls=1000).delay = 0.5
+    edge = await empty_edge.start()
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(edge.call)
+    assert [len(calls.calls) for calls in edge.transceivers.values()] == [10, 10]
+
+
 async def test_with_all_of_them_busy_a_client_is_told_to_come_back(empty_edge, autojump_clock, read_failure):
     empty_edge.add_transceiver("one", 1)
     edge = await empty_edge.start(max_calls_under_way=1)

@@ -19,8 +19,10 @@ from stun.credentials import Route
 from transceiver.backends.contract import BackendUnavailable
 from transceiver.calls import (
     AnswerIngress,
+    CallMoved,
     CallNotFound,
     CallWishes,
+    IceUpdate,
     ModelNotAllowed,
     NotOwner,
     OfferRefused,
@@ -235,6 +237,29 @@ async def test_a_call_that_is_not_here_is_not_found(bench, route) -> None:
             await bench.front.end_call(call_id, None)
         with pytest.raises(CallNotFound):
             await bench.front.serve_sideband(call_id, None, None)
+
+
+@pytest.mark.parametrize("made_by", [{}, {"incarnation": 99}, {"worker": 9}])
+async def test_a_call_that_a_worker_has_taken_over_is_found(bench, made_by) -> None:
+    """Its id names a sibling, or another transceiver altogether."""
+    fields = {"cluster": CLUSTER, "incarnation": INCARNATION, "worker": 0, "session": 7, "minted": 1_800_000_000}
+    call_id = bench.keys.mint(Route(**(fields | made_by)))
+    bench.calls[0].moved[call_id] = CallMoved(CLUSTER, INCARNATION)
+    bench.calls[2].calls[call_id] = ("", "me", INGRESSES)
+    assert (await bench.client.describe_call(call_id, "me"))["call"] == call_id
+    updated = await bench.client.update_call(call_id, "me", IceUpdate(fragment="a=x\r\n", tag="t", ingresses=INGRESSES))
+    assert updated.tag == "t1"
+    assert bench.calls[2].updates == [IceUpdate(fragment="a=x\r\n", tag="t", ingresses=INGRESSES)]
+    await bench.client.end_call(call_id, "me")
+    assert not bench.calls[2].calls
+
+
+async def test_a_call_that_has_left_for_another_transceiver(bench) -> None:
+    call_id = (await bench.call()).call_id
+    bench.calls[bench.worker_of(call_id)].moved[call_id] = CallMoved(CLUSTER, 99)
+    with pytest.raises(CallMoved) as caught:
+        await bench.client.describe_call(call_id, "me")
+    assert caught.value.incarnation == 99
 
 
 async def test_a_worker_that_is_full_passes_a_call_on(bench) -> None:
