@@ -149,17 +149,24 @@ class FleetView:
     def _follow(self, membership: Membership) -> Sequence[Member]:
         """Go by what the registry says now; returns who is new."""
         assert self._meet is not None  # noqa: S101 - it comes with the membership
-        registered = {heard.member.control: heard for heard in membership.others(Role.TRANSCEIVER)}
+        static = {url: member for url, member in self._members.items() if url not in self._met}
+        # Who is configured by another address than he announces is one all the same.
+        configured = {_process_of(member) for member in static.values()} - {None}
+        registered = {
+            each.member.control: each
+            for each in membership.others(Role.TRANSCEIVER)
+            if each.member.control in static or (each.member.cluster, each.member.incarnation) not in configured
+        }
         new = []
-        for url, heard in registered.items():
+        for url, each in registered.items():
             if url not in self._members:
-                self._members[url] = member = self._meet(heard.member)
+                self._members[url] = member = self._meet(each.member)
                 self._met[url] = trio.CancelScope()
                 new.append(member)
-            self._members[url].lateness = _lateness_of(heard)
+            self._members[url].lateness = _lateness_of(each)
         for url, scope in list(self._met.items()):
             member = self._members[url]
-            if url not in registered and member.problem:
+            if url not in registered and (member.problem or _process_of(member) in configured):
                 del self._members[url], self._met[url]
                 scope.cancel()
         ingresses = _ingresses_of(membership.roster.members(Role.RELAY))
@@ -226,6 +233,10 @@ async def _poll_forever(member: Member, until: trio.CancelScope | None) -> None:
             await member.poll()
     with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
         await member.client.aclose()
+
+
+def _process_of(member: Member) -> tuple[int, int] | None:
+    return None if member.status is None else (member.status.cluster, member.status.incarnation)
 
 
 def _lateness_of(heard: Heard) -> str:

@@ -58,7 +58,8 @@ def registry(empty_edge) -> Registry:
 @pytest.fixture
 async def start(empty_edge, nursery):
     async def start_edge():
-        empty_edge.members.clear()  # the transceivers are there, but nobody is configured to ask them
+        # The transceivers are there, but nobody is configured to ask them.
+        empty_edge.members = [each for each in empty_edge.members if each.client.url.endswith("-configured")]
         edge = await empty_edge.start(ingresses=())
         await nursery.start(edge.fleet.run)
         return edge
@@ -209,3 +210,19 @@ async def test_operators_see_the_members_and_nobody_else_does(
         ("b", "transceiver", 3),
     ]
     assert read_failure(await edge.ask("GET", "/fleet/members", peer="203.0.113.9")).status == 403
+
+
+async def test_who_is_configured_by_another_address_is_one_all_the_same(autojump_clock, empty_edge, registry, start):
+    empty_edge.add_transceiver("a", 1)
+    empty_edge.add_transceiver("a-configured", 1)
+    registry.list(Role.TRANSCEIVER, "a", cluster=3)
+    registry.listed["a"] = attrs.evolve(
+        registry.listed["a"], member=attrs.evolve(registry.listed["a"].member, incarnation=1)
+    )
+    edge = await start()
+    await registry.read()
+    await registry.read()
+    assert [each.client.url for each in edge.fleet.members] == ["http://a-configured"]
+    registry.list(Role.TRANSCEIVER, "a-configured")
+    await registry.read()
+    assert [each.client.url for each in edge.fleet.members] == ["http://a-configured"]
