@@ -321,6 +321,22 @@ class BackendLeg:
             self._scope.deadline = now + _GOODBYE_SECONDS
             self._link.close()
 
+    # -- for a call that moves
+
+    def resume(self) -> None:
+        """Go on with the channel for events that the client has opened before the call came here."""
+        data = self._session.data
+        channels = {} if data is None else data.channels.channels
+        self._channel_id = next((each for each, channel in channels.items() if channel.label == EVENTS_LABEL), None)
+
+    def memory(self) -> bytes:
+        """What the leg of another process needs to go on."""
+        return self._bridge.memory()
+
+    def progress(self) -> object:
+        """Something that is another one after the conversation has gone on."""
+        return self._bridge.progress()
+
     # -- state for others
 
     def layers(self) -> Mapping[str, Drops]:

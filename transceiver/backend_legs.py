@@ -49,7 +49,16 @@ class BackendLegs:
         self._running = 0
         self._has_ended = trio.Event()
 
-    def add(self, call: Call, backend: BackendSettings, wishes: CallWishes, speech: SpeechQueue, now: float) -> None:
+    def add(
+        self,
+        call: Call,
+        backend: BackendSettings,
+        wishes: CallWishes,
+        speech: SpeechQueue,
+        now: float,
+        *,
+        memory: bytes | None = None,
+    ) -> None:
         """Give a call a backend; connecting to it begins at once, beside the client's way through ICE and DTLS.
 
         Args:
@@ -58,6 +67,7 @@ class BackendLegs:
             wishes: what the call was made with.
             speech: where the session's voice takes what is to be said.
             now: monotonic seconds.
+            memory: what the leg of the call's last owner has left; None for a call that begins here.
         """
         assert self.nursery is not None  # noqa: S101 - calls are made while the worker runs
         data = call.session.data_description
@@ -68,6 +78,7 @@ class BackendLegs:
             entropy=self._entropy,
             now=now,
             is_channel_expected=data is not None,
+            memory=memory or b"",
         )
         call.leg = leg = BackendLeg(
             session=call.session,
@@ -81,6 +92,8 @@ class BackendLegs:
             failed=partial(self._dispatcher.leg_failed, call),
             report=partial(self._report_of, call.call_id),
         )
+        if memory is not None:
+            leg.resume()
         self._running += 1
         self.nursery.start_soon(self._run, call, leg)
 

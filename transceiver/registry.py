@@ -37,6 +37,7 @@ class Call:
         leg: the backend's; None for an echo.
         wishes: what it was made with.
         custody: what is known of our ownership; None while nothing of it is in the store.
+        told_progress: how far the conversation was when its record was written, or is about to be.
         is_held: it must not send: it was moved here and is not ours alone yet, or is about to move away.
         kept: datagrams of the client's that came while it was suspended; None while it is not.
         flows: how each of its paths is reached.
@@ -52,6 +53,7 @@ class Call:
     leg: BackendLeg | None = None
     wishes: CallWishes = NO_WISHES
     custody: Custody | None = None
+    told_progress: object = None
     is_held: bool = False
     kept: deque[tuple[bytes, Address]] | None = None
     flows: dict[Path, Flow] = attrs.field(factory=dict)

@@ -173,8 +173,8 @@ class Worker:
             report=self._report,
         )
 
-    def _add_leg(self, call: Call, backend: BackendSettings, speech: SpeechQueue, now: float, _memory: bytes) -> None:
-        self._legs.add(call, backend, call.wishes, speech, now)
+    def _add_leg(self, call: Call, backend: BackendSettings, speech: SpeechQueue, now: float, memory: bytes) -> None:
+        self._legs.add(call, backend, call.wishes, speech, now, memory=memory)
         self._has_call.set()
 
     # -- the loop

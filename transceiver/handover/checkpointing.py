@@ -161,6 +161,9 @@ class Checkpointer:
             session.release_ceilings()
         if session.is_near_ceiling:
             custody.touch(now)
+        if call.leg is not None and (progress := call.leg.progress()) != call.told_progress:
+            call.told_progress = progress
+            custody.touch(now)
         return custody.is_due(now)
 
     def _note_ended(self, call: Call) -> None:
@@ -193,4 +196,5 @@ def snapshot_of(call: Call, session: SessionSnapshot) -> CallSnapshot:
             if flow.is_validated
         ),
         session=written.finish(),
+        conversation=b"" if call.leg is None else call.leg.memory(),
     )

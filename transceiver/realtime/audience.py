@@ -105,6 +105,11 @@ class Audience:
         for event in backlog or ():
             self._send_to_client(event)
 
+    def resume_client(self, *, speaks_beta: bool) -> None:
+        """The client's channel is open since before we were here; it knows of the session."""
+        self.client.is_open, self.client.speaks_beta = True, speaks_beta
+        self._backlog = None
+
     def close_client(self) -> None:
         """The client's channel has closed."""
         self.client.is_open = False

@@ -47,6 +47,10 @@ class BackendSide:
         self.state = BackendState.CONNECTING
         self.retrieves = parts.profile.retrieves
 
+    def resume(self) -> None:
+        """There was a backend before, in another process: the next one is told all that it knew."""
+        self.state = BackendState.RETRYING
+
     # To the backend.
 
     def send(self, event: Event, party: Party | None) -> str:

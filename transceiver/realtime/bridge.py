@@ -21,6 +21,7 @@ from transceiver.realtime.drops import DropReason
 from transceiver.realtime.identifiers import Identifiers
 from transceiver.realtime.interruption import tell_playing
 from transceiver.realtime.items import ConversationItems
+from transceiver.realtime.memory import recall, remember
 from transceiver.realtime.options import BridgeOptions
 from transceiver.realtime.outputs import Output, ToBackend
 from transceiver.realtime.parts import Parts
@@ -45,6 +46,7 @@ class Bridge:
         entropy: names the session's events.
         now: monotonic seconds.
         is_channel_expected: whether the client negotiated a data channel, over which it will configure the session.
+        memory: what the bridge of another process has left (`memory`); empty for a call that begins.
 
     Attributes:
         drops: what was not passed on, by `DropReason`.
@@ -59,6 +61,7 @@ class Bridge:
         entropy: Entropy,
         now: float,
         is_channel_expected: bool = True,
+        memory: bytes = b"",
     ) -> None:
         self.drops = Drops()
         identifiers = Identifiers(entropy)
@@ -88,6 +91,8 @@ class Bridge:
         self._configuring = Configuring(self._parts)
         self._backend = BackendSide(self._parts, self._configuring)
         self._clients = ClientSide(self._parts, self._configuring, self._backend)
+        if memory and recall(self._parts, memory, now):
+            self._backend.resume()
 
     # The client and sidebands.
 
@@ -202,6 +207,15 @@ class Bridge:
         taken = self._parts.outputs[:]
         self._parts.outputs.clear()
         return taken
+
+    def memory(self) -> bytes:
+        """Return what the bridge of another process needs to go on with this conversation."""
+        return remember(self._parts, has_backend=self._backend.state is not BackendState.CONNECTING)
+
+    def progress(self) -> object:
+        """Return something that is another one after the conversation has gone on."""
+        parts = self._parts
+        return len(parts.items), parts.tally.responses, parts.tally.caller_turns, id(parts.configuration.wanted)
 
     def describe(self) -> dict[str, object]:
         """Tell what happened, in JSON types of bounded size."""

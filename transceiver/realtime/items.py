@@ -7,7 +7,7 @@ backends that cannot.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
@@ -150,6 +150,36 @@ class ConversationItems:
                 record.is_done = True
                 undone.append(self.get(item_id) or record.item)
         return undone
+
+    def to_records(self) -> list[Event]:
+        """Return all that is remembered, in JSON types, for `from_records`."""
+        return [
+            {
+                "item": record.item,
+                "words": {str(index): words for index, words in record.words.items()},
+                "response_id": record.response_id,
+                "flags": [record.is_added, record.is_made, record.is_done, record.is_truncated],
+            }
+            for record in self._records.values()
+        ]
+
+    def from_records(self, records: Iterable[Event]) -> None:
+        """Take over what another session's memory had; what makes no sense is left out."""
+        for record in records:
+            item = mapping_at(record, "item")
+            item_id = text_at(item, "id")
+            if not 0 < len(item_id) <= _MAX_ID or len(self._records) >= self._max_items:
+                continue
+            flags = [each is True for each in list_at(record, "flags")][:4]
+            added, made, done, truncated = flags + [False] * (4 - len(flags))
+            words = {
+                int(index): text[: self._max_length]
+                for index, text in mapping_at(record, "words").items()
+                if index.isdecimal() and isinstance(text, str) and int(index) in range(_MAX_PARTS)
+            }
+            self._records[item_id] = _Record(
+                self._brief(item), words, text_at(record, "response_id")[:_MAX_ID], added, made, done, truncated
+            )
 
     def replay(self) -> Iterator[Event]:
         """Give the items that a new backend must be told, as text, in their order.

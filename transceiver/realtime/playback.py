@@ -20,6 +20,7 @@ from wire.core import Drops
 
 __all__ = ["Cut", "Playback", "SpokenResponse"]
 
+_PLAYING, _DRAINED = PlayingState.PLAYING, PlayingState.DRAINED
 _MAX_RESPONSES = 32
 _MAX_SPEECHES = 32
 
@@ -98,6 +99,11 @@ class Playback:
     def in_progress(self) -> list[str]:
         """The responses that are being made, the oldest first."""
         return [r.response_id for r in self._responses.values() if not r.is_done]
+
+    @property
+    def heard(self) -> list[str]:
+        """The responses of which the caller hears something, or will when more of them comes."""
+        return [r.response_id for r in self._responses.values() if r.state in (_PLAYING, _DRAINED)]
 
     def plays(self, response_id: str) -> bool:
         """Whether speech of a response lies in the queue."""

@@ -78,6 +78,10 @@ class SessionUpdates:
             if update.deadline is not None and not update.is_answered and update.deadline <= now:
                 yield update
 
+    def unanswered(self) -> list[PendingUpdate]:
+        """Those whose senders wait."""
+        return [update for update in self._waiting if update.deadline is not None and not update.is_answered]
+
     def take_all(self) -> list[PendingUpdate]:
         """Take all: there is nobody who could answer."""
         waiting, self._waiting = list(self._waiting), deque()

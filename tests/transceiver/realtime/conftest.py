@@ -186,9 +186,11 @@ def make_call() -> Callable[..., TriedCall]:
         is_channel_expected: bool = True,
         profile: BackendProfile = PROFILE,
         max_seconds: float = 60.0,
+        memory: bytes = b"",
+        seed: int = 1,
         **options: object,
     ) -> TriedCall:
-        counter = itertools.count(1)
+        counter = itertools.count(seed)
         queue = SpeechQueue(rate=profile.output_rate, max_seconds=max_seconds)
         bridge = Bridge(
             options=BridgeOptions(backend=profile, **options),
@@ -197,6 +199,7 @@ def make_call() -> Callable[..., TriedCall]:
             entropy=lambda size: next(counter).to_bytes(size, "big"),
             now=START,
             is_channel_expected=is_channel_expected,
+            memory=memory,
         )
         return TriedCall(bridge, queue)
 
