@@ -13,7 +13,7 @@ carried behind what was there before (`_carry`).
 """
 
 import enum
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 
 import trio
@@ -44,6 +44,9 @@ _JITTER_BUFFER = 0.06
 
 _PLAYOUT_DELAY = 0.1
 """From us to the caller's ear, in seconds, until it is measured."""
+
+_MAX_RESUMED = 256
+"""Events that wait for a channel that is being restarted; the oldest are left out."""
 
 _GOODBYE_SECONDS = 6.0
 """What a link has to come to an end after the call did; an agent may want to write something down."""
@@ -108,6 +111,7 @@ class BackendLeg:
         self._report = report
         self._sidebands = Sidebands(bridge, advanced, self.drops)
         self._channel_id: int | None = None
+        self._resumed: deque[str] | None = None  # for a client whose channel is being restarted
         self._link: BackendLink | None = None
         self._scope = trio.CancelScope()
         self._is_carrying = False
@@ -122,6 +126,8 @@ class BackendLeg:
 
     def follow(self, event: Event, now: float) -> None:
         """Take what the session reports; what is not about data channels is left alone."""
+        if self._resumed is not None:
+            self._find_channel(self._resumed, now)
         match event:
             case MessageReceived() if event.channel_id == self._channel_id:
                 message = event.message
@@ -145,11 +151,23 @@ class BackendLeg:
         self.ended = "client-hung-up"
         self._bridge.client_closed(now)
 
+    def _find_channel(self, waiting: Iterable[str], now: float) -> None:
+        """Look for the channel of a call that has come from elsewhere; SCTP may have to be restarted first."""
+        data = self._session.data
+        channels = {} if data is None else data.channels.channels
+        self._channel_id = next((each for each, channel in channels.items() if channel.label == EVENTS_LABEL), None)
+        if self._channel_id is not None:
+            self._resumed = None
+            for text in waiting:
+                self._send_to_client(text, now)
+
     def advance(self, now: float) -> None:
         """Carry audio and events to where they go. Called whenever the session may have heard something."""
         session = self._session
         if session.closed is not None:
             return
+        if self._resumed is not None:
+            self._find_channel(self._resumed, now)
         media = session.media
         if media is not None and (voice := media.voice) is not None:
             if pcm := voice.hear(now):
@@ -216,6 +234,9 @@ class BackendLeg:
                     self._sidebands.finish(item.number, now)
 
     def _send_to_client(self, text: str, now: float) -> None:
+        if self._resumed is not None:
+            self._resumed.append(text)
+            return
         if self._channel_id is None:
             self.drops[DropReason.NO_CHANNEL] += 1
             return
@@ -325,9 +346,7 @@ class BackendLeg:
 
     def resume(self) -> None:
         """Go on with the channel for events that the client has opened before the call came here."""
-        data = self._session.data
-        channels = {} if data is None else data.channels.channels
-        self._channel_id = next((each for each, channel in channels.items() if channel.label == EVENTS_LABEL), None)
+        self._resumed = deque(maxlen=_MAX_RESUMED)
 
     def memory(self) -> bytes:
         """What the leg of another process needs to go on."""

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +22,14 @@ from relay.hop.header import DOWN, parse_header
 
 from .calling import PacedCall, paced_call
 from .conftest import chromium_page
-from .edge_processes import Edge
+from .edge_processes import PROGRAM, Edge, free_port
 from .fleet_processes import start_fleet
 from .sniffing import Sniffer, is_rtp, sniffing
 
 pytestmark = pytest.mark.e2e
 
 CALL = (Path(__file__).parent / "call.js").read_text()
+CONVERSE = (Path(__file__).parent / "converse.js").read_text()
 NAMES = ("alpha", "beta")
 TONE_HZ = 700
 
@@ -78,6 +80,22 @@ def call(fleet: Edge) -> Iterator[PacedCall]:
     with paced_call(fleet.signal_url) as call:
         wait_for_record(fleet)
         yield call
+
+
+@pytest.fixture
+def talking(server: Any, tmp_path: Path, playwright: Playwright, tone_wav: Path) -> Iterator[tuple[Edge, Page]]:
+    """A fleet whose calls for the model "talk" are answered by a process of its own, and a page."""
+    port = free_port()
+    backend = subprocess.Popen([PROGRAM, "backend", "--listen", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)
+    use = f'[[backend]]\nuse = "realtime:ws://127.0.0.1:{port}/v1/realtime"\nmodels = ["talk"]\n'
+    fleet = start_fleet(tmp_path, server.url, NAMES, top=use)
+    try:
+        with chromium_page(playwright, tone_wav, fleet.signal_url) as page:
+            yield fleet, page
+    finally:
+        fleet.kill()
+        backend.kill()
+        backend.wait()
 
 
 def transceiver_calls(fleet: Edge, name: str) -> int:
@@ -151,6 +169,26 @@ def test_chromium_hears_again_within_a_second_of_a_kill(fleet: Edge, page: Page)
     silence = longest_silence(sniffer, fleet.media_port, at)
     print(f"silent for {1000 * silence:.0f} ms")
     assert silence <= 1.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["drained", "killed"])
+def test_a_conversation_with_a_backend_elsewhere_goes_on(talking: tuple[Edge, Page], number: signal.Signals) -> None:
+    fleet, page = talking
+    assert "output_audio_buffer.stopped" in page.evaluate(CONVERSE, {"model": "talk"})
+    wait_for_record(fleet)
+    name, other = owner_and_other(fleet)
+    time.sleep(2.0)  # what was said is in the record
+    before = page.evaluate("() => window.talk.events.length")
+    fleet.processes[name].send_signal(number)
+    fleet.processes[name].wait(10)
+    fleet.wait_until("another has it", lambda: transceiver_calls(fleet, other) == 1)
+    assert "output_audio_buffer.stopped" in page.evaluate("() => window.talk.say('and again')")
+    talk = page.evaluate("""() => ({ ice: window.talk.ice, negotiations: window.talk.negotiations,
+        channel: window.talk.channel.readyState, types: window.talk.since(0) })""")
+    assert (talk["channel"], talk["negotiations"]) == ("open", 0)
+    assert "failed" not in talk["ice"]
+    assert talk["types"].count("session.created") == 1
+    assert "error" not in talk["types"][before:]
 
 
 def test_a_drain_costs_at_most_two_frames(fleet: Edge, call: PacedCall) -> None:
