@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 
-def start_edge_with_workers(folder: Path, workers: int) -> Edge:
+def start_edge_with_workers(folder: Path, workers: int, *, tcp: bool = False) -> Edge:
     """Start three tiers, the relay with several workers and ready to be replaced."""
     variables = {
         "TRIO_VOICE_RELAY_WORKERS": str(workers),
@@ -27,7 +27,7 @@ def start_edge_with_workers(folder: Path, workers: int) -> Edge:
         "TRIO_VOICE_RELAY_RELOAD_SOCKET": str(folder / "reload.sock"),
         "TRIO_VOICE_LOG_FORMAT": "json",
     }
-    return start_edge(folder, environment=variables)
+    return start_edge(folder, environment=variables, tcp=tcp)
 
 
 def worker_pids(edge: Edge, relay: str = "relay") -> dict[int, int]:
