@@ -13,6 +13,7 @@ Read in this order:
 * `links`     the protocol between the two ends of a link, and what it is good for
 * `peer`      what a relay knows of one transceiver
 * `relay_end`, `transceiver_end`   the two ends, sans-IO; `events` is what they report
+* `cookies`   how a relay shows that it receives where it sends from
 * `health`    loss and delay of a link, from PING and PONG
 * `suspicion` when a transceiver is held for dead; `watching` is the clock for all links, `warning` who is told of it
 * `announcing`, `learning`   which flows a relay has still to be told, and which of those it was told it takes up next;

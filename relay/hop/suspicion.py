@@ -13,8 +13,8 @@ Signs of life are everything that counts on the link: clients' datagrams on thei
     silent for                                        then
     0.075 s, and clients' datagrams came in the       PING, and again every 0.05 s
     last 5 s; or a PING of each second is late
-    0.25 s, and 4 PINGs are overdue; 1 s where no     suspected; PING every 0.25 s
-    clients' datagrams came in the last 5 s
+    0.25 s, and 4 PINGs are overdue; 1 s where no     suspected; PING and HELLO every 0.25 s, as another process
+    clients' datagrams came in the last 5 s           may be in its place, which only answers a HELLO
     any sign of life                                  trusted
 
 A PING is *overdue* after the smoothed round trip and four times its variation (RFC 6298 §2), 0.04 s at least

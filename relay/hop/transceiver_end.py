@@ -1,17 +1,15 @@
 """The transceiver's end of its links: which addresses are relays, for as long as they prove it."""
 
-import hashlib
-import hmac
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import count
 
 from relay.hop.announcing import Announcements
+from relay.hop.cookies import COOKIE_SLOT, Cookies
 from relay.hop.drops import HopDropReason
 from relay.hop.events import FlowsAcknowledged, FlowsWanted, RelayLost, RelaySeen, TransceiverSuspected
 from relay.hop.header import ingress_of
 from relay.hop.keys import HopKeys
-from relay.hop.link_messages import COOKIE_SIZE
 from relay.hop.messages import (
     Announced,
     Confirm,
@@ -30,12 +28,10 @@ from relay.hop.tunnel import Tunnel
 from wire.core import Address, Drops, Entropy, Event
 from wire.replay import ReplayWindow
 
-__all__ = ["COOKIE_SLOT", "REFRESH_INTERVAL", "RELAY_LIFE", "TransceiverLink"]
+__all__ = ["REFRESH_INTERVAL", "RELAY_LIFE", "TransceiverLink"]
 
 RELAY_LIFE = 30.0
 """How long a transceiver takes datagrams from a relay that confirms nothing; long, since it harms nobody."""
-COOKIE_SLOT = 10.0
-"""A cookie is taken in the slot of time that it was made in and in the next one."""
 WINDOW_LIFE = 2 * COOKIE_SLOT
 """A replay window outlives every cookie that its sender could still show."""
 MAX_RELAYS = 4096
@@ -86,7 +82,7 @@ class TransceiverLink:
         self._identity = (cluster, incarnation, worker)
         self._workers = workers
         self._number = draw_number(entropy)
-        self._cookie_secret = entropy(32)
+        self._cookies = Cookies(entropy(32))
         self._counter = 0
         self._data_counter = count(1)
         self._wants_sealed = sealed
@@ -191,7 +187,7 @@ class TransceiverLink:
         cluster, incarnation, worker = self._identity
         welcome = Welcome(
             nonce=hello.nonce,
-            cookie=self._cookie(source, number, int(now // COOKIE_SLOT)),
+            cookie=self._cookies.make(source, number, now),
             cluster=cluster,
             incarnation=incarnation,
             worker=worker,
@@ -200,9 +196,8 @@ class TransceiverLink:
         return ()
 
     def _handle_confirm(self, confirm: Confirm, opened: Opened, source: Address, now: float) -> Iterable[Event]:
-        number, slot = opened.sender, int(now // COOKIE_SLOT)
-        cookies = (self._cookie(source, number, slot), self._cookie(source, number, slot - 1))
-        if not any(hmac.compare_digest(cookie, confirm.cookie) for cookie in cookies):
+        number = opened.sender
+        if not self._cookies.is_fresh(confirm.cookie, source, number, now):
             self.drops[HopDropReason.STALE_NONCE] += 1
             return ()
         window, _ = self._windows.get(number) or (ReplayWindow(size=REPLAY_WINDOW), now)
@@ -294,10 +289,6 @@ class TransceiverLink:
             return None
         window[0].commit(opened.counter)
         return relay
-
-    def _cookie(self, source: Address, number: int, slot: int) -> bytes:
-        subject = f"{slot} {number} {source[1]} {source[0]}".encode()
-        return hashlib.blake2b(subject, key=self._cookie_secret, digest_size=COOKIE_SIZE).digest()
 
     def _send(self, message: Message, receiver: int, relay: Address) -> None:
         self._counter += 1

@@ -133,7 +133,10 @@ class Watch:
         if suspicion.is_convincing(now, is_active=is_active, grace=grace):
             self._suspect(peer, suspicion, now)
         elif suspicion.wants_ping(now, is_active=is_active, grace=grace):
-            self.ping(peer, now)
+            if suspicion.is_suspected:
+                peer.next_hello = now  # with a PING; whoever is in its place answers only a HELLO
+            else:
+                self.ping(peer, now)
         if is_active or suspicion.is_waiting:
             self._plan(now)
 
@@ -142,6 +145,7 @@ class Watch:
             suspicion.suspect()
             self.suspected += 1
             self._warnings.add(peer.identity, now)
+            peer.next_hello = now
 
     def _watched(self) -> list[tuple[Peer, Suspicion]]:
         return [(peer, peer.suspicion) for peer in self._peers.values() if peer.suspicion is not None]

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from relay import whereabouts
 from relay.hop import (
     announcing,
+    cookies,
     health,
     learning,
     messages,
@@ -154,7 +155,7 @@ def test_timers_and_bounds_are_those_of_the_code():
         "open HELLOs": f"{peer.OPEN_HELLOS}",
         "link without WELCOME": f"{relay_end.LINK_LIFE:g} s",
         "relay without CONFIRM": f"{transceiver_end.RELAY_LIFE:g} s",
-        "cookie slot": f"{transceiver_end.COOKIE_SLOT:g} s",
+        "cookie slot": f"{cookies.COOKIE_SLOT:g} s",
         "relays at a transceiver": f"{transceiver_end.MAX_RELAYS}",
         "flows told again": f"{transceiver_end.REFRESH_INTERVAL:g} s",
         "replay windows": f"{sealing.REPLAY_WINDOW}",

@@ -110,9 +110,9 @@ class Link:
         self.watch.handle_timeout(self.now)
         if self.watch.suspected > before:
             self.suspected_at.append(self.now)
-        if self.now >= self._next_hello:
+        if self.now >= min(self._next_hello, self.peer.next_hello):
             self.watch.ping(self.peer, self.now)
-            self._next_hello = self.now + 1.0
+            self._next_hello = self.peer.next_hello = self.now + 1.0
 
     @property
     def is_suspected(self):

@@ -158,6 +158,16 @@ def test_one_that_was_replaced_before_anybody_noticed_is_told_of_at_once(kit):
     assert cluster.watch.suspected == 1
 
 
+def test_who_replaces_a_suspect_is_found_soon(kit):
+    cluster = Cluster(kit)
+    cluster.media(0, 1.0)
+    cluster.kill(0)
+    cluster.run(1.0)
+    cluster.replace(0, incarnation=555)
+    cluster.run(0.3)
+    assert cluster.forwarder.links.address_of(1, 555, 0) == cluster.transceivers[0].address
+
+
 def test_only_its_own_cluster_hears_of_it(kit):
     cluster = Cluster(kit, clusters=(1, 1, 2))
     cluster.kill(0)
