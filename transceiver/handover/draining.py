@@ -25,6 +25,8 @@ _PACE = 0.02
 """Seconds between the beginnings of two moves: 50 calls a second, which a target takes beside its own."""
 _AT_ONCE = 4
 _RETRY = 1.0
+_CONNECTING = 3.0
+"""Seconds in which a client that was answered before the drain may still come, and be moved."""
 _ASK_AGAIN = 0.1
 
 
@@ -71,8 +73,12 @@ class Draining:
         self._report = report
 
     async def run(self) -> None:
-        """Move all calls; returns when there is none left. Cancelled, those that are left stay as they are."""
-        while len(self._calls):
+        """Move all calls; returns when there is none left but of clients that have not come for a while.
+
+        Cancelled, those that are left stay as they are.
+        """
+        patience = trio.current_time() + _CONNECTING
+        while any(call.session.media is not None or trio.current_time() < patience for call in self._calls):
             limiter = trio.CapacityLimiter(_AT_ONCE)
             async with trio.open_nursery() as nursery:
                 for call in self._calls:

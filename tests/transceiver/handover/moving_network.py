@@ -149,6 +149,13 @@ class Fleet:
 
     async def call(self, place: Place) -> Client:
         """Place a call on a worker, and wait until it hears something."""
+        client = await self.offer(place)
+        self.nursery.start_soon(client.run)
+        await eventually(lambda: client.caller.media is not None and client.caller.media.heard_at is not None)
+        return client
+
+    async def offer(self, place: Place) -> Client:
+        """Place a call on a worker whose client does nothing yet."""
         caller = CallerSession(
             certificate=self.certificate,
             options=CallerOptions(clip=self.clip),
@@ -160,10 +167,7 @@ class Fleet:
         ingress = AnswerIngress(id=1, host=host, port=port, priority=2130706431)
         created = await place.worker.create_call(caller.offer, [ingress], "0wner")
         caller.accept(parse_answer(created.answer), trio.current_time())
-        client = Client(caller, created, (host, port))
-        self.nursery.start_soon(client.run)
-        await eventually(lambda: caller.media is not None and caller.media.heard_at is not None)
-        return client
+        return Client(caller, created, (host, port))
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:

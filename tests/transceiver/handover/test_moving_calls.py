@@ -3,7 +3,7 @@
 import trio
 
 from edge.caller.progress import Stage
-from transceiver.handover import checkpointing, custody
+from transceiver.handover import checkpointing, custody, draining
 
 
 async def started(fleet, moving_network):
@@ -76,3 +76,25 @@ async def test_an_owner_that_was_overtaken_ends_without_a_word(start_fleet, movi
 
 async def _says_dead(_suspect):
     return False
+
+
+async def test_a_drain_does_not_wait_for_who_never_came(start_fleet, moving_network, monkeypatch):
+    monkeypatch.setattr(draining, "_CONNECTING", 0.2)
+    monkeypatch.setattr(draining, "_RETRY", 0.1)
+    async with start_fleet() as fleet:
+        first, _ = fleet.places
+        await fleet.offer(first)
+        with trio.fail_after(5):
+            await first.worker.drain()
+        assert first.worker.status()["calls"] == 1
+
+
+async def test_a_drain_waits_for_who_is_about_to_come(start_fleet, moving_network, monkeypatch):
+    monkeypatch.setattr(draining, "_RETRY", 0.1)
+    async with start_fleet() as fleet:
+        first, second = fleet.places
+        client = await fleet.offer(first)
+        await first.worker.start_drain()
+        fleet.nursery.start_soon(client.run)
+        await moving_network.eventually(lambda: second.worker.status()["calls"] == 1)
+        await more(client, 20, moving_network)
