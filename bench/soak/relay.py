@@ -33,6 +33,9 @@ _CALLS, _LEAVING = 2_000, 0.02
 _HOSTS = 1 << 16
 """Enough for all that ever call within an hour."""
 _STRANGERS = 200
+_REMEMBERED = 5_000
+"""More addresses than a relay keeps the spelling of (`relay.sockaddr`), and they are seen before anything is compared:
+else its cache is what grows, for minutes, as calls come and go."""
 _STRETCH, _MEASURED = 5.0, 2.0
 """Seconds."""
 _SHARE = 0.5
@@ -84,6 +87,7 @@ class _Soak:
     async def run(self, seconds: float) -> RelaySoak:
         idle = await self._read(collects=True)
         await trio.to_thread.run_sync(self._calls.set_up, range(1, _CALLS + 1))
+        await trio.to_thread.run_sync(send_refused, self._programs, self._calls, _REMEMBERED)
         rate = await self._measure() * _SHARE
         self._say(f"{_CALLS} calls, {rate:.0f} datagrams a second for {seconds:.0f} s")
         settles = max(seconds * _SETTLED_AFTER, min(_SETTLED_SECONDS, seconds * _SETTLED_AT_LAST))
