@@ -82,7 +82,8 @@ class FleetPeers:
         if not isinstance(workers, list) or suspect.worker >= len(workers):
             return True
         state = workers[suspect.worker]
-        return not isinstance(state, dict) or state.get("pid") is not None
+        # One that is still being started serves nobody; it takes over itself what nobody else has taken by then.
+        return not isinstance(state, dict) or state.get("serves", True) is True
 
     async def offer(self, call: Offered) -> Owner:
         """Offer a call to the least loaded, and to the next when that does not want it; see `Peers.offer`."""

@@ -131,6 +131,7 @@ class Place:
         return {
             "worker": self.number,
             "pid": None if self.life is None else self.life.pid,
+            "serves": self.life is not None and self.life.client is not None,
             "calls": 0 if self.life is None else self.life.calls,
             "max_calls": self.figures.max_calls,
             "relays": self.figures.relays,

@@ -54,6 +54,7 @@ async def test_a_process_is_told_everything_first_and_counts_once_it_serves(
     assert running.describe() == {
         "worker": 0,
         "pid": 1000,
+        "serves": True,
         "calls": 2,
         "max_calls": 5,
         "relays": 1,

@@ -153,7 +153,7 @@ class World:
         process.has_ended = verdict is Verdict.FENCE
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(60))
 def test_no_index_is_used_by_two_owners(seed):
     world = World(seed)
     world.run(400)
@@ -185,8 +185,8 @@ def test_a_leap_that_is_too_short_is_found():
 
 def test_a_wait_that_is_too_short_is_found(monkeypatch):
     monkeypatch.setattr(custody, "FREE_AFTER", 5.0)
-    assert clashes_in(120)
+    assert clashes_in(60)
 
 
 def test_not_minding_whether_the_client_is_heard_is_found():
-    assert clashes_in(120, believes_to_hear=True)
+    assert clashes_in(60, believes_to_hear=True)
