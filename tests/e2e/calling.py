@@ -13,7 +13,7 @@ import attrs
 
 from .namespaces import command_in
 
-__all__ = ["Counted", "Flood", "PacedCall", "flood", "paced_call"]
+__all__ = ["Counted", "Crowd", "CrowdCounted", "Flood", "PacedCall", "crowd", "flood", "paced_call"]
 
 _HERE = Path(__file__).parent
 
@@ -124,6 +124,86 @@ def paced_call(
         call.wait_until_connected()
         yield call
         process.communicate("stop\n", timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@attrs.frozen(kw_only=True)
+class CrowdCounted:
+    """A stretch of many calls.
+
+    Attributes:
+        calls: what each has counted; see `paced_callers`.
+        late: how late the callers' process was, in seconds, 99 times of 100.
+    """
+
+    calls: list[dict[str, Any]]
+    late: float
+
+    @property
+    def missing(self) -> list[int]:
+        """How many packets each call misses."""
+        return [call["missing"] for call in self.calls]
+
+    @property
+    def lost(self) -> list[dict[str, Any]]:
+        """The calls that are over, or silent since a second and more."""
+        return [call for call in self.calls if call["stage"] != "talking" or call["silent_ms"] > 1000]
+
+    def __str__(self) -> str:
+        sent, gap = sum(call["sent"] for call in self.calls), max(call["gap_ms"] for call in self.calls)
+        return (
+            f"{len(self.calls)} calls: {sum(self.missing)} of {sent} frames lost, {max(self.missing)} of one call; "
+            f"longest gap {gap:.0f} ms; callers {1000 * self.late:.0f} ms late"
+        )
+
+
+@attrs.define
+class Crowd:
+    """The calls of `paced_callers`."""
+
+    _process: subprocess.Popen[str]
+
+    def begin(self) -> None:
+        """From here on packets count."""
+        self._order("begin")
+
+    def finish(self) -> CrowdCounted:
+        """Tell of the packets since; waits for the last ones."""
+        return CrowdCounted(**self._order("finish"))
+
+    def _order(self, word: str) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if word:
+            self._process.stdin.write(f"{word}\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, f"the callers have ended:\n{self._process.stderr.read() if self._process.stderr else ''}"
+        return json.loads(line)
+
+
+@contextmanager
+def crowd(url: str, count: int) -> Iterator[Crowd]:
+    """Place calls and wait until audio flows in all of them; hangs up behind the block.
+
+    Args:
+        url: of signal.
+        count: how many.
+    """
+    process = subprocess.Popen(
+        [sys.executable, _HERE / "paced_callers.py", url, str(count)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        calls = Crowd(process)
+        calls._order("")
+        yield calls
+        process.communicate("stop\n", timeout=30)
     finally:
         process.kill()
         process.communicate()

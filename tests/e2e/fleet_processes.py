@@ -18,6 +18,7 @@ def start_fleet(
     top: str = "",
     *,
     more_signals: Sequence[str] = (),
+    more_relays: Sequence[str] = (),
     sections: Mapping[str, str] = MappingProxyType({}),
 ) -> Edge:
     """Start signal, a relay and some transceivers, with echo behind them; nobody's configuration names another.
@@ -28,6 +29,7 @@ def start_fleet(
         transceivers: their names.
         top: further lines for all, above the sections.
         more_signals: names of further signal nodes.
+        more_relays: names of further relays, each with an ingress of its own.
         sections: further lines for the section of a role.
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
@@ -41,13 +43,15 @@ def start_fleet(
 
     for name, port in (("signal", http), *((name, free_port()) for name in more_signals)):
         add(name, "signal", f'listen = "127.0.0.1:{port}"\nregions = ["here"]\n', f"http://127.0.0.1:{port}")
-    add(
-        "relay",
-        "relay",
-        f'hop = "127.0.0.1:{hop}"\nhttp = "127.0.0.1:{relay_http}"\n'
-        f'ingresses = ["1=127.0.0.1:{media}/127.0.0.1:{media}"]\nreload_socket = "{folder}/reload.sock"\n',
-        edge.relay_url,
-    )
+    relays = [("relay", relay_http, media, hop)]
+    relays += [(name, free_port(), *(free_port(socket.SOCK_DGRAM) for _ in range(2))) for name in more_relays]
+    for number, (name, pages, public, own_hop) in enumerate(relays, 1):
+        text = (
+            f'hop = "127.0.0.1:{own_hop}"\nhttp = "127.0.0.1:{pages}"\n'
+            f'ingresses = ["{number}=127.0.0.1:{public}/127.0.0.1:{public}"]\n'
+            f'reload_socket = "{folder}/{name}.sock"\n'
+        )
+        add(name, "relay", text, f"http://127.0.0.1:{pages}")
     for name in transceivers:
         control, own_hop = free_port(), free_port(socket.SOCK_DGRAM)
         text = f'backend = "echo"\nhop = "127.0.0.1:{own_hop}"\ncontrol = "127.0.0.1:{control}"\n'

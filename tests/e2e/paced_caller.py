@@ -41,7 +41,7 @@ _NUMBERED = struct.Struct(
 _LATE = 1.0
 
 
-class _Numbered(tuple[bytes, ...]):  # noqa: SLOT001 - one that has attributes cannot have slots
+class Numbered(tuple[bytes, ...]):  # noqa: SLOT001 - one that has attributes cannot have slots
     """Packets that carry their number."""
 
     sent: int
@@ -51,7 +51,7 @@ class _Numbered(tuple[bytes, ...]):  # noqa: SLOT001 - one that has attributes c
         return _NUMBERED.pack(0xF8, self.sent - 1)
 
 
-class _Journal:
+class Journal:
     """What came back; a `Recording`."""
 
     seconds = 0.0
@@ -104,7 +104,7 @@ class _Line(Line):
 
 
 async def _main(words: argparse.Namespace) -> None:
-    packets, journal = _Numbered((b"",)), _Journal()
+    packets, journal = Numbered((b"",)), Journal()
     packets.sent = 0
     options = CallerOptions(clip=Clip(packets=packets, samples=(960,)), recording=journal)
     exchange, signal = Exchange(), SignalClient(words.url, words.key)
@@ -139,7 +139,7 @@ async def _main(words: argparse.Namespace) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _obey(line: Line, packets: _Numbered, journal: _Journal) -> None:
+async def _obey(line: Line, packets: Numbered, journal: Journal) -> None:
     first, errors = 0, 0
     while True:
         order = (await trio.to_thread.run_sync(sys.stdin.readline)).strip()
