@@ -101,7 +101,7 @@ class Edge:
 
         def fetch() -> tuple[int, str, str]:
             try:
-                with urllib.request.urlopen(request, timeout=5, context=_ANY_CERTIFICATE) as response:
+                with urllib.request.urlopen(request, timeout=10, context=_ANY_CERTIFICATE) as response:
                     return response.status, response.read().decode(), response.headers.get("Location", "")
             except urllib.error.HTTPError as error:
                 return error.code, error.read().decode(), ""

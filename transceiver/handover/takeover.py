@@ -20,7 +20,7 @@ import trio
 
 from transceiver.handover.arrivals import Arrivals
 from transceiver.handover.custody import TAKE_WITHIN
-from transceiver.handover.ownership import Owner, OwnershipStore, StoreUnavailable
+from transceiver.handover.ownership import Owner, Ownership, OwnershipStore, StoreUnavailable
 from transceiver.handover.peers import HandOverRefused, Peers
 from transceiver.registry import Call
 
@@ -70,6 +70,7 @@ class Takeover:
         self._settle = settle
         self._report = report
         self._asked: dict[Owner, float] = {}
+        self._unreadable: set[int] = set()  # sessions that others may be able to restore, but not we
         self._suspects: trio.MemorySendChannel[Owner] | None = None
 
     def suspect(self, suspect: Owner, now: float) -> None:
@@ -103,7 +104,7 @@ class Takeover:
             except StoreUnavailable:
                 await trio.sleep(_TURN_SECONDS)
                 continue
-            if sessions and (taken := await self._take_all(sessions)):
+            if sessions and (taken := await self._take_all(sessions, self._owner)):
                 self._report("taken-over", {"worker": self._owner.worker, "sessions": taken})
             return
 
@@ -112,6 +113,7 @@ class Takeover:
         if await self._peers.is_alive(suspect):
             self.counts["suspected-alive"] += 1
             return
+        self._unreadable.clear()  # we may have been told a key since
         began = trio.current_time()
         taken = 0
         for attempt in range(_TRIES):
@@ -122,7 +124,7 @@ class Takeover:
                 continue
             if not sessions:
                 break
-            taken += await self._take_all(self._turns(sessions, suspect, attempt))
+            taken += await self._take_all(self._turns(sessions, suspect, attempt), suspect)
             await trio.sleep(_TURN_SECONDS)
         if taken:
             facts = {"incarnation": suspect.incarnation, "worker": suspect.worker, "sessions": taken}
@@ -134,17 +136,17 @@ class Takeover:
         return [
             (session, generation)
             for session, generation in sessions
-            if turn_of(self._owner, candidates, session) <= attempt
+            if session not in self._unreadable and turn_of(self._owner, candidates, session) <= attempt
         ]
 
-    async def _take_all(self, sessions: Iterable[tuple[int, int]]) -> int:
+    async def _take_all(self, sessions: Iterable[tuple[int, int]], dead: Owner) -> int:
         taken = 0
         waiting = iter(sessions)
 
         async def take_next() -> None:
             nonlocal taken
             for session, generation in waiting:
-                taken += await self._take(session, generation)
+                taken += await self._take(session, generation, dead)
                 await trio.sleep(_BETWEEN)
 
         async with trio.open_nursery() as nursery:
@@ -152,7 +154,7 @@ class Takeover:
                 nursery.start_soon(take_next)
         return taken
 
-    async def _take(self, session: int, generation: int) -> bool:
+    async def _take(self, session: int, generation: int, dead: Owner) -> bool:
         try:
             record = await self._store.take(session, generation=generation, owner=self._owner, within=TAKE_WITHIN)
         except StoreUnavailable:
@@ -166,10 +168,24 @@ class Takeover:
         except HandOverRefused as error:
             self.counts["not-restored"] += 1
             self._report("not-restored", {"call": record.call_id, "reason": str(error)})
+            if dead != self._owner:
+                await self._give_back(record, dead)
             return False
         is_ours = await self._settle(call)
         self.counts["taken-over" if is_ours else "lost-again"] += 1
         return is_ours
+
+    async def _give_back(self, record: Ownership, dead: Owner) -> None:
+        """Let another try that may have the key which we lack: the record names the dead one again.
+
+        It does not come back by that, should it live: what it writes is of a generation that is over. Nothing was
+        sent, and the snapshot is the same, so the next one leaps from where we would have.
+        """
+        self._unreadable.add(record.session)
+        try:
+            await self._store.take(record.session, generation=record.generation, owner=dead, within=None)
+        except StoreUnavailable:
+            self.counts["store-away"] += 1
 
 
 def turn_of(owner: Owner, candidates: Iterable[Owner], session: int) -> int:

@@ -177,12 +177,27 @@ async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None
 
 
 @asynccontextmanager
-async def run_fleet(certificate: Certificate, clip: Clip, backends: Backends = ECHO) -> AsyncIterator[Fleet]:
-    """Run two workers and a relay, and cancel them."""
+async def run_fleet(
+    certificate: Certificate,
+    clip: Clip,
+    backends: Backends = ECHO,
+    *,
+    keys: Sequence[SnapshotKeys] = (SNAPSHOT_KEYS, SNAPSHOT_KEYS),
+    clocks: Sequence[float] = (0.0, 0.0, 0.0),
+) -> AsyncIterator[Fleet]:
+    """Run some workers and a relay, and cancel them.
+
+    Args:
+        certificate: of the callers.
+        clip: what they say.
+        backends: what answers them.
+        keys: of each worker's snapshots; there are as many workers.
+        clocks: by how many seconds the wall clock of each is fast.
+    """
     store = MemoryOwnership()
     places: list[Place] = []
     async with trio.open_nursery() as nursery:
-        for number in (1, 2):
+        for number, own_keys in enumerate(keys, 1):
             owner = Owner(cluster=3, incarnation=4710 + number, worker=0)
             reports: list[tuple[str, dict[str, object]]] = []
             worker = Worker(
@@ -192,7 +207,8 @@ async def run_fleet(certificate: Certificate, clip: Clip, backends: Backends = E
                 call_id_keys=CALL_IDS,
                 hop_keys=HOP,
                 report=lambda name, facts, lines=reports: lines.append((name, dict(facts))),
-                handover=HandoverServices(store=store, peers=Neighbours(places, owner), keys=SNAPSHOT_KEYS),
+                unix_time=lambda fast=clocks[number - 1]: time.time() + fast,
+                handover=HandoverServices(store=store, peers=Neighbours(places, owner), keys=own_keys),
             )
             place = Place(worker, owner, trio.CancelScope(), reports)
             await nursery.start(_run, place)

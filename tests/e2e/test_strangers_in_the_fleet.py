@@ -1,0 +1,148 @@
+"""A fleet in which one node has other keys, and one in which signal cannot reach a region: the rest goes on.
+
+What `docs/operations.md` tells of both is looked up here, in metrics and logs.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from .calling import PacedCall, paced_call
+from .edge_processes import PROGRAM, Edge, add_server, free_port
+from .fleet_processes import start_fleet
+from .namespaces import ip, switched
+
+pytestmark = pytest.mark.e2e
+
+MOVES, DROPS = "trio_voice_transceiver_moves_total", "trio_voice_transceiver_drops_total"
+
+
+@pytest.fixture
+def server(redis_server: ModuleType) -> Iterator[Any]:
+    with redis_server.redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def fleet(server: Any, tmp_path: Path) -> Iterator[Edge]:
+    """Two transceivers, and a third one whose keys are of another fleet; it finds the others by the store."""
+    fleet = start_fleet(tmp_path, server.url, ("alpha", "beta"))
+    try:
+        subprocess.run([PROGRAM, "keys", "new", str(tmp_path / "others")], check=True, capture_output=True)
+        text = (tmp_path / "beta.toml").read_text().partition("\n")[2].replace('"beta"', '"stranger"')
+        own = f"http://127.0.0.1:{free_port()}"
+        text = text.replace(fleet.servers["beta"].health.removeprefix("http://"), own.removeprefix("http://"))
+        hop = next(line for line in text.splitlines() if line.startswith("hop"))
+        add_server(fleet, "stranger", text.replace(hop, 'hop = "127.0.0.1:0"'), own, role="transceiver")
+        config = tmp_path / "stranger.toml"
+        config.write_text(config.read_text().replace("/keys/", "/others/"))
+        fleet.start("stranger")
+        fleet.wait_until("it is listed", lambda: server.command("HLEN", "trio-voice:members") == "5")
+        yield fleet
+    finally:
+        fleet.kill()
+
+
+def calls(fleet: Edge, name: str) -> int:
+    return int(fleet.metric(fleet.servers[name].health, "trio_voice_transceiver_calls"))
+
+
+def test_a_node_with_a_wrong_key_gets_no_call_and_harms_none(fleet: Edge) -> None:
+    stranger = fleet.servers["stranger"].health
+    time.sleep(2.0)  # signal and relay have seen it by now
+    with ExitStack() as stack:
+        placed = [stack.enter_context(paced_call(fleet.signal_url)) for _ in range(4)]
+        assert (calls(fleet, "alpha"), calls(fleet, "beta"), calls(fleet, "stranger")) == (2, 2, 0)
+
+        def records() -> int:
+            return sum(
+                fleet.counted(fleet.servers[name].health, MOVES)["checkpoint.created"] for name in ("alpha", "beta")
+            )
+
+        fleet.wait_until("the store has a record of each", lambda: records() == 4)
+        fleet.processes["alpha"].send_signal(signal.SIGTERM)
+        assert fleet.processes["alpha"].wait(20) == 0
+        assert (calls(fleet, "beta"), calls(fleet, "stranger")) == (4, 0)
+        assert all(call.for_a_while(0.3).missing == [] for call in placed)
+    status, reason = fleet.get(f"{stranger}/readyz")
+    assert (status, "no relay has said hello yet" in reason) == (503, True)
+    assert fleet.counted(stranger, DROPS)["hop.hop-not-authentic"] > 0
+    listed = subprocess.run([PROGRAM, "fleet", "--url", fleet.signal_url], capture_output=True, text=True, check=True)
+    (line,) = (line for line in listed.stdout.splitlines() if line.startswith("stranger"))
+    assert line.endswith("not ready: no relay has said hello yet")
+
+
+HOSTS = {"hub": "10.78.0.1", "north": "10.78.0.2", "south": "10.78.0.3", "client": "10.78.0.4"}
+
+
+@pytest.fixture
+def regions(server: Any, tmp_path: Path) -> Iterator[tuple[Edge, dict[str, str]]]:
+    """Signal, and two regions of a relay and a transceiver each; the store's socket is a file, which all reach."""
+    subprocess.run([PROGRAM, "keys", "new", str(tmp_path / "keys")], check=True, capture_output=True)
+    with switched({host: [f"{address}/24"] for host, address in HOSTS.items()}) as names:
+        url = f"http://{HOSTS['hub']}:8080"
+        edge = Edge(tmp_path, url, "", "", 3478, key="sk-test", namespace=names["client"])
+
+        def add(name: str, role: str, host: str, text: str, health: str) -> None:
+            shared = f'[log]\nformat = "json"\n[store]\nurl = "{server.url}"\n[node]\nname = "{name}"\n'
+            shared += f'region = "{host}"\n' if role != "signal" else ""
+            add_server(edge, name, f"{shared}[{role}]\n{text}", health, role=role, namespace=names[host])
+
+        add(
+            "signal",
+            "signal",
+            "hub",
+            'listen = "10.78.0.1:8080"\napi_keys = ["sk-test"]\nregions = ["north", "south"]\n',
+            url,
+        )
+        for number, host in enumerate(("north", "south"), 1):
+            own = HOSTS[host]
+            relay = f'hop = "{own}:7000"\nhttp = "{own}:7090"\ningresses = ["{number}={own}:3478/{own}:3478"]\n'
+            add(f"relay-{host}", "relay", host, relay, f"http://{own}:7090")
+            transceiver = f'backend = "echo"\nhop = "{own}:7001"\ncontrol = "{own}:7080"\n'
+            add(host, "transceiver", host, transceiver, f"http://{own}:7080")
+        edge.start_all()
+        try:
+            edge.wait_until("all are listed", lambda: server.command("HLEN", "trio-voice:members") == "5")
+            yield edge, names
+        finally:
+            edge.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_signal_loses_a_region_and_gets_it_back(regions: tuple[Edge, dict[str, str]]) -> None:
+    """Nothing that the region sends to signal arrives, as over a broken link; the store hears of it as ever."""
+    edge, names = regions
+
+    def place() -> PacedCall:
+        return stack.enter_context(paced_call(edge.signal_url, key=edge.key, namespace=edge.namespace))
+
+    with ExitStack() as stack:
+        placed = [place() for _ in range(4)]
+        chosen, other = sorted(("north", "south"), key=lambda name: -calls(edge, name))
+        there = calls(edge, chosen)
+        lost = ("-n", names[chosen], "route")
+        ip(*lost, "add", "blackhole", "10.78.0.1/32")
+        for call in placed:
+            call.begin()
+        began = time.monotonic()
+        later = [place() for _ in range(3)]
+        print(f"three calls were placed within {time.monotonic() - began:.1f} s")
+        assert all(not call.finish().missing for call in placed), "media does not pass signal"
+        assert calls(edge, other) == 4 - there + 3
+        answers = [edge.get(edge.signal_url + call.location) for call in placed]
+        assert sorted(status for status, _ in answers) == [200] * (4 - there) + [503] * there, "none is told to be over"
+        assert sum("transceiver_unreachable" in body for _, body in answers) == there
+        assert edge.get(f"{edge.signal_url}/readyz")[0] == 200
+        assert f"http://{HOSTS[chosen]}:7080: no answer within 2 seconds" in edge.log("signal")
+        ip(*lost, "del", "blackhole", "10.78.0.1/32")
+        edge.wait_until("all are reached", lambda: all(edge.call_state(call.location) for call in placed + later))
+        assert edge.delete(placed[0].location)[0] == 200
