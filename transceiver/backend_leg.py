@@ -13,6 +13,7 @@ carried behind what was there before (`_carry`).
 """
 
 import enum
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 
@@ -27,6 +28,7 @@ from transceiver.backends.reconnecting import Reconnecting, ReconnectPolicy
 from transceiver.calls import EventSocket
 from transceiver.media import Media
 from transceiver.realtime.bridge import Bridge
+from transceiver.realtime.moved_playback import MAX_MOVED_SPEECH
 from transceiver.realtime.outputs import AudioToBackend, CloseSideband, Output, ToBackend, ToClient, ToSideband
 from transceiver.session import Session
 from transceiver.session_events import DataClosed
@@ -47,6 +49,9 @@ _PLAYOUT_DELAY = 0.1
 
 _MAX_RESUMED = 256
 """Events that wait for a channel that is being restarted; the oldest are left out."""
+
+_QUIET_SECONDS = 0.7
+"""Without an event between two turns it is quiet: a backend may think that long before it begins to answer."""
 
 _GOODBYE_SECONDS = 6.0
 """What a link has to come to an end after the call did; an agent may want to write something down."""
@@ -120,6 +125,7 @@ class BackendLeg:
         self._has_hung_up = False  # the backend; what it has said last is still played
         self._heard_at: float | None = None  # when the caller will have heard the last of it
         self._round_trip_time: float | None = None
+        self._stirred_at = -math.inf  # when an event came last, of either side's
         self._playout_delay = _PLAYOUT_DELAY
 
     # -- the client's side, inline
@@ -133,6 +139,7 @@ class BackendLeg:
                 message = event.message
                 # Events are texts; one that came as bytes is read all the same.
                 text = message if isinstance(message, str) else message.decode(errors="replace")
+                self._stirred_at = now
                 self._bridge.receive_client_text(text, now)
             case MessageReceived():
                 self.drops[DropReason.OTHER_CHANNEL] += 1
@@ -293,7 +300,7 @@ class BackendLeg:
 
     def backend_event(self, event: Mapping[str, object]) -> None:
         """See `BackendSink.backend_event`."""
-        now = trio.current_time()
+        self._stirred_at = now = trio.current_time()
         self._take(now, self._bridge.receive_backend_event, event, now)
 
     def backend_audio(self, speech: Speech, pcm: bytes) -> None:
@@ -348,9 +355,15 @@ class BackendLeg:
         """Go on with the channel for events that the client has opened before the call came here."""
         self._resumed = deque(maxlen=_MAX_RESUMED)
 
-    def memory(self) -> bytes:
-        """What the leg of another process needs to go on."""
-        return self._bridge.memory()
+    def is_quiet(self, now: float) -> bool:
+        """Whether a move would be heard by nobody: it is between two turns, and all that was said can move."""
+        if self._has_hung_up or self._speech.waiting_bytes > MAX_MOVED_SPEECH or not self._bridge.is_between_turns:
+            return False
+        return now - self._stirred_at >= _QUIET_SECONDS
+
+    def memory(self, *, is_exact: bool = False) -> bytes:
+        """What the leg of another process needs to go on; with what is being said, if nothing happens any more."""
+        return self._bridge.memory(is_exact=is_exact)
 
     def progress(self) -> object:
         """Something that is another one after the conversation has gone on."""

@@ -615,3 +615,47 @@ async def test_a_sideband_that_is_cancelled_leaves_nothing(autojump_clock, call:
         await call.leg.serve_sideband(socket)
     assert scope.cancelled_caught
     assert call.leg.describe()["sidebands"] == 0
+
+
+# -- moving
+
+
+async def test_it_is_quiet_between_two_turns(autojump_clock, call: Call) -> None:
+    """What is being played may move; a turn that is under way, and a backend that thinks, may not."""
+
+    def is_quiet() -> bool:
+        return call.leg.is_quiet(trio.current_time())
+
+    def says(**event: object) -> None:
+        call.link.sink.backend_event(event)
+
+    await call.tick(1.0)
+    assert is_quiet()
+    says(type="input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+    await call.tick(1.0)
+    assert not is_quiet()
+    says(type="input_audio_buffer.speech_stopped", item_id="u", audio_end_ms=1000)
+    await call.tick(0.5)
+    assert not is_quiet()
+    says(type="response.created", response=response_of(status="in_progress"))
+    call.link.sink.backend_audio(SPEECH, bytes(2 * 20 * RATE))
+    await call.tick(1.0)
+    assert not is_quiet()
+    says(type="response.done", response=response_of(status="completed"))
+    await call.tick(1.0)
+    assert not is_quiet()  # 18 seconds are too much
+    await call.tick(6.1)
+    assert is_quiet()
+    call.client_says(type="response.create")
+    assert not is_quiet()
+    await call.tick(0.8)
+    assert is_quiet()
+
+
+async def test_it_is_not_quiet_while_the_backends_last_words_are_said(autojump_clock, call: Call) -> None:
+    """Another backend would begin the conversation again."""
+    call.link.sink.backend_audio(SPEECH, bytes(2 * 2 * RATE))
+    call.link.sink.backend_event({"type": "response.done", "response": response_of(status="completed")})
+    call.link.end()
+    await call.tick(1.0)
+    assert not call.leg.is_quiet(trio.current_time())

@@ -112,6 +112,9 @@ class _Samples:
                 self._taken = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def copy(self) -> bytes:
+        return b"".join(self._chunks)[self._taken :]
+
     def clear(self) -> None:
         self._chunks.clear()
         self._taken = self.size = 0
@@ -280,6 +283,11 @@ class SpeechQueue:
     def has_speech(self) -> bool:
         """Whether something waits to be said."""
         return bool(self._queued)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much PCM waits."""
+        return self._size
 
     @property
     def waiting_seconds(self) -> float:

@@ -182,8 +182,8 @@ class Checkpointer:
         await self._mark_ended()
 
 
-def snapshot_of(call: Call, session: SessionSnapshot) -> CallSnapshot:
-    """Put together what another transceiver needs to go on with a call."""
+def snapshot_of(call: Call, session: SessionSnapshot, *, is_exact: bool = False) -> CallSnapshot:
+    """Put together what another transceiver needs to go on with a call; one that is suspended moves exactly."""
     written = Writer()
     session.serialize(written)
     return CallSnapshot(
@@ -196,5 +196,5 @@ def snapshot_of(call: Call, session: SessionSnapshot) -> CallSnapshot:
             if flow.is_validated
         ),
         session=written.finish(),
-        conversation=b"" if call.leg is None else call.leg.memory(),
+        conversation=b"" if call.leg is None else call.leg.memory(is_exact=is_exact),
     )

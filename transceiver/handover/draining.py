@@ -5,6 +5,9 @@
 Goal: the two frames that a drain may cost are for the round trips between freezing and MOVED. Nothing is sent from the
 moment of the snapshot on, unless the store has said that the record is still ours.
 
+The backend's connection does not move. So a call is moved between two turns, if there is such a moment in time: what
+its agent has said by then is played on by the target, and nothing is under way that the backend would take with it.
+
 A call that cannot be moved stays, and is tried again until the deadline of the drain ends it.
 """
 
@@ -28,6 +31,9 @@ _RETRY = 1.0
 _CONNECTING = 3.0
 """Seconds in which a client that was answered before the drain may still come, and be moved."""
 _ASK_AGAIN = 0.1
+_BETWEEN_TURNS = 8.0
+"""Seconds for which a call waits for the end of a turn, or half of the time to the drain's deadline if that is less."""
+_LISTEN_AGAIN = 0.2
 
 
 class Draining:
@@ -77,16 +83,23 @@ class Draining:
 
         Cancelled, those that are left stay as they are.
         """
-        patience = trio.current_time() + _CONNECTING
+        began = trio.current_time()
+        patience = began + _CONNECTING
+        interrupts_at = began + min(_BETWEEN_TURNS, (trio.current_effective_deadline() - began) / 2)
+        tried: dict[int, float] = {}  # by session
         while any(call.session.media is not None or trio.current_time() < patience for call in self._calls):
             limiter = trio.CapacityLimiter(_AT_ONCE)
             async with trio.open_nursery() as nursery:
                 for call in self._calls:
+                    now = trio.current_time()
+                    if now < tried.get(call.session_id, began) or (now < interrupts_at and not _is_quiet(call, now)):
+                        continue
+                    tried[call.session_id] = now + _RETRY
                     await limiter.acquire_on_behalf_of(call)
                     nursery.start_soon(self._move_one, call, limiter)
                     await trio.sleep(_PACE)
             if len(self._calls):
-                await trio.sleep(_RETRY)
+                await trio.sleep(_LISTEN_AGAIN)
 
     async def _move_one(self, call: Call, limiter: trio.CapacityLimiter) -> None:
         try:
@@ -109,7 +122,8 @@ class Draining:
         is_ours = True
         try:
             session = call.session.snapshot(began)
-            sealed = self._seal(snapshot_of(call, session), call.session_id, call.generation)
+            snapshot = snapshot_of(call, session, is_exact=True)
+            sealed = self._seal(snapshot, call.session_id, call.generation)
             offered = Offered(session=call.session_id, generation=call.generation + 1, snapshot=sealed)
             try:
                 target = await self._peers.offer(offered)
@@ -158,3 +172,7 @@ class Draining:
             return None
         # Without a record nobody has it but us, and the target is told so.
         return not (record is None or (record.owner, record.generation) == (self._owner, generation))
+
+
+def _is_quiet(call: Call, now: float) -> bool:
+    return call.leg is None or call.leg.is_quiet(now)

@@ -208,9 +208,16 @@ class Bridge:
         self._parts.outputs.clear()
         return taken
 
-    def memory(self) -> bytes:
-        """Return what the bridge of another process needs to go on with this conversation."""
-        return remember(self._parts, has_backend=self._backend.state is not BackendState.CONNECTING)
+    def memory(self, *, is_exact: bool = False) -> bytes:
+        """Return what the bridge of another process needs to go on with this conversation; see `remember`."""
+        has_backend = self._backend.state is not BackendState.CONNECTING
+        return remember(self._parts, has_backend=has_backend, is_exact=is_exact)
+
+    @property
+    def is_between_turns(self) -> bool:
+        """Whether a backend that is lost now takes nothing with it: nobody is in the middle of saying something."""
+        parts = self._parts
+        return not parts.playback.in_progress and not parts.tally.is_caller_speaking
 
     def progress(self) -> object:
         """Return something that is another one after the conversation has gone on."""

@@ -10,29 +10,37 @@ own words. What is different is that the bridge is another one, too:
     items                            as they are, with the words that are known of them; the oldest are left out first
     the client                       whether it listens, and in which dialect
 
-As JSON, at most `MAX_MEMORY` bytes. A reader ignores what it does not know, and takes the default for what is missing.
+What was received of a response is still said when the move is an exact one and not too much of it waits: then nothing
+is cleared, and only a response that the backend has not finished is `response.done`, failed (`moved_playback`).
+
+As JSON, at most `MAX_MEMORY` bytes, or `MAX_EXACT_MEMORY` with speech. A reader ignores what it does not know,
+and takes the default for what is missing.
 """
 
 import json
 from collections.abc import Mapping
 
 from transceiver.realtime.fields import Event, list_at, mapping_at, text_at
+from transceiver.realtime.moved_playback import resume_playback, write_playback
 from transceiver.realtime.parts import Parts
 from transceiver.realtime.server_events import output_audio_buffer, response_failed, session_event
 
-__all__ = ["MAX_MEMORY", "recall", "remember"]
+__all__ = ["MAX_EXACT_MEMORY", "MAX_MEMORY", "recall", "remember"]
 
 MAX_MEMORY = 262_144
+MAX_EXACT_MEMORY = 850_000
+"""With it a call still fits into one request to another transceiver (`edge.control.server.CONTROL_LIMITS`)."""
 _VERSION = 1
 _MAX_RESPONSES = 32
 
 
-def remember(parts: Parts, *, has_backend: bool) -> bytes:
+def remember(parts: Parts, *, has_backend: bool, is_exact: bool = False) -> bytes:
     """Write what another bridge needs to go on.
 
     Args:
         parts: of the bridge.
         has_backend: whether a backend was ever connected, and has been told things.
+        is_exact: whether nothing happens any more before another bridge goes on; what is being said is written then.
     """
     configuration, playback = parts.configuration, parts.playback
     memory: dict[str, object] = {
@@ -58,7 +66,12 @@ def remember(parts: Parts, *, has_backend: bool) -> bytes:
             break
         items.append(record)
     memory["items"] = items[::-1]
-    return json.dumps(memory).encode()
+    written = json.dumps(memory).encode()
+    if is_exact and (said := write_playback(playback)) is not None:
+        exact = json.dumps({**memory, "playback": said}).encode()
+        if len(exact) <= MAX_EXACT_MEMORY:
+            return exact
+    return written
 
 
 def recall(parts: Parts, data: bytes, now: float) -> bool:
@@ -94,10 +107,13 @@ def recall(parts: Parts, data: bytes, now: float) -> bool:
             configuration.adopt(patch)
             audience.broadcast(session_event("session.updated", configuration.shown()))
             parts.uplink.update_answered()
-    for response_id in _names(memory, "heard"):
-        audience.broadcast(output_audio_buffer("cleared", response_id))
+    if not resume_playback(parts.playback, mapping_at(memory, "playback")):
+        for response_id in _names(memory, "heard"):
+            audience.broadcast(output_audio_buffer("cleared", response_id))
     for response_id in _names(memory, "responses"):
         audience.broadcast(response_failed(response_id))
+        for what, ended in parts.playback.complete(response_id):
+            audience.broadcast(output_audio_buffer(what, ended))
     return memory.get("has_backend") is True
 
 

@@ -3,6 +3,7 @@
 Loaded by the fixture `moving_network`.
 """
 
+import json
 import math
 import os
 import time
@@ -14,6 +15,7 @@ import trio
 
 from dtls.certificate import Certificate
 from edge.caller.description import parse_answer
+from edge.caller.events import EventReceived
 from edge.caller.opus_file import Clip
 from edge.caller.progress import CallerOptions, Stage
 from edge.caller.results import MediaStatistics
@@ -105,6 +107,7 @@ class Client:
     packets: int = 0
     heard: float = math.inf
     longest_gap: float = 0.0
+    told: list[dict[str, object]] = attrs.field(factory=list)
 
     async def run(self) -> None:
         with open_udp("127.0.0.1", 0, on_warning=lambda _: None) as sock:
@@ -118,7 +121,8 @@ class Client:
                     await trio.lowlevel.wait_readable(sock)
                 for data, source in drain(sock):
                     self._note(data, trio.current_time())
-                    self.caller.receive_datagram(data, Path(source), trio.current_time())
+                    events = self.caller.receive_datagram(data, Path(source), trio.current_time())
+                    self.told += [json.loads(event.text) for event in events if isinstance(event, EventReceived)]
 
     def _send(self, sock, datagrams) -> None:
         for data in datagrams:
@@ -130,6 +134,12 @@ class Client:
             self.packets += 1
             self.longest_gap = max(self.longest_gap, now - self.heard)
             self.heard = now
+
+    def say(self, **event: object) -> None:
+        self.caller.events.send(json.dumps(event), trio.current_time())
+
+    def types(self) -> list[object]:
+        return [event["type"] for event in self.told]
 
     @property
     def lost(self) -> int:
@@ -147,18 +157,18 @@ class Fleet:
     clip: Clip
     places: list[Place] = attrs.field(factory=list)
 
-    async def call(self, place: Place) -> Client:
+    async def call(self, place: Place, *, has_events: bool = False) -> Client:
         """Place a call on a worker, and wait until it hears something."""
-        client = await self.offer(place)
+        client = await self.offer(place, has_events=has_events)
         self.nursery.start_soon(client.run)
         await eventually(lambda: client.caller.media is not None and client.caller.media.heard_at is not None)
         return client
 
-    async def offer(self, place: Place) -> Client:
+    async def offer(self, place: Place, *, has_events: bool = False) -> Client:
         """Place a call on a worker whose client does nothing yet."""
         caller = CallerSession(
             certificate=self.certificate,
-            options=CallerOptions(clip=self.clip),
+            options=CallerOptions(clip=self.clip, has_events=has_events),
             unix_time=time.time(),
             entropy=os.urandom,
             now=trio.current_time(),

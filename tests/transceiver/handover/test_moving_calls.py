@@ -1,9 +1,16 @@
 """Calls that move between two real workers behind a real relay, on loopback: drained, taken over, fenced."""
 
+import pytest
 import trio
 
 from edge.caller.progress import Stage
+from transceiver.agents import parrot
+from transceiver.agents.tones import beep
+from transceiver.backends.choice import Backends
+from transceiver.backends.settings import BackendKind, BackendSettings
 from transceiver.handover import checkpointing, custody, draining
+
+PARROT = Backends(default=BackendSettings(kind=BackendKind.AGENT, target="transceiver.agents.parrot:parrot"))
 
 
 async def started(fleet, moving_network):
@@ -98,3 +105,51 @@ async def test_a_drain_waits_for_who_is_about_to_come(start_fleet, moving_networ
         fleet.nursery.start_soon(client.run)
         await moving_network.eventually(lambda: second.worker.status()["calls"] == 1)
         await more(client, 20, moving_network)
+
+
+@pytest.fixture
+async def talk(start_fleet, moving_network, monkeypatch):
+    """A call whose agent has begun to answer, which takes three seconds."""
+    monkeypatch.setattr(parrot, "beep", lambda rate: beep(rate, seconds=3.0))
+    async with start_fleet(backends=PARROT) as fleet:
+        client = await fleet.offer(fleet.places[0], has_events=True)
+        fleet.nursery.start_soon(client.run)
+        await moving_network.eventually(lambda: "session.created" in client.types())
+        turns = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
+        client.say(type="session.update", session=turns)
+        words = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
+        client.say(type="conversation.item.create", item=words)
+        client.say(type="response.create")
+        await moving_network.eventually(lambda: "output_audio_buffer.started" in client.types())
+        await moving_network.eventually(lambda: counts(fleet.places[0]).get("checkpoint.created") == 1)
+        yield fleet, client
+
+
+async def test_an_answer_is_heard_to_its_end_across_a_drain(talk, moving_network):
+    fleet, client = talk
+    first, second = fleet.places
+    await first.worker.start_drain()
+    await moving_network.eventually(lambda: len(first.worker._calls) == 0)
+    assert "output_audio_buffer.stopped" not in client.types(), "it was moved in the middle"
+    before = client.packets
+    await moving_network.eventually(lambda: "output_audio_buffer.stopped" in client.types())
+    assert client.packets - before > 40
+    of_buffer = [name for name in client.types() if name.startswith("output_audio_buffer.")]
+    assert of_buffer == ["output_audio_buffer.started", "output_audio_buffer.stopped"]
+    statuses = [event["response"]["status"] for event in client.told if event["type"] == "response.done"]
+    assert statuses == ["completed"]
+    assert second.worker.status()["calls"] == 1
+    assert client.longest_gap < 0.5
+
+
+async def test_a_drain_does_not_wait_for_ever_for_the_end_of_a_turn(talk, moving_network, monkeypatch):
+    fleet, _ = talk
+    first, second = fleet.places
+    (call,) = first.worker._calls
+    call.leg.is_quiet = lambda _now: False
+    with trio.move_on_after(2.0) as deadline:
+        began = trio.current_time()
+        await first.worker.drain()
+    assert not deadline.cancelled_caught
+    assert 0.9 < trio.current_time() - began < 1.9
+    await moving_network.eventually(lambda: second.worker.status()["calls"] == 1)
