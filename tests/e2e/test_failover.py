@@ -33,6 +33,15 @@ CONVERSE = (Path(__file__).parent / "converse.js").read_text()
 NAMES = ("alpha", "beta")
 TONE_HZ = 700
 
+SPEAKER = """
+from transceiver.agents.tones import beep
+
+async def speaker(conversation):
+    async for turn in conversation.turns():
+        async with conversation.reply() as reply:
+            await reply.say(beep(conversation.rate, seconds=4.0 if "length" in turn.text else 0.2), transcript=turn.text)
+"""
+
 WATCH = """() => {
   const { pc, channel } = window.call;
   const seen = window.seen = { ice: [pc.iceConnectionState], connection: [pc.connectionState], negotiations: 0 };
@@ -86,7 +95,9 @@ def call(fleet: Edge) -> Iterator[PacedCall]:
 def talking(server: Any, tmp_path: Path, playwright: Playwright, tone_wav: Path) -> Iterator[tuple[Edge, Page]]:
     """A fleet whose calls for the model "talk" are answered by a process of its own, and a page."""
     port = free_port()
-    backend = subprocess.Popen([PROGRAM, "backend", "--listen", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)
+    (tmp_path / "speaking.py").write_text(SPEAKER)
+    command = [PROGRAM, "backend", "--listen", f"127.0.0.1:{port}", "--agent", "speaking:speaker"]
+    backend = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=tmp_path)
     use = f'[[backend]]\nuse = "realtime:ws://127.0.0.1:{port}/v1/realtime"\nmodels = ["talk"]\n'
     fleet = start_fleet(tmp_path, server.url, NAMES, top=use)
     try:
@@ -189,6 +200,34 @@ def test_a_conversation_with_a_backend_elsewhere_goes_on(talking: tuple[Edge, Pa
     assert "failed" not in talk["ice"]
     assert talk["types"].count("session.created") == 1
     assert "error" not in talk["types"][before:]
+
+
+def test_an_answer_is_heard_to_its_end_across_a_drain(talking: tuple[Edge, Page]) -> None:
+    fleet, page = talking
+    page.evaluate(CONVERSE, {"model": "talk"})
+    wait_for_record(fleet)
+    name, other = owner_and_other(fleet)
+    before = page.evaluate("() => window.talk.events.length")
+    page.evaluate("() => { window.talk.answer = window.talk.say('speak at length'); }")
+    fleet.wait_until("it is heard", lambda: "output_audio_buffer.started" in types_since(page, before))
+    fleet.processes[name].send_signal(signal.SIGTERM)
+    assert fleet.processes[name].wait(10) == 0
+    assert transceiver_calls(fleet, other) == 1
+    assert "output_audio_buffer.stopped" not in types_since(page, before), "it was moved in the middle"
+    began = time.monotonic()
+    page.evaluate("() => window.talk.answer")
+    assert time.monotonic() - began > 0.5
+    told = page.evaluate("(from) => window.talk.events.slice(from)", before)
+    of_buffer = [event["type"] for event in told if event["type"].startswith("output_audio_buffer.")]
+    assert of_buffer == ["output_audio_buffer.started", "output_audio_buffer.stopped"]
+    assert [event["response"]["status"] for event in told if event["type"] == "response.done"] == ["completed"]
+    assert "error" not in {event["type"] for event in told}
+    assert "output_audio_buffer.stopped" in page.evaluate("() => window.talk.say('and again')")
+
+
+def types_since(page: Page, number: int) -> list[str]:
+    types: list[str] = page.evaluate("(from) => window.talk.since(from)", number)
+    return types
 
 
 def test_a_drain_costs_at_most_two_frames(fleet: Edge, call: PacedCall) -> None:
