@@ -70,7 +70,7 @@ bench: $(VENV)/.dev ## the measurements of the design, as ratios in one run
 	@deploy/install-test-packages bench
 	$(BIN)/python -m bench $(ARGS)
 
-soak: $(VENV)/.dev ## ten thousand calls, then ten minutes of a busy relay: nothing may be left of them
+soak: $(VENV)/.dev ## ten thousand calls, ten minutes of a busy relay, an hour of a busy fleet: nothing may be left, nobody taken for dead
 	$(BIN)/python -m bench.soak $(ARGS)
 
 clean: ## remove the virtual environment and caches

@@ -1,6 +1,7 @@
 """Audio that is lost while a transceiver is drained, dies or stalls, by a call whose packets are numbered.
 
-Each is done `_TIMES` times in one call, which wanders from one transceiver to the other; the worst is told.
+Each is done `_TIMES` times in one call, which wanders from one transceiver to the other; the worst is told. What many
+calls at once make of it is `crowds`.
 """
 
 import signal
@@ -10,6 +11,7 @@ from typing import Any
 
 import trio
 
+from bench.crowds import measure_restored, measure_upgrade
 from bench.fleet import Fleet, our_fleet
 from bench.numbered_call import numbered_call
 from bench.processes import MachineClock
@@ -53,6 +55,8 @@ def _measure(settings: Settings) -> list[Row]:
         ),
         _gap_row("transceiver killed, audio back after", killed, notes),
         _gap_row("transceiver paused, audio back after", paused, notes),
+        *measure_restored(settings),
+        *measure_upgrade(settings),
     ]
 
 

@@ -1,4 +1,4 @@
-"""A call whose packets are numbered and come back, so that losses are exact: the caller of the end-to-end tests."""
+"""Calls whose packets are numbered and come back, so that losses are exact: the callers of the end-to-end tests."""
 
 import json
 import subprocess
@@ -8,19 +8,85 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from bench.settings import NotMeasured
 
-__all__ = ["numbered_call"]
+__all__ = ["Counted", "NumberedCalls", "numbered_call", "numbered_calls"]
 
-_CALLER = Path(__file__).parents[1] / "tests" / "e2e" / "paced_caller.py"
-_PATIENCE = 30.0
+_CALLERS = Path(__file__).parents[1] / "tests" / "e2e"
+_PATIENCE = 60.0
+_SILENT_MS = 1000.0
 
 
 @contextmanager
 def numbered_call(url: str) -> Iterator[Callable[[str], Any]]:
     """Place a call whose packets are numbered and come back; gives what orders it about."""
+    with _ordered(_CALLERS / "paced_caller.py", url) as order:
+        yield order
+
+
+@attrs.frozen(kw_only=True)
+class Counted:
+    """A stretch of many calls.
+
+    Attributes:
+        sent: packets of all.
+        missing: those that did not come back.
+        most_missing: of one call.
+        gap: the longest silence of one, in seconds.
+        lost: calls that have ended, or have heard nothing for a second.
+        late: how late the callers themselves were, in seconds, 99 times of 100.
+    """
+
+    sent: int
+    missing: int
+    most_missing: int
+    gap: float
+    lost: int
+    late: float
+
+
+@attrs.frozen
+class NumberedCalls:
+    """Calls that count."""
+
+    _order: Callable[[str], Any]
+
+    def begin(self) -> None:
+        """From here on packets count."""
+        self._order("begin")
+
+    def finish(self) -> Counted:
+        """Tell of the packets since; waits for the last ones."""
+        told = self._order("finish")
+        calls = told["calls"]
+        return Counted(
+            sent=sum(call["sent"] for call in calls),
+            missing=sum(call["missing"] for call in calls),
+            most_missing=max(call["missing"] for call in calls),
+            gap=max(call["gap_ms"] for call in calls) / 1000,
+            lost=sum(call["stage"] != "talking" or call["silent_ms"] > _SILENT_MS for call in calls),
+            late=told["late"],
+        )
+
+
+@contextmanager
+def numbered_calls(url: str, count: int) -> Iterator[NumberedCalls]:
+    """Place many such calls, from one process.
+
+    Args:
+        url: of signal.
+        count: how many.
+    """
+    with _ordered(_CALLERS / "paced_callers.py", url, str(count)) as order:
+        yield NumberedCalls(order)
+
+
+@contextmanager
+def _ordered(program: Path, *arguments: str) -> Iterator[Callable[[str], Any]]:
     caller = subprocess.Popen(
-        [sys.executable, str(_CALLER), url],
+        [sys.executable, str(program), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

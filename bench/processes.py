@@ -72,6 +72,10 @@ class MachineClock:
         """Return how many processors were busy, on average since this was made."""
         return (_machine_busy() - self._busy) / (time.monotonic() - self._at)
 
+    def share(self) -> float:
+        """Return the share of all processors that was busy, on average since this was made."""
+        return self.cores_used() / (os.cpu_count() or 1)
+
     def describe(self) -> str:
         """Say how busy the machine was."""
         return f"{self.cores_used():.1f} of {os.cpu_count()} processors busy, all programs together"

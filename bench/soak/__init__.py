@@ -1,4 +1,4 @@
-"""Ten thousand calls that end in every way, and what is left of them: `make soak`, or `python -m bench.soak`.
+"""Ten thousand calls that end in every way, a busy relay, a busy fleet: `make soak`, or `python -m bench.soak`.
 
 What it does and how to read it is told in `docs/benchmarks.md`. Read in this order:
 
@@ -15,6 +15,8 @@ What it does and how to read it is told in `docs/benchmarks.md`. Read in this or
 * `report`      all of this in words
 * `relay`       the relay alone: minutes at half of what it can, while calls come and go
 * `relay_verdict`  what is left of that
+* `takeovers`   a fleet on a machine that is busy to 90 %, on which nobody may be taken for dead
+* `burning`     keeps the machine busy
 
 The calls are placed by our own caller in the process of the soak; signal, relay and transceiver are processes of their
 own, and only these are looked into.

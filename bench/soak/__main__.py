@@ -1,4 +1,4 @@
-"""`python -m bench.soak`: ten thousand calls that end in every way, then minutes of a busy relay; and what is left."""
+"""`python -m bench.soak`: calls that end in every way, minutes of a busy relay, an hour of a busy fleet."""
 
 import json
 import resource
@@ -21,6 +21,7 @@ from bench.soak.readings import Reading, Watch
 from bench.soak.relay import soak_relay
 from bench.soak.relay_verdict import RelayBounds, describe_relay, judge_relay
 from bench.soak.report import describe_progress, describe_result
+from bench.soak.takeovers import describe_takeovers, judge_takeovers, soak_takeovers
 from bench.soak.verdict import Bounds, Readings, judge
 from edge.caller.exchange import Exchange
 
@@ -37,17 +38,23 @@ _REST, _LINGER = 90.0, 12.0
 What is over when nobody calls any more may be looked at once more before it goes: a relay does after 10 s."""
 
 
+_RELAY_MINUTES, _FLEET_MINUTES = 10.0, 60.0
+
+
 @click.command()
-@click.option("--only", type=click.Choice(["calls", "relay"]), help="Leave the other out.")
+@click.option("--only", type=click.Choice(["calls", "relay", "takeovers"]), help="Leave the others out.")
 @click.option("--calls", type=click.IntRange(min=100), default=10_000, show_default=True, help="How many.")
 @click.option("--at-once", type=click.IntRange(min=1), default=48, show_default=True, help="How many at a time.")
 @click.option(
-    "--minutes", type=click.FloatRange(0.5, 60), default=10, show_default=True, help="How long the relay forwards."
+    "--minutes",
+    type=click.FloatRange(0.5, 240),
+    help=f"How long the relay forwards ({_RELAY_MINUTES:g}), and the fleet is kept busy ({_FLEET_MINUTES:g}).",
 )
-def main(only: str | None, calls: int, at_once: int, minutes: float) -> None:
+def main(only: str | None, calls: int, at_once: int, minutes: float | None) -> None:
     """Place calls, end them in every way there is, and tell what is left of them: nothing, it should be.
 
-    Then have the relay forward at half of what it can, and see whether its memory stays flat.
+    Then have the relay forward at half of what it can, and see whether its memory stays flat. Then keep the machine
+    busy to 90 % under a fleet with calls, and see that nobody is taken for dead who lives.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -55,10 +62,12 @@ def main(only: str | None, calls: int, at_once: int, minutes: float) -> None:
     with tempfile.TemporaryDirectory(prefix="trio-voice-soak-") as folder:
         settings = Settings(folder=Path(folder))
         try:
-            if only != "relay":
+            if only in {None, "calls"}:
                 culprits += trio.run(_soak, settings, calls, at_once)
-            if only != "calls":
-                culprits += trio.run(_soak_relay, settings, minutes)
+            if only in {None, "relay"}:
+                culprits += trio.run(_soak_relay, settings, minutes or _RELAY_MINUTES)
+            if only in {None, "takeovers"}:
+                culprits += _soak_takeovers(settings, minutes or _FLEET_MINUTES)
         except* NotMeasured as group:
             culprits.append(str(group.exceptions[0]))
     for culprit in culprits:
@@ -87,6 +96,12 @@ async def _soak_relay(settings: Settings, minutes: float) -> list[str]:
     soak = await soak_relay(settings, minutes)
     print(f"\n{describe_relay(soak)}\n")
     return [f"relay: {culprit}" for culprit in judge_relay(soak, RelayBounds())]
+
+
+def _soak_takeovers(settings: Settings, minutes: float) -> list[str]:
+    soak = soak_takeovers(settings, minutes)
+    print(f"\n{describe_takeovers(soak)}\n")
+    return [f"take-overs: {culprit}" for culprit in judge_takeovers(soak)]
 
 
 class _Soak:
