@@ -37,6 +37,7 @@ class Counted:
         gap: the longest silence of one, in seconds.
         lost: calls that have ended, or have heard nothing for a second.
         late: how late the callers themselves were, in seconds, 99 times of 100.
+        behind: most packets of a call that were under way at the end; many when the callers cannot keep up.
     """
 
     sent: int
@@ -45,6 +46,7 @@ class Counted:
     gap: float
     lost: int
     late: float
+    behind: int
 
 
 @attrs.frozen
@@ -68,18 +70,20 @@ class NumberedCalls:
             gap=max(call["gap_ms"] for call in calls) / 1000,
             lost=sum(call["stage"] != "talking" or call["silent_ms"] > _SILENT_MS for call in calls),
             late=told["late"],
+            behind=max(call["behind"] for call in calls),
         )
 
 
 @contextmanager
-def numbered_calls(url: str, count: int) -> Iterator[NumberedCalls]:
+def numbered_calls(url: str, count: int, *, frame_ms: int = 20) -> Iterator[NumberedCalls]:
     """Place many such calls, from one process.
 
     Args:
         url: of signal.
         count: how many.
+        frame_ms: milliseconds of audio in a packet; one process keeps up with 200 calls when they are 60.
     """
-    with _ordered(_CALLERS / "paced_callers.py", url, str(count)) as order:
+    with _ordered(_CALLERS / "paced_callers.py", url, str(count), "--frame", str(frame_ms)) as order:
         yield NumberedCalls(order)
 
 

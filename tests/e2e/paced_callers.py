@@ -8,8 +8,8 @@ says {"connected": …} when audio flows both ways in all of them, and then obey
     finish    tells of the packets sent since, call by call, after having waited for those that may still come back
     stop      hangs up, and ends
 
-Each packet carries a number, and the server echoes it. `late` is how late this process itself was, in seconds: what is
-counted while it could not keep up says little.
+Each packet carries a number, and the server echoes it. `late` is how late this process itself was, in seconds, and
+`behind` how many packets of a call were under way at the end: what is counted while it could not keep up says little.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from edge.caller.signalling import CallFailed, SignalClient
 from transceiver.ticker import Lateness
 
 _AT_ONCE = 4
-_TRIES = 3
+_TRIES, _AGAIN = 4, 1.0
 _LATE = 2.0
 
 
@@ -39,7 +39,7 @@ class _Numbers:
         self.packets, self.journal = Numbered((b"",)), Journal()
         self.packets.sent = self._first = 0
         self._last = 0
-        self._silent = 0.0
+        self._silent, self._behind = 0.0, 0
         self.options = CallerOptions(clip=Clip(packets=self.packets, samples=(samples,)), recording=self.journal)
         self.call: Call | None = None
 
@@ -53,6 +53,10 @@ class _Numbers:
             except CallFailed:
                 if attempt == _TRIES - 1:
                     raise
+                if self.call is not None:
+                    await caller.hang_up(self.call)
+                    self.call = None
+                await trio.sleep(_AGAIN)
             else:
                 return
 
@@ -63,6 +67,7 @@ class _Numbers:
     def end(self) -> None:
         self._last = self.packets.sent
         self._silent = time.monotonic() - self.journal.last
+        self._behind = self.packets.sent - 1 - max(self.journal.times, default=0)
         self.journal.gap = max(self.journal.gap, self._silent)
 
     def missing(self) -> int:
@@ -77,6 +82,7 @@ class _Numbers:
             "twice": self.journal.twice,
             "gap_ms": round(1000 * self.journal.gap, 1),
             "silent_ms": round(1000 * self._silent, 1),
+            "behind": self._behind,
             "stage": session.stage.value,
         }
 
