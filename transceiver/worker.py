@@ -41,8 +41,9 @@ from transceiver.calls import (
     OfferRefused,
     Overloaded,
 )
-from transceiver.dispatcher import Dispatcher, DropReason, Report
+from transceiver.dispatcher import DropReason, Report
 from transceiver.handover.arrivals import Arrivals
+from transceiver.handover.dispatching import MovingDispatcher
 from transceiver.handover.handover import Handover
 from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import HandOverRefused, Offered
@@ -136,7 +137,7 @@ class Worker:
             workers=options.workers,
             sealed=options.hop_sealed,
         )
-        self._dispatcher = Dispatcher(link=self._link, calls=self._calls, send=self._send, report=report)
+        self._dispatcher = MovingDispatcher(link=self._link, calls=self._calls, send=self._send, report=report)
         self.drops: Drops = self._dispatcher.drops
         self.counts: Counter[str] = self._dispatcher.counts
         self._socket: socket | None = None

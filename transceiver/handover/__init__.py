@@ -16,6 +16,7 @@ The state of a session, sans-IO:
 The calls of a worker:
 
 * `call_snapshot`  a session, the ways to its client and its conversation, as bytes; `seals` seals them for a worker
+* `dispatching`    takes calls out of the way, and away without a word
 * `checkpointing`  keeps the records of all calls fresh, and does what `custody` concludes
 * `arrivals`       makes held calls of snapshots
 * `draining`       moves calls to others while everybody is alive

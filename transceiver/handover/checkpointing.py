@@ -16,9 +16,9 @@ from collections.abc import Callable, Collection, Sequence
 
 import trio
 
-from transceiver.dispatcher import Dispatcher
 from transceiver.handover.call_snapshot import CallSnapshot, FlowSnapshot
 from transceiver.handover.custody import Custody, Verdict
+from transceiver.handover.dispatching import MovingDispatcher
 from transceiver.handover.ownership import Owner, Ownership, OwnershipStore, StoreUnavailable
 from transceiver.handover.session_snapshot import SessionSnapshot
 from transceiver.registry import Call, CallRegistry
@@ -52,7 +52,7 @@ class Checkpointer:
     """
 
     def __init__(
-        self, *, store: OwnershipStore, calls: CallRegistry, dispatcher: Dispatcher, owner: Owner, seal: Seal
+        self, *, store: OwnershipStore, calls: CallRegistry, dispatcher: MovingDispatcher, owner: Owner, seal: Seal
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._store = store

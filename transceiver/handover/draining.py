@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import trio
 
-from transceiver.dispatcher import Dispatcher
 from transceiver.handover.checkpointing import Seal, snapshot_of
+from transceiver.handover.dispatching import MovingDispatcher
 from transceiver.handover.ownership import Owner, OwnershipStore, StoreUnavailable
 from transceiver.handover.peers import HandOverRefused, Offered, Peers
 from transceiver.registry import Call, CallRegistry
@@ -60,7 +60,7 @@ class Draining:
         store: OwnershipStore,
         peers: Peers,
         calls: CallRegistry,
-        dispatcher: Dispatcher,
+        dispatcher: MovingDispatcher,
         checkpoint: Callable[[Sequence[Call]], Awaitable[Collection[Call] | None]],
         owner: Owner,
         seal: Seal,

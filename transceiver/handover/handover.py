@@ -13,9 +13,9 @@ import trio
 
 from relay.hop.events import FlowsAcknowledged, TransceiverSuspected
 from relay.hop.links import TransceiverLink
-from transceiver.dispatcher import Dispatcher
 from transceiver.handover.arrivals import Arrivals
 from transceiver.handover.checkpointing import Checkpointer, Seal
+from transceiver.handover.dispatching import MovingDispatcher
 from transceiver.handover.draining import Draining
 from transceiver.handover.ownership import Owner, OwnershipStore
 from transceiver.handover.peers import HandOverRefused, Offered, Peers
@@ -66,7 +66,7 @@ class Handover:
         peers: Peers,
         owner: Owner,
         calls: CallRegistry,
-        dispatcher: Dispatcher,
+        dispatcher: MovingDispatcher,
         link: TransceiverLink,
         arrivals: Arrivals,
         seal: Seal,
