@@ -111,6 +111,7 @@ class Handover:
 
     async def drain(self) -> None:
         """Move all calls to others; returns when there is none left. Cancelled, those that are left stay."""
+        self._takeover.is_over = True
         await self._draining.run()
 
     async def finish(self) -> None:

@@ -50,6 +50,7 @@ class Takeover:
 
     Attributes:
         counts: suspicions and sessions by what became of them.
+        is_over: whether nothing more is taken, because we are about to leave ourselves.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Takeover:
         report: Callable[[str, Mapping[str, object]], None],
     ) -> None:
         self.counts: Counter[str] = Counter()
+        self.is_over = False
         self._store = store
         self._peers = peers
         self._owner = owner
@@ -75,7 +77,7 @@ class Takeover:
 
     def suspect(self, suspect: Owner, now: float) -> None:
         """Take note that a relay holds a worker for dead; what follows is `run`'s."""
-        if suspect == self._owner or self._suspects is None:
+        if suspect == self._owner or self._suspects is None or self.is_over:
             return
         for owner, until in list(self._asked.items()):
             if now >= until:

@@ -153,3 +153,15 @@ async def test_a_drain_does_not_wait_for_ever_for_the_end_of_a_turn(talk, moving
     assert not deadline.cancelled_caught
     assert 0.9 < trio.current_time() - began < 1.9
     await moving_network.eventually(lambda: second.worker.status()["calls"] == 1)
+
+
+async def test_who_is_draining_takes_nothing_over(start_fleet, moving_network):
+    async with start_fleet() as fleet:
+        first, second = fleet.places
+        client = await started(fleet, moving_network)
+        await second.worker.drain()
+        first.kill()
+        await trio.sleep(1.0)
+        assert second.worker.status()["calls"] == 0
+        assert counts(second).get("takeover.suspected", 0) == 0
+        assert client.packets > 20
