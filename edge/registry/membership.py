@@ -42,36 +42,46 @@ class Membership:
         self._own: set[str] = set()
         self._heartbeats: list[Heartbeat] = []
         self._nursery: trio.Nursery | None = None
+        self._scope = trio.CancelScope()
         self._has_left = trio.Event()
         self.is_running = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take part until cancelled. Started when the store was asked who is there, or is known to be away."""
         self.is_running = True
-        self._node = await trio.to_thread.run_sync(Node.of, self._config, self._store)  # may have to resolve a name
-        keep = trio.CancelScope(shield=True)
         try:
-            async with trio.open_nursery() as outer:
-                try:
-                    await outer.start(self._keep_stores, keep)
-                    async with trio.open_nursery() as self._nursery:
-                        for heartbeat in self._heartbeats:
-                            self._nursery.start_soon(heartbeat.run)
-                        await self._nursery.start(self.roster.run)
-                        task_status.started()
-                finally:
-                    keep.cancel()  # whoever leaves has said so by now
+            with self._scope:
+                await self._take_part(task_status)
         finally:
             self._has_left.set()
 
-    async def _keep_stores(self, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _take_part(self, task_status: trio.TaskStatus[None]) -> None:
+        self._node = await trio.to_thread.run_sync(Node.of, self._config, self._store)  # may have to resolve a name
+        keep = trio.CancelScope(shield=True)
+        async with trio.open_nursery() as outer:
+            try:
+                tried = trio.Event()
+                outer.start_soon(self._keep_stores, keep, tried)
+                await tried.wait()
+                async with trio.open_nursery() as self._nursery:
+                    for heartbeat in self._heartbeats:
+                        self._nursery.start_soon(heartbeat.run)
+                    await self._nursery.start(self.roster.run)
+                    task_status.started()
+            finally:
+                keep.cancel()  # whoever leaves has said so by now
+
+    async def _keep_stores(self, scope: trio.CancelScope, tried: trio.Event) -> None:
+        # Not by `Nursery.start`: cancelled before it has started, a task that is shielded would never end.
         with scope:
-            await self.stores.run(task_status=task_status)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.stores.run)
+                tried.set()
 
     async def leave(self) -> None:
-        """Say that all tiers here leave, within half a second; `run` returns."""
-        if self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
+        """Say that all tiers here leave, within half a second; `run` returns, also one that is still beginning."""
+        self._scope.cancel()
+        if self.is_running:
             await self._has_left.wait()
 
     def announce(self, describe: Callable[[Node], Member]) -> None:

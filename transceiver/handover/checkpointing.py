@@ -62,12 +62,18 @@ class Checkpointer:
         self._seal = seal
         self._is_away = False
         self._ended: deque[Call] = deque(maxlen=_MAX_ENDED)
+        self._has_ended = trio.Event()
         dispatcher.on_ended = self._note_ended
 
     async def run(self) -> None:
         """Look at all calls, and write, until cancelled."""
         while True:
-            await trio.sleep(_SCAN)
+            with trio.move_on_after(_SCAN):
+                while True:
+                    # At once: should we die now, an ended call must not be taken over.
+                    await self._has_ended.wait()
+                    self._has_ended = trio.Event()
+                    await self._mark_ended()
             await self.write_due()
 
     async def write_due(self) -> None:
@@ -169,6 +175,7 @@ class Checkpointer:
     def _note_ended(self, call: Call) -> None:
         if call.custody is not None:
             self._ended.append(call)
+            self._has_ended.set()
 
     async def _mark_ended(self) -> None:
         with contextlib.suppress(StoreUnavailable):  # the rest is tried again, or runs out
