@@ -54,12 +54,12 @@ types: $(VENV)/.dev
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 
-unit: $(VENV)/.dev ## the tests that need no browser and no other process than Redis (under a minute)
+unit: $(VENV)/.dev ## the tests that need no browser and no other process than Redis (a minute or two)
 	@deploy/install-test-packages unit
 	$(BIN)/pytest -q -n auto -m "not e2e" $(ARGS)
 
 # The quick ones first, and in a process of their own: a browser's driver keeps the event loop that some of them want.
-test: $(VENV)/.dev system-packages ## all tests, real browsers included (less than twenty minutes)
+test: $(VENV)/.dev system-packages ## all tests, real browsers included (about twenty minutes)
 	$(BIN)/pytest -q -n auto -m "not e2e"
 	$(BIN)/pytest -q -m e2e
 
