@@ -2,10 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from edge.registry.roster import Roster
 
 __all__ = ["FleetError", "drain", "fleet"]
-
-_SECONDS = 10.0
 
 
 class FleetError(UserError):
@@ -65,26 +61,9 @@ def drain(node: str, path: Path | None) -> None:
 
 
 def _by_server(url: str, key: str | None) -> "Listing":
-    import httpcore
+    from edge.server_question import ask_server
 
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise FleetError(f"{url!r} is no URL of a server; it should look like http://127.0.0.1:8080")
-    headers = [("Authorization", f"Bearer {key}")] if key else []
-    timeouts = dict.fromkeys(("connect", "read", "write", "pool"), _SECONDS)
-    try:
-        target = f"{url.rstrip('/')}/fleet/members"
-        response = httpcore.request("GET", target, headers=headers, extensions={"timeout": timeouts})
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
-        raise FleetError(f"the server at {parts.netloc} cannot be reached: {error or type(error).__name__}") from error
-    try:
-        content = json.loads(response.content)
-        if response.status == 200:
-            return cast("Mapping[str, object]", content)
-        said = f"{content['error']['message']} (HTTP {response.status})"
-    except (ValueError, KeyError, TypeError):
-        said = f"it gave no answer that can be used (HTTP {response.status})"
-    raise FleetError(f"the server at {parts.netloc} does not tell: {said}")
+    return ask_server(url, "/fleet/members", key, FleetError)
 
 
 def _by_store(path: Path | None) -> "Listing":

@@ -6,17 +6,16 @@ from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import click
-import httpcore
 
 from edge.config.problems import UserError
 from edge.serve_command import config_option
+from edge.server_question import ask_server
 
 __all__ = ["WhereError", "where"]
 
-_SECONDS = 10.0
 
 Explanation = Mapping[str, object]
 """What `edge.signal.explaining.explain` writes."""
@@ -60,29 +59,8 @@ def where(ip: str, path: Path | None, url: str | None, key: str | None, model: s
 
 
 def _by_server(url: str, key: str | None, address: str, model: str | None) -> Explanation:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise WhereError(f"{url!r} is no URL of a server; it should look like http://127.0.0.1:8080")
     query = {"ip": address} | ({"model": model} if model else {})
-    headers = [("Authorization", f"Bearer {key}")] if key else []
-    timeouts = dict.fromkeys(("connect", "read", "write", "pool"), _SECONDS)
-    try:
-        response = httpcore.request(
-            "GET",
-            f"{url.rstrip('/')}/fleet/where?{urlencode(query)}",
-            headers=headers,
-            extensions={"timeout": timeouts},
-        )
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
-        raise WhereError(f"the server at {parts.netloc} cannot be reached: {error or type(error).__name__}") from error
-    try:
-        content = json.loads(response.content)
-        if response.status == 200:
-            return cast("Explanation", content)
-        said = f"{content['error']['message']} (HTTP {response.status})"
-    except (ValueError, KeyError, TypeError):
-        said = f"it gave no answer that can be used (HTTP {response.status})"
-    raise WhereError(f"the server at {parts.netloc} does not tell: {said}")
+    return ask_server(url, f"/fleet/where?{urlencode(query)}", key, WhereError)
 
 
 def _by_configuration(path: Path | None, key: str | None, address: str, model: str | None) -> Explanation:
