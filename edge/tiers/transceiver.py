@@ -10,14 +10,13 @@ from edge.config.backends import backends_of
 from edge.config.model import Config, TransceiverConfig, VoiceConfig
 from edge.config.problems import Problem
 from edge.config.values import format_address
-from edge.control.server import CONTROL_LIMITS, ControlHandler
-from edge.http.server import HttpServer
 from edge.keys import Bundle
 from edge.start import StartError
-from edge.tiers.control_tls import handshake_reports, server_context
+from edge.tiers.control_serving import control_server
+from edge.tiers.control_tls import server_context
 from edge.tiers.keyring import call_id_keys, control_bearers, credential_keys, hop_keys
 from edge.tiers.moving import handover_services, snapshot_keys
-from edge.tiers.serving import add_http_metrics, failure_hook, open_http
+from edge.tiers.serving import add_http_metrics, open_http
 from edge.tiers.tier import Surroundings
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
 from transceiver.agents.loading import AgentNotFound
@@ -105,22 +104,7 @@ class TransceiverTier:
                 workers=self._identity.announced,
             ),
         )
-        tls = server_context(config)
-        self._handler = ControlHandler(
-            self.worker,
-            control_bearers(keys),
-            surroundings.metrics.render,
-            conversations=self.worker,
-            movable=self.worker,
-            needs_certificate=tls is not None,
-        )
-        self._server = HttpServer(
-            self._handler,
-            limits=CONTROL_LIMITS,
-            tls=tls,
-            on_failure=failure_hook(surroundings.report),
-            on_handshake_failure=handshake_reports(surroundings.report),
-        )
+        self._handler, self._server = control_server(self.worker, config, keys, surroundings)
         self._worker_scope = trio.CancelScope()
         self._worker_finished = trio.Event()
         add_transceiver_metrics(surroundings.metrics, self.worker)

@@ -12,14 +12,13 @@ from edge.config.backends import backends_of
 from edge.config.model import Config, TransceiverConfig
 from edge.config.problems import Problem
 from edge.config.values import format_address
-from edge.control.server import CONTROL_LIMITS, ControlHandler
-from edge.http.server import HttpServer
 from edge.keys import Bundle
 from edge.metrics import Metrics
 from edge.start import StartError
-from edge.tiers.control_tls import handshake_reports, server_context
+from edge.tiers.control_serving import control_server
+from edge.tiers.control_tls import server_context
 from edge.tiers.keyring import call_id_keys, control_bearers
-from edge.tiers.serving import add_http_metrics, failure_hook, open_http
+from edge.tiers.serving import add_http_metrics, open_http
 from edge.tiers.tier import Surroundings
 from edge.tiers.transceiver import check_agents_of, new_incarnation
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
@@ -84,22 +83,7 @@ class WorkersTier:
         self._front = Front(
             self._places, call_id_keys=call_id_keys(keys), cluster=section.cluster, incarnation=incarnation
         )
-        tls = server_context(section)
-        self._handler = ControlHandler(
-            self._front,
-            control_bearers(keys),
-            surroundings.metrics.render,
-            conversations=self._front,
-            movable=self._front,
-            needs_certificate=tls is not None,
-        )
-        self._server = HttpServer(
-            self._handler,
-            limits=CONTROL_LIMITS,
-            tls=tls,
-            on_failure=failure_hook(surroundings.report),
-            on_handshake_failure=handshake_reports(surroundings.report),
-        )
+        self._handler, self._server = control_server(self._front, section, keys, surroundings)
         add_transceiver_metrics(surroundings.metrics, self._front)
         _add_worker_metrics(surroundings.metrics, self._places)
         add_http_metrics(surroundings.metrics, "transceiver", self._server)
