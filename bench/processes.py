@@ -63,14 +63,19 @@ def memory_of(pid: int) -> int:
 
 
 class MachineClock:
-    """How busy all processors are together: tells whether other programs disturbed a measurement."""
+    """How busy all processors are together: tells whether other programs disturbed a measurement.
 
-    def __init__(self) -> None:
-        self._busy, self._at = _machine_busy(), time.monotonic()
+    Args:
+        with_nice: whether programs that give way to all others (nice 1 to 19) count. Beside them there is room.
+    """
+
+    def __init__(self, *, with_nice: bool = True) -> None:
+        self._with_nice = with_nice
+        self._busy, self._at = _machine_busy(with_nice), time.monotonic()
 
     def cores_used(self) -> float:
         """Return how many processors were busy, on average since this was made."""
-        return (_machine_busy() - self._busy) / (time.monotonic() - self._at)
+        return (_machine_busy(self._with_nice) - self._busy) / (time.monotonic() - self._at)
 
     def share(self) -> float:
         """Return the share of all processors that was busy, on average since this was made."""
@@ -81,10 +86,10 @@ class MachineClock:
         return f"{self.cores_used():.1f} of {os.cpu_count()} processors busy, all programs together"
 
 
-def _machine_busy() -> float:
+def _machine_busy(with_nice: bool) -> float:
     # proc_stat(5): user nice system idle iowait irq softirq steal; what the hypervisor took is lost to us as well.
     user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / _TICKS_PER_SECOND
+    return (user + nice * with_nice + system + irq + softirq + steal) / _TICKS_PER_SECOND
 
 
 @contextmanager

@@ -22,6 +22,8 @@ _GAIN = 0.5
 def burning(share: float) -> Iterator[None]:
     """Keep the machine busy until the block ends; other programs count, so what these leave is burnt.
 
+    But for those that give way (nice): they take only what is left over, and are no rivals of anybody's.
+
     Args:
         share: of all processors, 0 to 1.
     """
@@ -45,7 +47,7 @@ def burning(share: float) -> Iterator[None]:
 
 def _keep(duty: "Synchronized[float]", share: float, done: threading.Event) -> None:
     while not done.is_set():
-        clock = MachineClock()
+        clock = MachineClock(with_nice=False)
         done.wait(_LOOK)
         duty.value = min(max(duty.value + _GAIN * (share - clock.share()), 0.0), 1.0)
 
