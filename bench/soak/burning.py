@@ -56,8 +56,9 @@ def _keep(duty: "Synchronized[float]", share: float, done: threading.Event) -> N
 
 
 def _burn(duty: "Synchronized[float]", number: int) -> None:
+    parent = os.getppid()
     time.sleep(number * _PERIOD / 3)  # not all in step
-    while True:
+    while os.getppid() == parent:
         began = time.thread_time()
         at = time.monotonic()
         while time.thread_time() - began < duty.value * _PERIOD and time.monotonic() - at < _PERIOD:
