@@ -8,7 +8,7 @@ Read in this order:
 * `keys`         which tier has which key, and rotation; `key_files` reads and writes them
 * `serve`        what `trio-voice serve` does: configuration, keys, signals; `reload` and `start` say what can go wrong
 * `launch`       where its configuration comes from; `head_start`, what a relay has before it runs
-* `descriptors`  how many sockets the process may have
+* `descriptors`  how many sockets the process may have; `collector` and `large_pages`, what its memory is like
 * `roles`        the nursery: tiers started from the back to the front, stopped from the front to the back
 * `tiers`        each tier's libraries, wired to sockets, keys, logs and metrics
 * `children`     processes of our own; `workers` of a transceiver and `relay_workers` are made of them
