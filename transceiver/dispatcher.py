@@ -96,6 +96,8 @@ class Dispatcher:
         counts: what became of calls, by event.
         on_ended: told of each call that has ended here for good, and not moved; None for nobody.
         on_held: told of a held call whose client was heard; None for nobody.
+        on_late: offered each datagram of a session that is not here: the session's number, the datagram with its hop
+            header, the relay's address, now; returns whether it is not lost. None for nobody.
         on_link_event: told what relays say that is not about their links; None for nobody.
     """
 
@@ -108,6 +110,7 @@ class Dispatcher:
         self._report = report
         self.on_ended: Callable[[Call], None] | None = None
         self.on_held: Callable[[Call], None] | None = None
+        self.on_late: Callable[[int, bytes, Address, float], bool] | None = None
         self.on_link_event: Callable[[Event, float], None] | None = None
         self._touched: list[Call] = []
         self._departed: dict[int, Departure] = {}  # sessions that went elsewhere lately
@@ -249,7 +252,9 @@ class Dispatcher:
             self._receive_for_nobody(data, header, source, now)
             return
         if call.kept is not None:
-            call.kept.append((data, source))
+            call.kept.append(data, source)
+            if self.on_held is not None:
+                self.on_held(call)
             return
         path = Path(header.client, header.ingress)
         # A relay that has not heard yet that the session has moved here learns it from the header of the answer.
@@ -303,8 +308,9 @@ class Dispatcher:
 
     def _receive_for_nobody(self, data: bytes, header: Header, source: Address, now: float) -> None:
         """Take a datagram of a session that is not here."""
-        self.drops[DropReason.UNKNOWN_SESSION] += 1
         departure = self._departed.get(header.session)
+        if self.on_late is None or not self.on_late(header.session, data, source, now):
+            self.drops[DropReason.UNKNOWN_SESSION] += 1
         if departure is None:
             self._link.tell.no_such_session(data[: header.size], source)
         elif departure.owner is not None:

@@ -3,7 +3,7 @@
 Whatever is entered here for a call is removed with it: nothing of an ended call stays.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 import attrs
@@ -13,14 +13,12 @@ from transceiver.calls import NO_WISHES, CallWishes
 from transceiver.describing import describe_session, drops_of
 from transceiver.flows import Flow
 from transceiver.handover.custody import Custody
+from transceiver.handover.kept import KeptDatagrams
 from transceiver.session import Session
 from transceiver.ticker import PHASES
-from wire.core import Address, Path
+from wire.core import Path
 
-__all__ = ["MAX_KEPT", "Call", "CallRegistry"]
-
-MAX_KEPT = 64
-"""Datagrams of a suspended call that are kept, the oldest out first: those of half a second."""
+__all__ = ["Call", "CallRegistry"]
 
 
 @attrs.define(eq=False)
@@ -40,6 +38,7 @@ class Call:
         told_progress: how far the conversation was when its record was written, or is about to be.
         is_held: it must not send: it was moved here and is not ours alone yet, or is about to move away.
         kept: datagrams of the client's that came while it was suspended; None while it is not.
+        is_leaving: it was suspended as it is about to move away: no checkpoint of it is written.
         flows: how each of its paths is reached.
         is_touched: it has heard something since the last flush.
     """
@@ -55,7 +54,8 @@ class Call:
     custody: Custody | None = None
     told_progress: object = None
     is_held: bool = False
-    kept: deque[tuple[bytes, Address]] | None = None
+    kept: KeptDatagrams | None = None
+    is_leaving: bool = False
     flows: dict[Path, Flow] = attrs.field(factory=dict)
     is_touched: bool = False
 
@@ -141,13 +141,13 @@ class CallRegistry:
 
     def suspend(self, call: Call) -> None:
         """Take a call off the hot path: nothing reaches its session, what comes for it is kept."""
-        call.is_held, call.kept = True, deque(maxlen=MAX_KEPT)
+        call.is_held, call.kept = True, KeptDatagrams()
         for flow in call.flows.values():
             self.by_header.pop(flow.up_header, None)
 
     def resume(self, call: Call) -> None:
         """Put a suspended call back where it was; what was kept is the caller's to deliver."""
-        call.is_held, call.kept = False, None
+        call.is_held, call.kept, call.is_leaving = False, None, False
         for flow in call.flows.values():
             self.by_header[flow.up_header] = (call, flow)
 

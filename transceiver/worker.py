@@ -388,10 +388,10 @@ class Worker:
         self._has_call.set()
         return owner
 
-    async def release_call(self, offered: Offered, owner: Owner) -> None:  # noqa: ARG002 - there is but one worker
+    async def release_call(self, offered: Offered, owner: Owner, kept: bytes) -> None:  # noqa: ARG002 - but one worker
         """Take the word that a held call is ours; see `Movable.release_call`."""
         if self._handover is not None:
-            self._handover.release(offered.session, offered.generation)
+            self._handover.release(offered.session, offered.generation, kept)
 
     async def withdraw_call(self, offered: Offered, owner: Owner) -> None:  # noqa: ARG002 - there is but one worker
         """Forget a held call; see `Movable.withdraw_call`."""

@@ -2,6 +2,7 @@
 
     POST   /control/v1/arrivals/SESSION/GENERATION            a sealed snapshot; answers who will own the call
     POST   /control/v1/arrivals/SESSION/GENERATION/release    it is yours now     ?cluster=&incarnation=&worker=
+                                                              and this came for it: `transceiver.handover.kept`
     DELETE /control/v1/arrivals/SESSION/GENERATION            it is not           (the same)
     POST   /control/v1/drain                                  move all calls away
 
@@ -52,7 +53,7 @@ class MovingRoutes:
         offered, owner = _offered(request), _owner(request)
         if offered is None or owner is None:
             return _bad_request()
-        await self._movable.release_call(offered, owner)
+        await self._movable.release_call(offered, owner, request.body)
         return json_response(200, {})
 
     async def _withdraw(self, request: Request) -> Response:

@@ -60,13 +60,13 @@ class MovingClient:
         cluster, incarnation, worker = numbers
         return Owner(cluster=cluster, incarnation=incarnation, worker=worker)  # type: ignore[arg-type]  # checked
 
-    async def release(self, call: Offered, owner: Owner) -> None:
-        """Tell it that a call which it holds is its own now.
+    async def release(self, call: Offered, owner: Owner, kept: bytes) -> None:
+        """Tell it that a call which it holds is its own now, and what its client has said meanwhile.
 
         Raises:
             HandOverRefused: it gave no answer.
         """
-        await self._ask("POST", f"{_path_of(call)}/release?{_query_of(owner)}")
+        await self._ask("POST", f"{_path_of(call)}/release?{_query_of(owner)}", kept)
 
     async def withdraw(self, call: Offered, owner: Owner) -> None:
         """Tell it that a call which it holds is not to be its own.

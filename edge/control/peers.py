@@ -107,11 +107,11 @@ class FleetPeers:
             except HandOverRefused:
                 return  # it forgets what is not released by itself
 
-    async def release(self, call: Offered, owner: Owner) -> None:
+    async def release(self, call: Offered, owner: Owner, kept: bytes) -> None:
         """Say that a call is the peer's now; see `Peers.release`."""
         if (client := self._site(owner)) is not None:
             try:
-                await client.release(call, owner)
+                await client.release(call, owner, kept)
             except HandOverRefused:
                 return  # the relays tell it, too
 

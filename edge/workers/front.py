@@ -168,11 +168,11 @@ class Front:
                 life.under_way -= 1
         raise refusal
 
-    async def release_call(self, offered: Offered, owner: Owner) -> None:
+    async def release_call(self, offered: Offered, owner: Owner, kept: bytes) -> None:
         """Tell the worker that holds a call; see `Movable.release_call`."""
         if (moving := self._moving_of(owner)) is not None:
             with suppress(HandOverRefused):  # the relays tell it, too
-                await moving.release(offered, owner)
+                await moving.release(offered, owner, kept)
 
     async def withdraw_call(self, offered: Offered, owner: Owner) -> None:
         """Tell the worker that holds a call; see `Movable.withdraw_call`."""

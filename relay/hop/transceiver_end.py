@@ -98,6 +98,10 @@ class TransceiverLink:
         """Whether `source` is a relay whose plain datagrams may be believed (hot path: one look-up)."""
         return source in self._plain
 
+    def knows(self, source: Address) -> bool:
+        """Whether `source` is a relay that is believed, by datagrams that are plain or by sealed ones."""
+        return source in self._relays
+
     def open_data(self, data: bytes, source: Address) -> bytes | None:
         """Open a sealed datagram from a relay; None where that is refused and counted."""
         tunnel = self._tunnels.get(source)

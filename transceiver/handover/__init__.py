@@ -19,7 +19,8 @@ The calls of a worker:
 * `dispatching`    takes calls out of the way, and away without a word
 * `checkpointing`  keeps the records of all calls fresh, and does what `custody` concludes
 * `arrivals`       makes held calls of snapshots
-* `draining`       moves calls to others while everybody is alive
+* `kept`           what a client sends while its call changes hands, bounded, and as bytes
+* `draining`       moves calls to others while everybody is alive; `late` hands on what comes when they have gone
 * `takeover`       takes the calls of a transceiver that has died
 * `handover`       all of these, put together; `services` and `peers` are what it needs from outside, `movable` what it
                    offers there

@@ -1,6 +1,7 @@
 """Calls that arrive from another process: restored, entered, and held until they are this worker's alone.
 
-A call is held by not sending anything: its packets are taken, its timers wait. `release` lets it go.
+A call is held by not sending anything: its timers wait. Packets of one that is taken over are taken meanwhile; those
+of one that is offered wait, behind those that its last owner has kept.
 
 Goal: whatever a snapshot says, no other call suffers. One that cannot be restored is refused, with the reason.
 Attacker: whoever can write to the store, but does not know the snapshot key (`sealing`).
@@ -122,6 +123,8 @@ class Arrivals:
         call.custody = Custody(generation, now, is_known=True)
         for flow in snapshot.flows:
             self._calls.add_flow(call, _flow_of(flow, generation, now))
+        if age is None:  # what its last owner has kept comes first
+            self._calls.suspend(call)
         if speech is not None:
             self._add_leg(call, backend, speech, now, snapshot.conversation)
         return call

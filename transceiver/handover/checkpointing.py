@@ -99,7 +99,7 @@ class Checkpointer:
             if number % _AT_ONCE == _AT_ONCE - 1:
                 await trio.lowlevel.checkpoint()
             custody = call.custody
-            if custody is None or call not in self._calls or call.kept is not None:
+            if custody is None or call not in self._calls or call.is_leaving:
                 continue  # it has ended, or is about to leave
             try:
                 session = call.session.snapshot(trio.current_time())

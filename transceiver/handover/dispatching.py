@@ -1,13 +1,17 @@
 """A dispatcher whose calls move: out of the way while it is not known whose they are, and away without a word.
 
 Goal: nothing of a call that another process has, or may have, is said from here: not to its client, not to relays.
-What comes for one that is suspended is kept, and taken when it goes on.
+What comes for one that is suspended is kept, and taken when it goes on, here or there.
 """
 
+from collections.abc import Iterable
+
+from relay.hop.header import UP, parse_header, with_generation
 from relay.hop.links import TransceiverIdentity
-from transceiver.dispatcher import Departure, Dispatcher
+from transceiver.dispatcher import Departure, Dispatcher, DropReason
+from transceiver.flows import Flow
 from transceiver.registry import Call
-from wire.core import Closed
+from wire.core import Address, Closed
 
 __all__ = ["MovingDispatcher"]
 
@@ -53,18 +57,55 @@ class MovingDispatcher(Dispatcher):
         self._send_link(now)
 
     def suspend(self, call: Call, now: float) -> None:
-        """Let a call send nothing and hear nothing until `resume`; what comes for it is kept."""
+        """Let a call that is about to leave send nothing and hear nothing until `resume`; what comes for it is kept."""
         self._flush_call(call, now)
         self._calls.suspend(call)
+        call.is_leaving = True
 
-    def resume(self, call: Call, now: float) -> None:
-        """Let a call go on that was suspended, or has just been moved here."""
+    def resume(self, call: Call, now: float, handed_over: Iterable[tuple[bytes, Address]] = ()) -> None:
+        """Let a call go on that was suspended, or has just been moved here.
+
+        Args:
+            call: which.
+            now: monotonic seconds.
+            handed_over: what its last owner has kept; it is taken before what was kept here.
+        """
         if call not in self._calls:
             return
-        kept = call.kept
-        if kept is not None:
+        kept = call.kept or ()
+        if call.kept is not None:
             self._calls.resume(call)
         call.is_held = False
-        for data, source in kept or ():
-            self.receive_datagram(data, source, now)
-        self._flush_call(call, now)
+        self.receive_kept(call, [*handed_over, *kept], now)
+
+    def receive_kept(self, call: Call, datagrams: Iterable[tuple[bytes, Address]], now: float) -> None:
+        """Take what has waited for a call, here or at its last owner; that one is believed no more than a relay is.
+
+        Args:
+            call: whose they are to be; one that is suspended has them wait once more.
+            datagrams: each with the hop header that it had when it came, and the relay's address.
+            now: monotonic seconds.
+        """
+        for data, source in datagrams:
+            header = parse_header(data)
+            if header is None or header.direction != UP or header.session != call.session_id:
+                self.drops[DropReason.MALFORMED_HOP] += 1
+                continue
+            up_header, datagram = with_generation(data[: header.size], call.generation), data[header.size :]
+            found = self._calls.by_header.get(up_header)
+            if found is not None:
+                self._receive_at(call, found[1], datagram, now)
+            elif self._link.knows(source):
+                self._receive_new_flow(up_header + datagram, source, now)
+            else:
+                self.drops[DropReason.NOT_A_RELAY] += 1
+        if call in self._calls:
+            self.leg_advanced(call, now)
+            self._flush_call(call, now)
+
+    def _receive_at(self, call: Call, flow: Flow, datagram: bytes, now: float) -> None:
+        flow.heard = now
+        try:
+            self._follow(call, call.session.receive_datagram(datagram, flow.path, now), now)
+        except Exception as error:  # noqa: BLE001 - see _fail
+            self._fail(call, error, now)

@@ -1,9 +1,10 @@
 """Moving calls away while everybody is alive: nothing is lost, nothing leaps.
 
     freeze ──▶ exact snapshot ──▶ target restores, holds ──▶ record changes hands ──▶ MOVED, erase ──▶ target sends
+      └────── what comes is kept ──────────────────────────────────────────────────▶ and handed over ─────┘
 
-Goal: the two frames that a drain may cost are for the round trips between freezing and MOVED. Nothing is sent from the
-moment of the snapshot on, unless the store has said that the record is still ours.
+Goal: nothing is sent from the moment of the snapshot on, unless the store has said that the record is still ours; and
+what the client sends meanwhile is not lost, but told to the target, and so is what comes late (`late`).
 
 The backend's connection does not move. So a call is moved between two turns, if there is such a moment in time: what
 its agent has said by then is played on by the target, and nothing is under way that the backend would take with it.
@@ -18,6 +19,8 @@ import trio
 
 from transceiver.handover.checkpointing import Seal, snapshot_of
 from transceiver.handover.dispatching import MovingDispatcher
+from transceiver.handover.kept import pack_kept
+from transceiver.handover.late import LateDatagrams
 from transceiver.handover.ownership import Owner, OwnershipStore, StoreUnavailable
 from transceiver.handover.peers import HandOverRefused, Offered, Peers
 from transceiver.registry import Call, CallRegistry
@@ -48,6 +51,7 @@ class Draining:
         owner: who we are.
         seal: seals snapshots.
         on_moved: told of each call that has moved away, and who has it.
+        late: hands on what comes for calls that have left.
         report: takes what happened, for the log.
 
     Attributes:
@@ -65,6 +69,7 @@ class Draining:
         owner: Owner,
         seal: Seal,
         on_moved: Callable[[str, Owner], None],
+        late: LateDatagrams,
         report: Callable[[str, Mapping[str, object]], None],
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -76,6 +81,7 @@ class Draining:
         self._owner = owner
         self._seal = seal
         self._on_moved = on_moved
+        self._late = late
         self._report = report
 
     async def run(self) -> None:
@@ -100,6 +106,7 @@ class Draining:
                     await trio.sleep(_PACE)
             if len(self._calls):
                 await trio.sleep(_LISTEN_AGAIN)
+        await self._late.linger()
 
     async def _move_one(self, call: Call, limiter: trio.CapacityLimiter) -> None:
         try:
@@ -141,8 +148,11 @@ class Draining:
                 dispatcher.resume(call, trio.current_time())
         identity = (target.cluster, target.incarnation, target.worker)
         self._on_moved(call.call_id, target)
+        kept = pack_kept(() if call.kept is None else call.kept.take())
+        self._late.expect(offered, target, trio.current_time())
         dispatcher.let_go(call, identity, "moved", trio.current_time())
-        await self._peers.release(offered, target)
+        await self._peers.release(offered, target, kept)
+        self._late.released(call.session_id)
         self.counts["moved"] += 1
         self._report("call-moved", {"call": call.call_id, "seconds": round(trio.current_time() - began, 4)})
         return True

@@ -17,11 +17,14 @@ from transceiver.handover.arrivals import Arrivals
 from transceiver.handover.checkpointing import Checkpointer, Seal
 from transceiver.handover.dispatching import MovingDispatcher
 from transceiver.handover.draining import Draining
+from transceiver.handover.kept import KeptDatagrams, unpack_kept
+from transceiver.handover.late import LateDatagrams
 from transceiver.handover.ownership import Owner, OwnershipStore
 from transceiver.handover.peers import HandOverRefused, Offered, Peers
 from transceiver.handover.takeover import Takeover
 from transceiver.registry import Call, CallRegistry
 from wire.core import Address, Event
+from wire.errors import MalformedError
 
 __all__ = ["Handover"]
 
@@ -30,6 +33,8 @@ _ACKNOWLEDGED_WITHIN = 1.0
 _HELD_AT_MOST = 10.0
 """Seconds that a call which was offered is held; its source knows long before whether it is ours."""
 _MAX_HELD = 256
+_KEPT_WITHIN = 0.25
+"""Seconds that a call which is ours waits for what its last owner has kept of it; that comes first."""
 _CHECKPOINT_TRIES = 5
 _CHECKPOINT_PAUSE = 0.2
 
@@ -41,6 +46,8 @@ class _Held:
     call: Call
     until: float
     is_settling: bool = False
+    is_released: trio.Event = attrs.field(factory=trio.Event)
+    handed_over: KeptDatagrams = attrs.field(factory=KeptDatagrams)
 
 
 class Handover:
@@ -77,11 +84,13 @@ class Handover:
         self._calls = calls
         self._dispatcher = dispatcher
         self._link = link
+        self._report = report
         self._arrivals = arrivals
         self._checkpointer = Checkpointer(store=store, calls=calls, dispatcher=dispatcher, owner=owner, seal=seal)
         self._takeover = Takeover(
             store=store, peers=peers, owner=owner, arrivals=arrivals, settle=self._settle_taken, report=report
         )
+        self._late = LateDatagrams(peers)
         self._draining = Draining(
             store=store,
             peers=peers,
@@ -91,6 +100,7 @@ class Handover:
             owner=owner,
             seal=seal,
             on_moved=on_moved,
+            late=self._late,
             report=report,
         )
         self._held: dict[int, _Held] = {}
@@ -98,6 +108,7 @@ class Handover:
         self._unacknowledged: dict[tuple[bytes, Address], trio.Event] = {}
         dispatcher.on_link_event = self._follow_link
         dispatcher.on_held = self._heard_by_held
+        dispatcher.on_late = self._late.keep
 
     async def run(self) -> None:
         """Keep records fresh, follow suspicions, settle what arrives, until cancelled."""
@@ -105,6 +116,7 @@ class Handover:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._checkpointer.run)
             nursery.start_soon(self._takeover.run)
+            nursery.start_soon(self._late.run)
             nursery.start_soon(self._discard_unclaimed)
             async for held in released:
                 nursery.start_soon(self._settle_held, held)
@@ -141,11 +153,24 @@ class Handover:
         self._held[offered.session] = _Held(call, trio.current_time() + _HELD_AT_MOST)
         return self._owner
 
-    def release(self, session: int, generation: int) -> None:
-        """Take the word of a call's last owner that it is ours now."""
+    def release(self, session: int, generation: int, kept: bytes = b"") -> None:
+        """Take the word of a call's last owner that it is ours now, and what its client has said since (`kept`)."""
+        call = self._calls.of_session(session)
+        if call is None or call.generation != generation:
+            return
+        try:
+            datagrams = unpack_kept(kept)
+        except MalformedError as error:
+            datagrams = KeptDatagrams()
+            self._report("kept-unreadable", {"call": call.call_id, "reason": str(error)})
         held = self._held.get(session)
-        if held is not None and held.call.generation == generation:
-            self._settle_soon(held)
+        if held is None:
+            self._dispatcher.receive_kept(call, datagrams, trio.current_time())
+            return
+        for data, source in datagrams:
+            held.handed_over.append(data, source)
+        held.is_released.set()
+        self._settle_soon(held)
 
     def withdraw(self, session: int, generation: int) -> None:
         """Forget a call that was offered: its owner keeps it."""
@@ -170,7 +195,7 @@ class Handover:
 
     async def _settle_held(self, held: _Held) -> None:
         try:
-            await self._settle(held.call)
+            await self._settle(held.call, held)
         finally:
             self._held.pop(held.call.session_id, None)
 
@@ -188,8 +213,11 @@ class Handover:
 
     # -- settling
 
-    async def _settle(self, call: Call) -> bool:
-        """Let a held call go on, once the store has our own first checkpoint of it."""
+    async def _settle(self, call: Call, held: _Held | None = None) -> bool:
+        """Let a held call go on, once the store has our own first checkpoint of it.
+
+        One that was offered first takes what has come to its last owner, for which it waits a moment.
+        """
         for _ in range(_CHECKPOINT_TRIES):
             confirmed = await self._checkpointer.write([call])
             if confirmed is not None:
@@ -199,7 +227,10 @@ class Handover:
             # Not ours, or nobody knows. Nothing was sent; whoever the record names may go on.
             self._dispatcher.discard(call, trio.current_time())
             return False
-        self._dispatcher.resume(call, trio.current_time())
+        if held is not None:
+            with trio.move_on_after(_KEPT_WITHIN):
+                await held.is_released.wait()
+        self._dispatcher.resume(call, trio.current_time(), () if held is None else held.handed_over)
         return True
 
     async def _settle_taken(self, call: Call) -> bool:

@@ -21,16 +21,17 @@ class Movable(Protocol):
             HandOverRefused: it cannot be restored, or none is taken.
         """
 
-    async def release_call(self, offered: Offered, owner: Owner) -> None:
-        """Take the word of a held call's last owner that it is ours now; unknown ones are left alone.
+    async def release_call(self, offered: Offered, owner: Owner, kept: bytes) -> None:
+        """Take the word of a call's last owner that it is ours now; unknown ones are left alone.
 
         Args:
             offered: which; its snapshot is not looked at.
             owner: what `accept_call` has returned.
+            kept: datagrams of the client's that came to its last owner since (`kept.pack_kept`).
         """
 
     async def withdraw_call(self, offered: Offered, owner: Owner) -> None:
-        """Forget a held call: its owner keeps it. Arguments as `release_call`."""
+        """Forget a held call: its owner keeps it. Arguments as `release_call` has them."""
 
     async def start_drain(self) -> None:
         """Take no further call, and begin to move all that are to other transceivers; once begun, it goes on."""

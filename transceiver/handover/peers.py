@@ -53,5 +53,13 @@ class Peers(Protocol):
     async def withdraw(self, call: Offered, owner: Owner) -> None:
         """Tell a peer that a call which it holds is not to be its own; best effort."""
 
-    async def release(self, call: Offered, owner: Owner) -> None:
-        """Tell a peer that the call which it holds is its own now; best effort, since the relays tell it as well."""
+    async def release(self, call: Offered, owner: Owner, kept: bytes) -> None:
+        """Tell a peer that the call which it holds is its own now; best effort, since the relays tell it as well.
+
+        It may be said again, with more that has come.
+
+        Args:
+            call: which.
+            owner: who was going to own it.
+            kept: datagrams of the client's that are its to take (`kept.pack_kept`).
+        """

@@ -124,6 +124,18 @@ def start_fleet(moving_network, certificate, clip):
     return partial(moving_network.run_fleet, certificate, clip)
 
 
+@pytest.fixture(scope="session")
+def stepped_fleet(load_neighbour):
+    """The module of that name."""
+    return load_neighbour(FilePath(__file__).with_name("stepped_fleet.py"))
+
+
+@pytest.fixture
+def start_stepped(stepped_fleet, moving_network, certificate, clip):
+    """Run two workers and a relay without sockets; for tests that use `autojump_clock`."""
+    return partial(stepped_fleet.run_stepped, certificate, clip, moving_network)
+
+
 @pytest.fixture
 def take_over(restore):
     """Put another process in the place of the server of a network, by an older snapshot; it makes its checkpoint."""

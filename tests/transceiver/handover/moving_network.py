@@ -90,8 +90,8 @@ class Neighbours:
     async def withdraw(self, call: Offered, owner: Owner) -> None:
         await self._place(owner).worker.withdraw_call(call, owner)
 
-    async def release(self, call: Offered, owner: Owner) -> None:
-        await self._place(owner).worker.release_call(call, owner)
+    async def release(self, call: Offered, owner: Owner, kept: bytes) -> None:
+        await self._place(owner).worker.release_call(call, owner, kept)
 
     def _place(self, owner: Owner) -> Place:
         return next(place for place in self._places if place.owner == owner)
