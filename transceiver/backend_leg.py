@@ -191,7 +191,8 @@ class BackendLeg:
         media = session.media
         if media is not None and media.round_trip_time != self._round_trip_time:
             self._measured(media)
-        bridge.speech_progressed(now)
+        if self._speech.events:
+            bridge.speech_progressed(now)
         when = bridge.next_timeout()
         if when is not None and when <= now:
             bridge.handle_timeout(now)
@@ -217,10 +218,13 @@ class BackendLeg:
 
     def _carry(self, now: float) -> None:
         """Do what the bridge wants done, in its order; an agent in this process answers inside of it."""
+        outputs = self._bridge.outputs
+        if not outputs:
+            return
         self._is_carrying, self._now = True, now
         try:
-            while output := self._bridge.take_output():
-                self._carry_out(output, now)
+            while outputs:
+                self._carry_out(self._bridge.take_output(), now)
         finally:
             self._is_carrying = False
 

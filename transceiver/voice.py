@@ -112,6 +112,8 @@ class Voice:
     def digits(self) -> Sequence[DtmfReceived]:
         """Take the keys that the caller has pressed."""
         receiver = self._receiver
+        if not self._digits and (receiver is None or not receiver.events.received):
+            return ()  # nearly always; asked for with each packet
         digits = receiver.take_events() if receiver is not None else []
         if self._digits:
             digits, self._digits = [*self._digits, *digits], []

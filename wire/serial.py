@@ -45,9 +45,14 @@ class Unwrapper:
 
         May be negative for what came before the first number and was sent before the space wrapped.
         """
-        number = self.peek(wrapped)
         last = self.last
-        if last is None or number > last:
+        if last is None:
+            self.last = wrapped
+            return wrapped
+        # As `peek`, without a call: this runs for every packet of a call.
+        half = 1 << self.bits - 1
+        number = last + ((wrapped - last + half) & (half << 1) - 1) - half
+        if number > last:
             self.last = number
         return number
 
@@ -56,6 +61,5 @@ class Unwrapper:
         last = self.last
         if last is None:
             return wrapped
-        # `serial_distance`, without a call: this runs for every packet of a call.
         half = 1 << self.bits - 1
         return last + ((wrapped - last + half) & (half << 1) - 1) - half

@@ -3,6 +3,8 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
 
 import attrs
 
@@ -12,7 +14,6 @@ from edge.config.store import NodeConfig
 from edge.config.values import format_address
 from edge.registry.member import Member
 from edge.store.place import RedisPlace
-from edge.version import VERSION
 from wire.core import Address
 
 __all__ = ["Node", "describe_relay", "describe_signal", "describe_transceiver"]
@@ -57,7 +58,9 @@ class Node:
 
     def describe(self, kind: Role) -> Member:
         """Describe a tier of which nothing else is to be said."""
-        return Member(kind=kind, name=self.name, incarnation=self.incarnation, version=VERSION, region=self.region)
+        return Member(
+            kind=kind, name=self.name, incarnation=self.incarnation, version=_own_version(), region=self.region
+        )
 
 
 def describe_transceiver(
@@ -139,6 +142,11 @@ def _address_towards(place: RedisPlace) -> str | None:
             return str(probe.getsockname()[0])
     except OSError:
         return own_address()
+
+
+@cache
+def _own_version() -> str:
+    return version("trio-voice")
 
 
 def _number(status: Mapping[str, object], name: str) -> int:

@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from .edge_processes import PROGRAM, Edge, free_port, start_edge
-from .former_release import Release, unpack_former_release
 from .page_server import serve_pages
 from .scripted_backend import serve_scripted_backend
 from .sound import speech, write_wav
@@ -42,12 +41,6 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     edge = start_edge(tmp_path_factory.mktemp("edge"))
     yield edge
     edge.stop()
-
-
-@pytest.fixture(scope="session")
-def former(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """The release before this one."""
-    return unpack_former_release(tmp_path_factory.mktemp("former"))
 
 
 @pytest.fixture(scope="session")

@@ -72,33 +72,31 @@ class Depacketizer:
             payload: without padding.
             now: when it came, in seconds, monotonic.
         """
-        number = self._buffer.unwrap(sequence)
+        buffer = self._buffer
+        number = buffer.numbers.unwrap(sequence)
         codec = self._codecs.get(payload_type)
         if codec == _RED:
             codec, payload = self._unpack(number, timestamp, payload, now)
         elif codec is None:
             self._drops[DropReason.PAYLOAD_TYPE] += 1
         if codec in CLOCKS and payload:
-            self._insert(number, timestamp, marker, codec, payload, now)
+            duration = _duration_of(codec, payload)
+            if not duration:
+                # Its time passes all the same.
+                self._drops[DropReason.UNDECODABLE] += 1
+                payload = b""
+                duration = self._duration
+            self._duration = duration
+            self._clock = clock = CLOCKS[codec]
+            self.received += 1
+            lateness = self._delay.add(timestamp, clock, now, is_newest=number == buffer.numbers.last)
+            buffer.insert(AudioPacket(number, timestamp, marker, codec, payload, duration, now, lateness), now)
             return
         if codec == _TELEPHONE_EVENT:
             self._events.receive(timestamp, payload, self._event_clock(payload_type), now, marker=marker)
         # It has taken a sequence number, so nobody is to wait for it. So has a packet of nothing but padding, which
         # browsers send to probe for bandwidth: it has the timestamp of the one before, and no time of its own.
-        self._buffer.insert(AudioPacket(number, timestamp, marker, "", b"", 0, now, 0.0), now)
-
-    def _insert(self, number: int, timestamp: int, marker: bool, codec: str, payload: bytes, now: float) -> None:
-        duration = _duration_of(codec, payload)
-        if not duration:
-            # Its time passes all the same.
-            self._drops[DropReason.UNDECODABLE] += 1
-            payload = b""
-            duration = self._duration
-        self._duration = duration
-        self._clock = clock = CLOCKS[codec]
-        self.received += 1
-        lateness = self._delay.add(timestamp, clock, now, is_newest=self._buffer.is_newest(number))
-        self._buffer.insert(AudioPacket(number, timestamp, marker, codec, payload, duration, now, lateness), now)
+        buffer.insert(AudioPacket(number, timestamp, marker, "", b"", 0, now, 0.0), now)
 
     def _event_clock(self, payload_type: int) -> int:
         # RFC 4733 §2.1: events have the timestamps of the audio that they are part of.

@@ -47,6 +47,21 @@ class Histogram:
         if weight > _LARGEST:
             self._scale(1 / weight)
 
+    def add_zeros(self, count: int) -> None:
+        """Count the value 0 as often as told, one after another.
+
+        Args:
+            count: how often; at most 256, so that numbers stay finite.
+        """
+        # A geometric series: each weighs more than the one before by the same factor.
+        grown = self._weight * self._growth**count
+        weight = (grown - self._weight) / (self._growth - 1)
+        self._counts[0] += weight
+        self._total += weight
+        self._weight = grown
+        if grown > _LARGEST:
+            self._scale(1 / grown)
+
     def quantile(self, share: float) -> float:
         """Return the value that `share` (0 to 1) of all values do not exceed, up to the width of a bucket; 0 if empty.
 

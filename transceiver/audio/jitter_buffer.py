@@ -32,6 +32,9 @@ _MAX_MISORDER = 100
 # How many gaps that were given up are remembered, to tell who comes late from who comes twice.
 _GAPS_KEPT = 64
 
+# Packets in order are counted, and measured together.
+_COUNTED_TOGETHER = 256
+
 # Of a longer gap, what is further back is not expected to come: 10 s.
 _LONGEST_GAP = 512
 
@@ -49,6 +52,7 @@ class JitterBuffer:
         waited: how long packets have stood behind gaps, in all, in seconds.
         longest_wait: the longest of these waits.
         lost: how many packets were given up.
+        numbers: gives a packet that has just come its number, which never wraps; knows the newest.
     """
 
     def __init__(self, options: ListeningOptions, drops: Drops | None = None) -> None:
@@ -58,7 +62,7 @@ class JitterBuffer:
         self.longest_wait = 0.0
         self.lost = 0
         self._options = options
-        self._numbers = Unwrapper(16)
+        self.numbers = Unwrapper(16)
         self._has_begun = False
         self._first = self._next = 0
         self._ready: list[AudioPacket] = []
@@ -68,14 +72,7 @@ class JitterBuffer:
         self._lags = Histogram(bucket=_BUCKET, count=int(options.max_wait / _BUCKET) + 2, memory=options.memory)
         self._lags.add(0.0, options.memory / 2)
         self._lags.add(_BELIEVED_LAG, options.memory * (1 - options.quantile))
-
-    def unwrap(self, sequence: int) -> int:
-        """Return the number of a packet that has just come, which never wraps."""
-        return self._numbers.unwrap(sequence)
-
-    def is_newest(self, sequence: int) -> bool:
-        """Whether no packet beyond an unwrapped number has come."""
-        return self._numbers.last == sequence
+        self._in_order = 0  # packets without a lag that `_lags` was not told of yet
 
     def is_missing(self, sequence: int) -> bool:
         """Whether the packet of an unwrapped number is being waited for."""
@@ -89,6 +86,7 @@ class JitterBuffer:
     @property
     def wait(self) -> float:
         """How long a gap is left open now, in seconds."""
+        self._count_in_order()
         return min(self._lags.quantile(self._options.quantile), self._options.max_wait)
 
     def insert(self, packet: AudioPacket, now: float) -> None:
@@ -111,7 +109,9 @@ class JitterBuffer:
         elif sequence <= self._next:
             # Nearly all packets; `<` after a restart.
             self._next = sequence + 1
-            self._lags.add(0.0)
+            self._in_order += 1
+            if self._in_order == _COUNTED_TOGETHER:
+                self._count_in_order()
             self._ready.append(packet)
         else:
             self._insert_at_gap(packet, now)
@@ -127,6 +127,16 @@ class JitterBuffer:
         ready, self._ready = self._ready, []
         return ready
 
+    # -- how late packets are that others have overtaken
+
+    def _measure(self, lag: float) -> None:
+        self._count_in_order()
+        self._lags.add(lag)
+
+    def _count_in_order(self) -> None:
+        self._lags.add_zeros(self._in_order)
+        self._in_order = 0
+
     # -- gaps
 
     def _insert_at_gap(self, packet: AudioPacket, now: float) -> None:
@@ -136,7 +146,7 @@ class JitterBuffer:
             self.drops[DropReason.DUPLICATE] += 1
             return
         overtaken_by = [held.arrived_at for number, held in self._held.items() if number > sequence]
-        self._lags.add(now - min(overtaken_by, default=now))
+        self._measure(now - min(overtaken_by, default=now))
         self._held[sequence] = packet
         self._settle(now)
 
@@ -191,7 +201,7 @@ class JitterBuffer:
         seen_at = self._given_up_at(packet.sequence)
         if seen_at is not None:
             # It is measured as well, or the wait would never learn that it is too short.
-            self._lags.add(now - seen_at)
+            self._measure(now - seen_at)
         is_late = seen_at is not None or packet.sequence < self._first
         self.drops[DropReason.LATE if is_late else DropReason.DUPLICATE] += 1
 
@@ -207,7 +217,7 @@ class JitterBuffer:
             self._after_jump = sequence + 1
             return False
         self._after_jump = None
-        self._numbers.last = self._first = sequence
+        self.numbers.last = self._first = sequence
         self._held.clear()
         self._given_up.clear()
         self.deadline = None

@@ -25,6 +25,8 @@ TICKS = 48000
 """Ticks in a second."""
 
 _FRAME = TICKS // 50
+_PATIENT = 0.0199
+"""Seconds behind the time of a packet that has not come: less than a frame of silence has passed then."""
 
 # Time that passed was handed on as silence, up to the lateness that was allowed for. A timestamp that is off by more
 # than this is of a sender whose clock jumped.
@@ -39,6 +41,7 @@ class MediaTime:
         ahead: ticks by which more was handed on than the sender's timestamps account for.
         target: the lateness in seconds that is still usual; to be kept up to date from outside.
         jumps: how often the sender's clock jumped.
+        patient_until: until then `pace` has nothing, in seconds, monotonic.
     """
 
     def __init__(self, target: float) -> None:
@@ -49,6 +52,22 @@ class MediaTime:
         self._clock = 0
         self._due = 0.0  # when the packet behind the last one would come if it were as quick as the quickest
         self._last_duration = _FRAME
+        self.patient_until = 0.0
+
+    def follow(self, packet: AudioPacket, clock: int) -> bool:
+        """Move on to behind a packet that begins where the one before ends, as nearly all do.
+
+        Args:
+            packet: the next one.
+            clock: of its timestamp, in Hz.
+
+        Returns:
+            Whether it is such a one; nothing has changed if not.
+        """
+        if packet.timestamp != self._next or clock != self._clock or packet.missing or self.ahead:
+            return False
+        self._move_behind(packet)
+        return True
 
     def gap_before(self, packet: AudioPacket, clock: int) -> int:
         """Return for how many ticks the sender has nothing to show before a packet.
@@ -88,12 +107,16 @@ class MediaTime:
         owed = gap - self.ahead
         fill = max(owed, at_least)
         self.ahead = fill - owed
-        self._next = (packet.timestamp + packet.duration * self._clock // TICKS) & 0xFFFF_FFFF
-        self._last_duration = packet.duration
+        self._move_behind(packet)
+        return fill
+
+    def _move_behind(self, packet: AudioPacket) -> None:
+        duration = self._last_duration = packet.duration
+        self._next = (packet.timestamp + duration * self._clock // TICKS) & 0xFFFF_FFFF
         # A packet later than usual says that the network stalled or the sender's clock stood still, not that the next
         # one is overdue as well.
-        self._due = packet.arrived_at - min(packet.lateness, self.target) + packet.duration / TICKS
-        return fill
+        self._due = due = packet.arrived_at - min(packet.lateness, self.target) + duration / TICKS
+        self.patient_until = due + _PATIENT
 
     def skip(self, ticks: int) -> None:
         """Note that ticks of the sender's were left out, to be less ahead."""

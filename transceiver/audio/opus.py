@@ -214,8 +214,14 @@ class OpusDecoder:
             MalformedError: it is no Opus packet; the decoder is as it was.
             LocalProtocolError: the decoder is closed.
         """
+        if self._state is None:
+            raise LocalProtocolError("the decoder is closed")
         check_packet(payload)
-        return self._run(payload, len(payload), self._room, is_fec=False)
+        count: int = self._decode(self._state, payload, len(payload), self._pcm, self._room, 0)
+        if count < 0:
+            raise MalformedError("Opus packet", 0, f"libopus reports error {count}")
+        pcm: bytes = self._view[: 2 * count]
+        return pcm
 
     def recover(self, payload_of_next: bytes, samples: int) -> bytes:
         """Make up for a lost packet by the coarser copy that the next one holds (in-band FEC).

@@ -48,6 +48,7 @@ class AudioReceiver:
 
     Attributes:
         drops: what was not used, by `DropReason`.
+        events: the keys that the caller presses.
     """
 
     def __init__(
@@ -65,13 +66,13 @@ class AudioReceiver:
         self._buffer = JitterBuffer(options, self.drops)
         self._delay = DelayEstimate(memory=options.memory, believed=_BELIEVED_LATENESS)
         self._time = MediaTime(self._delay.quantile(options.quantile))
-        self._events = TelephoneEvents(self.drops)
+        self.events = TelephoneEvents(self.drops)
         self._depacketizer = Depacketizer(
             codecs=codecs,
             clock_rates=clock_rates or {},
             buffer=self._buffer,
             delay=self._delay,
-            events=self._events,
+            events=self.events,
             drops=self.drops,
         )
         self._concealment = Concealment(rate)
@@ -116,14 +117,15 @@ class AudioReceiver:
         Args:
             now: seconds, monotonic.
         """
-        self._events.handle_timeout(now)
+        if self.events.press is not None:
+            self.events.handle_timeout(now)
         pieces: list[bytes] = []
         for packet in self._buffer.take(now):
             if packet.codec:
                 self._decode(packet, pieces)
             else:
                 self._missing += packet.missing
-        if not pieces and self._buffer.is_idle:
+        if not pieces and now >= self._time.patient_until and self._buffer.is_idle:
             ticks = self._time.pace(now, self._patience)
             if ticks:
                 self._silent += ticks
@@ -132,14 +134,14 @@ class AudioReceiver:
 
     def take_events(self) -> list[DtmfReceived]:
         """Return the keys that the caller has pressed and released since the last call; `take` notices lost ends."""
-        return self._events.take()
+        return self.events.take()
 
     def next_timeout(self) -> float | None:
         """When `take` will have something to do although nothing comes; None for never."""
         due = self._buffer.deadline
         if due is None and self._buffer.is_idle:
             due = self._time.next_silence(self._patience)
-        event = self._events.next_timeout()
+        event = self.events.next_timeout()
         return event if due is None else due if event is None else min(due, event)
 
     @property
@@ -153,11 +155,8 @@ class AudioReceiver:
             packet.missing += self._missing
             self._missing = 0
         codec = packet.codec
-        gap = time.gap_before(packet, CLOCKS[codec])
-        if gap or packet.missing or time.ahead:
-            self._bridge(gap, packet, pieces)
-        else:
-            time.settle(0, packet)
+        if not time.follow(packet, CLOCKS[codec]):
+            self._bridge(packet, pieces)
         if codec != self._codec:
             self._codec = codec
             if codec not in self._decoders:
@@ -178,8 +177,9 @@ class AudioReceiver:
         self._concealed += packet.duration
         pieces.append(self._fill(packet.duration))
 
-    def _bridge(self, gap: int, packet: AudioPacket, pieces: list[bytes]) -> None:
+    def _bridge(self, packet: AudioPacket, pieces: list[bytes]) -> None:
         """Fill the time before a packet: by what the packet knows of it, by concealment, or by silence."""
+        gap = self._time.gap_before(packet, CLOCKS[packet.codec])
         recoverable = 0
         # RFC 3551 §4.1: the marker begins a talkspurt; there was no sound before it.
         is_loss = packet.missing > 0 and not packet.marker

@@ -208,7 +208,7 @@ class AudioSender:
         extension = b""
         if self._extension_parts is not None:
             head, tail = self._extension_parts
-            extension = head + pack_sequence_number(self._history.sent(now)) + tail
+            extension = head + self._history.sent(now).to_bytes(2, "big") + tail
         timestamp = self._first_timestamp + self._frame * self._frame_ticks
         return self._source.packet(self._payload_type, payload, timestamp, now, marker=marker, extension=extension)
 

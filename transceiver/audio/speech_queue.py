@@ -86,19 +86,27 @@ class _Samples:
     __slots__ = ("_chunks", "_taken", "size")
 
     def __init__(self) -> None:
-        self._chunks: deque[bytearray] = deque()
+        self._chunks: deque[bytes | bytearray] = deque()
         self._taken = 0  # of the first chunk
         self.size = 0
 
     def append(self, data: bytes) -> None:
-        # Small pieces share a chunk: they would cost more than what is in them.
-        if self._chunks and len(self._chunks[-1]) < _CHUNK:
-            self._chunks[-1] += data
+        # Small pieces share a chunk: they would cost more than what is in them. One alone stays as it is.
+        chunks = self._chunks
+        if chunks and len(chunks[-1]) < _CHUNK:
+            last = chunks[-1]
+            if isinstance(last, bytes):
+                last = chunks[-1] = bytearray(last)
+            last += data
         else:
-            self._chunks.append(bytearray(data))
+            chunks.append(data)
         self.size += len(data)
 
     def take(self, size: int) -> bytes:
+        chunks = self._chunks
+        if chunks and len(chunks[0]) == size and not self._taken:
+            self.size -= size
+            return bytes(chunks.popleft())
         pieces = []
         while size and self._chunks:
             first, start = self._chunks[0], self._taken
@@ -151,6 +159,7 @@ class SpeechQueue:
     Attributes:
         rate: as above.
         drops: pieces that were refused, by reason.
+        events: what has started and drained, until `take_events` takes it.
     """
 
     def __init__(self, *, rate: int, max_seconds: float = 600.0) -> None:
@@ -164,7 +173,7 @@ class SpeechQueue:
         self._speaking: str | None = None
         self._current: _Track | None = None
         self._is_waiting = False
-        self._events: list[Event] = []
+        self.events: list[Event] = []
 
     # -- from the backend
 
@@ -244,7 +253,8 @@ class SpeechQueue:
             return None
         response_id = self._queued[0].speech.response_id
         size = samples * _SAMPLE
-        if not self._is_waiting and not self._has_frame(response_id, size):
+        is_whole = self._is_waiting or self._queued[0].waiting.size >= size or self._has_frame(response_id, size)
+        if not is_whole:
             self._is_waiting = True
             return None
         self._is_waiting = False
@@ -252,7 +262,7 @@ class SpeechQueue:
             if self._speaking is not None:
                 self._drained()  # the backend has gone on to another response
             self._speaking = response_id
-            self._events.append(Started(response_id=response_id))
+            self.events.append(Started(response_id=response_id))
         pieces = []
         while size and self._queued and (track := self._queued[0]).speech.response_id == response_id:
             piece = track.waiting.take(size)
@@ -269,7 +279,7 @@ class SpeechQueue:
 
     def take_events(self) -> list[Event]:
         """Take what has started and drained since the last call, in order."""
-        events, self._events = self._events, []
+        events, self.events = self.events, []
         return events
 
     # -- state for others
@@ -334,6 +344,6 @@ class SpeechQueue:
 
     def _drained(self) -> None:
         assert self._speaking is not None  # noqa: S101 - all callers have looked
-        self._events.append(Drained(response_id=self._speaking))
+        self.events.append(Drained(response_id=self._speaking))
         self._finished.discard(self._speaking)
         self._speaking = self._current = None

@@ -98,10 +98,10 @@ class TelephoneEvents:
 
     def __init__(self, drops: Drops | None = None) -> None:
         self.drops: Drops = Counter() if drops is None else drops
-        self._press: _Press | None = None
+        self.press: _Press | None = None
         self._silenced: _Press | None = None  # released because nothing was heard of it
         self._ended: deque[tuple[int, int]] = deque(maxlen=_ENDED_KEPT)  # code and timestamp, for each segment
-        self._received: list[DtmfReceived] = []
+        self.received: list[DtmfReceived] = []
 
     def receive(self, timestamp: int, payload: bytes, clock: int, now: float, *, marker: bool = False) -> None:
         """Take one payload.
@@ -126,7 +126,7 @@ class TelephoneEvents:
                     press.duration = max(press.duration, duration)
                     press.heard_at = now
                     # One that the next key has overtaken is over, whether it says so or not.
-                    if flags & _END or press is not self._press:
+                    if flags & _END or press is not self.press:
                         self._release(press)
             else:
                 self.drops[DropReason.UNKNOWN_EVENT] += 1
@@ -139,25 +139,25 @@ class TelephoneEvents:
         Args:
             now: seconds, monotonic.
         """
-        if self._press is not None and now >= self._press.heard_at + _SILENT_END:
-            self._silenced = self._press
-            self._release(self._press)
+        if self.press is not None and now >= self.press.heard_at + _SILENT_END:
+            self._silenced = self.press
+            self._release(self.press)
 
     def take(self) -> list[DtmfReceived]:
         """Return the keys that were released, each once."""
-        received, self._received = self._received, []
+        received, self.received = self.received, []
         return received
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called; None for never."""
-        return None if self._press is None else self._press.heard_at + _SILENT_END
+        return None if self.press is None else self.press.heard_at + _SILENT_END
 
     def _find(self, code: int, timestamp: int, clock: int, now: float, *, is_new: bool) -> _Press | None:
         """Return the key that a report is about; None when there is nothing left to tell of it."""
         # RFC 4733 §2.5.2.2: further reports of an event that is over MUST be ignored.
         if (code, timestamp) in self._ended:
             return None
-        press = self._press
+        press = self.press
         if press is not None and press.code == code and press.timestamp == timestamp:
             return press
         # RFC 4733 §2.5.1.3: the marker is not set on a further segment.
@@ -175,17 +175,17 @@ class TelephoneEvents:
         if press is not None:
             # RFC 4733 §2.5.2.2: the next event ends one whose end was lost.
             self._release(press)
-        self._press = found
+        self.press = found
         return found
 
     def _release(self, press: _Press) -> None:
-        if press is self._press:
-            self._press = None
+        if press is self.press:
+            self.press = None
         self._ended.append((press.code, press.timestamp))
         self._append(press.code, press.earlier + press.duration, press.clock)
 
     def _append(self, code: int, duration: int, clock: int) -> None:
-        if len(self._received) >= MAX_UNTAKEN:
+        if len(self.received) >= MAX_UNTAKEN:
             self.drops[DropReason.TOO_MANY_EVENTS] += 1
             return
-        self._received.append(DtmfReceived(digit=DIGITS[code], duration_ms=round(duration * 1000 / clock)))
+        self.received.append(DtmfReceived(digit=DIGITS[code], duration_ms=round(duration * 1000 / clock)))

@@ -66,13 +66,15 @@ class BackendSide:
     def hear(self, pcm: bytes, now: float) -> None:
         """Take what the caller said."""
         parts = self._parts
-        is_due = parts.uplink.is_due(now)
+        uplink = parts.uplink
+        is_due = uplink.is_started or uplink.is_due(now)
         if self.state is not BackendState.OPEN:
             parts.drops[DropReason.AUDIO_WITHOUT_BACKEND] += 1
         elif not is_due:
             parts.drops[DropReason.AUDIO_BEFORE_CONFIGURATION] += 1
         else:
-            parts.outputs += [AudioToBackend(piece) for piece in parts.uplink.add(pcm)]
+            for piece in uplink.add(pcm):
+                parts.outputs.append(AudioToBackend(piece))
 
     def cut_off(self) -> bool:
         """Silence the agent; returns whether it was speaking."""

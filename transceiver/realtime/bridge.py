@@ -50,6 +50,7 @@ class Bridge:
 
     Attributes:
         drops: what was not passed on, by `DropReason`.
+        outputs: what is to be done, until `take_output` takes it.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Bridge:
     ) -> None:
         self.drops = Drops()
         identifiers = Identifiers(entropy)
-        outputs: list[Output] = []
+        self.outputs = outputs = list[Output]()
         self._parts = Parts(
             options=options,
             wishes=wishes,
@@ -204,8 +205,8 @@ class Bridge:
 
     def take_output(self) -> list[Output]:
         """Return what is to be done, in this order; each once."""
-        taken = self._parts.outputs[:]
-        self._parts.outputs.clear()
+        taken = self.outputs[:]
+        self.outputs.clear()
         return taken
 
     def memory(self, *, is_exact: bool = False) -> bytes:

@@ -76,7 +76,7 @@ def write_playback(playback: Playback) -> dict[str, object] | None:
             "is_waiting": queue._is_waiting,
             "events": [
                 [type(event) is Started, event.response_id]
-                for event in queue._events
+                for event in queue.events
                 if isinstance(event, Started | Drained)
             ],
         },
@@ -125,7 +125,7 @@ def _resume_queue(queue: SpeechQueue, tracks: list[_Track], state: Event) -> Non
     queue._finished |= finished
     queue._speaking, queue._current = speaking, current
     queue._is_waiting = state.get("is_waiting") is True
-    queue._events += events
+    queue.events += events
 
 
 def _read_response(value: object) -> SpokenResponse:

@@ -128,7 +128,7 @@ class Playback:
 
     def receive(self, speech: Speech, pcm: bytes) -> None:
         """Put speech into the queue, unless it is not wanted any more."""
-        response = self.begin(speech.response_id)
+        response = self._responses.get(speech.response_id) or self.begin(speech.response_id)
         if response.is_cancelled:
             self._drops[DropReason.SPEECH_CANCELLED] += 1
         elif response.is_done:
@@ -136,7 +136,8 @@ class Playback:
         elif not self._queue.push(speech, pcm):
             self._drops[DropReason.SPEECH_OVERFLOW] += 1
         else:
-            response.apply(PlayingTrigger.RECEIVED)
+            if response.state is not _PLAYING:
+                response.apply(PlayingTrigger.RECEIVED)
             if speech not in response.speeches:
                 response.speeches.append(speech)
                 del response.speeches[:-_MAX_SPEECHES]

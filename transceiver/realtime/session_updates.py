@@ -89,4 +89,6 @@ class SessionUpdates:
 
     def next_timeout(self) -> float | None:
         """When somebody will have waited too long."""
+        if not self._waiting:
+            return None  # nearly always; asked for with each tick
         return min((u.deadline for u in self._waiting if u.deadline is not None and not u.is_answered), default=None)

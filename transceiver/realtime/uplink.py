@@ -1,6 +1,6 @@
 """What the caller says, on its way to the backend: when it begins, and in which pieces."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from transceiver.realtime.options import BridgeOptions
 
@@ -81,15 +81,20 @@ class Uplink:
                 self.is_started = not self._is_channel_expected or waited >= self._options.channel_grace
         return self.is_started
 
-    def add(self, pcm: bytes) -> Iterator[bytes]:
+    def add(self, pcm: bytes) -> Sequence[bytes]:
         """Take audio, and give the pieces that are full."""
         pending = self._pending
+        if not pending and len(pcm) == self._piece:
+            self._sent += len(pcm)
+            return (pcm,)
+        pieces = []
         pending += pcm
         while len(pending) >= self._piece:
             piece = bytes(pending[: self._piece])
             del pending[: self._piece]
             self._sent += len(piece)
-            yield piece
+            pieces.append(piece)
+        return pieces
 
     def flush(self) -> bytes:
         """Give what is left, a piece that is not full; may be empty."""

@@ -45,6 +45,24 @@ def test_old_values_fade_at_the_rate_of_the_memory():
     assert histogram.quantile(0.66) == 1
 
 
+@pytest.mark.parametrize("memory", [2, 50, 500])
+def test_zeros_that_are_counted_together_count_as_one_by_one(memory):
+    together, one_by_one = (Histogram(bucket=0.01, count=10, memory=memory) for _ in range(2))
+    for count in (0, 1, 3, 256, 40, 256):
+        for histogram in (together, one_by_one):
+            histogram.add(0.03)
+        together.add_zeros(count)
+        for _ in range(count):
+            one_by_one.add(0.0)
+        for share in (0.5, 0.9, 0.99, 0.999):
+            assert together.quantile(share) == one_by_one.quantile(share)
+    for _ in range(100):
+        together.add_zeros(256)
+        together.add(0.05)
+        together.add(0.05)
+    assert together.quantile(1 - 1 / (memory + 256)) == pytest.approx(0.05)
+
+
 def test_weights_do_not_overflow():
     histogram = Histogram(bucket=1, count=3, memory=2)
     for _ in range(10_000):

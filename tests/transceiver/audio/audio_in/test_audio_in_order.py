@@ -19,7 +19,7 @@ class Feed:
         self.out = []  # number, missing before it, when
 
     def packet(self, number, now, is_copy=False):
-        number = self.buffer.unwrap(number & 0xFFFF)
+        number = self.buffer.numbers.unwrap(number & 0xFFFF)
         return AudioPacket(number, number * 960, False, "opus", b"x", 960, now, 0.0, is_copy)
 
     def give(self, number, now, is_copy=False):
