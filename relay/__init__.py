@@ -9,6 +9,7 @@ Read in this order:
 * `datagrams` how long, how many at a time, and why one is lost
 * `binding`   sockets: opened and bound
 * `udp`       waited for, drained and filled
+* `alarm`     wakes a task at a given time, hundreds of times a second
 * `sockets`   those of one worker, which somebody may lend it
 * `sockaddr`  addresses as the kernel writes them
 * `local_addresses` which of our addresses a datagram came to, where a socket is bound to all of them

@@ -22,6 +22,10 @@ DECLARATIONS = """
     int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, void *timeout);
     int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
     int mallopt(int parameter, int value);
+    struct timespec { long tv_sec; long tv_nsec; };
+    struct itimerspec { struct timespec it_interval; struct timespec it_value; };
+    int timerfd_create(int clock, int flags);
+    int timerfd_settime(int fd, int flags, const struct itimerspec *wanted, struct itimerspec *before);
 """
 
 _TARGET = Path(__file__).with_name("mmsg_abi.py")

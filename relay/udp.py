@@ -30,6 +30,7 @@ from typing import NoReturn, Protocol, TypeVar
 import trio
 
 from relay import mmsg
+from relay.alarm import Alarm
 from relay.batches import BatchReceiver, BatchSender
 from relay.binding import open_udp
 from relay.datagrams import BATCH, MAX_DATAGRAM, Batch, UdpDropReason
@@ -158,7 +159,7 @@ async def receive_rounds(
     """
     by_number = {sock.fileno(): receive for sock, receive in receivers.items()}
     load = _Load()
-    with select.epoll() as arrived:
+    with Alarm() as alarm, select.epoll() as arrived:
         for sock in receivers:
             arrived.register(sock, select.EPOLLIN)
         while True:
@@ -177,7 +178,7 @@ async def receive_rounds(
                         turn = trio.current_time()
                 elif load.is_busy(sum(counts), now):
                     # On a grid, which the transceiver's ticker shares.
-                    await trio.sleep_until((now // MODERATION + 1) * MODERATION)
+                    await alarm.sleep_until((now // MODERATION + 1) * MODERATION)
                 else:
                     break
 

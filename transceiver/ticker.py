@@ -5,9 +5,12 @@ a socket. How late each tick came is counted in a histogram: a worker that ticks
 """
 
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import attrs
 import trio
+
+from relay.alarm import Alarm
 
 __all__ = ["PHASES", "TICK_SECONDS", "Lateness", "run_ticker"]
 
@@ -78,6 +81,17 @@ async def run_ticker(
         is_empty: tells whether nobody is in a phase; its tick is left out, because waking up costs more than a tick.
             One of a round is not, and the one behind a rest, for there is more to look at than calls.
     """
+    with Alarm() as alarm:
+        await _tick_by(alarm, tick, lateness, rest, is_empty)
+
+
+async def _tick_by(
+    alarm: Alarm,
+    tick: Callable[[int, float], None],
+    lateness: Lateness,
+    rest: Callable[[], Awaitable[bool]],
+    is_empty: Callable[[int], bool],
+) -> NoReturn:
     step = TICK_SECONDS / PHASES
     due = _next_multiple(trio.current_time(), step)
     phase = left_out = 0
@@ -92,7 +106,7 @@ async def run_ticker(
             due += step
             continue
         left_out = 0
-        await trio.sleep_until(due)
+        await alarm.sleep_until(due)
         now = trio.current_time()
         lateness.add(now - due)
         tick(phase, now)
