@@ -98,6 +98,7 @@ def paced_call(
     address: str = "",
     port: int = 0,
     server: str = "",
+    dtls12: bool = False,
 ) -> Iterator[PacedCall]:
     """Start a call and wait until audio flows; hangs up behind the block.
 
@@ -108,10 +109,12 @@ def paced_call(
         address: to send from; empty for any.
         port: to send from; 0 for any.
         server: which of the answer's candidates to take; empty for all.
+        dtls12: whether to speak no other DTLS than 1.2, and to send events all the time.
     """
     command = [sys.executable, _HERE / "paced_caller.py", url, "--port", str(port), "--address", address]
     command += ["--server", server] if server else []
     command += ["--key", key] if key else []
+    command += ["--dtls-1.2"] if dtls12 else []
     process = subprocess.Popen(
         command_in(namespace, *command),
         stdin=subprocess.PIPE,

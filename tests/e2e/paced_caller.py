@@ -1,6 +1,6 @@
 """A call that counts every packet: the headless caller in a process of its own, which runs in any namespace.
 
-    python paced_caller.py URL [--key KEY] [--port PORT] [--address HOST] [--server HOST]
+    python paced_caller.py URL [--key KEY] [--port PORT] [--address HOST] [--server HOST] [--dtls-1.2]
 
 says {"connected": …} when audio flows both ways, and then obeys lines of its standard input:
 
@@ -10,10 +10,12 @@ says {"connected": …} when audio flows both ways, and then obeys lines of its 
 
 Each packet of audio carries a number, and the server echoes it: so what it tells is exact. `sent`, `missing` (numbers
 that never came back), `twice`, `gap_ms` (the longest time between two arrivals) and `gap_packets` (the longest run of
-missing numbers), `local` (our port).
+missing numbers), `local` (our port). With `--dtls-1.2` it speaks no other version, and sends an event over a data
+channel all the time, so that there are records to see.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -26,6 +28,8 @@ import attrs
 import trio
 
 from dtls.certificate import Certificate
+from dtls.options import DtlsOptions
+from dtls.versions import Version
 from edge.caller.description import parse_answer
 from edge.caller.exchange import Exchange, Line
 from edge.caller.opus_file import Clip
@@ -34,11 +38,13 @@ from edge.caller.progress import CallerOptions
 from edge.caller.session import CallerSession
 from edge.caller.signalling import SignalClient
 from edge.caller.wires import UdpWire
+from wire.errors import LocalProtocolError
 
 _NUMBERED = struct.Struct(
     ">BI55x"
 )  # an Opus packet by its first byte: 20 ms of CELT, about as long as those of a voice
 _LATE = 1.0
+_EVENT_INTERVAL = 0.1
 
 
 class Numbered(tuple[bytes, ...]):  # noqa: SLOT001 - one that has attributes cannot have slots
@@ -106,7 +112,9 @@ class _Line(Line):
 async def _main(words: argparse.Namespace) -> None:
     packets, journal = Numbered((b"",)), Journal()
     packets.sent = 0
-    options = CallerOptions(clip=Clip(packets=packets, samples=(960,)), recording=journal)
+    clip = Clip(packets=packets, samples=(960,))
+    dtls = DtlsOptions(versions=(Version.DTLS_1_2,)) if words.dtls12 else DtlsOptions()
+    options = CallerOptions(clip=clip, recording=journal, dtls=dtls, has_events=words.dtls12)
     exchange, signal = Exchange(), SignalClient(words.url, words.key)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(exchange.run)
@@ -132,11 +140,20 @@ async def _main(words: argparse.Namespace) -> None:
         await caller.hear(call)
         (wire,) = line.wires()
         server = session.path.address
+        if words.dtls12:
+            nursery.start_soon(_send_events, session)
         _say({"connected": signalled.path, "local": wire.port, "server": list(server)})
         await _obey(line, packets, journal)
         await caller.hang_up(call)
         await signal.aclose()
         nursery.cancel_scope.cancel()
+
+
+async def _send_events(session: CallerSession) -> None:
+    while True:
+        with contextlib.suppress(LocalProtocolError):  # too much waits already: nobody has it just now
+            session.events.send("{}", trio.current_time())
+        await trio.sleep(_EVENT_INTERVAL)
 
 
 async def _obey(line: Line, packets: Numbered, journal: Journal) -> None:
@@ -190,4 +207,5 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--address", default="", help="to send from")
     parser.add_argument("--server", help="the one of the answer's candidates to take")
+    parser.add_argument("--dtls-1.2", dest="dtls12", action="store_true", help="and events all the time")
     trio.run(_main, parser.parse_args())
