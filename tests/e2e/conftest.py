@@ -1,17 +1,12 @@
 """Three separate processes and a real browser."""
 
-import math
-import shutil
-import struct
-import tempfile
-import wave
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
+from .chromium import TONE_HZ, chromium_page, launch, write_tone
 from .edge_processes import PROGRAM, Edge, free_port, start_edge
 from .page_server import serve_pages
 from .scripted_backend import serve_scripted_backend
@@ -20,20 +15,6 @@ from .talk import Talk
 from .voice_edge import VoiceEdge, start_voice_edge
 
 __all__ = ["PROGRAM", "TONE_HZ", "Edge", "Talk", "VoiceEdge", "chromium_page", "free_port", "launch"]
-
-TONE_HZ = 700.0
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-)
 
 
 @pytest.fixture(scope="session")
@@ -45,15 +26,8 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 
 @pytest.fixture(scope="session")
 def tone_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pure tone: 48 kHz, mono, 16 bits, as Chromium's fake microphone wants it."""
-    path = tmp_path_factory.mktemp("audio") / "tone.wav"
-    samples = [round(12000 * math.sin(2 * math.pi * TONE_HZ * n / 48000)) for n in range(48000 * 2)]
-    with wave.open(str(path), "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(2)
-        wav.setframerate(48000)
-        wav.writeframes(struct.pack(f"<{len(samples)}h", *samples))
-    return path
+    """A pure tone for Chromium's fake microphone."""
+    return write_tone(tmp_path_factory.mktemp("audio") / "tone.wav")
 
 
 # For one module only: Playwright's synchronous API holds the thread's event loop, which other tests want.
@@ -61,36 +35,6 @@ def tone_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as instance:
         yield instance
-
-
-def launch(playwright: Playwright, tone: Path, *flags: str, program: Path | None = None) -> Browser:
-    executable = program or shutil.which("chromium")
-    assert executable, "the system's Chromium is missing: `make test` installs it from Debian's packages"
-    return playwright.chromium.launch(
-        executable_path=executable,
-        args=[*CHROMIUM_FLAGS, f"--use-file-for-fake-audio-capture={tone}", *flags],
-    )
-
-
-@contextmanager
-def chromium_page(
-    playwright: Playwright, tone: Path, url: str, *flags: str, namespace: str | None = None
-) -> Iterator[Page]:
-    """A page of a browser of its own, which may live in a namespace; there, `url` need not be secure."""
-    with tempfile.TemporaryDirectory() as folder:
-        program = None
-        if namespace is not None:
-            program = Path(folder) / "chromium"
-            program.write_text(f'#!/bin/sh\nexec ip netns exec {namespace} {shutil.which("chromium")} "$@"\n')
-            program.chmod(0o755)
-            flags = (*flags, f"--unsafely-treat-insecure-origin-as-secure={url}")
-        browser = launch(playwright, tone, *flags, program=program)
-        try:
-            page = browser.new_context(permissions=["microphone"]).new_page()
-            page.goto(url)
-            yield page
-        finally:
-            browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """What goes over an interface, as its owner would see it with tcpdump: UDP over IPv4. Needs root."""
 
 import itertools
+import math
 import socket
 import struct
 import threading
@@ -17,6 +18,8 @@ __all__ = ["Heard", "Sniffed", "Sniffer", "is_rtp", "sniffing"]
 
 _ALL_PROTOCOLS = 3  # ETH_P_ALL: what leaves an interface is seen by nothing less
 _IPV4 = 0x0800
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@qq")
 _UDP = struct.Struct(">HHHH")
 
 
@@ -90,29 +93,40 @@ def is_rtp(data: bytes) -> bool:
     return len(data) > 12 and 128 <= data[0] <= 191 and not 192 <= data[1] <= 223
 
 
+def _at(told: list[tuple[int, int, bytes]]) -> float:
+    """When the kernel saw a packet, by the monotonic clock; this process may have been late."""
+    seconds, nanoseconds = _TIMESPEC.unpack(told[0][2])
+    return float(seconds + nanoseconds / 1e9 - time.time() + time.monotonic())
+
+
 @contextmanager
 def sniffing(namespace: str, interface: str = "eth") -> Iterator[Sniffer]:
     """Collect until the block ends."""
-    sniffer, stop = Sniffer(), threading.Event()
+    sniffer = Sniffer()
+    until = math.inf
 
     def opened() -> socket.socket:
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL_PROTOCOLS))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         sock.bind((interface, _ALL_PROTOCOLS))
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         sock.settimeout(0.05)
         return sock
 
     def collect(sock: socket.socket) -> None:
-        while not stop.is_set():
+        at = 0.0
+        while at < until:  # what waits in the socket at the end still counts
             try:
-                packet, origin = sock.recvfrom(4096)
+                packet, told, _, origin = sock.recvmsg(4096, 64)
             except TimeoutError:
+                at = time.monotonic()
                 continue
+            at = _at(told)
             if origin[1] == _IPV4 and len(packet) >= 28 and packet[0] == 0x45 and packet[9] == socket.IPPROTO_UDP:
                 source_port, target_port, length, _ = _UDP.unpack_from(packet, 20)
                 hosts = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
                 data = packet[28 : 20 + length]
-                sniffer.seen.append(Sniffed((hosts[0], source_port), (hosts[1], target_port), data, time.monotonic()))
+                sniffer.seen.append(Sniffed((hosts[0], source_port), (hosts[1], target_port), data, at))
 
     with inside(namespace, opened) as sock:
         thread = threading.Thread(target=collect, args=(sock,))
@@ -121,5 +135,5 @@ def sniffing(namespace: str, interface: str = "eth") -> Iterator[Sniffer]:
             yield sniffer
             time.sleep(0.1)
         finally:
-            stop.set()
+            until = time.monotonic()
             thread.join()

@@ -11,19 +11,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
 import pytest
 from playwright.sync_api import Playwright
 
 from .calling import paced_call
-from .conftest import chromium_page
+from .chromium import CALL, chromium_page
 from .edge_processes import Edge
+from .interruptions import run_first
 from .sniffing import Sniffer, sniffing
 from .travelling import KEY, PUBLIC, Journey, journey
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")]
 
-CALL = (Path(__file__).parent / "call.js").read_text()
 MOST_FRAMES = 15
 """300 ms."""
 HELLO = b"\x13\x01"
@@ -33,12 +32,8 @@ BINDING_REQUEST = b"\x00\x01"
 @pytest.fixture(scope="module")
 def travelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     with journey(tmp_path_factory.mktemp("journey")) as made:
-        relay = made.edge.servers["relay-a"]
-        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode"))}
-        made.edge.servers["relay-a"] = attrs.evolve(
-            relay, command=["chrt", "--fifo", "1", *relay.command], environment={**relay.environment, **bytecode}
-        )
-        restart(made.edge)  # which writes the bytecode
+        run_first(made)
+        restart(made.edge)
         made.edge.wait_until("the relay is there", lambda: made.edge.is_ready(made.relay_url("a")))
         yield made
 

@@ -3,13 +3,15 @@
     client ── gateway (nftables masquerade; its route chooses the relay) ─┬─ relay a ─┐
                                                                          └─ relay b ─┴─ server: signal, transceiver
 
-Both relays hold the public address, as with anycast; nothing translates addresses towards them.
+Both relays hold the public address, as with anycast; nothing translates addresses towards them. With a store there may
+be several transceivers, which move calls between them, and nobody's configuration names another.
 """
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 
@@ -28,22 +30,30 @@ _SIGNAL = f"""
 [signal]
 listen = "{SERVER}:8080"
 api_keys = ["{KEY}"]
+"""
+_SIGNAL_KNOWS = f"""
 transceivers = ["http://127.0.0.1:7080"]
 ingresses = ["1={PUBLIC[0]}:{PUBLIC[1]}"]
 """
-_TRANSCEIVER = f"""
+_TRANSCEIVER = """
 [transceiver]
 backend = "echo"
-hop = "{SERVER}:7001"
-control = "127.0.0.1:7080"
+hop = "{server}:{hop}"
+control = "127.0.0.1:{control}"
 """
 _RELAY = """
 [relay]
 hop = "{host}:7000"
 http = "{host}:7090"
-transceivers = ["{server}:7001"]
 ingresses = ["1={public}/{public}"]
+reload_socket = "{socket}"
 """
+_RELAY_KNOWS = f"""
+transceivers = ["{SERVER}:7001"]
+"""
+_JSON_LOG = '[log]\nformat = "json"\n'
+_HOP_PORT, _CONTROL_PORT = 7001, 7080
+"""Of the first transceiver; the next ones follow."""
 
 
 @attrs.define
@@ -53,10 +63,14 @@ class Journey:
     Attributes:
         edge: the edge.
         names: namespaces by host.
+        store_url: of the store; empty without one.
+        transceivers: their names.
     """
 
     edge: Edge
     names: dict[str, str]
+    store_url: str = ""
+    transceivers: list[str] = attrs.field(factory=list)
     _home: int = 0
 
     @property
@@ -84,6 +98,17 @@ class Journey:
             f"ip address add {new}/16 dev eth && ip address del {old}/16 dev eth",
         )
 
+    def add_transceiver(self, name: str) -> None:
+        """Configure one more, to be started."""
+        control = _CONTROL_PORT + len(self.transceivers)
+        self.transceivers.append(name)
+        text = _TRANSCEIVER.format(server=SERVER, hop=self.hop_port(name), control=control)
+        self._add(name, "transceiver", text, f"http://127.0.0.1:{control}", self.names["server"])
+
+    def hop_port(self, transceiver: str) -> int:
+        """Where a transceiver talks with the relays."""
+        return _HOP_PORT + self.transceivers.index(transceiver)
+
     def relay_url(self, relay: str) -> str:
         return f"http://{RELAYS[relay]}:7090"
 
@@ -91,10 +116,37 @@ class Journey:
         """Datagrams that a relay has passed on to clients."""
         return self.edge.metric(self.relay_url(relay), "trio_voice_relay_traffic_total", what="down_datagrams")
 
+    def _add(
+        self,
+        name: str,
+        role: str,
+        text: str,
+        health: str,
+        namespace: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        top = _JSON_LOG
+        if self.store_url:
+            top += f'[store]\nurl = "{self.store_url}"\n[node]\nname = "{name}"\n'
+        add_server(self.edge, name, f"{top}{text}", health, role=role, namespace=namespace, environment=environment)
+
 
 @contextmanager
-def journey(folder: Path) -> Iterator[Journey]:
-    """Build it, start all; needs root and nft."""
+def journey(
+    folder: Path,
+    *,
+    store_url: str = "",
+    transceivers: Sequence[str] = ("transceiver",),
+    relay_environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Journey]:
+    """Build it, start all; needs root and nft.
+
+    Args:
+        folder: for keys, configuration and logs.
+        store_url: of the store that all share; empty for none. It is reached from all hosts, so by a Unix socket.
+        transceivers: their names; one without a store.
+        relay_environment: further variables of the relays.
+    """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     hosts = {"server": [f"{SERVER}/16"], "gateway": [f"{HOMES[0]}/16"], "client": []}
     hosts |= {f"relay-{name}": [f"{address}/16"] for name, address in RELAYS.items()}
@@ -123,13 +175,20 @@ def journey(folder: Path) -> Iterator[Journey]:
             key=KEY,
             namespace=names["server"],
         )
-        add_server(edge, "signal", _SIGNAL, edge.signal_url, namespace=names["server"])
-        add_server(edge, "transceiver", _TRANSCEIVER, edge.control_url, namespace=names["server"])
+        made = Journey(edge, names, store_url)
+        # As an installed program has it: a start takes it.
+        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/bytecode"}
+        known = "" if store_url else _SIGNAL_KNOWS
+        made._add("signal", "signal", _SIGNAL + known, edge.signal_url, names["server"])
+        for name in transceivers:
+            made.add_transceiver(name)
         for name, host in RELAYS.items():
-            text = _RELAY.format(host=host, server=SERVER, public=f"{PUBLIC[0]}:{PUBLIC[1]}")
+            socket = folder / f"relay-{name}.sock"
+            text = _RELAY.format(host=host, public=f"{PUBLIC[0]}:{PUBLIC[1]}", socket=socket)
+            text += "" if store_url else _RELAY_KNOWS
             where = names[f"relay-{name}"]
-            add_server(edge, f"relay-{name}", text, f"http://{host}:7090", role="relay", namespace=where)
-        made = Journey(edge, names)
+            variables = {**bytecode, **relay_environment}
+            made._add(f"relay-{name}", "relay", text, f"http://{host}:7090", where, variables)
         made.lead_to("a")
         edge.start_all()
         try:
