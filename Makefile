@@ -9,7 +9,7 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 ARGS ?=
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "More options: make serve ARGS='--http 9090', make unit ARGS='-k stun -x'"
 	@echo "Another Python: make unit PYTHON=python3.13 VENV=.venv-3.13"
 
@@ -73,8 +73,11 @@ bench: $(VENV)/.dev ## the measurements of the design, as ratios in one run
 soak: $(VENV)/.dev ## ten thousand calls, ten minutes of a busy relay, an hour of a busy fleet: nothing may be left, nobody taken for dead
 	$(BIN)/python -m bench.soak $(ARGS)
 
+keep-release: $(VENV)/.dev ## keep the release COMMIT=… for the tests of fleets that are being upgraded
+	$(BIN)/python deploy/keep_release.py $(or $(COMMIT),HEAD)
+
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help serve check lint types contracts unit test bench soak clean system-packages
+.PHONY: help serve check lint types contracts unit test bench soak keep-release clean system-packages

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -51,6 +52,7 @@ _MEASUREMENTS: dict[str, Callable[[Settings], Awaitable[list[Row]]]] = {
 @click.option("--quick", is_flag=True, help="Few and short rounds: to see that it works, not to be quoted.")
 def main(names: tuple[str, ...], quick: bool) -> None:
     """Compare the edge with aiortc, with a bare loop, and with what it must reach."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends with it, as on Ctrl-C
     _allow_many_sockets()
     rows: list[Row] = []
     problems: dict[str, str] = {}

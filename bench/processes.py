@@ -63,7 +63,7 @@ def memory_of(pid: int) -> int:
 
 
 class MachineClock:
-    """How busy all processors are together: tells whether other programs disturbed a measurement.
+    """How busy the processors are that this process may use: tells whether other programs disturbed a measurement.
 
     Args:
         with_nice: whether programs that give way to all others (nice 1 to 19) count. Beside them there is room.
@@ -74,22 +74,27 @@ class MachineClock:
         self._busy, self._at = _machine_busy(with_nice), time.monotonic()
 
     def cores_used(self) -> float:
-        """Return how many processors were busy, on average since this was made."""
+        """Return how many of them were busy, on average since this was made."""
         return (_machine_busy(self._with_nice) - self._busy) / (time.monotonic() - self._at)
 
     def share(self) -> float:
-        """Return the share of all processors that was busy, on average since this was made."""
-        return self.cores_used() / (os.cpu_count() or 1)
+        """Return the share of these processors that was busy, on average since this was made."""
+        return self.cores_used() / len(os.sched_getaffinity(0))
 
     def describe(self) -> str:
         """Say how busy the machine was."""
-        return f"{self.cores_used():.1f} of {os.cpu_count()} processors busy, all programs together"
+        return f"{self.cores_used():.1f} of {len(os.sched_getaffinity(0))} processors busy, all programs together"
 
 
 def _machine_busy(with_nice: bool) -> float:
     # proc_stat(5): user nice system idle iowait irq softirq steal; what the hypervisor took is lost to us as well.
-    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
-    return (user + nice * with_nice + system + irq + softirq + steal) / _TICKS_PER_SECOND
+    lines = Path("/proc/stat").read_text().splitlines()
+    busy = 0
+    for processor in os.sched_getaffinity(0):
+        (line,) = (line for line in lines if line.startswith(f"cpu{processor} "))
+        user, nice, system, _, _, irq, softirq, steal = map(int, line.split()[1:9])
+        busy += user + nice * with_nice + system + irq + softirq + steal
+    return busy / _TICKS_PER_SECOND
 
 
 @contextmanager

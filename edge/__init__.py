@@ -19,6 +19,7 @@ Read in this order:
 * `control`      the API between signal and transceivers
 * `pages`        the page with the Talk button
 * `caller`       `trio-voice call`: a client without a browser
+* `version`      the number of this release
 * `reports`      what the tiers have to say; `logs` writes it
 * `metrics`      what Prometheus reads; `exposition` writes it
 """

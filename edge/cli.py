@@ -15,6 +15,7 @@ import attrs
 import click
 
 from edge.config.problems import UserError
+from edge.version import VERSION
 
 __all__ = ["COMMANDS", "Command", "main"]
 
@@ -103,7 +104,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="trio-voice", prog_name="trio-voice")
+@click.version_option(VERSION, prog_name="trio-voice")
 def main() -> None:
     """The WebRTC edge for voice agents: signal, relay and transceiver.
 

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -56,6 +57,7 @@ def main(only: str | None, calls: int, at_once: int, minutes: float | None) -> N
     Then have the relay forward at half of what it can, and see whether its memory stays flat. Then keep the machine
     busy to 90 % under a fleet with calls, and see that nobody is taken for dead who lives.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends with it, as on Ctrl-C
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     culprits: list[str] = []

@@ -1,4 +1,4 @@
-"""Processes that keep all processors of the machine busy to a wanted share, whatever else runs on it."""
+"""Processes that keep all processors that they may use busy to a wanted share, whatever else runs on them."""
 
 import multiprocessing
 import os
@@ -30,7 +30,10 @@ def burning(share: float) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
     duty: Synchronized[float] = context.Value("d", share)
     done = threading.Event()
-    fires = [context.Process(target=_burn, args=(duty, number), daemon=True) for number in range(os.cpu_count() or 1)]
+    fires = [
+        context.Process(target=_burn, args=(duty, number), daemon=True)
+        for number in range(len(os.sched_getaffinity(0)))
+    ]
     for fire in fires:
         fire.start()
     keeper = threading.Thread(target=_keep, args=(duty, share, done))
@@ -53,8 +56,9 @@ def _keep(duty: "Synchronized[float]", share: float, done: threading.Event) -> N
 
 
 def _burn(duty: "Synchronized[float]", number: int) -> None:
+    parent = os.getppid()
     time.sleep(number * _PERIOD / 3)  # not all in step
-    while True:
+    while os.getppid() == parent:
         began = time.thread_time()
         at = time.monotonic()
         while time.thread_time() - began < duty.value * _PERIOD and time.monotonic() - at < _PERIOD:

@@ -37,7 +37,7 @@ class TakeoverSoak:
 
     Attributes:
         seconds: how long it was.
-        busy: share of all processors, on average.
+        busy: share of the processors that it may use, on average.
         suspected: how often the relay suspected somebody.
         probed: how often a transceiver probed another for that.
         alive: how often that one answered.

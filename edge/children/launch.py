@@ -44,8 +44,8 @@ Launch = Callable[[], AbstractAsyncContextManager[tuple[ChildProcess, Channel]]]
 def python_command(module: str, *arguments: str) -> list[str]:
     """Tell how a module of this program is started. There is nothing secret in it."""
     # Without -P, a folder "edge" or "relay" where the operator happens to stand would be taken for ours; with it, ours
-    # would not be found if that is where it is.
-    is_here = Path(edge.__file__).resolve().parents[1] == Path.cwd()
+    # would not be found if that is where it is. A link that leads here is another place: it may lead elsewhere by now.
+    is_here = Path(edge.__file__).parents[1] == Path.cwd()
     return [sys.executable, *([] if is_here else ["-P"]), "-m", module, *arguments]
 
 

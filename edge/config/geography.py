@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from edge.config.model import ResidencyConfig, SignalConfig
 from edge.config.problems import Problem, describe
+from edge.config.signal import ResidencyConfig, SignalConfig
 
 __all__ = ["check_geography"]
 

@@ -4,16 +4,16 @@ Each function takes what a file or variable holds and returns what the model wan
 what would have been right.
 """
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from math import isfinite
 from typing import cast
 
-from edge.config.model import Network
 from edge.config.problems import Text, WrongValue
 from geo.regions import Place
 from wire.core import Address
 
 __all__ = [
+    "Network",
     "address",
     "boolean",
     "expand_backend",
@@ -33,6 +33,8 @@ __all__ = [
     "string",
     "wildcard_for",
 ]
+
+Network = IPv4Network | IPv6Network
 
 
 def string(value: object) -> str:

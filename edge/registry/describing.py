@@ -3,8 +3,6 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import version
 
 import attrs
 
@@ -14,6 +12,7 @@ from edge.config.store import NodeConfig
 from edge.config.values import format_address
 from edge.registry.member import Member
 from edge.store.place import RedisPlace
+from edge.version import VERSION
 from wire.core import Address
 
 __all__ = ["Node", "describe_relay", "describe_signal", "describe_transceiver"]
@@ -58,9 +57,7 @@ class Node:
 
     def describe(self, kind: Role) -> Member:
         """Describe a tier of which nothing else is to be said."""
-        return Member(
-            kind=kind, name=self.name, incarnation=self.incarnation, version=_own_version(), region=self.region
-        )
+        return Member(kind=kind, name=self.name, incarnation=self.incarnation, version=VERSION, region=self.region)
 
 
 def describe_transceiver(
@@ -142,11 +139,6 @@ def _address_towards(place: RedisPlace) -> str | None:
             return str(probe.getsockname()[0])
     except OSError:
         return own_address()
-
-
-@cache
-def _own_version() -> str:
-    return version("trio-voice")
 
 
 def _number(status: Mapping[str, object], name: str) -> int:

@@ -1,5 +1,4 @@
 import re
-import tomllib
 from pathlib import Path
 
 import kubernetes_validate
@@ -7,6 +6,7 @@ import pytest
 
 from edge.metrics import Metrics
 from edge.tiers.transceiver_metrics import add_transceiver_metrics
+from edge.version import VERSION
 
 from .fleet_manifests import BASE, COMPONENTS, FLEETS, KUBERNETES, ROOT, Container, Fleet, Measured, fleet_of
 from .kustomization import load_all, merge, render
@@ -81,11 +81,10 @@ def test_only_relays_may_use_the_hosts_network(fleet: Fleet) -> None:
 
 
 def test_images_have_versions(fleet: Fleet) -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     for container in fleet.containers:
         tag = container.manifest["image"].rpartition(":")[2]
         assert re.fullmatch(r"\d[\w.-]*", tag), container.manifest["image"]
-        assert not container.is_ours or tag == version
+        assert not container.is_ours or tag == VERSION
 
 
 def test_containers_say_what_they_need(fleet: Fleet) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import attrs
 
-from dtls.certificate import Certificate
-from edge.caller.description import make_offer, parse_answer
+from edge.caller.description import parse_answer
 from stun.attributes import Attribute, AttributeType
 from stun.binding import binding_request, pack_username
 
-from .calling import Counted, Flood, PacedCall, flood, paced_call
+from .calling import Counted, Flood, PacedCall, flood, mere_offer, paced_call
 from .edge_processes import PROGRAM, Edge, add_server, start_edge
 from .namespaces import ip, switched
 
@@ -123,17 +122,7 @@ class Arena:
 
     def credentials(self) -> Credentials:
         """Place a call, and keep its credentials for other uses."""
-        offer = make_offer(
-            ice_ufrag="abcd",
-            ice_pwd="p" * 24,
-            fingerprint=str(Certificate.generate(unix_time=1.8e9).fingerprint()),
-            setup="actpass",
-            session_id=1,
-            ssrc=1,
-            cname="c",
-            has_data=False,
-        )
-        text, location = self.edge.offer(offer)
+        text, location = self.edge.offer(mere_offer())
         answer = parse_answer(text)
         return Credentials(ufrag=answer.ice_ufrag, password=answer.ice_pwd, location=location)
 
@@ -154,11 +143,10 @@ class Arena:
         host, _, port = state["client"].rpartition(":")
         return host, int(port)
 
-    def assert_nothing_lost(self, call: PacedCall, counted: Counted, seconds: float) -> None:
+    def assert_nothing_lost(self, call: PacedCall, counted: Counted) -> None:
         """Both sides have all packets: the caller its echoes, the transceiver what was sent to it."""
         assert counted.missing == [], f"{len(counted.missing)} of {counted.sent} packets did not come back"
         assert counted.send_errors == 0
-        assert counted.sent >= 45 * seconds  # it kept on calling: 50 packets a second, on a machine that is shared
         state = self.edge.call_state(call.location)
         assert state is not None
         assert [source["lost"] for source in state["media"]["sources"]] == [0]

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +10,25 @@ from typing import Any
 
 import attrs
 
+from dtls.certificate import Certificate
+from edge.caller.description import make_offer
+
 from .namespaces import command_in
 
-__all__ = ["Counted", "Crowd", "CrowdCounted", "Flood", "PacedCall", "crowd", "flood", "paced_call"]
+__all__ = [
+    "PACKETS_A_SECOND",
+    "Counted",
+    "Crowd",
+    "CrowdCounted",
+    "Flood",
+    "PacedCall",
+    "crowd",
+    "flood",
+    "mere_offer",
+    "paced_call",
+]
 
+PACKETS_A_SECOND = 50
 _HERE = Path(__file__).parent
 
 
@@ -66,15 +80,16 @@ class PacedCall:
         """From here on packets count."""
         self._order("begin")
 
-    def finish(self) -> Counted:
-        """Tell of the packets since; waits for the last ones."""
-        return Counted(**self._order("finish"))
+    def finish(self, at_least: int = 0) -> Counted:
+        """Tell of the packets since, as soon as there are so many; waits for the last ones."""
+        counted = Counted(**self._order(f"finish {at_least}"))
+        assert counted.sent >= at_least, "the call does not go on"
+        return counted
 
     def for_a_while(self, seconds: float) -> Counted:
-        """Count for so long."""
+        """Count for so long as audio of so many seconds takes: longer where the machine has other things to do."""
         self.begin()
-        time.sleep(seconds)
-        return self.finish()
+        return self.finish(round(seconds * PACKETS_A_SECOND))
 
     def _order(self, word: str) -> Any:
         assert self._process.stdin is not None
@@ -130,6 +145,20 @@ def paced_call(
     finally:
         process.kill()
         process.communicate()
+
+
+def mere_offer() -> str:
+    """Make an offer with nobody behind it: its call never connects."""
+    return make_offer(
+        ice_ufrag="abcd",
+        ice_pwd="p" * 24,
+        fingerprint=str(Certificate.generate(unix_time=1.8e9).fingerprint()),
+        setup="actpass",
+        session_id=1,
+        ssrc=1,
+        cname="c",
+        has_data=False,
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -218,16 +247,19 @@ class Flood:
 
     Attributes:
         sent: how many datagrams it was, behind its end.
+        seconds: how long it took.
     """
 
     _process: subprocess.Popen[str]
     sent: int = 0
+    seconds: float = 0.0
 
     def wait(self) -> int:
         """Wait until it is over, and return how many datagrams it was."""
         output, errors = self._process.communicate(timeout=60)
         assert self._process.returncode == 0, errors
-        self.sent = json.loads(output)["sent"]
+        told = json.loads(output)
+        self.sent, self.seconds = told["sent"], told["seconds"]
         return self.sent
 
 

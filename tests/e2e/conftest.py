@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from .chromium import TONE_HZ, chromium_page, launch, write_tone
 from .edge_processes import PROGRAM, Edge, free_port, start_edge
+from .former_release import Release, unpack_former_release
 from .page_server import serve_pages
 from .scripted_backend import serve_scripted_backend
 from .sound import speech, write_wav
@@ -22,6 +23,12 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     edge = start_edge(tmp_path_factory.mktemp("edge"))
     yield edge
     edge.stop()
+
+
+@pytest.fixture(scope="session")
+def former(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The release before this one."""
+    return unpack_former_release(tmp_path_factory.mktemp("former"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ def start_fleet(
     more_signals: Sequence[str] = (),
     more_relays: Sequence[str] = (),
     sections: Mapping[str, str] = MappingProxyType({}),
+    environment: Callable[[str], Mapping[str, str]] = lambda _: {},
 ) -> Edge:
     """Start signal, a relay and some transceivers, with echo behind them; nobody's configuration names another.
 
@@ -31,6 +32,7 @@ def start_fleet(
         more_signals: names of further signal nodes.
         more_relays: names of further relays, each with an ingress of its own.
         sections: further lines for the section of a role.
+        environment: gives further variables of a process, by its name.
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     http, relay_http = free_port(), free_port()
@@ -39,7 +41,8 @@ def start_fleet(
 
     def add(name: str, role: str, text: str, health: str) -> None:
         shared = f'{top}\n[store]\nurl = "{store_url}"\n[node]\nname = "{name}"\nregion = "here"\n'
-        add_server(edge, name, f"{shared}[{role}]\n{text}{sections.get(role, '')}", health, role=role)
+        text = f"{shared}[{role}]\n{text}{sections.get(role, '')}"
+        add_server(edge, name, text, health, role=role, environment=environment(name))
 
     for name, port in (("signal", http), *((name, free_port()) for name in more_signals)):
         add(name, "signal", f'listen = "127.0.0.1:{port}"\nregions = ["here"]\n', f"http://127.0.0.1:{port}")

@@ -5,7 +5,8 @@
 says {"connected": …} when audio flows both ways, and then obeys lines of its standard input:
 
     begin     from here on packets count
-    finish    tells of the packets sent since, after having waited for those that may still come back
+    finish N  tells of the packets sent since, as soon as there are N, and after having waited for those that may still
+              come back; without N at once
     stop      hangs up, and ends
 
 Each packet of audio carries a number, and the server echoes it: so what it tells is exact. `sent`, `missing` (numbers
@@ -45,6 +46,7 @@ _NUMBERED = struct.Struct(
 )  # an Opus packet by its first byte: 20 ms of CELT, about as long as those of a voice
 _LATE = 1.0
 _EVENT_INTERVAL = 0.1
+_PATIENCE = 30.0
 
 
 class Numbered(tuple[bytes, ...]):  # noqa: SLOT001 - one that has attributes cannot have slots
@@ -159,12 +161,15 @@ async def _send_events(session: CallerSession) -> None:
 async def _obey(line: Line, packets: Numbered, journal: Journal) -> None:
     first, errors = 0, 0
     while True:
-        order = (await trio.to_thread.run_sync(sys.stdin.readline)).strip()
+        order, _, count = (await trio.to_thread.run_sync(sys.stdin.readline)).strip().partition(" ")
         if order == "begin":
             first, errors = packets.sent, line.send_errors
             journal.twice, journal.gap, journal.last = 0, 0.0, time.monotonic()
             _say({"begun": first})
         elif order == "finish":
+            with trio.move_on_after(_PATIENCE):
+                while packets.sent - first < int(count or 0):  # noqa: ASYNC110 - a test
+                    await trio.sleep(0.01)
             last = packets.sent
             wanted = range(first, last)
             with trio.move_on_after(_LATE):

@@ -80,7 +80,6 @@ def two_tiers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Edge]:
 def test_a_call_crosses_two_tiers_and_survives_each_of_them(two_tiers: Edge) -> None:
     with paced_call(two_tiers.signal_url) as call:
         counted = call.for_a_while(2.0)
-        assert counted.sent >= 90
         assert counted.missing == []
         state = two_tiers.call_state(call.location)
         assert state is not None

@@ -23,6 +23,16 @@ def test_a_folder_of_the_same_name_is_not_taken_for_ours(monkeypatch: pytest.Mon
     assert "-P" not in python_command("edge", "worker")
 
 
+def test_a_link_to_where_we_stand_is_another_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An upgrade may point it elsewhere; what is started then must not be what stands here."""
+    here = Path(edge.__file__).parents[1]
+    link = tmp_path / "installed"
+    link.symlink_to(here)
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(edge, "__file__", str(link / "edge" / "__init__.py"))
+    assert "-P" in python_command("edge", "worker")
+
+
 def test_endings_in_words() -> None:
     assert describe_ending(-9) == "killed by SIGKILL"
     assert describe_ending(3) == "exit code 3"
