@@ -4,7 +4,8 @@
     | ID 4 | length-1 4 | 1 to 16 bytes |     | ID 8 | length 8 | 0 to 255 bytes |
 
 Zero bytes between elements are padding. What a voice call uses: the audio level (RFC 6464, one byte) and the
-transport-wide sequence number (two bytes), which `read_extension` takes out of a raw packet without parsing it.
+transport-wide sequence number (two bytes), which `read_extension` takes out of a raw packet without parsing it, and
+`ExtensionReader` out of one packet after another.
 
 Source: RFC 8285 §4.
 """
@@ -17,6 +18,7 @@ from wire.errors import LocalProtocolError
 __all__ = [
     "ONE_BYTE",
     "TWO_BYTE",
+    "ExtensionReader",
     "audio_level",
     "iterate_extensions",
     "pack_audio_level",
@@ -33,6 +35,8 @@ TWO_BYTE = 0x1000
 
 _HEADER = struct.Struct(">HH")
 _STOP = 15
+_FIXED_SIZE = 12
+"""Of an RTP header, in bytes."""
 
 
 def iterate_extensions(profile: int, body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -111,6 +115,52 @@ def read_extension(packet: bytes, identifier: int) -> bytes | None:
         if found == identifier:
             return packet[start:at] if at <= end else None
     return None
+
+
+class ExtensionReader:
+    """Takes one element out of each packet of a sender, more quickly than `read_extension` and with the same result.
+
+    A sender lays its extensions out alike, packet after packet. So the element is taken from where it was in the packet
+    before, if all that says where it is has stayed the same: whether there are CSRCs and an extension, its header, and
+    what stands in front of each element up to this one. That is compared at once, as one number under a mask.
+
+    Args:
+        identifier: which element, as negotiated.
+    """
+
+    __slots__ = ("_end", "_identifier", "_least", "_mask", "_pattern", "_start")
+
+    def __init__(self, identifier: int) -> None:
+        self._identifier = identifier
+        self._least = self._start = self._end = self._mask = 0
+        self._pattern = -1  # of nothing
+
+    def read(self, packet: bytes) -> bytes | None:
+        """Return the data of the element in a raw RTP packet; None when there is none."""
+        start = self._start
+        if int.from_bytes(packet[:start], "big") & self._mask == self._pattern and len(packet) >= self._least:
+            return packet[start : self._end]
+        data = read_extension(packet, self._identifier)
+        if data is not None:
+            self._learn(packet, len(data))
+        return data
+
+    def _learn(self, packet: bytes, size: int) -> None:
+        """Remember where the element is, and what says so."""
+        profile, words = _HEADER.unpack_from(packet, _FIXED_SIZE)
+        if packet[0] & 0x0F or profile != ONE_BYTE:
+            return
+        self._least = _FIXED_SIZE + 4 + 4 * words
+        mask = bytearray([0x1F, *bytes(_FIXED_SIZE - 1), *b"\xff" * 4])
+        at = _FIXED_SIZE + 4
+        while (head := packet[at]) >> 4 != self._identifier:
+            skipped = (head & 0x0F) + 1 if head else 0  # a zero is padding
+            mask += b"\xff" + bytes(skipped)
+            at += 1 + skipped
+        mask += b"\xff"
+        self._start, self._end = at + 1, at + 1 + size
+        self._mask = int.from_bytes(mask, "big")
+        self._pattern = int.from_bytes(packet[: self._start], "big") & self._mask
 
 
 def pack_extensions(elements: Iterable[tuple[int, bytes]]) -> bytes:

@@ -181,7 +181,8 @@ class BackendLeg:
                 self._bridge.receive_caller_audio(pcm, now)
             for digit in voice.digits():
                 self._bridge.receive_dtmf(digit.digit, now, unix_time=self._unix_time())
-        self._carry(now)
+        if self._bridge.outputs:
+            self._carry(now)
 
     def tick(self, now: float) -> None:
         """Do what time brings: called each 20 ms, after the session may have said something."""
@@ -218,13 +219,10 @@ class BackendLeg:
 
     def _carry(self, now: float) -> None:
         """Do what the bridge wants done, in its order; an agent in this process answers inside of it."""
-        outputs = self._bridge.outputs
-        if not outputs:
-            return
         self._is_carrying, self._now = True, now
         try:
-            while outputs:
-                self._carry_out(self._bridge.take_output(), now)
+            while output := self._bridge.take_output():
+                self._carry_out(output, now)
         finally:
             self._is_carrying = False
 

@@ -183,11 +183,13 @@ class Dispatcher:
                     leg.advance(now)
                     if leg.ended is not None:
                         self.end(call, leg.ended, now)
-                self._collect(call, outgoing, now)
+                if call.session.outgoing:
+                    self._collect(call, outgoing, now)
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error, now)
         touched.clear()
-        self._send(self._link.seal_data(outgoing))
+        if outgoing:
+            self._send(self._link.seal_data(outgoing))
 
     def tick(self, phase: int, now: float) -> None:
         """Look at every call of a phase, and at the links."""
@@ -205,7 +207,7 @@ class Dispatcher:
                     leg.tick(now)
                     if leg.ended is not None:
                         self.end(call, leg.ended, now)
-                if not call.is_held:
+                if call.session.outgoing and not call.is_held:
                     self._collect(call, outgoing, now)
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error, now)

@@ -11,7 +11,7 @@ import enum
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from srtp.extensions import read_extension
+from srtp.extensions import ExtensionReader
 from srtp.reception import ReceptionStatistics
 from srtp.rtcp.compound import Packet, parse_compound
 from srtp.rtcp.receiver_report import ReceiverReport
@@ -88,7 +88,8 @@ class Media:
         self._srtp = srtp
         self._description = description
         self._clock_rates = description.clock_rates
-        self._transport_cc_id = description.transport_cc_id
+        number_id = description.transport_cc_id
+        self._transport_numbers = None if number_id is None else ExtensionReader(number_id)
         self._timeline = timeline
         self._unix_offset = unix_time - now
         self._outbound = RtpSource.start(entropy, ssrc=description.ssrc)
@@ -159,8 +160,8 @@ class Media:
         statistics.received(sequence, timestamp, now)
         self.packets_in += 1
         arrivals = self._reports.arrivals
-        if arrivals is not None and self._transport_cc_id is not None:
-            value = read_extension(packet, self._transport_cc_id)
+        if arrivals is not None and self._transport_numbers is not None:
+            value = self._transport_numbers.read(packet)
             if value is not None and len(value) == 2:
                 arrivals.arrived(value[0] << 8 | value[1], now)
         if self.voice is not None:

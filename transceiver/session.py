@@ -71,6 +71,7 @@ class Session(MovableSession):
         timeline: when the steps of the set-up happened.
         state: how far the call has come.
         closed: how it ended; None before.
+        outgoing: what is to be sent, each datagram with its path, until `datagrams_to_send` takes it.
         due: when `handle_timeout` wants to be called. A plain attribute, for the worker looks at those of all its
             calls fifty times a second.
         ice: the agent that finds and validates the client's paths.
@@ -114,7 +115,7 @@ class Session(MovableSession):
             entropy=entropy,
             now=now,
         )
-        self._outgoing = self._transport.outgoing
+        self.outgoing = self._transport.outgoing
         self.ice: IceLite = self._transport.ice
         self.media: Media | None = None
         self.data: DataTransport | None = None
@@ -140,7 +141,15 @@ class Session(MovableSession):
         media = self.media
         # The hot path: media of an established call, fifty times a second each way.
         if kind is Kind.RTP and media is not None and self.closed is None:
-            return self._receive_rtp(data, source, media, now)
+            ice = self.ice
+            if source != ice.selected:
+                return self._receive_rtp_elsewhere(data, source, media, now)
+            reply = media.receive_rtp(data, now)
+            if reply is None:
+                return ()
+            if reply:
+                self.outgoing.append((reply, source))
+            return ice.authentic_traffic(source, now)
         if self.closed is not None:
             return self._drop(DropReason.CLOSED)
         if kind is Kind.STUN:
@@ -204,7 +213,7 @@ class Session(MovableSession):
 
     def datagrams_to_send(self, now: float) -> Iterable[tuple[bytes, Path]]:  # noqa: ARG002 - the core contract
         """Take what is to be sent, each datagram with its path."""
-        outgoing = self._outgoing
+        outgoing = self.outgoing
         if not outgoing:
             return ()
         taken = list(outgoing)
@@ -302,25 +311,19 @@ class Session(MovableSession):
 
     # -- media
 
-    def _receive_rtp(self, data: bytes, source: Path, media: Media, now: float) -> Iterable[Event]:
-        ice = self.ice
-        path = ice.selected
-        is_usual = source == path
-        if not is_usual and not ice.knows(source):
+    def _receive_rtp_elsewhere(self, data: bytes, source: Path, media: Media, now: float) -> Iterable[Event]:
+        """Take media that did not come over the path that ours takes."""
+        if not self.ice.knows(source):
             return self._drop(DropReason.UNKNOWN_PATH)
         reply = media.receive_rtp(data, now)
         if reply is None:
             return ()
-        events: Iterable[Event]
-        if is_usual:
-            events = ice.authentic_traffic(source, now)
-        else:
-            # Media may move to where the client is now, or ICE wants that address proven first.
-            events = self._follow(self._transport.heard_on(source, now), now)
-            path = ice.selected
+        # Media may move to where the client is now, or ICE wants that address proven first.
+        events = self._follow(self._transport.heard_on(source, now), now)
         if reply:
+            path = self.ice.selected
             if path is not None:
-                self._outgoing.append((reply, path))
+                self.outgoing.append((reply, path))
             else:
                 self.drops[DropReason.NO_VALIDATED_PATH] += 1
         return events
@@ -335,7 +338,7 @@ class Session(MovableSession):
             return math.inf
         if path is None:
             return now + FRAME_SECONDS
-        outgoing = self._outgoing
+        outgoing = self.outgoing
         if not self._has_opened:
             # Behind the flight that completes the handshake.
             self._has_opened = True
@@ -356,7 +359,7 @@ class Session(MovableSession):
         path = self.ice.selected
         if path is not None:
             if self.media is not None:
-                self._outgoing.extend((packet, path) for packet in self.media.goodbye(now))
+                self.outgoing.extend((packet, path) for packet in self.media.goodbye(now))
             if self.data is not None:
                 self.data.close(now)
             self._transport.close(now)

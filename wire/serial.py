@@ -39,6 +39,7 @@ class Unwrapper:
 
     bits: int
     last: int | None = None
+    _half: int = attrs.field(init=False, default=attrs.Factory(lambda self: 1 << self.bits - 1, takes_self=True))
 
     def unwrap(self, wrapped: int) -> int:
         """Return the number nearest to the highest one seen, and remember the highest.
@@ -50,7 +51,7 @@ class Unwrapper:
             self.last = wrapped
             return wrapped
         # As `peek`, without a call: this runs for every packet of a call.
-        half = 1 << self.bits - 1
+        half = self._half
         number = last + ((wrapped - last + half) & (half << 1) - 1) - half
         if number > last:
             self.last = number
@@ -61,5 +62,5 @@ class Unwrapper:
         last = self.last
         if last is None:
             return wrapped
-        half = 1 << self.bits - 1
+        half = self._half
         return last + ((wrapped - last + half) & (half << 1) - 1) - half

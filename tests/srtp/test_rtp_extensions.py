@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from srtp.extensions import (
     ONE_BYTE,
     TWO_BYTE,
+    ExtensionReader,
     audio_level,
     iterate_extensions,
     pack_audio_level,
@@ -128,3 +129,48 @@ def test_audio_level() -> None:
 def test_sequence_number() -> None:
     packet = pack_packet(0, 0, 0, 0, b"", extension=pack_extensions([(1, b"\x80"), (3, pack_sequence_number(0x1FFFE))]))
     assert read_extension(packet, 3) == b"\xff\xfe"
+
+
+layouts = st.lists(
+    st.tuples(
+        st.sampled_from([ONE_BYTE, TWO_BYTE, 0xBEDF]),
+        st.lists(
+            st.sampled_from([b"\x10\xaa", b"\x31\xbb\xcc", b"\x30\xdd", b"\x00", b"\x52\x31\x00\x31", b"\xf0\x31\x01"])
+        ),
+        st.sampled_from([(), (7,)]),
+        st.integers(0, 4),
+    ),
+    max_size=12,
+)
+
+
+@given(layouts, st.integers(0, 15))
+def test_one_packet_after_another_is_read_alike(packets: list, identifier: int) -> None:
+    """A layout that is remembered changes nothing, whatever comes next: fuzzed, cut off, laid out otherwise."""
+    reader = ExtensionReader(identifier)
+    for profile, elements, csrcs, missing in packets:
+        body = b"".join(elements)
+        whole = packet_with(profile, body + bytes(-len(body) % 4), csrcs)
+        for data in (whole, whole[: len(whole) - missing], bytes([whole[0] & 0xEF]) + whole[1:], whole):
+            assert reader.read(data) == read_extension(data, identifier)
+
+
+@given(
+    st.lists(st.binary(max_size=40).map(lambda tail: b"\x90" + bytes(11) + b"\xbe\xde\0\2" + tail)), st.integers(1, 14)
+)
+def test_noise_is_read_alike(packets: list[bytes], identifier: int) -> None:
+    reader = ExtensionReader(identifier)
+    for data in packets:
+        for packet in (data, data, data[:-1], data[:20] + bytes(8)):
+            assert reader.read(packet) == read_extension(packet, identifier)
+
+
+def test_what_is_laid_out_alike_is_not_walked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [pack_sequence_number(number) for number in range(5)]
+    packets = [
+        pack_packet(0, 0, 0, 0, b"voice", extension=pack_extensions([(1, b"\x80"), (3, each)])) for each in numbers
+    ]
+    reader = ExtensionReader(3)
+    assert reader.read(packets[0]) == numbers[0]
+    monkeypatch.setattr("srtp.extensions.read_extension", None)
+    assert [reader.read(packet) for packet in packets] == numbers

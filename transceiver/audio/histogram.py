@@ -5,6 +5,8 @@ one addition instead of a pass over all buckets.
 """
 
 import math
+from bisect import bisect_right
+from itertools import accumulate
 
 __all__ = ["Histogram"]
 
@@ -68,12 +70,8 @@ class Histogram:
         It is looked for from above, where few are: shares of interest are near 1.
         """
         beyond = (1 - share) * self._total
-        tail = 0.0
-        for number in range(self._last, 0, -1):
-            tail += self._counts[number]
-            if tail > beyond:
-                return number * self.bucket
-        return 0.0
+        tails = list(accumulate(reversed(self._counts)))
+        return max(self._last - bisect_right(tails, beyond), 0) * self.bucket
 
     def _scale(self, factor: float) -> None:
         self._counts = [count * factor for count in self._counts]

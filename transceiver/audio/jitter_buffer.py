@@ -52,6 +52,7 @@ class JitterBuffer:
         waited: how long packets have stood behind gaps, in all, in seconds.
         longest_wait: the longest of these waits.
         lost: how many packets were given up.
+        ready: packets whose turn it is, until `take` takes them.
         numbers: gives a packet that has just come its number, which never wraps; knows the newest.
     """
 
@@ -65,7 +66,7 @@ class JitterBuffer:
         self.numbers = Unwrapper(16)
         self._has_begun = False
         self._first = self._next = 0
-        self._ready: list[AudioPacket] = []
+        self.ready: list[AudioPacket] = []
         self._held: dict[int, AudioPacket] = {}
         self._given_up: deque[tuple[range, float]] = deque(maxlen=_GAPS_KEPT)  # which numbers, when the gap was seen
         self._after_jump: int | None = None
@@ -81,7 +82,7 @@ class JitterBuffer:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is held and nothing is ready."""
-        return not self._held and not self._ready
+        return not self._held and not self.ready
 
     @property
     def wait(self) -> float:
@@ -102,7 +103,7 @@ class JitterBuffer:
             self._first = self._next = sequence
         if sequence < self._next and not self._is_restart(packet):
             self._count_behind(packet, now)
-        elif len(self._ready) + len(self._held) >= self._options.max_packets:
+        elif len(self.ready) + len(self._held) >= self._options.max_packets:
             self.drops[DropReason.OVERFLOW] += 1
         elif self._held:
             self._insert_at_gap(packet, now)
@@ -112,7 +113,7 @@ class JitterBuffer:
             self._in_order += 1
             if self._in_order == _COUNTED_TOGETHER:
                 self._count_in_order()
-            self._ready.append(packet)
+            self.ready.append(packet)
         else:
             self._insert_at_gap(packet, now)
 
@@ -124,7 +125,7 @@ class JitterBuffer:
         """
         if self.deadline is not None and now >= self.deadline:
             self._settle(now)
-        ready, self._ready = self._ready, []
+        ready, self.ready = self.ready, []
         return ready
 
     # -- how late packets are that others have overtaken
@@ -182,7 +183,7 @@ class JitterBuffer:
             waited = now - packet.arrived_at
             self.waited += waited
             self.longest_wait = max(self.longest_wait, waited)
-            self._ready.append(packet)
+            self.ready.append(packet)
             self._next += 1
 
     def _give_up(self, following: int, seen_at: float) -> None:

@@ -119,13 +119,16 @@ class AudioReceiver:
         """
         if self.events.press is not None:
             self.events.handle_timeout(now)
+        buffer = self._buffer
+        if not buffer.ready and buffer.deadline is None and now < self._time.patient_until:
+            return b""  # nothing has come, and nobody is impatient: as with each tick
         pieces: list[bytes] = []
-        for packet in self._buffer.take(now):
+        for packet in buffer.take(now):
             if packet.codec:
                 self._decode(packet, pieces)
             else:
                 self._missing += packet.missing
-        if not pieces and now >= self._time.patient_until and self._buffer.is_idle:
+        if not pieces and now >= self._time.patient_until and buffer.is_idle:
             ticks = self._time.pace(now, self._patience)
             if ticks:
                 self._silent += ticks

@@ -30,7 +30,7 @@ MAX_QUEUED = 128
 MAX_KNOWN = 256
 """How many speeches are remembered, so that it can be told how much of each was heard."""
 
-_CHUNK = 1 << 16
+_SMALL, _CHUNK = 1 << 8, 1 << 16
 _SAMPLE = 2  # bytes
 
 
@@ -91,13 +91,12 @@ class _Samples:
         self.size = 0
 
     def append(self, data: bytes) -> None:
-        # Small pieces share a chunk: they would cost more than what is in them. One alone stays as it is.
+        # Small pieces share a chunk: they would cost more than what is in them.
         chunks = self._chunks
-        if chunks and len(chunks[-1]) < _CHUNK:
-            last = chunks[-1]
-            if isinstance(last, bytes):
-                last = chunks[-1] = bytearray(last)
-            last += data
+        if len(data) < _SMALL:
+            if not chunks or isinstance(chunks[-1], bytes) or len(chunks[-1]) >= _CHUNK:
+                chunks.append(bytearray())
+            chunks[-1] += data
         else:
             chunks.append(data)
         self.size += len(data)
@@ -108,15 +107,15 @@ class _Samples:
             self.size -= size
             return bytes(chunks.popleft())
         pieces = []
-        while size and self._chunks:
-            first, start = self._chunks[0], self._taken
+        while size and chunks:
+            first, start = chunks[0], self._taken
             piece = bytes(first[start : start + size])
             pieces.append(piece)
             size -= len(piece)
             self.size -= len(piece)
             self._taken = start + len(piece)
             if self._taken == len(first):
-                self._chunks.popleft()
+                chunks.popleft()
                 self._taken = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -185,12 +184,26 @@ class SpeechQueue:
         Returns:
             Whether it was taken; if not, `drops` says why.
         """
+        queued, size = self._queued, len(pcm)
+        track = queued[-1] if queued else None
+        if (
+            track is not None
+            and track.speech is speech
+            and 0 < size <= self._max_size - self._size
+            and not (track.is_cut or track.half or size % _SAMPLE)
+        ):
+            # More of the speech that came last, as nearly always.
+            track.waiting.append(pcm)
+            track.received += size // _SAMPLE
+            self._size += size
+            self._finished.discard(speech.response_id)
+            return True
         track = self._known.get(speech)
         if track is not None and track.is_cut:
             self.drops[DropReason.SPEECH_CUT] += 1
             return False
         is_queued = track is not None and track.waiting.size > 0
-        if self._size + len(pcm) > self._max_size or not (is_queued or len(self._queued) < MAX_QUEUED):
+        if self._size + size > self._max_size or not (is_queued or len(queued) < MAX_QUEUED):
             self.drops[DropReason.QUEUE_FULL] += 1
             (track or self._remember(speech)).is_cut = True
             return False
@@ -206,7 +219,7 @@ class SpeechQueue:
             self._size += whole
             self._finished.discard(speech.response_id)
             if not is_queued:
-                self._queued.append(track)
+                queued.append(track)
         return True
 
     def finish(self, response_id: str) -> None:
@@ -249,12 +262,20 @@ class SpeechQueue:
         Returns:
             PCM of that length, with silence behind the end of a speech; None when there is nothing to say now.
         """
-        if not self._queued:
+        queued = self._queued
+        if not queued:
             return None
-        response_id = self._queued[0].speech.response_id
+        track = queued[0]
+        response_id = track.speech.response_id
         size = samples * _SAMPLE
-        is_whole = self._is_waiting or self._queued[0].waiting.size >= size or self._has_frame(response_id, size)
-        if not is_whole:
+        if track.waiting.size > size and response_id == self._speaking:
+            # In the middle of a speech, as nearly always.
+            self._is_waiting = False
+            self._current = track
+            self._size -= size
+            track.sent += samples
+            return track.waiting.take(size)
+        if not self._is_waiting and not self._has_frame(response_id, size):
             self._is_waiting = True
             return None
         self._is_waiting = False
@@ -264,7 +285,7 @@ class SpeechQueue:
             self._speaking = response_id
             self.events.append(Started(response_id=response_id))
         pieces = []
-        while size and self._queued and (track := self._queued[0]).speech.response_id == response_id:
+        while size and queued and (track := queued[0]).speech.response_id == response_id:
             piece = track.waiting.take(size)
             pieces.append(piece)
             size -= len(piece)
@@ -272,7 +293,7 @@ class SpeechQueue:
             track.sent += len(piece) // _SAMPLE
             self._current = track
             if not track.waiting.size:
-                self._queued.popleft()
+                queued.popleft()
         if response_id in self._finished and not self._is_queued(response_id):
             self._drained()
         return b"".join(pieces).ljust(samples * _SAMPLE, b"\0")

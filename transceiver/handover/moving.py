@@ -208,7 +208,7 @@ def forget_keys(session: "Session") -> None:
     if session.dtls is not None:
         session.dtls.association.forget()
     session.data = None
-    session._outgoing.clear()
+    session.outgoing.clear()
 
 
 def _srtp(snapshot: SessionSnapshot, association: DtlsAssociation, first: Indices) -> SrtpSession:

@@ -206,7 +206,8 @@ class Bridge:
     def take_output(self) -> list[Output]:
         """Return what is to be done, in this order; each once."""
         taken = self.outputs[:]
-        self.outputs.clear()
+        if taken:
+            self.outputs.clear()
         return taken
 
     def memory(self, *, is_exact: bool = False) -> bytes:

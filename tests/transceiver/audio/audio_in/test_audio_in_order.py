@@ -239,5 +239,5 @@ def test_memory_stays_bounded_whatever_comes():
         if chance.random() < 0.1:
             feed.buffer.take(now)
     buffer = feed.buffer
-    assert len(buffer._ready) + len(buffer._held) <= BALANCED.max_packets
+    assert len(buffer.ready) + len(buffer._held) <= BALANCED.max_packets
     assert len(buffer._given_up) <= 64
