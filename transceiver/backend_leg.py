@@ -10,6 +10,9 @@ it from the bridge's speech queue.
 
 An agent in this process answers inside of what is said to it, so anything that is carried may lead to more. It is
 carried behind what was there before (`_carry`).
+
+When the call moves, a connection to a server may stay here as a tunnel (`hold`, `hand_over`), and the leg of the new
+owner begins with the other end of it, until it connects to the backend itself.
 """
 
 import enum
@@ -23,8 +26,11 @@ from sctp.channel_events import ChannelClosed, ChannelOpened, MessageReceived
 from transceiver.agents.server import AgentFailed
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backends.contract import BackendLink, BackendUnavailable, Speech
-from transceiver.backends.realtime import BackendRefused
+from transceiver.backends.realtime import BackendRefused, RealtimeLink
 from transceiver.backends.reconnecting import Reconnecting, ReconnectPolicy
+from transceiver.backends.tunnel import Tunnel
+from transceiver.backends.tunnel_ticket import Reading, TunnelTicket
+from transceiver.backends.tunnelled import TunnelEnded, TunnelledLink
 from transceiver.calls import EventSocket
 from transceiver.media import Media
 from transceiver.realtime.bridge import Bridge
@@ -52,6 +58,12 @@ _MAX_RESUMED = 256
 
 _QUIET_SECONDS = 0.7
 """Without an event between two turns it is quiet: a backend may think that long before it begins to answer."""
+
+_MAX_TUNNELLED_SPEECH = 384_000
+"""Bytes of PCM that wait, beyond which no call is moved with a tunnel: with all else it has to fit into a request."""
+
+_LAST_SECONDS = 1.0
+"""Of a tunnel that is about to end: at some instant of it the backend is connected anew, whatever is under way."""
 
 _GOODBYE_SECONDS = 6.0
 """What a link has to come to an end after the call did; an agent may want to write something down."""
@@ -82,6 +94,8 @@ class BackendLeg:
         advanced: called when something came that was not a datagram; calls `advance`, and sends what the session says.
         failed: takes an exception that is a bug of ours, and ends the call.
         report: takes what happened, for the log.
+        tunnelled: the way to the backend through the call's last owner, which is used before all others, once the call
+            is ours; None for none.
 
     Attributes:
         drops: events that did not reach their receiver, by reason.
@@ -101,6 +115,7 @@ class BackendLeg:
         advanced: Callable[[float], None],
         failed: Callable[[Exception, float], None],
         report: Callable[[str, Mapping[str, object]], None],
+        tunnelled: TunnelledLink | None = None,
     ) -> None:
         self.drops: Drops = Counter()
         self.ended: str | None = None
@@ -117,7 +132,6 @@ class BackendLeg:
         self._sidebands = Sidebands(bridge, advanced, self.drops)
         self._channel_id: int | None = None
         self._resumed: deque[str] | None = None  # for a client whose channel is being restarted
-        self._link: BackendLink | None = None
         self._scope = trio.CancelScope()
         self._is_carrying = False
         self._now = 0.0  # while it carries
@@ -127,6 +141,16 @@ class BackendLeg:
         self._round_trip_time: float | None = None
         self._stirred_at = -math.inf  # when an event came last, of either side's
         self._playout_delay = _PLAYOUT_DELAY
+        self._is_handed_over = False
+        self._is_ours = trio.Event()
+        # What is said before the tunnel is taken waits in it.
+        self._tunnelled = tunnelled
+        self._link: BackendLink | None = tunnelled
+        self._leaves_from = self._leaves_at = math.inf
+        self._is_leaving = False
+        self._hops = 0
+        if tunnelled is None:
+            self._is_ours.set()
 
     # -- the client's side, inline
 
@@ -200,6 +224,8 @@ class BackendLeg:
         self.advance(now)
         if self._has_hung_up and not self._speech.has_speech:
             self._follow_last_words(now)
+        if self._tunnelled is not None and now >= self._leaves_from and self._link is self._tunnelled:
+            self._leave_tunnel(now)
 
     def _measured(self, media: Media) -> None:
         """Say how far what we send is ahead of the caller's ear: half a round trip, and the jitter buffer."""
@@ -263,20 +289,27 @@ class BackendLeg:
         """
         with self._scope:
             pause: float | None = 0.0
+            await self._is_ours.wait()
             while pause is not None:
                 await trio.sleep(pause)
-                self._link = self._make_link()
+                self._link = link = self._tunnelled or self._make_link()
                 try:
-                    await self._link.run(self)
+                    await link.run(self)
+                except TunnelEnded as ended:
+                    pause = self._replace(str(ended))
                 except BackendUnavailable as error:
                     pause = self._lost(error)
                 else:
-                    self._hung_up()
-                    return
+                    if self._is_handed_over:
+                        return
+                    if not self._is_leaving:
+                        self._hung_up()
+                        return
+                    pause = self._replace("it is connected anew in time")
 
     def _lost(self, error: BackendUnavailable) -> float | None:
         """Tell everybody; return the seconds to wait before the next attempt, None when there is to be none."""
-        self._link = None
+        self._link = self._tunnelled = None
         now = trio.current_time()
         pause = None
         if not self._is_closed:
@@ -288,6 +321,25 @@ class BackendLeg:
         self._bridge.backend_lost(str(error), now, will_retry=pause is not None)
         self._advanced(now)
         return pause
+
+    def _replace(self, reason: str) -> float | None:
+        """Do without the tunnel; return the seconds to wait before the backend is connected, None if it is not."""
+        self._link = self._tunnelled = None
+        self._is_leaving = False
+        if self._is_closed:
+            return None
+        now = trio.current_time()
+        self._report("tunnel-left", {"reason": reason})
+        self._bridge.backend_replaced(now)
+        self._advanced(now)
+        return 0.0
+
+    def _leave_tunnel(self, now: float) -> None:
+        """Connect to the backend anew: between two turns, or because the tunnel is about to end."""
+        if self._link is not None and (now >= self._leaves_at or self.is_quiet(now)):
+            self._is_leaving = True
+            self._leaves_from = math.inf
+            self._link.close()
 
     def _hung_up(self) -> None:
         """Take the end of the connection for the end of the call, once the caller has heard the last words."""
@@ -345,7 +397,9 @@ class BackendLeg:
         self._is_closed = True
         self._sidebands.close(now)
         self._speech.flush()  # what nobody will hear may be megabytes
-        if self._link is None:
+        if self._is_handed_over:
+            return
+        if self._link is None or not self._is_ours.is_set():
             self._scope.cancel()
         else:
             self._scope.deadline = now + _GOODBYE_SECONDS
@@ -363,9 +417,73 @@ class BackendLeg:
             return False
         return now - self._stirred_at >= _QUIET_SECONDS
 
-    def memory(self, *, is_exact: bool = False) -> bytes:
-        """What the leg of another process needs to go on; with what is being said, if nothing happens any more."""
-        return self._bridge.memory(is_exact=is_exact)
+    def memory(self, *, is_exact: bool = False, ticket: TunnelTicket | None = None) -> bytes:
+        """What the leg of another process needs to go on.
+
+        Args:
+            is_exact: whether nothing happens any more before it does; what is being said is in it then.
+            ticket: for a connection that is held: with what it is reached.
+        """
+        return self._bridge.memory(is_exact=is_exact, ticket=ticket, now=trio.current_time())
+
+    @property
+    def can_be_tunnelled(self) -> bool:
+        """Whether the connection to the backend could stay here when the call moves, and all else fit into one request.
+
+        Without a channel for events that is open what waits for it would be lost.
+        """
+        link, data = self._link, self._session.data_description
+        if not isinstance(link, RealtimeLink) or not self._is_ours.is_set() or self._is_leaving or self._has_hung_up:
+            return False
+        has_channel = self._channel_id is not None or data is None
+        return has_channel and self._bridge.has_backend and self._speech.waiting_bytes <= _MAX_TUNNELLED_SPEECH
+
+    @property
+    def hops(self) -> int:
+        """Processes between this one and the backend."""
+        return self._hops if self._tunnelled is not None else 0
+
+    @property
+    def tunnel_left(self) -> float:
+        """Seconds for which the connection may be used at most; infinite for one of our own."""
+        return self._leaves_at - trio.current_time() if self._tunnelled is not None else math.inf
+
+    @property
+    def input_rate(self) -> int:
+        """Sample rate in Hz of what the backend hears; 0 while there is none."""
+        return 0 if self._link is None else self._link.input_rate
+
+    def use_tunnel(self, ticket: TunnelTicket, now: float) -> None:
+        """Keep to what a ticket says of the tunnel that the leg begins with."""
+        self._hops = ticket.hops
+        self._leaves_from = now + ticket.ends_in / 2
+        self._leaves_at = now + ticket.ends_in - self._entropy(1)[0] / 255 * min(_LAST_SECONDS, ticket.ends_in / 2)
+
+    def settle(self) -> None:
+        """The call is ours alone: the tunnel may be taken."""
+        self._is_ours.set()
+
+    async def hold(self) -> Reading | None:
+        """Hold the connection to the backend; see `RealtimeLink.hold`. The call goes on, but hears nothing of it."""
+        link = self._link
+        if not isinstance(link, RealtimeLink) or not self.can_be_tunnelled:
+            return None
+        reading = await link.hold()
+        if reading is not None and not self.can_be_tunnelled:  # what happened meanwhile
+            link.release()
+            return None
+        return reading
+
+    def release(self) -> None:
+        """Go on with a connection that was held: the call stays."""
+        if isinstance(self._link, RealtimeLink):
+            self._link.release()
+
+    def hand_over(self, tunnel: Tunnel) -> None:
+        """Let another process have the connection that is held. `run` goes on until the tunnel has ended."""
+        if isinstance(self._link, RealtimeLink):
+            self._is_handed_over = True
+            self._link.hand_over(tunnel)
 
     def progress(self) -> object:
         """Something that is another one after the conversation has gone on."""

@@ -5,24 +5,31 @@ have been raised in the leg of a call, its link or its sidebands, ends that call
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import trio
 
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backend_leg import BackendLeg
-from transceiver.backends.links import bridge_options, make_link
+from transceiver.backends.links import bridge_options, make_link, make_tunnelled_link
 from transceiver.backends.reconnecting import ReconnectPolicy
-from transceiver.backends.settings import BackendSettings
+from transceiver.backends.settings import BackendKind, BackendSettings
+from transceiver.backends.tunnel_ticket import TunnelTicket
 from transceiver.calls import CallNotFound, CallWishes, EventSocket, Overloaded
 from transceiver.dispatcher import Dispatcher, Report
 from transceiver.realtime.bridge import Bridge
 from transceiver.realtime.passthrough import ClientTooSlow
 from transceiver.registry import Call
 from transceiver.sdp import MAX_MESSAGE_SIZE
+from transceiver.websocket.connection import WebSocket
+from transceiver.websocket.limits import SocketLimits
 from wire.core import Entropy
 
-__all__ = ["BackendLegs"]
+__all__ = ["BackendLegs", "TakeTunnel"]
+
+TakeTunnel = Callable[[TunnelTicket, SocketLimits], AbstractAsyncContextManager[WebSocket]]
+"""Takes the tunnel of a ticket; raises `SocketUnreachable`."""
 
 
 class BackendLegs:
@@ -58,6 +65,7 @@ class BackendLegs:
         now: float,
         *,
         memory: bytes | None = None,
+        open_tunnel: TakeTunnel | None = None,
     ) -> None:
         """Give a call a backend; connecting to it begins at once, beside the client's way through ICE and DTLS.
 
@@ -68,6 +76,7 @@ class BackendLegs:
             speech: where the session's voice takes what is to be said.
             now: monotonic seconds.
             memory: what the leg of the call's last owner has left; None for a call that begins here.
+            open_tunnel: takes the tunnel to its backend by a ticket; None where tunnels are not taken.
         """
         assert self.nursery is not None  # noqa: S101 - calls are made while the worker runs
         data = call.session.data_description
@@ -79,7 +88,11 @@ class BackendLegs:
             now=now,
             is_channel_expected=data is not None,
             memory=memory or b"",
+            takes_tunnels=open_tunnel is not None and backend.kind is BackendKind.REALTIME,
         )
+        ticket, tunnelled = bridge.ticket, None
+        if ticket is not None and open_tunnel is not None:
+            tunnelled = make_tunnelled_link(backend, partial(open_tunnel, ticket), ticket.reading)
         call.leg = leg = BackendLeg(
             session=call.session,
             bridge=bridge,
@@ -91,7 +104,10 @@ class BackendLegs:
             advanced=partial(self._dispatcher.leg_advanced, call),
             failed=partial(self._dispatcher.leg_failed, call),
             report=partial(self._report_of, call.call_id),
+            tunnelled=tunnelled,
         )
+        if ticket is not None:
+            leg.use_tunnel(ticket, now)
         if memory is not None:
             leg.resume()
         self._running += 1

@@ -56,6 +56,7 @@ class WorkerOptions:
             one find the others.
         hop_sealed: whether clients' datagrams must be sealed between relays and here.
         max_calls: calls at a time; further offers are refused with a time to retry.
+        drain_deadline: seconds for which the connections to backends of calls that have moved away may stay here.
         session: bounds and times of each call.
         backends: what answers.
     """
@@ -66,5 +67,6 @@ class WorkerOptions:
     workers: int = 1
     hop_sealed: bool = False
     max_calls: int = 2000
+    drain_deadline: float = 20.0
     session: SessionOptions = SessionOptions()
     backends: Backends = attrs.field(factory=Backends)

@@ -9,6 +9,7 @@ import hmac
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import urandom
 from socket import socket
 
@@ -46,10 +47,11 @@ from transceiver.handover.arrivals import Arrivals
 from transceiver.handover.dispatching import MovingDispatcher
 from transceiver.handover.handover import Handover
 from transceiver.handover.ownership import Owner
-from transceiver.handover.peers import HandOverRefused, Offered
+from transceiver.handover.peers import HandOverRefused, Offered, Peers
 from transceiver.handover.sealing import SnapshotKeys
 from transceiver.handover.seals import Seals
 from transceiver.handover.services import HandoverServices
+from transceiver.handover.tunnels import TunnelRefused
 from transceiver.ice_updates import ice_tag, update_ice
 from transceiver.intake import Intake
 from transceiver.moved_calls import MovedCalls
@@ -59,6 +61,7 @@ from transceiver.registry import Call, CallRegistry
 from transceiver.round_trips import RoundTripSample
 from transceiver.sampling import RoundTripLog
 from transceiver.ticker import Lateness, run_ticker
+from transceiver.websocket.connection import WebSocket
 from wire.core import Address, Drops, Entropy
 
 __all__ = ["DropReason", "Report", "Worker"]
@@ -164,7 +167,7 @@ class Worker:
                 intake=self._intake,
                 unseal=seals.open,
                 choose_backend=self._choose_backend,
-                add_leg=self._add_leg,
+                add_leg=partial(self._add_leg, services.peers),
                 session_options=self._session_options,
                 entropy=self._entropy,
                 unix_time=self._unix_time,
@@ -172,10 +175,13 @@ class Worker:
             seal=seals.seal,
             on_moved=self.moved.note,
             report=self._report,
+            entropy=self._entropy,
         )
 
-    def _add_leg(self, call: Call, backend: BackendSettings, speech: SpeechQueue, now: float, memory: bytes) -> None:
-        self._legs.add(call, backend, call.wishes, speech, now, memory=memory)
+    def _add_leg(
+        self, peers: Peers, call: Call, backend: BackendSettings, speech: SpeechQueue, now: float, memory: bytes
+    ) -> None:
+        self._legs.add(call, backend, call.wishes, speech, now, memory=memory, open_tunnel=peers.open_tunnel)
         self._has_call.set()
 
     # -- the loop
@@ -213,6 +219,8 @@ class Worker:
         """
         self.start_draining()
         self._end_all()
+        if self._handover is not None:
+            self._handover.tunnels.end_all()
         await self._legs.wait_until_ended()
         if self._handover is not None:
             await self._handover.finish()
@@ -220,11 +228,12 @@ class Worker:
     async def drain(self) -> None:
         """Take no further call, and move those that are to other transceivers; returns when there is none left.
 
-        Cancelled, those that are left stay. Where calls do not move, it returns at once.
+        The tunnels to their backends have ended by then, too. Cancelled, those that are left stay. Where calls do not
+        move, it returns at once.
         """
         self.start_draining()
         if self._handover is not None:
-            await self._handover.drain()
+            await self._handover.drain(self.options.drain_deadline)
 
     def _end_all(self) -> None:
         for call in self._calls:
@@ -403,7 +412,13 @@ class Worker:
         self.start_draining()
         if self._handover is not None and self._legs.nursery is not None and not self._is_moving:
             self._is_moving = True
-            self._legs.nursery.start_soon(self._handover.drain)
+            self._legs.nursery.start_soon(self._handover.drain, self.options.drain_deadline)
+
+    async def serve_tunnel(self, worker: int, session: int, generation: int, token: bytes, taker: WebSocket) -> None:
+        """Let the new owner of a call have the connection to its backend; see `Movable.serve_tunnel`."""
+        if self._handover is None or worker != self.options.worker:
+            raise TunnelRefused
+        await self._handover.tunnels.serve(session, generation, token, taker)
 
     def _find(self, call_id: str) -> Call:
         call = self._calls.of_call_id(call_id)

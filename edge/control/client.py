@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import attrs
 import trio
@@ -25,7 +25,7 @@ from edge.control.messages import (
     read_moved_to,
     read_object,
 )
-from edge.control.tls import ControlTls
+from edge.control.tls import ControlTls, way_of_sockets
 from edge.http.streams import open_stream
 from transceiver.calls import (
     NO_WISHES,
@@ -199,7 +199,7 @@ class ControlClient:
         call_id: str = "",
         model: str | None = None,
     ) -> WebSocket:
-        url, connect = self._way_of_sockets()
+        url, connect = way_of_sockets(self.url, self._tls, self._connect)
         socket = open_socket(
             url + path,
             headers={**self._authorization, **headers},
@@ -214,19 +214,6 @@ class ControlClient:
             raise self._refusal_of(_read_refusal(reply), call_id=call_id, model=model) from refusal
         except SocketUnreachable as error:
             raise TransceiverUnreachable(f"{self.url}: {error}") from error
-
-    def _way_of_sockets(self) -> tuple[str, Connect]:
-        """Return URL and connector for sockets: with TLS of ours, what connects is secure already."""
-        tls, below = self._tls, self._connect
-        parts = urlsplit(self.url)
-        if tls is None or parts.scheme != "https":
-            return self.url, below
-
-        async def connect(host: str, port: int) -> trio.abc.Stream:
-            return await tls.secure(await below(host, port), host)
-
-        authority = parts.netloc if parts.port else f"{parts.netloc}:443"
-        return f"http://{authority}{parts.path}", connect
 
     async def drain(self) -> None:
         """Have it take no further call and give away those it has; returns when it has begun.

@@ -5,6 +5,8 @@
                                                               and this came for it: `transceiver.handover.kept`
     DELETE /control/v1/arrivals/SESSION/GENERATION            it is not           (the same)
     POST   /control/v1/drain                                  move all calls away
+    GET    /control/v1/tunnels/SESSION/GENERATION             a WebSocket: the backend of a call that is yours now
+                                                              ?worker=  Tunnel-Token: what its ticket says, in hex
 
 Numbers are decimal. Snapshots are sealed, so neither end of this learns more than whose call it is.
 """
@@ -12,11 +14,20 @@ Numbers are decimal. Snapshots are sealed, so neither end of this learns more th
 from edge.http.errors import error_response
 from edge.http.messages import Request, Response, json_response
 from edge.http.routing import Router
+from edge.http.websocket import Upgrade, UpgradeRefused, refuse_plain_request
+from transceiver.backends.tunnel_ticket import TOKEN_SIZE
 from transceiver.handover.movable import Movable
 from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import HandOverRefused, Offered
+from transceiver.handover.tunnels import TunnelRefused
+from transceiver.websocket.connection import WebSocket
+from transceiver.websocket.limits import SocketLimits
 
-__all__ = ["MovingRoutes"]
+__all__ = ["TUNNEL_TOKEN_HEADER", "MovingRoutes"]
+
+TUNNEL_TOKEN_HEADER = "Tunnel-Token"  # noqa: S105 - the name of a header
+_TUNNEL_LIMITS = SocketLimits(message_size=4_194_304)
+"""What goes to a backend is audio in small pieces, and events of clients, of a mebibyte at most."""
 
 _MAX_SESSION = (1 << 64) - 1
 _MAX_GENERATION = 0xFFFF
@@ -38,6 +49,7 @@ class MovingRoutes:
         router.add("POST", "/control/v1/arrivals/{session}/{generation}/release", self._release)
         router.add("DELETE", "/control/v1/arrivals/{session}/{generation}", self._withdraw)
         router.add("POST", "/control/v1/drain", self._drain)
+        router.add("GET", "/control/v1/tunnels/{session}/{generation}", self._tunnel)
 
     async def _offer(self, request: Request) -> Response:
         offered = _offered(request)
@@ -66,6 +78,28 @@ class MovingRoutes:
     async def _drain(self, _request: Request) -> Response:
         await self._movable.start_drain()
         return json_response(202, {"draining": True})
+
+    async def _tunnel(self, request: Request) -> Response:
+        offered, worker = _offered(request), _number(request.query.get("worker", ""), 0xFF)
+        token = _token_of(request)
+        if offered is None or worker is None or token is None:
+            return _bad_request()
+
+        async def serve(socket: WebSocket) -> None:
+            try:
+                await self._movable.serve_tunnel(worker, offered.session, offered.generation, token, socket)
+            except TunnelRefused:
+                raise UpgradeRefused(error_response(404, "no_tunnel", "There is no such tunnel.")) from None
+
+        return refuse_plain_request(request) or Upgrade(run=serve, limits=_TUNNEL_LIMITS)
+
+
+def _token_of(request: Request) -> bytes | None:
+    try:
+        token = bytes.fromhex(request.headers.get(TUNNEL_TOKEN_HEADER.lower(), ""))
+    except ValueError:
+        return None
+    return token if len(token) == TOKEN_SIZE else None
 
 
 def _bad_request() -> Response:

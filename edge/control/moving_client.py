@@ -1,16 +1,21 @@
 """A transceiver's end of the control API of another: offering calls, and finding out whether it is there at all."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
 import trio
 
 from edge.control.connections import Connect, ConnectionFailed, Connections, Reply
 from edge.control.messages import BadMessage, read_object
-from edge.control.tls import ControlTls
+from edge.control.moving import TUNNEL_TOKEN_HEADER
+from edge.control.tls import ControlTls, way_of_sockets
 from edge.http.streams import open_stream
 from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import HandOverRefused, Offered
+from transceiver.websocket.connecting import open_socket
+from transceiver.websocket.connection import WebSocket
+from transceiver.websocket.limits import SocketLimits
 
 __all__ = ["MovingClient"]
 
@@ -37,7 +42,9 @@ class MovingClient:
     ) -> None:
         self.url = url.rstrip("/")
         self._timeout = timeout
-        headers = {"Content-Type": "application/octet-stream", "Authorization": f"Bearer {key}"}
+        self._tls, self._connect = tls, connect
+        self._authorization = f"Bearer {key}"
+        headers = {"Content-Type": "application/octet-stream", "Authorization": self._authorization}
         self._connections = Connections(self.url, headers, connect=connect, tls=tls)
 
     async def aclose(self) -> None:
@@ -75,6 +82,23 @@ class MovingClient:
             HandOverRefused: it gave no answer.
         """
         await self._ask("DELETE", f"{_path_of(call)}?{_query_of(owner)}")
+
+    @asynccontextmanager
+    async def open_tunnel(
+        self, worker: int, session: int, generation: int, token: bytes, limits: SocketLimits
+    ) -> AsyncIterator[WebSocket]:
+        """Take a tunnel of its, until the end of the block; arguments as of `Movable.serve_tunnel`.
+
+        Raises:
+            SocketUnreachable: it is not there, or not for us.
+        """
+        url, connect = way_of_sockets(self.url, self._tls, self._connect)
+        path = f"/control/v1/tunnels/{session}/{generation}?worker={worker}"
+        headers = {"Authorization": self._authorization, TUNNEL_TOKEN_HEADER: token.hex()}
+        async with open_socket(
+            url + path, headers=headers, limits=limits, timeout=self._timeout, connect=connect
+        ) as socket:
+            yield socket
 
     async def status(self) -> Mapping[str, object] | None:
         """Ask for its status; None when it refuses the connection, or says nothing in time."""

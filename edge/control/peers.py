@@ -5,15 +5,20 @@ connection that is refused is an answer; so is silence, after `_PROBE_SECONDS`; 
 same address.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import trio
 
 from edge.config.model import Role
 from edge.control.moving_client import MovingClient
 from edge.registry.member import Heard, Member
+from transceiver.backends.tunnel_ticket import TunnelTicket
 from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import HandOverRefused, Offered
+from transceiver.websocket.connecting import SocketUnreachable
+from transceiver.websocket.connection import WebSocket
+from transceiver.websocket.limits import SocketLimits
 
 __all__ = ["FleetPeers"]
 
@@ -114,6 +119,17 @@ class FleetPeers:
                 await client.release(call, owner, kept)
             except HandOverRefused:
                 return  # the relays tell it, too
+
+    @asynccontextmanager
+    async def open_tunnel(self, ticket: TunnelTicket, limits: SocketLimits) -> AsyncIterator[WebSocket]:
+        """Open the tunnel of a ticket; see `Peers.open_tunnel`. Where its process is, the registry knows."""
+        member = next((each for each in self._all() if each.incarnation == ticket.incarnation), None)
+        if member is None or ticket.cluster != self._me[0]:
+            raise SocketUnreachable("the transceiver that has it is not known any more")
+        client = self._client(member.control)
+        tunnel = client.open_tunnel(ticket.worker, ticket.session, ticket.generation, ticket.token, limits)
+        async with tunnel as socket:
+            yield socket
 
     def _all(self) -> list[Member]:
         """The transceivers of the cluster; those that stall, last."""

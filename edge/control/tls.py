@@ -6,7 +6,8 @@ was issued for something else, such as a relay's, or an operator's laptop that s
 
 Construction: TLS 1.3. Both ends show a certificate of the fleet's own authority, whose alternative names hold a URI
 that tells the role, `urn:trio-voice:role:ROLE`. A transceiver obeys who has the role signal or operator, and hears who
-has the role transceiver when it asks after us or hands over calls; commands are given to who has the role transceiver.
+has the role transceiver when it asks after us, hands over calls or goes on with one of ours; what is said in a tunnel
+to the backend of a call that has moved is for transceivers only; commands are given to who has the role transceiver.
 The bearer key stays as a second factor.
 
 Host names are not compared: transceivers come and go, and are asked by address; what matters is that it is one of ours.
@@ -19,11 +20,13 @@ is an ordinary response then (`edge.control.server`).
 import ssl
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import trio
 from cryptography import x509
 
 from edge.http.tls import server_tls_context, uris_of
+from transceiver.websocket.connecting import Connect
 
 __all__ = [
     "ControlTls",
@@ -31,14 +34,16 @@ __all__ = [
     "may_ask",
     "role_uri",
     "roles_of",
+    "way_of_sockets",
     "words_of",
 ]
 
 _ROLE = "urn:trio-voice:role:"
 _TRANSCEIVER = "transceiver"
 _COMMANDERS = frozenset({"signal", "operator"})
-_AMONG_TRANSCEIVERS = ("/control/v1/arrivals/", "/control/v1/status")
-"""What transceivers ask each other: how they are, and to take over calls."""
+_AMONG_TRANSCEIVERS = ("/control/v1/arrivals/", "/control/v1/status", "/control/v1/tunnels/")
+"""What transceivers ask each other: how they are, to take over calls, and for the backends of those."""
+_OF_TRANSCEIVERS_ONLY = "/control/v1/tunnels/"
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -57,7 +62,7 @@ def roles_of(uris: frozenset[str]) -> frozenset[str]:
 
 def may_ask(roles: frozenset[str], path: str) -> bool:
     """Whether a client of these roles may ask a transceiver for this path of the control API."""
-    if roles & _COMMANDERS:
+    if roles & _COMMANDERS and not path.startswith(_OF_TRANSCEIVERS_ONLY):
         return True
     return _TRANSCEIVER in roles and path.startswith(_AMONG_TRANSCEIVERS)
 
@@ -133,6 +138,25 @@ class ControlTls:
         if cause.verify_code in _UNKNOWN_ISSUER:
             return f"its certificate is not one of {self._ca}"
         return f"its certificate is not accepted: {cause.verify_message}"
+
+
+def way_of_sockets(url: str, tls: ControlTls | None, below: Connect) -> tuple[str, Connect]:
+    """Return URL and connector for WebSockets: with TLS of ours, what connects is secure already.
+
+    Args:
+        url: base URL of a control address.
+        tls: for https.
+        below: how to connect.
+    """
+    parts = urlsplit(url)
+    if tls is None or parts.scheme != "https":
+        return url, below
+
+    async def connect(host: str, port: int) -> trio.abc.Stream:
+        return await tls.secure(await below(host, port), host)
+
+    authority = parts.netloc if parts.port else f"{parts.netloc}:443"
+    return f"http://{authority}{parts.path}", connect
 
 
 def words_of(error: BaseException | None) -> str:

@@ -205,6 +205,7 @@ def _worker_options(config: TransceiverConfig, backends: Backends, identity: Wor
         workers=identity.announced,
         hop_sealed=config.hop_sealed,
         max_calls=config.max_calls,
+        drain_deadline=config.drain_deadline,
         backends=backends,
         session=SessionOptions(
             connect_timeout=config.connect_timeout, max_call=config.max_call, voice=_voice_options(config.voice)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from edge.control.client import ControlClient, TransceiverUnreachable
 from edge.control.moving_client import MovingClient
-from edge.signal.relaying import carry
+from edge.signal.relaying import carry, relay
 from edge.workers.life import Life
 from edge.workers.place import Place
 from edge.workers.totals import add_lateness, lateness_of, sum_counts
@@ -32,17 +32,21 @@ from transceiver.calls import (
 )
 from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import HandOverRefused, Offered
+from transceiver.handover.tunnels import TunnelRefused
 from transceiver.realtime.passthrough import ClientTooSlow
 from transceiver.round_trips import RoundTripsOfAll
 from transceiver.ticker import Lateness
 from transceiver.websocket.closing import CloseCode, Fault
+from transceiver.websocket.connecting import SocketUnreachable
 from transceiver.websocket.connection import WebSocket
+from transceiver.websocket.limits import SocketLimits
 
 __all__ = ["Front"]
 
 Value = TypeVar("Value")
 
 _RETRY_SECONDS = 2.0
+_TUNNEL_LIMITS = SocketLimits(message_size=33_554_432)  # more than a worker takes from a backend in one event
 
 
 class Front:
@@ -187,6 +191,19 @@ class Front:
             if place.life is not None and place.life.client is not None:
                 with suppress(TransceiverUnreachable):  # it has died, or is about to
                     await place.life.client.drain()
+
+    async def serve_tunnel(self, worker: int, session: int, generation: int, token: bytes, taker: WebSocket) -> None:
+        """Let the new owner of a worker's call have the connection to its backend; see `Movable.serve_tunnel`."""
+        life = self._places[worker].life if worker < len(self._places) else None
+        if life is None or life.moving is None:
+            raise TunnelRefused
+        async with AsyncExitStack() as stack:
+            opening = life.moving.open_tunnel(worker, session, generation, token, _TUNNEL_LIMITS)
+            try:
+                tunnel = await stack.enter_async_context(opening)
+            except SocketUnreachable:
+                raise TunnelRefused from None
+            await relay(taker, tunnel)
 
     def _moving_of(self, owner: Owner) -> MovingClient | None:
         if (owner.cluster, owner.incarnation) != self._identity:

@@ -7,10 +7,12 @@ from transceiver.backends.contract import BackendLink
 from transceiver.backends.realtime import RealtimeLink
 from transceiver.backends.realtime_options import RealtimeOptions
 from transceiver.backends.settings import BackendKind, BackendSettings, Dialect
+from transceiver.backends.tunnel_ticket import Reading
+from transceiver.backends.tunnelled import OpenTunnel, TunnelledLink
 from transceiver.realtime.options import BackendProfile, BridgeOptions
 from wire.core import Entropy
 
-__all__ = ["bridge_options", "check_agents", "make_link", "profile_of"]
+__all__ = ["bridge_options", "check_agents", "make_link", "make_tunnelled_link", "profile_of"]
 
 
 def make_link(settings: BackendSettings, model: str | None, entropy: Entropy) -> BackendLink:
@@ -26,17 +28,30 @@ def make_link(settings: BackendSettings, model: str | None, entropy: Entropy) ->
     """
     if settings.kind is BackendKind.AGENT:
         return AgentLink(load_agent(settings.target), entropy=entropy, model=model or "", rate=settings.input_rate)
-    return RealtimeLink(
-        RealtimeOptions(
-            url=settings.target,
-            model=settings.model or model,
-            api_key=settings.api_key,
-            key_header=settings.key_header,
-            is_beta=None if settings.dialect is Dialect.AUTO else settings.dialect is Dialect.BETA,
-            input_rate=settings.input_rate,
-            output_rate=settings.output_rate,
-            connect_timeout=settings.connect_timeout,
-        )
+    return RealtimeLink(_realtime_options(settings, model))
+
+
+def make_tunnelled_link(settings: BackendSettings, open_tunnel: OpenTunnel, reading: Reading) -> TunnelledLink:
+    """Make a link that goes on with a connection of another process's.
+
+    Args:
+        settings: of the backend, which is a server.
+        open_tunnel: opens the way to it.
+        reading: how far the other process has read.
+    """
+    return TunnelledLink(_realtime_options(settings, None), open_tunnel, reading)
+
+
+def _realtime_options(settings: BackendSettings, model: str | None) -> RealtimeOptions:
+    return RealtimeOptions(
+        url=settings.target,
+        model=settings.model or model,
+        api_key=settings.api_key,
+        key_header=settings.key_header,
+        is_beta=None if settings.dialect is Dialect.AUTO else settings.dialect is Dialect.BETA,
+        input_rate=settings.input_rate,
+        output_rate=settings.output_rate,
+        connect_timeout=settings.connect_timeout,
     )
 
 

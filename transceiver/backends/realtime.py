@@ -17,6 +17,9 @@ does; a server that does not read loses its call, and not the worker its memory.
 | closes with 1000 after it has spoken    | the end                                                                |
 | does not read                           | lost when `queue_bytes` wait                                           |
 
+When its call moves to another process, the connection stays here and a `Tunnel` takes the place of the sink: `hold` it
+between two events, and then `release` it, or `hand_over`.
+
 Source: the Realtime API reference, "WebSocket"; RFC 6455.
 """
 
@@ -24,12 +27,15 @@ import json
 import ssl
 from collections import deque
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 
 import trio
 
 from transceiver.backends.contract import BackendSink, BackendUnavailable
 from transceiver.backends.realtime_options import RealtimeOptions
 from transceiver.backends.realtime_reading import ServerEvents
+from transceiver.backends.tunnel import Tunnel, TunnelEnd
+from transceiver.backends.tunnel_ticket import Reading
 from transceiver.realtime.base64_audio import append_event
 from transceiver.realtime.dialect import to_beta
 from transceiver.websocket.closing import CloseCode, WebSocketClosed
@@ -42,12 +48,29 @@ __all__ = ["BackendRefused", "RealtimeLink"]
 
 _PASSING_STATUSES = frozenset({408, 425, 429})
 _MAX_WORDS = 300
+_HOLD_SECONDS = 0.25
+"""In which a link comes to the end of an event, which may be the audio of a whole answer."""
 
 _Event = Mapping[str, object]
 
 
 class BackendRefused(BackendUnavailable):
     """The backend will say the same again: a wrong key, model or path."""
+
+
+class _Pause:
+    """The time for which nothing is read."""
+
+    def __init__(self) -> None:
+        self.is_reached = trio.Event()
+        self.has_ended = trio.Event()
+        self.tunnel: Tunnel | None = None
+
+    async def wait(self) -> Tunnel | None:
+        """Read nothing until it is decided how it goes on: with a tunnel, or None for as before."""
+        self.is_reached.set()
+        await self.has_ended.wait()
+        return self.tunnel
 
 
 class RealtimeLink:
@@ -81,6 +104,9 @@ class RealtimeLink:
         self._has_heard = trio.Event()
         self._scope = trio.CancelScope()
         self._failure: BackendUnavailable | None = None
+        self._waiting = trio.CancelScope()  # for the server's next event
+        self._pause: _Pause | None = None
+        self._is_flushed = trio.Event()
 
     @property
     def drops(self) -> Drops:
@@ -124,43 +150,91 @@ class RealtimeLink:
         limits = SocketLimits(
             message_size=options.message_bytes, ping_interval=options.ping_interval, ping_timeout=options.ping_timeout
         )
-        async with open_socket(
-            options.full_url,
-            headers=options.headers,
-            limits=limits,
-            timeout=options.connect_timeout,
-            tls=self._tls,
-            connect=self._connect,
-        ) as socket:
+        async with self._open(limits) as socket:
             sink.backend_opened()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._send_queued, socket)
                 await self._receive(socket, sink)
                 nursery.cancel_scope.cancel()
 
+    def _open(self, limits: SocketLimits) -> AbstractAsyncContextManager[WebSocket]:
+        options = self._options
+        return open_socket(
+            options.full_url,
+            headers=options.headers,
+            limits=limits,
+            timeout=options.connect_timeout,
+            tls=self._tls,
+            connect=self._connect,
+        )
+
     async def _receive(self, socket: WebSocket, sink: BackendSink) -> None:
         nonsense = 0
         first_by = trio.current_time() + self._options.first_event_timeout
         try:
             while nonsense < self._options.max_nonsense:
-                if await self._reader.deliver(await self._next_text(socket, first_by), sink):
+                text = await self._next_text(socket, first_by)
+                if text is None:
+                    return
+                if await self._reader.deliver(text, sink):
                     nonsense = 0
                     self._has_heard.set()
                 else:
                     nonsense += 1
         except WebSocketClosed as closed:
             if closed.code != CloseCode.NORMAL or not self._has_heard.is_set():
-                self._lose(str(closed))
+                self._lose_socket(closed)
         except trio.TooSlowError:
             self._lose(f"it said nothing within {self._options.first_event_timeout:g} seconds")
         else:
             self._lose("it sends what is no Realtime event")
 
-    async def _next_text(self, socket: WebSocket, first_by: float) -> str:
-        if self._has_heard.is_set():
-            return await socket.receive()
-        with trio.fail_at(first_by):
-            return await socket.receive()
+    async def _next_text(self, socket: WebSocket, first_by: float) -> str | None:
+        """Wait for the next text; None when the connection was handed over, and the tunnel has ended."""
+        while True:
+            if self._pause is not None and (tunnel := await self._pause.wait()) is not None:
+                await tunnel.pass_on(socket, self._is_flushed)
+                return None
+            with trio.CancelScope() as self._waiting:
+                if self._has_heard.is_set():
+                    return await socket.receive()
+                with trio.fail_at(first_by):
+                    return await socket.receive()
+
+    # For a call that moves
+
+    async def hold(self) -> Reading | None:
+        """Read no further than to the end of an event; what is to be sent is sent.
+
+        Returns:
+            How far it has read; None when it cannot be held now, and goes on.
+        """
+        if not self._has_heard.is_set() or self._pause is not None or self._scope.cancel_called:
+            return None
+        self._pause = pause = _Pause()
+        self._waiting.cancel()
+        with trio.move_on_after(_HOLD_SECONDS):
+            await pause.is_reached.wait()
+        if pause.is_reached.is_set() and not self._scope.cancel_called:
+            return self._reader.reading
+        self.release()
+        return None
+
+    def release(self) -> None:
+        """Go on reading."""
+        pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.has_ended.set()
+
+    def hand_over(self, tunnel: Tunnel) -> None:
+        """Let another process have the connection; a link that is not held is closed. `run` returns with the tunnel."""
+        if self._pause is None or self._scope.cancel_called:
+            tunnel.end(TunnelEnd.BACKEND_LOST)
+            self._end()
+        else:
+            self._pause.tunnel = tunnel
+            self._pause.has_ended.set()
+            self._has_more.set()
 
     # To the server
 
@@ -176,10 +250,14 @@ class RealtimeLink:
                         await socket.send(text)
                     self.queued -= len(entry)
                     self._has_sent.set()
+                if self._pause is not None and self._pause.tunnel is not None:
+                    return
                 self._has_more = trio.Event()
                 await self._has_more.wait()
         except WebSocketClosed:
             pass  # whoever receives is told, and tells
+        finally:
+            self._is_flushed.set()
 
     def _texts_of(self, entry: str | bytes) -> list[str]:
         if isinstance(entry, bytes):
@@ -198,6 +276,9 @@ class RealtimeLink:
             self._end(BackendUnavailable(f"it does not read: {self.queued} bytes wait for it"))
 
     # The end
+
+    def _lose_socket(self, closed: WebSocketClosed) -> None:
+        self._lose(str(closed))
 
     def _lose(self, reason: str) -> None:
         if self._failure is None:

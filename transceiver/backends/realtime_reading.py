@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import trio
 
 from transceiver.backends.contract import BackendSink, Speech
+from transceiver.backends.tunnel_ticket import Reading
 from transceiver.realtime.base64_audio import AudioNotBase64, decoded_slices
 from transceiver.realtime.dialect import speaks_beta, to_ga
 from transceiver.realtime.fields import Event, integer_at, text_at
@@ -46,6 +47,15 @@ class ServerEvents:
         self.drops: Drops = Counter()
         self._speech: Speech | None = None
         self._half_sample = b""
+
+    @property
+    def reading(self) -> Reading:
+        """How far it has understood the server, between two texts; may be set before the first."""
+        return Reading(is_beta=self.is_beta, speech=self._speech, half_sample=self._half_sample)
+
+    @reading.setter
+    def reading(self, reading: Reading) -> None:
+        self.is_beta, self._speech, self._half_sample = reading.is_beta, reading.speech, reading.half_sample
 
     async def deliver(self, text: str, sink: BackendSink) -> bool:
         """Give an event to a sink; others run between the slices of a long piece of speech.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import trio
 
+from transceiver.backends.tunnel_ticket import TunnelTicket
 from transceiver.handover.call_snapshot import CallSnapshot, FlowSnapshot
 from transceiver.handover.custody import Custody, Verdict
 from transceiver.handover.dispatching import MovingDispatcher
@@ -189,8 +190,17 @@ class Checkpointer:
         await self._mark_ended()
 
 
-def snapshot_of(call: Call, session: SessionSnapshot, *, is_exact: bool = False) -> CallSnapshot:
-    """Put together what another transceiver needs to go on with a call; one that is suspended moves exactly."""
+def snapshot_of(
+    call: Call, session: SessionSnapshot, *, is_exact: bool = False, ticket: TunnelTicket | None = None
+) -> CallSnapshot:
+    """Put together what another transceiver needs to go on with a call; one that is suspended moves exactly.
+
+    Args:
+        call: which.
+        session: its session.
+        is_exact: whether it is suspended.
+        ticket: of the tunnel to its backend that there will be.
+    """
     written = Writer()
     session.serialize(written)
     return CallSnapshot(
@@ -203,5 +213,5 @@ def snapshot_of(call: Call, session: SessionSnapshot, *, is_exact: bool = False)
             if flow.is_validated
         ),
         session=written.finish(),
-        conversation=b"" if call.leg is None else call.leg.memory(is_exact=is_exact),
+        conversation=b"" if call.leg is None else call.leg.memory(is_exact=is_exact, ticket=ticket),
     )

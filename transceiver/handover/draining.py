@@ -6,8 +6,9 @@
 Goal: nothing is sent from the moment of the snapshot on, unless the store has said that the record is still ours; and
 what the client sends meanwhile is not lost, but told to the target, and so is what comes late (`late`).
 
-The backend's connection does not move. So a call is moved between two turns, if there is such a moment in time: what
-its agent has said by then is played on by the target, and nothing is under way that the backend would take with it.
+The backend's connection does not move. Where it can stay here as a tunnel (`tunnels`), the call is moved at once. Any
+other is moved between two turns, if there is such a moment in time: what its agent has said by then is played on by the
+target, and nothing is under way that the backend would take with it.
 
 A call that cannot be moved stays, and is tried again until the deadline of the drain ends it.
 """
@@ -23,6 +24,7 @@ from transceiver.handover.kept import pack_kept
 from transceiver.handover.late import LateDatagrams
 from transceiver.handover.ownership import Owner, OwnershipStore, StoreUnavailable
 from transceiver.handover.peers import HandOverRefused, Offered, Peers
+from transceiver.handover.tunnels import Tunnels
 from transceiver.registry import Call, CallRegistry
 
 __all__ = ["Draining"]
@@ -36,6 +38,8 @@ _CONNECTING = 3.0
 _ASK_AGAIN = 0.1
 _BETWEEN_TURNS = 8.0
 """Seconds for which a call waits for the end of a turn, or half of the time to the drain's deadline if that is less."""
+_SPARE = 1.0
+"""Seconds between the end of the last tunnel and the drain's deadline."""
 _LISTEN_AGAIN = 0.2
 
 
@@ -50,6 +54,7 @@ class Draining:
         checkpoint: writes the records of calls now; returns those that are confirmed.
         owner: who we are.
         seal: seals snapshots.
+        tunnels: keep the connections to backends.
         on_moved: told of each call that has moved away, and who has it.
         late: hands on what comes for calls that have left.
         report: takes what happened, for the log.
@@ -68,6 +73,7 @@ class Draining:
         checkpoint: Callable[[Sequence[Call]], Awaitable[Collection[Call] | None]],
         owner: Owner,
         seal: Seal,
+        tunnels: Tunnels,
         on_moved: Callable[[str, Owner], None],
         late: LateDatagrams,
         report: Callable[[str, Mapping[str, object]], None],
@@ -80,16 +86,22 @@ class Draining:
         self._checkpoint = checkpoint
         self._owner = owner
         self._seal = seal
+        self._tunnels = tunnels
+        self._tunnels_until = 0.0
         self._on_moved = on_moved
         self._late = late
         self._report = report
 
-    async def run(self) -> None:
+    async def run(self, tunnels_for: float = 0.0) -> None:
         """Move all calls; returns when there is none left but of clients that have not come for a while.
 
         Cancelled, those that are left stay as they are.
+
+        Args:
+            tunnels_for: seconds for which the connections of calls that move may stay here.
         """
         began = trio.current_time()
+        self._tunnels_until = min(began + tunnels_for, trio.current_effective_deadline()) - _SPARE
         patience = began + _CONNECTING
         interrupts_at = began + min(_BETWEEN_TURNS, (trio.current_effective_deadline() - began) / 2)
         tried: dict[int, float] = {}  # by session
@@ -98,7 +110,8 @@ class Draining:
             async with trio.open_nursery() as nursery:
                 for call in self._calls:
                     now = trio.current_time()
-                    if now < tried.get(call.session_id, began) or (now < interrupts_at and not _is_quiet(call, now)):
+                    can_move = now >= interrupts_at or self._has_tunnel(call, now) or _is_quiet(call, now)
+                    if now < tried.get(call.session_id, began) or not can_move:
                         continue
                     tried[call.session_id] = now + _RETRY
                     await limiter.acquire_on_behalf_of(call)
@@ -107,6 +120,10 @@ class Draining:
             if len(self._calls):
                 await trio.sleep(_LISTEN_AGAIN)
         await self._late.linger()
+
+    def _has_tunnel(self, call: Call, now: float) -> bool:
+        """Whether the connection to a call's backend can stay here."""
+        return now < self._tunnels_until and call.leg is not None and call.leg.can_be_tunnelled
 
     async def _move_one(self, call: Call, limiter: trio.CapacityLimiter) -> None:
         try:
@@ -124,12 +141,15 @@ class Draining:
         if not await self._checkpoint([call]):
             self.counts["not-confirmed"] += 1
             return call not in self._calls
+        ticket = await self._tunnels.hold(call, self._tunnels_until)
+        if call not in self._calls:
+            return True
         began = trio.current_time()
         dispatcher.suspend(call, began)
         is_ours = True
         try:
             session = call.session.snapshot(began)
-            snapshot = snapshot_of(call, session, is_exact=True)
+            snapshot = snapshot_of(call, session, is_exact=True, ticket=ticket)
             sealed = self._seal(snapshot, call.session_id, call.generation)
             offered = Offered(session=call.session_id, generation=call.generation + 1, snapshot=sealed)
             try:
@@ -146,8 +166,12 @@ class Draining:
         finally:
             if is_ours:
                 dispatcher.resume(call, trio.current_time())
+                if call.leg is not None:
+                    call.leg.release()
         identity = (target.cluster, target.incarnation, target.worker)
         self._on_moved(call.call_id, target)
+        if ticket is not None:
+            self._tunnels.open(call, ticket, self._tunnels_until)
         kept = pack_kept(() if call.kept is None else call.kept.take())
         self._late.expect(offered, target, trio.current_time())
         dispatcher.let_go(call, identity, "moved", trio.current_time())

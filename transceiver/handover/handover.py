@@ -22,8 +22,9 @@ from transceiver.handover.late import LateDatagrams
 from transceiver.handover.ownership import Owner, OwnershipStore
 from transceiver.handover.peers import HandOverRefused, Offered, Peers
 from transceiver.handover.takeover import Takeover
+from transceiver.handover.tunnels import Tunnels
 from transceiver.registry import Call, CallRegistry
-from wire.core import Address, Event
+from wire.core import Address, Entropy, Event
 from wire.errors import MalformedError
 
 __all__ = ["Handover"]
@@ -64,6 +65,10 @@ class Handover:
         seal: seals snapshots.
         on_moved: told of each call that has moved away, and who has it.
         report: takes what happened, for the log.
+        entropy: source of unpredictable bytes.
+
+    Attributes:
+        tunnels: connections to backends that stay here for calls that have moved.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Handover:
         seal: Seal,
         on_moved: Callable[[str, Owner], None],
         report: Callable[[str, Mapping[str, object]], None],
+        entropy: Entropy,
     ) -> None:
         self._owner = owner
         self._calls = calls
@@ -91,6 +97,7 @@ class Handover:
             store=store, peers=peers, owner=owner, arrivals=arrivals, settle=self._settle_taken, report=report
         )
         self._late = LateDatagrams(peers)
+        self.tunnels = Tunnels(owner=owner, entropy=entropy, report=report)
         self._draining = Draining(
             store=store,
             peers=peers,
@@ -99,6 +106,7 @@ class Handover:
             checkpoint=self._checkpointer.write,
             owner=owner,
             seal=seal,
+            tunnels=self.tunnels,
             on_moved=on_moved,
             late=self._late,
             report=report,
@@ -121,21 +129,29 @@ class Handover:
             async for held in released:
                 nursery.start_soon(self._settle_held, held)
 
-    async def drain(self) -> None:
-        """Move all calls to others; returns when there is none left. Cancelled, those that are left stay."""
+    async def drain(self, tunnels_for: float = 0.0) -> None:
+        """Move all calls to others; returns when there is none left, and no connection that was theirs.
+
+        Cancelled, those that are left stay.
+
+        Args:
+            tunnels_for: seconds for which connections to backends may stay here.
+        """
         self._takeover.is_over = True
-        await self._draining.run()
+        await self._draining.run(tunnels_for)
+        await self.tunnels.wait_until_ended()
 
     async def finish(self) -> None:
         """Mark what has ended in the store: the last thing before the worker stops."""
         await self._checkpointer.finish()
 
     def counts(self) -> Mapping[str, int]:
-        """Count checkpoints, take-overs and moves by what became of them, as "part.outcome"."""
+        """Count checkpoints, take-overs, moves and tunnels by what became of them, as "part.outcome"."""
         parts = {
             "checkpoint": self._checkpointer.counts,
             "takeover": self._takeover.counts,
             "drain": self._draining.counts,
+            "tunnel": self.tunnels.counts,
         }
         return Counter({f"{part}.{name}": count for part, counts in parts.items() for name, count in counts.items()})
 
@@ -231,6 +247,8 @@ class Handover:
             with trio.move_on_after(_KEPT_WITHIN):
                 await held.is_released.wait()
         self._dispatcher.resume(call, trio.current_time(), () if held is None else held.handed_over)
+        if call.leg is not None:
+            call.leg.settle()
         return True
 
     async def _settle_taken(self, call: Call) -> bool:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import Offered
+from transceiver.websocket.connection import WebSocket
 
 __all__ = ["Movable"]
 
@@ -35,3 +36,17 @@ class Movable(Protocol):
 
     async def start_drain(self) -> None:
         """Take no further call, and begin to move all that are to other transceivers; once begun, it goes on."""
+
+    async def serve_tunnel(self, worker: int, session: int, generation: int, token: bytes, taker: WebSocket) -> None:
+        """Let the new owner of a call have the connection to its backend, until either ends.
+
+        Args:
+            worker: which has it.
+            session: number of the call's session.
+            generation: of the new owner.
+            token: of its ticket.
+            taker: its socket; not open yet.
+
+        Raises:
+            TunnelRefused: there is none for this taker; raised before anything is sent.
+        """

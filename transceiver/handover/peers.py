@@ -1,11 +1,15 @@
 """The other transceivers of the cluster, as moving calls needs them. Who they are, `edge` knows (its registry)."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import attrs
 
+from transceiver.backends.tunnel_ticket import TunnelTicket
 from transceiver.handover.ownership import Owner
+from transceiver.websocket.connection import WebSocket
+from transceiver.websocket.limits import SocketLimits
 
 __all__ = ["HandOverRefused", "Offered", "Peers"]
 
@@ -62,4 +66,15 @@ class Peers(Protocol):
             call: which.
             owner: who was going to own it.
             kept: datagrams of the client's that are its to take (`kept.pack_kept`).
+        """
+
+    def open_tunnel(self, ticket: TunnelTicket, limits: SocketLimits) -> AbstractAsyncContextManager[WebSocket]:
+        """Open the tunnel of a ticket.
+
+        Args:
+            ticket: what the call's last owner has written.
+            limits: what its process may send.
+
+        Raises:
+            SocketUnreachable: it is not there, or not ours.
         """

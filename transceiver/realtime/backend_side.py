@@ -51,6 +51,10 @@ class BackendSide:
         """There was a backend before, in another process: the next one is told all that it knew."""
         self.state = BackendState.RETRYING
 
+    def go_on(self) -> None:
+        """There is a backend, and it is the same as before, in another process."""
+        self.state = BackendState.OPEN
+
     # To the backend.
 
     def send(self, event: Event, party: Party | None) -> str:
@@ -97,8 +101,12 @@ class BackendSide:
             self._replay()
         return True
 
-    def lost(self, *, will_retry: bool) -> bool:
+    def lost(self, *, will_retry: bool, is_told: bool = True) -> bool:
         """The backend is gone, or cannot be reached.
+
+        Args:
+            will_retry: whether it may come back.
+            is_told: whether clients are told that it is gone; if not, they learn only what has become of responses.
 
         Returns:
             Whether that is news.
@@ -114,7 +122,8 @@ class BackendSide:
         for response_id in parts.playback.in_progress:
             self._finish(parts.audience.broadcast(response_failed(response_id)))
         self._configuring.abandon()
-        parts.audience.broadcast(backend_disconnected())
+        if is_told:
+            parts.audience.broadcast(backend_disconnected())
         return True
 
     def _apply(self, trigger: BackendTrigger) -> bool:

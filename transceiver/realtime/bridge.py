@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backends.contract import Speech
+from transceiver.backends.tunnel_ticket import TunnelTicket
 from transceiver.calls import CallWishes
 from transceiver.realtime.audience import Audience
 from transceiver.realtime.backend_side import BackendSide
@@ -47,10 +48,12 @@ class Bridge:
         now: monotonic seconds.
         is_channel_expected: whether the client negotiated a data channel, over which it will configure the session.
         memory: what the bridge of another process has left (`memory`); empty for a call that begins.
+        takes_tunnels: whether the backend of that bridge can be reached through that process.
 
     Attributes:
         drops: what was not passed on, by `DropReason`.
         outputs: what is to be done, until `take_output` takes it.
+        ticket: the way to the backend of that bridge, which is this one's then; None when it is connected anew.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Bridge:
         now: float,
         is_channel_expected: bool = True,
         memory: bytes = b"",
+        takes_tunnels: bool = False,
     ) -> None:
         self.drops = Drops()
         identifiers = Identifiers(entropy)
@@ -92,8 +96,12 @@ class Bridge:
         self._configuring = Configuring(self._parts)
         self._backend = BackendSide(self._parts, self._configuring)
         self._clients = ClientSide(self._parts, self._configuring, self._backend)
-        if memory and recall(self._parts, memory, now):
-            self._backend.resume()
+        self.ticket: TunnelTicket | None = None
+        if memory:
+            recalled = recall(self._parts, self._backend, memory, now, takes_tunnels=takes_tunnels)
+            self.ticket = recalled.ticket
+            if recalled.has_backend and recalled.ticket is None:
+                self._backend.resume()
 
     # The client and sidebands.
 
@@ -185,6 +193,10 @@ class Bridge:
         if self._backend.lost(will_retry=will_retry):
             self._clients.give_up()
 
+    def backend_replaced(self, now: float) -> None:  # noqa: ARG002 - as all inputs
+        """The backend is connected anew, and that is nobody's failure: `backend_opened` follows, if all goes well."""
+        self._backend.lost(will_retry=True, is_told=False)
+
     # Playing, and time.
 
     def speech_progressed(self, now: float) -> None:  # noqa: ARG002 - as all inputs
@@ -210,10 +222,22 @@ class Bridge:
             self.outputs.clear()
         return taken
 
-    def memory(self, *, is_exact: bool = False) -> bytes:
-        """Return what the bridge of another process needs to go on with this conversation; see `remember`."""
+    def memory(self, *, is_exact: bool = False, ticket: TunnelTicket | None = None, now: float = 0.0) -> bytes:
+        """Return what the bridge of another process needs to go on with this conversation; see `remember`.
+
+        Args:
+            is_exact: whether nothing happens any more before it does.
+            ticket: with what it reaches the same backend.
+            now: monotonic seconds, for who has a ticket.
+        """
         has_backend = self._backend.state is not BackendState.CONNECTING
-        return remember(self._parts, has_backend=has_backend, is_exact=is_exact)
+        tunnelled = None if ticket is None else (ticket, self._backend, now)
+        return remember(self._parts, has_backend=has_backend, is_exact=is_exact, tunnelled=tunnelled)
+
+    @property
+    def has_backend(self) -> bool:
+        """Whether there is a backend, and events go both ways."""
+        return self._backend.state is BackendState.OPEN
 
     @property
     def is_between_turns(self) -> bool:

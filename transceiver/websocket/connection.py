@@ -84,7 +84,8 @@ class WebSocket:
                 if text is not None:
                     self._last_message = trio.current_time()
                     if not has_waited:
-                        await trio.lowlevel.checkpoint()  # who sends many messages in one piece holds up nobody else
+                        # Who sends many messages in one piece holds up nobody else; cancelled here, this one was lost.
+                        await trio.lowlevel.cancel_shielded_checkpoint()
                     return text
             await self._read()
             has_waited = True

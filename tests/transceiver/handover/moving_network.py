@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 
 import attrs
 import trio
+import trio.testing
+from wsproto.connection import Connection, ConnectionType
 
 from dtls.certificate import Certificate
 from edge.caller.description import parse_answer
@@ -29,13 +31,18 @@ from relay.worker import RelayKeys, RelayOptions, RelayWorker
 from stun.credentials import CredentialKey, CredentialKeys
 from transceiver.backends.choice import Backends
 from transceiver.backends.settings import BackendKind, BackendSettings
+from transceiver.backends.tunnel_ticket import TunnelTicket
 from transceiver.call_ids import CallIdKey, CallIdKeys
 from transceiver.calls import AnswerIngress, CreatedCall
 from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import HandOverRefused, Offered
 from transceiver.handover.sealing import SnapshotKeys
 from transceiver.handover.services import HandoverServices
+from transceiver.handover.tunnels import TunnelRefused
 from transceiver.options import WorkerOptions
+from transceiver.websocket.connecting import SocketUnreachable
+from transceiver.websocket.connection import WebSocket
+from transceiver.websocket.limits import SocketLimits
 from transceiver.worker import Worker
 from wire.core import Path
 from wire.demux import Kind, kind_of
@@ -92,6 +99,35 @@ class Neighbours:
 
     async def release(self, call: Offered, owner: Owner, kept: bytes) -> None:
         await self._place(owner).worker.release_call(call, owner, kept)
+
+    @asynccontextmanager
+    async def open_tunnel(self, ticket: TunnelTicket, limits: SocketLimits) -> AsyncIterator[WebSocket]:
+        place = next(place for place in self._places if place.owner.incarnation == ticket.incarnation)
+        ours, theirs = trio.testing.memory_stream_pair()
+        socket = WebSocket(ours, Connection(ConnectionType.CLIENT), limits)
+        taker = WebSocket(theirs, Connection(ConnectionType.SERVER), SocketLimits())
+        is_refused = not place.is_alive
+
+        async def serve() -> None:
+            nonlocal is_refused
+            try:
+                await place.worker.serve_tunnel(
+                    ticket.worker, ticket.session, ticket.generation, ticket.token, taker
+                )
+            except TunnelRefused:
+                is_refused = True
+            else:
+                await taker.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            await trio.sleep(0.01)
+            if not is_refused:
+                yield socket
+                await socket.close()
+            nursery.cancel_scope.cancel()
+        if is_refused:
+            raise SocketUnreachable("refused")
 
     def _place(self, owner: Owner) -> Place:
         return next(place for place in self._places if place.owner == owner)
