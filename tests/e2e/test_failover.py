@@ -35,11 +35,20 @@ ENOUGH = {Kind.RTP: 40, Kind.RTCP: 3, Kind.DTLS: 5}
 """Packets, or records, that each owner sends in a second at least."""
 
 SPEAKER = """
+import trio
+
 from transceiver.agents.tones import beep
 
 async def speaker(conversation):
+    with open("conversations.txt", "a") as lines:
+        lines.write("one\\n")
     async for turn in conversation.turns():
         async with conversation.reply() as reply:
+            if "count" in turn.text:
+                for number in range(40):
+                    await reply.say(beep(conversation.rate, seconds=0.1), transcript=f"{number} ")
+                    await trio.sleep(0.1)
+                continue
             seconds = 4.0 if "length" in turn.text else 0.2
             await reply.say(beep(conversation.rate, seconds=seconds), transcript=turn.text)
 """
@@ -101,7 +110,8 @@ def talking(server: Any, tmp_path: Path, playwright: Playwright, tone_wav: Path)
     command = [PROGRAM, "backend", "--listen", f"127.0.0.1:{port}", "--agent", "speaking:speaker"]
     backend = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=tmp_path)
     use = f'[[backend]]\nuse = "realtime:ws://127.0.0.1:{port}/v1/realtime"\nmodels = ["talk"]\n'
-    fleet = start_fleet(tmp_path, server.url, NAMES, top=use)
+    # Time for what is to be seen while the backend is reached through the old process, and not more.
+    fleet = start_fleet(tmp_path, server.url, NAMES, top=use, sections={"transceiver": "drain_deadline = 14.0\n"})
     try:
         with chromium_page(playwright, tone_wav, fleet.signal_url) as page:
             yield fleet, page
@@ -193,7 +203,7 @@ def test_a_conversation_with_a_backend_elsewhere_goes_on(talking: tuple[Edge, Pa
     time.sleep(2.0)  # what was said is in the record
     before = page.evaluate("() => window.talk.events.length")
     fleet.processes[name].send_signal(number)
-    fleet.processes[name].wait(10)
+    fleet.processes[name].wait(15)
     fleet.wait_until("another has it", lambda: transceiver_calls(fleet, other) == 1)
     time.sleep(2.0)  # what is said while SCTP is being restarted may be lost
     assert "output_audio_buffer.stopped" in page.evaluate("() => window.talk.say('and again')")
@@ -214,8 +224,7 @@ def test_an_answer_is_heard_to_its_end_across_a_drain(talking: tuple[Edge, Page]
     page.evaluate("() => { window.talk.answer = window.talk.say('speak at length'); }")
     fleet.wait_until("it is heard", lambda: "output_audio_buffer.started" in types_since(page, before))
     fleet.processes[name].send_signal(signal.SIGTERM)
-    assert fleet.processes[name].wait(10) == 0
-    assert transceiver_calls(fleet, other) == 1
+    fleet.wait_until("another has it", lambda: transceiver_calls(fleet, other) == 1)
     assert "output_audio_buffer.stopped" not in types_since(page, before), "it was moved in the middle"
     began = time.monotonic()
     page.evaluate("() => window.talk.answer")
@@ -226,6 +235,50 @@ def test_an_answer_is_heard_to_its_end_across_a_drain(talking: tuple[Edge, Page]
     assert [event["response"]["status"] for event in told if event["type"] == "response.done"] == ["completed"]
     assert "error" not in {event["type"] for event in told}
     assert "output_audio_buffer.stopped" in page.evaluate("() => window.talk.say('and again')")
+    assert fleet.processes[name].wait(15) == 0
+    assert "output_audio_buffer.stopped" in page.evaluate("() => window.talk.say('and anew')")
+
+
+def test_a_backend_elsewhere_does_not_notice_a_drain_in_the_middle_of_its_answer(talking: tuple[Edge, Page]) -> None:
+    fleet, page = talking
+    page.evaluate(CONVERSE, {"model": "talk"})
+    wait_for_record(fleet)
+    name, other = owner_and_other(fleet)
+    before = page.evaluate("() => window.talk.events.length")
+    page.evaluate("() => { window.talk.answer = window.talk.say('count'); }")
+    fleet.wait_until("it counts", lambda: len(said_since(page, before)) > 3)
+    with sniffing(None, "lo") as sniffer:
+        time.sleep(0.3)
+        at = time.monotonic()
+        fleet.processes[name].send_signal(signal.SIGTERM)
+        fleet.wait_until("another has it", lambda: transceiver_calls(fleet, other) == 1)
+        assert len(said_since(page, before)) < 30, "it was moved in the middle"
+        time.sleep(2.0)
+        heard = sniffer.heard(("127.0.0.1", fleet.media_port), since=at - 0.3)
+    print(heard)
+    assert heard.missing <= 2
+    moves = fleet.counted(fleet.servers[name].health, "trio_voice_transceiver_moves_total")
+    assert moves["tunnel.taken"] == 1
+    page.evaluate("() => window.talk.answer")
+    assert said_since(page, before) == [f"{number} " for number in range(40)]
+    told = page.evaluate("(from) => window.talk.events.slice(from)", before)
+    assert [event["response"]["status"] for event in told if event["type"] == "response.done"] == ["completed"]
+    assert "error" not in {event["type"] for event in told}
+    assert conversations(fleet) == 1, "the backend has seen one connection"
+    # The old process ends in time, and the backend is connected anew, between two turns.
+    assert fleet.processes[name].wait(15) == 0
+    assert "output_audio_buffer.stopped" in page.evaluate("() => window.talk.say('and again')")
+    assert conversations(fleet) == 2
+    assert "error" not in types_since(page, before)
+
+
+def said_since(page: Page, number: int) -> list[str]:
+    told = page.evaluate("(from) => window.talk.events.slice(from)", number)
+    return [event["delta"] for event in told if event["type"] == "response.output_audio_transcript.delta"]
+
+
+def conversations(fleet: Edge) -> int:
+    return len((fleet.folder / "conversations.txt").read_text().splitlines())
 
 
 def types_since(page: Page, number: int) -> list[str]:

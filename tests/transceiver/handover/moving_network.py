@@ -111,9 +111,7 @@ class Neighbours:
         async def serve() -> None:
             nonlocal is_refused
             try:
-                await place.worker.serve_tunnel(
-                    ticket.worker, ticket.session, ticket.generation, ticket.token, taker
-                )
+                await place.worker.serve_tunnel(ticket.worker, ticket.session, ticket.generation, ticket.token, taker)
             except TunnelRefused:
                 is_refused = True
             else:
