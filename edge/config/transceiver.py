@@ -55,7 +55,8 @@ class TransceiverConfig:
         failover: whether calls can go on in another transceiver of the cluster, with store.url: sealed snapshots of
             them are kept in the store. Without it, keys never leave the process.
         drain_deadline: seconds in which calls are moved to others when the process is told to stop; those that are left
-            end then. 0 ends them at once. Kubernetes's grace period must be longer.
+            end then. As long, connections to realtime backends are passed on for calls that have moved. 0 ends all at
+            once. Kubernetes's grace period must be longer.
         voice: how callers are heard and spoken to.
     """
 

@@ -11,5 +11,7 @@ Read in this order:
 * `agent`        a Python function in this process
 * `realtime`     any server that speaks the Realtime protocol over WebSocket; `realtime_options` says which, and how
   patient to be with it, `realtime_reading` is what it sends
+* `tunnel`       such a connection, kept for a call that goes on in another process; `tunnel_ticket` is the right to it,
+  and `tunnelled` the other process's end
 * `reconnecting` how often a lost server is tried again
 """

@@ -21,6 +21,7 @@ The calls of a worker:
 * `arrivals`       makes held calls of snapshots
 * `kept`           what a client sends while its call changes hands, bounded, and as bytes
 * `draining`       moves calls to others while everybody is alive; `late` hands on what comes when they have gone
+* `tunnels`        the connections to their backends, which stay here for a while: who may have them
 * `takeover`       takes the calls of a transceiver that has died
 * `handover`       all of these, put together; `services` and `peers` are what it needs from outside, `movable` what it
                    offers there

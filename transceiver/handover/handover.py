@@ -186,6 +186,8 @@ class Handover:
         for data, source in datagrams:
             held.handed_over.append(data, source)
         held.is_released.set()
+        if call.leg is not None:
+            call.leg.settle()  # the record is ours; the tunnel can be taken while we make sure of it
         self._settle_soon(held)
 
     def withdraw(self, session: int, generation: int) -> None:

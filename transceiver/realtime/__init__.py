@@ -26,7 +26,8 @@ Read in this order:
 * `backend_side`    what goes to the backend, and what comes from it
 * `client_side`     what clients may do
 * `outputs`         what a bridge wants done
-* `memory`          what another process's bridge goes on with; `moved_playback` is what is being said just then
+* `memory`          what another process's bridge goes on with; `moved_playback` is what is being said just then,
+                    `moved_backend` what is under way with a backend that stays the same
 * `bridge`          inputs, outputs, time
 * `passthrough`     the protocol over a WebSocket, without a call
 """
