@@ -56,13 +56,16 @@ class Load:
         self.exchange = exchange
         self.calls: list[Call] = []
 
-    async def call_in_turn(self, count: int, options: CallerOptions, *, at_once: int = 1) -> None:
+    async def call_in_turn(
+        self, count: int, options: CallerOptions, *, at_once: int = 1, until_heard: bool = True
+    ) -> None:
         """Place calls and end each when it has heard its first audio.
 
         Args:
             count: how many; a multiple of `at_once`.
             options: of every call.
             at_once: how many there are at a time.
+            until_heard: see `call_once`.
 
         Raises:
             ExceptionGroup: of CallFailed: one did not come about.
@@ -70,14 +73,18 @@ class Load:
 
         async def call_some() -> None:
             for _ in range(count // at_once):
-                await self.call_once(options)
+                await self.call_once(options, until_heard=until_heard)
 
         async with trio.open_nursery() as nursery:
             for _ in range(at_once):
                 nursery.start_soon(call_some)
 
-    async def call_once(self, options: CallerOptions) -> Secured:
+    async def call_once(self, options: CallerOptions, *, until_heard: bool = True) -> Secured:
         """Place one call, wait for its first audio, and hang up; return what was negotiated.
+
+        Args:
+            options: of the call.
+            until_heard: whether to wait for audio, and not for the end of the handshake alone.
 
         Raises:
             CallFailed: it did not come about.
@@ -85,7 +92,8 @@ class Load:
         call = await self._caller.place(options)
         try:
             secured = await self._caller.connect(call)
-            await self._caller.hear(call)
+            if until_heard:
+                await self._caller.hear(call)
             return secured
         finally:
             await self._caller.hang_up(call)

@@ -24,6 +24,7 @@ __all__ = [
     "bare_loop",
     "fetch",
     "our_edge",
+    "our_edge_in_one",
 ]
 
 SIGNAL, RELAY, TRANSCEIVER = "signal", "relay", "transceiver"
@@ -155,6 +156,22 @@ def our_edge(
             processes=processes,
             logs=folder,
         )
+
+
+@contextmanager
+def our_edge_in_one(folder: Path, *, backend: str = "echo") -> Iterator[Server]:
+    """Run signal, relay and transceiver in one process, as `trio-voice serve` does without a role.
+
+    Args:
+        folder: empty, for the log.
+        backend: what answers calls, as `--backend` names it.
+    """
+    folder.mkdir(parents=True)
+    http, media = free_port(), free_port(SOCK_DGRAM)
+    url = f"http://127.0.0.1:{http}"
+    command = [*PROGRAM, "serve", "--http", str(http), "--media-port", str(media), "--backend", backend]
+    with spawned({"all three": command}, folder, lambda: bool(fetch(f"{url}/readyz"))) as processes:
+        yield Server(name="trio-voice in one process", url=url, media_port=media, processes=processes, logs=folder)
 
 
 @contextmanager
