@@ -4,7 +4,6 @@ Inbound it is fragments, reassembly and the list of received records; outbound m
 retransmission timer. It knows nothing of what the messages mean.
 """
 
-import enum
 from collections.abc import Sequence
 
 from dtls.acknowledgement import ReceivedRecords
@@ -22,17 +21,7 @@ from dtls.timers import RetransmissionTimer
 from wire.core import Drops
 from wire.errors import MalformedError
 
-__all__ = ["HandshakeChannel", "Reception"]
-
-
-class Reception(enum.Flag):
-    """What a handshake record held."""
-
-    NOTHING = 0
-    CURRENT = enum.auto()
-    """Fragments of the flight that the peer is sending now; its messages may be ready."""
-    PREVIOUS = enum.auto()
-    """Fragments of a flight that we have answered: the peer has not seen our answer."""
+__all__ = ["HandshakeChannel"]
 
 
 class HandshakeChannel:
@@ -78,32 +67,35 @@ class HandshakeChannel:
 
     # Inbound ---------------------------------------------------------------------------------------------------------
 
-    def receive(self, record: Record, now: float) -> Reception:
-        """Take a handshake record; `next_message` may have something afterwards."""
+    def receive(self, record: Record, now: float) -> bool:
+        """Take a handshake record; `next_message` may have something afterwards.
+
+        Returns:
+            Whether it held fragments of a flight that we have answered: the peer has not seen our answer.
+        """
         try:
             fragments = parse_fragments(record.content)
         except MalformedError:
             self._drops[DropReason.MALFORMED_FRAGMENT] += 1
-            return Reception.NOTHING
-        reception = Reception.NOTHING
-        refused = False
+            return False
+        is_current = is_previous = refused = False
         for fragment in fragments:
             outcome = self.reassembly.add(fragment, record.epoch)
             if outcome is FragmentOutcome.REFUSED:
                 refused = True
             elif fragment.message_seq >= self._flight_begins:
-                reception |= Reception.CURRENT
+                is_current = True
             else:
-                reception |= Reception.PREVIOUS
+                is_previous = True
         self._received_at = now
-        if Reception.CURRENT in reception:
+        if is_current:
             # In the clear a mere fragment proves nothing: one forged datagram must not stop our retransmissions.
             if record.epoch:
                 self._peer_answers()
             # RFC 9147 §7: records with fragments that were not kept MUST NOT be acknowledged.
             if not refused:
                 self.received.add(record.number)
-        return reception
+        return is_previous
 
     def next_message(self) -> HandshakeMessage | None:
         """Hand out the peer's next message when it is complete."""

@@ -17,7 +17,6 @@ import hmac
 
 from dtls.alerts import AbortError, AlertDescription, misbehaved
 from dtls.certificate import PublicKey, public_key_of
-from dtls.channel import Reception
 from dtls.cipher_suites import CipherSuite
 from dtls.drops import DropReason
 from dtls.established12 import Established12
@@ -82,7 +81,7 @@ class Handshake12:
     def receive(self, record: Record, now: float) -> Stage:
         """Take a record; return the stage that goes on."""
         if record.content_type == ContentType.HANDSHAKE:
-            if Reception.PREVIOUS in self._channel.receive(record, now):
+            if self._channel.receive(record, now):
                 # RFC 6347 §4.2.4: a repeated flight means that ours was lost: send it again.
                 self._channel.timer.hasten(now)
             return self._handle_messages(now)

@@ -11,7 +11,6 @@ import attrs
 from dtls.acknowledgement import Ack
 from dtls.alerts import AbortError, AlertDescription, misbehaved
 from dtls.certificate import PublicKey, public_key_of
-from dtls.channel import Reception
 from dtls.cipher_suites import CipherSuite
 from dtls.drops import DropReason
 from dtls.handshake.body import HandshakeBody
@@ -140,7 +139,7 @@ class Handshake13:
         if record.epoch == 0 and self._channel.records.has_authenticated:
             drops[DropReason.UNPROTECTED_RECORD] += 1
         elif record.content_type == ContentType.HANDSHAKE:
-            if Reception.PREVIOUS in self._channel.receive(record, now):
+            if self._channel.receive(record, now):
                 self._channel.timer.hasten(now)
             return self._handle_messages(now)
         elif record.content_type == ContentType.ACK and record.epoch:

@@ -17,7 +17,7 @@ __all__ = ["StateTable"]
 
 _State = TypeVar("_State", bound=enum.Enum)
 
-_KNOWN_TYPES = frozenset(HandshakeType)
+_TYPES = {int(each): each for each in HandshakeType}
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +40,8 @@ class StateTable(Generic[_State]):
         Raises:
             AbortError: it must not come here.
         """
-        target = self.rows[state].get(HandshakeType(message_type)) if message_type in _KNOWN_TYPES else None
+        known = _TYPES.get(message_type)
+        target = None if known is None else self.rows[state].get(known)
         if target is not None:
             return target
         detail = f"handshake message {message_type} in state {state.name}"

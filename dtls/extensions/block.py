@@ -132,7 +132,8 @@ class ExtensionBlock:
             if entry.type == body.TYPE:
                 reader = Reader(entry.data)
                 parsed = body.parse(reader)
-                reader.finish(ExtensionType.name_of(body.TYPE))
+                if len(reader):
+                    reader.finish(ExtensionType.name_of(body.TYPE))
                 return parsed
         return None
 

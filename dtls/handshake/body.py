@@ -33,7 +33,8 @@ def parse_body(body: type[_Body], data: bytes) -> _Body:
     """
     reader = Reader(data)
     parsed = body.parse(reader)
-    reader.finish(body.TYPE.name.lower())
+    if len(reader):
+        reader.finish(body.TYPE.name.lower())
     return parsed
 
 

@@ -247,12 +247,12 @@ class ControlClient:
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> _Answer:
         try:
-            with trio.fail_after(self._timeout):
+            with trio.CancelScope(deadline=trio.current_time() + self._timeout) as scope:
                 reply = await self._connections.request(method, path, body)
         except ConnectionFailed as error:
             raise TransceiverUnreachable(f"{self.url}: {error}") from error
-        except trio.TooSlowError as error:
-            raise TransceiverUnreachable(f"{self.url}: no answer within {self._timeout:g} seconds") from error
+        if scope.cancelled_caught:
+            raise TransceiverUnreachable(f"{self.url}: no answer within {self._timeout:g} seconds")
         if reply.status < 300:
             return _Answer(status=reply.status, body=reply.body)
         return _read_refusal(reply)
