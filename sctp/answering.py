@@ -8,6 +8,8 @@ cookie may do to an association that exists depends on the tags in it (table 12)
 Source: RFC 9260 §5.1, §5.2.
 """
 
+import math
+
 import attrs
 
 from sctp.causes.cookie_received_while_shutting_down import CookieReceivedWhileShuttingDown
@@ -40,12 +42,13 @@ class Answering:
         handshake: our own, which may be under way at the same time.
     """
 
-    __slots__ = ("_block", "_handshake", "_jar")
+    __slots__ = ("_block", "_handshake", "_jar", "_newest")
 
     def __init__(self, block: ControlBlock, jar: CookieJar, handshake: Handshake) -> None:
         self._block = block
         self._jar = jar
         self._handshake = handshake
+        self._newest = -math.inf  # when the cookie was made by which the peer's tag was learned
 
     # Step 2 ----------------------------------------------------------------------------------------------------------
 
@@ -116,11 +119,12 @@ class Answering:
             block.outbox.add_packet(terms.peer_tag, Error(causes=(StaleCookie(staleness_us=staleness),)))
             return False
         if block.state is State.CLOSED:
+            self._newest = cookie.created
             block.begin(terms)
             return self._accept()
-        return self._receive_duplicate(cookie, terms, is_present=is_present)
+        return self._receive_duplicate(cookie, terms, now, is_present=is_present)
 
-    def _receive_duplicate(self, cookie: Cookie, terms: Terms, *, is_present: bool) -> bool:
+    def _receive_duplicate(self, cookie: Cookie, terms: Terms, now: float, *, is_present: bool) -> bool:
         """§5.2.4, table 12: a cookie for an association that exists or is being made."""
         block = self._block
         is_local = block.local_tag == terms.local_tag
@@ -129,17 +133,32 @@ class Answering:
             # Action D: our COOKIE ACK was lost, or both sides have begun at once.
             return self._accept()
         if is_local:
-            # Action B: both sides have begun at once; the peer's tag is that of its INIT.
-            if block.state in (State.COOKIE_WAIT, State.COOKIE_ECHOED):
-                block.adopt(terms)
-            elif block.terms is not None:
-                block.terms = attrs.evolve(block.terms, peer_tag=terms.peer_tag)
-            return self._accept()
+            return self._receive_crossed(cookie, terms, now)
         if block.peer_tag != terms.peer_tag and ties == block.tie_tags and ties != (0, 0):
             return self._restart(terms)
         # Action C (a cookie of our own that comes late), and everything that is not in the table.
         block.drop(DropReason.LATE_COOKIE)
         return False
+
+    def _receive_crossed(self, cookie: Cookie, terms: Terms, now: float) -> bool:
+        """Action B: both sides have begun at once; the peer's tag is that of its INIT."""
+        block = self._block
+        if cookie.created < self._newest:
+            # DEVIATES: RFC 9260 §5.2.4 B goes by any cookie. When the peer has begun twice meanwhile, the first one may
+            # come last, and leads back to what is there no more.
+            block.drop(DropReason.LATE_COOKIE)
+            return False
+        self._newest = cookie.created
+        if block.terms is None or block.state in (State.COOKIE_WAIT, State.COOKIE_ECHOED):
+            block.adopt(terms)
+        elif terms.peer_initial_tsn != block.terms.peer_initial_tsn and self._handshake.begin_anew(now):
+            # DEVIATES: RFC 9260 §5.2.4 B updates the peer's tag. But we are established, and this peer counts anew: it
+            # has begun again since, and got the tag and TSN of our own INIT (§5.2.1), so it waits for what we have sent
+            # to the one before it. It finds by another INIT that we begin anew as well.
+            return False
+        else:
+            block.terms = attrs.evolve(block.terms, peer_tag=terms.peer_tag)
+        return self._accept()
 
     def _accept(self) -> bool:
         block = self._block

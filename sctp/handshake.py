@@ -20,6 +20,7 @@ from sctp.chunks.init import Init
 from sctp.chunks.init_ack import InitAck
 from sctp.control_block import ControlBlock, random_number, random_tag
 from sctp.drops import DropReason
+from sctp.events import Restarted
 from sctp.parameters.state_cookie import StateCookie
 from sctp.states import State, Trigger
 from sctp.terms import OUR_EXTENSIONS, agree, objection_to, read_parameters
@@ -49,7 +50,7 @@ class Handshake:
             when it is not known.
     """
 
-    __slots__ = ("_block", "cookie_echo", "is_echo_due", "replaces", "sent_at", "stale_cookies", "timer")
+    __slots__ = ("_block", "_echoed_to", "cookie_echo", "is_echo_due", "replaces", "sent_at", "stale_cookies", "timer")
 
     def __init__(self, block: ControlBlock) -> None:
         options = block.options
@@ -60,6 +61,7 @@ class Handshake:
         self.sent_at = 0.0
         self.stale_cookies = 0
         self.replaces: int | None = None
+        self._echoed_to = 0  # the tag of the peer that has given us its cookie; 0 when it is not known
 
     # Step 1 ----------------------------------------------------------------------------------------------------------
 
@@ -122,7 +124,7 @@ class Handshake:
             block.receiver.delivery.order.joins = True
         if reports:
             block.report_error(UnrecognizedParameters(parameters=b"".join(item.parameter for item in reports)))
-        self.cookie_echo = echo
+        self.cookie_echo, self._echoed_to = echo, ack.initiate_tag
         self.is_echo_due = True
         self.sent_at = now
         self.timer.begin(now)
@@ -143,6 +145,9 @@ class Handshake:
             # then gets the answer to its own: nothing is wrong with that.
             if not is_awaited:
                 block.drop(DropReason.UNEXPECTED_CHUNK)
+            elif self._echoed_to not in (0, block.peer_tag):
+                # It has begun again since, and we are established with its predecessor, whose COOKIE ECHO came late.
+                self.begin_anew(now)
             return
         self._measure(now)
         self.established()
@@ -181,10 +186,25 @@ class Handshake:
         block.receiver = None
         self._start(now)
 
+    def begin_anew(self, now: float) -> bool:
+        """Begin again in the midst of an association, as the peer has; with a tag that it has not seen yet.
+
+        Returns:
+            Whether that can be now.
+        """
+        block = self._block
+        if not block.move(Trigger.BEGIN_ANEW):
+            return False
+        self.stale_cookies = 0
+        self.replaces = self.replaces or 0
+        block.outbox.clear()
+        block.events.append(Restarted())
+        self._restart_again(now)
+        return True
+
     def _restart_again(self, now: float) -> None:
         """Begin the restart anew, with a tag that the peer has not seen yet."""
         block = self._block
-        block.move(Trigger.STALE_COOKIE)
         self.cookie_echo = b""
         block.local_tag, block.local_initial_tsn = random_tag(block.entropy), random_number(block.entropy)
         # What went with the COOKIE ECHO may have arrived: it comes once more, in the same order, or not at all.
@@ -206,6 +226,7 @@ class Handshake:
         elif self.replaces is not None and self.timer.expirations >= _RESTART_ECHOES:
             # DEVIATES: RFC 9260 §5.1 has the COOKIE ECHO repeated to the end. If somebody has restarted just before us,
             # and its COOKIE ECHO came behind our INIT, the peer takes ours for a late one (§5.2.4 C), however often.
+            block.move(Trigger.STALE_COOKIE)
             self._restart_again(now)
         else:
             self.is_echo_due = True

@@ -38,6 +38,7 @@ class Trigger(enum.Enum):
     COOKIE_ACK = "COOKIE ACK"
     STALE_COOKIE = "stale cookie"
     RESTART = "restart"
+    BEGIN_ANEW = "begin anew"
     SHUTDOWN_REQUEST = "shutdown()"
     ALL_ACKNOWLEDGED = "all acknowledged"
     SHUTDOWN = "SHUTDOWN"
@@ -74,6 +75,8 @@ ASSOCIATION_STATES: Mapping[State, Mapping[Trigger, State]] = {
     _S.ESTABLISHED: {
         # §5.2.4 A.
         _T.RESTART: _S.ESTABLISHED,
+        # Of both sides in one round trip (`answering`).
+        _T.BEGIN_ANEW: _S.COOKIE_WAIT,
         _T.SHUTDOWN_REQUEST: _S.SHUTDOWN_PENDING,
         _T.SHUTDOWN: _S.SHUTDOWN_RECEIVED,
         _T.END: _S.ENDED,
