@@ -7,6 +7,11 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip --quiet --disable-pip-version-check
 ARGS ?=
+# Half as many again as there are processors, as some tests wait for a clock. Who is through helps the others.
+WORKERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+UNIT := -q -n $(WORKERS) --dist worksteal -m "not e2e"
+# Bytecode is kept, that of tests above all: making it takes longer than most of them. Empty is as good as not set.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,13 +59,13 @@ types: $(VENV)/.dev
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 
-unit: $(VENV)/.dev ## the tests that need no browser and no other process than Redis (a minute or two)
+unit: $(VENV)/.dev ## the tests that need no browser and no other process than Redis (a minute or less on two processors)
 	@deploy/install-test-packages unit
-	$(BIN)/pytest -q -n auto -m "not e2e" $(ARGS)
+	$(BIN)/pytest $(UNIT) $(ARGS)
 
 # The quick ones first, and in a process of their own: a browser's driver keeps the event loop that some of them want.
 test: $(VENV)/.dev system-packages ## all tests, real browsers included (about twenty minutes)
-	$(BIN)/pytest -q -n auto -m "not e2e"
+	$(BIN)/pytest $(UNIT)
 	$(BIN)/pytest -q -m e2e
 
 system-packages:

@@ -1,5 +1,6 @@
 """What all tests share: repeatable property tests, and a network that calls are tried in."""
 
+import gc
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays for good: the garbage collector need not look through all of it, again and again."""
+    gc.freeze()
 
 
 def load_module(path: Path) -> ModuleType:

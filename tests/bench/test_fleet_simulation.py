@@ -79,7 +79,7 @@ def test_callers_do_not_flap(results: Results) -> None:
 
 
 def test_without_the_load_term_regions_fill_up() -> None:
-    careless = simulate(attrs.evolve(SETTINGS, weights=Weights(load=0), victim=""))
+    careless = simulate(attrs.evolve(SETTINGS, callers=3200, seconds=400, weights=Weights(load=0), victim=""))
     assert careless.highest_load(200) == 1
 
 

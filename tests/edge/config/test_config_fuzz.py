@@ -36,7 +36,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(KEYS), values, max_size=6), st.booleans())
 def test_any_tree(chosen: dict, with_defaults: bool) -> None:
     tree: dict = {}
@@ -49,7 +49,7 @@ def test_any_tree(chosen: dict, with_defaults: bool) -> None:
         load(environ={}, defaults=partial(embedded_tree, None) if with_defaults else None, options=tree)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from([key.variable for key in KEYS]), texts | st.integers().map(str), max_size=6))
 def test_any_environment(environ: dict[str, str]) -> None:
     with contextlib.suppress(ConfigError):
