@@ -31,6 +31,8 @@ _PROBE_AGAIN = 1.0
 _TURN_SECONDS = 0.4
 """How much longer each next candidate waits."""
 _TRIES = 5
+_ASK_AGAIN = 0.05
+"""Seconds until a store that was away is asked again. Whoever has just been started may not have reached it yet."""
 _AT_ONCE = 8
 """Sessions that are taken at the same time: their round trips to the store overlap, and no tick waits for all."""
 _BETWEEN = 0.002
@@ -72,6 +74,7 @@ class Takeover:
         self._settle = settle
         self._report = report
         self._asked: dict[Owner, float] = {}
+        self._followed: set[Owner] = set()
         self._unreadable: set[int] = set()  # sessions that others may be able to restore, but not we
         self._suspects: trio.MemorySendChannel[Owner] | None = None
 
@@ -82,13 +85,15 @@ class Takeover:
         for owner, until in list(self._asked.items()):
             if now >= until:
                 del self._asked[owner]
-        if suspect in self._asked:
+        if suspect in self._asked or suspect in self._followed:
             return
         self._asked[suspect] = now + _PROBE_AGAIN
         try:
             self._suspects.send_nowait(suspect)
         except trio.WouldBlock:
             self.counts["suspicions-shed"] += 1
+        else:
+            self._followed.add(suspect)
 
     async def run(self) -> None:
         """Follow suspicions until cancelled, several at a time."""
@@ -100,17 +105,27 @@ class Takeover:
 
     async def _reclaim(self) -> None:
         """Take what belongs to us by name: a worker that died has been replaced by this process."""
-        for _ in range(_TRIES):
-            try:
-                sessions = await self._store.sessions_of(self._owner)
-            except StoreUnavailable:
-                await trio.sleep(_TURN_SECONDS)
-                continue
-            if sessions and (taken := await self._take_all(sessions, self._owner)):
-                self._report("taken-over", {"worker": self._owner.worker, "sessions": taken})
-            return
+        sessions = await self._sessions_of(self._owner)
+        if sessions and (taken := await self._take_all(sessions, self._owner)):
+            self._report("taken-over", {"worker": self._owner.worker, "sessions": taken})
+
+    async def _sessions_of(self, owner: Owner) -> Sequence[tuple[int, int]]:
+        """Find all sessions of an owner; none when the store is away until it is too late for them."""
+        with trio.move_on_after(TAKE_WITHIN):
+            while True:
+                try:
+                    return await self._store.sessions_of(owner)
+                except StoreUnavailable:
+                    await trio.sleep(_ASK_AGAIN)
+        return ()
 
     async def _follow(self, suspect: Owner) -> None:
+        try:
+            await self._take_over_from(suspect)
+        finally:
+            self._followed.discard(suspect)
+
+    async def _take_over_from(self, suspect: Owner) -> None:
         self.counts["suspected"] += 1
         if await self._peers.is_alive(suspect):
             self.counts["suspected-alive"] += 1
@@ -119,11 +134,7 @@ class Takeover:
         began = trio.current_time()
         taken = 0
         for attempt in range(_TRIES):
-            try:
-                sessions = await self._store.sessions_of(suspect)
-            except StoreUnavailable:
-                await trio.sleep(_TURN_SECONDS)
-                continue
+            sessions = await self._sessions_of(suspect)
             if not sessions:
                 break
             taken += await self._take_all(self._turns(sessions, suspect, attempt), suspect)
