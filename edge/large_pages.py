@@ -11,14 +11,23 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["use_large_pages"]
+import trio
+
+__all__ = ["settle_into_large_pages", "use_large_pages"]
 
 _SIZE = 2 << 20  # of a large page, on x86-64, and on ARM with small ones of 4 KiB
 _MADV_COLLAPSE = 25  # madvise(2), since Linux 6.1
 _MAPS = Path("/proc/self/maps")
+_SETTLING_SECONDS = 2.0
 
 Collapse = Callable[[int, int], bool]
 """Makes one large page of the memory at an address, as long as that; tells whether it is one now."""
+
+
+async def settle_into_large_pages() -> None:
+    """Use large pages when the start is over: calls may wait for it, and moving memory would hold them up."""
+    await trio.sleep(_SETTLING_SECONDS)
+    await trio.to_thread.run_sync(use_large_pages)
 
 
 def use_large_pages() -> int:

@@ -24,7 +24,7 @@ from edge.descriptors import allow_many_descriptors
 from edge.head_start import NO_HEAD_START, HeadStart
 from edge.key_files import KeysError, age_problem, bundle_path, load_bundle, mode_problem
 from edge.keys import derive_bundle, new_root
-from edge.large_pages import use_large_pages
+from edge.large_pages import settle_into_large_pages
 from edge.launch import Launch
 from edge.reload import what_can_change
 from edge.reports import Reports
@@ -95,7 +95,7 @@ async def serve(launch: Launch, loaded: Loaded, head_start: HeadStart = NO_HEAD_
                 process.running = running
                 spare_the_collector()
                 _announce(process.running, launch.role)
-                await trio.to_thread.run_sync(use_large_pages)
+                await settle_into_large_pages()
                 await trio.sleep_forever()
     except Exception as error:
         open_log()

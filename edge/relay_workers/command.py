@@ -14,7 +14,7 @@ from edge.children.channel import Channel, ChannelClosed
 from edge.children.inside import leave_signals_to_the_parent, take_standard_input
 from edge.children.passing import PassingStream
 from edge.collector import spare_the_collector
-from edge.large_pages import use_large_pages
+from edge.large_pages import settle_into_large_pages
 from edge.relay_workers.messages import (
     ORDERS,
     WORDS,
@@ -105,7 +105,7 @@ async def _serve(worker: RelayWorker, channel: Channel, stream: PassingStream) -
     async with trio.open_nursery() as telling:
         async with trio.open_nursery() as forwarding:
             await forwarding.start(worker.run)
-            telling.start_soon(trio.to_thread.run_sync, use_large_pages)
+            telling.start_soon(settle_into_large_pages)
             telling.start_soon(_tell_figures, worker, channel)
             try:
                 await _follow(channel, stream, worker)

@@ -16,7 +16,7 @@ from edge.children.inside import leave_signals_to_the_parent, resident_bytes, ta
 from edge.collector import spare_the_collector
 from edge.config.backends import backends_of
 from edge.config.problems import ConfigError, Problem
-from edge.large_pages import use_large_pages
+from edge.large_pages import settle_into_large_pages
 from edge.logs import configure_logs, get_logger, reporter
 from edge.metrics import Metrics
 from edge.reports import Report
@@ -96,7 +96,7 @@ async def _serve(start: Start, channel: Channel) -> int:
             spare_the_collector()
             with suppress(ChannelClosed):  # then `_follow` sees the same
                 await channel.send(WORDS.write(Started(hop=tier.hop_address, control=tier.control_address)))
-            nursery.start_soon(trio.to_thread.run_sync, use_large_pages)
+            nursery.start_soon(settle_into_large_pages)
             nursery.start_soon(_tell_figures, tier.worker, channel)
             if not await _follow(channel, tier):
                 get_logger("transceiver").warning("the front is gone: stopping", worker=start.number)

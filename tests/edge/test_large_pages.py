@@ -1,6 +1,11 @@
 """What of a process is moved into large pages."""
 
-from edge.large_pages import collapse_all, use_large_pages
+import pytest
+import trio
+import trio.testing
+
+import edge.large_pages
+from edge.large_pages import collapse_all, settle_into_large_pages, use_large_pages
 
 LARGE = 0x200000
 MAPS = """\
@@ -29,3 +34,13 @@ def test_a_process_goes_on_whatever_its_kernel_says() -> None:
     before = bytearray(b"x" * (5 * LARGE))
     assert use_large_pages() >= 0
     assert before == b"x" * (5 * LARGE)
+
+
+async def test_nobody_who_waits_for_a_start_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    moved_at: list[float] = []
+    monkeypatch.setattr(edge.large_pages, "use_large_pages", lambda: moved_at.append(autojump_clock.current_time()))
+    started = trio.current_time()
+    await settle_into_large_pages()
+    assert [when - started for when in moved_at] == [pytest.approx(2.0)]
