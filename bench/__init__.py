@@ -16,6 +16,9 @@ What is measured and how to read it is told in `docs/benchmarks.md`. Read in thi
 * `onsets`, `agents`, `probe`   sharp sounds, an agent that hears and says them, and calls that measure delay
 * `setup_cpu`, `echo_cpu`, `bridged_cpu`, `memory`, `first_audio`, `voice_delay`, `data_channels`, `restarts`,
   `capacity`   one measurement each
+* `failover`, `crowds`, `fleet`   what calls lose when a transceiver goes away, one and many; the fleet of it
+* `numbered_call`   calls whose packets are numbered, by the callers of the end-to-end tests
+* `chromium_calls`   what calls of stock Chromium lose, whatever happens around them
 
 The load is made by our own caller in the process of the bench, against all servers alike. Servers are processes of
 their own, and only their CPU time counts.

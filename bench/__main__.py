@@ -15,6 +15,7 @@ import trio
 from bench import (
     bridged_cpu,
     capacity,
+    chromium_calls,
     data_channels,
     echo_cpu,
     failover,
@@ -37,6 +38,7 @@ _MEASUREMENTS: dict[str, Callable[[Settings], Awaitable[list[Row]]]] = {
     "relay": relay.measure,
     "restarts": restarts.measure,
     "failover": failover.measure,
+    "chromium": chromium_calls.measure,
     "bridged": bridged_cpu.measure,
     "memory": memory.measure,
     "first-audio": first_audio.measure,

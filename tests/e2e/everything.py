@@ -20,7 +20,7 @@ __all__ = ["Passed", "go_through_everything"]
 
 _TWO_FRAMES = 0.04
 _REBIND_SECONDS = 10.0
-"""Chromium notices a new address by its checks alone, which come every 2.5 s; a busy machine may make it miss one."""
+"""Chromium's checks alone notice a new address, and come every 2.5 s; a busy machine may make it miss one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,12 +40,13 @@ class Passed:
     seen: Mapping[str, Any]
 
 
-def go_through_everything(call: DisturbedCall, joins: str) -> Passed:
+def go_through_everything(call: DisturbedCall, joins: str, *, rebind_seconds: float = _REBIND_SECONDS) -> Passed:
     """Do it.
 
     Args:
         call: two transceivers run, of which one has it.
         joins: the transceiver that does not run yet.
+        rebind_seconds: how long to watch behind the change of the address.
 
     Raises:
         AssertionError: something did not reach its place.
@@ -69,12 +70,12 @@ def go_through_everything(call: DisturbedCall, joins: str) -> Passed:
             call.restart_relay(f"relay-{relay}")
             call.wait(f"relay {relay} is back", lambda name=f"relay-{relay}": call.is_ready(name))
         begin("Redis started again")
-        created = _created(call, second)
+        created = call.created()
         call.restart_store()
-        call.wait("the store has a record again", lambda: _created(call, second) > created)
+        call.wait("the store has a record again", lambda: call.created() > created)
         begin("rebound")
         before = call.client_host()
-        rebind = call.count(call.travelling.rebind, _REBIND_SECONDS, behind_check=True)
+        rebind = call.count(call.travelling.rebind, rebind_seconds, behind_check=True)
         after = call.client_host()
         assert before != after == call.travelling.client_address
         begin("killed")
@@ -98,8 +99,3 @@ def _gaps(client: Sniffer, steps: Sequence[tuple[float, str]]) -> dict[str, floa
         if step in gaps:
             gaps[step] = max(gaps[step], round(1000 * (end - begin), 1))
     return gaps
-
-
-def _created(call: DisturbedCall, name: str) -> int:
-    counted = call.edge.counted(call.edge.servers[name].health, "trio_voice_transceiver_moves_total")
-    return counted["checkpoint.created"]

@@ -20,6 +20,7 @@ from .chromium import CALL
 from .crossing import Crossed, through_the_relay
 from .edge_processes import Edge
 from .namespaces import ip
+from .nonces import numbers_of, used_twice
 from .restarting import kill_worker, reload_relay, worker_pids
 from .sniffing import Sniffer, is_rtp, sniffing
 from .travelling import KEY, PUBLIC, Journey
@@ -28,6 +29,7 @@ __all__ = ["Cost", "DisturbedCall", "Store", "audio_times", "disturbed_call", "r
 
 RELAY = "relay-a"
 _BINDING_REQUEST = b"\x00\x01"
+_MOVES = "trio_voice_transceiver_moves_total"
 _PATIENCE = 30.0
 _UNDER_WAY = 0.3
 _WATCH = """() => {
@@ -62,6 +64,7 @@ class Cost:
         missing: numbers that never came back, of those that the transceiver echoes; more than were lost behind a
             death, since the successor leaves some out.
         gap_ms: the longest time without audio at the client.
+        reused: numbers that make nonces and that the transceivers have used twice, as far as they stand in the clear.
         checks: Binding Requests of the client's between the interruption and the end of the longest gap.
         browser: how far its own counters went meanwhile: packets sent, received and lost, milliseconds concealed.
     """
@@ -70,6 +73,7 @@ class Cost:
     down: Crossed
     missing: int
     gap_ms: float
+    reused: int
     checks: int
     browser: dict[str, float]
 
@@ -110,11 +114,15 @@ class DisturbedCall:
 
     def restart_relay(self, relay: str = RELAY) -> None:
         """Kill a relay with all its workers, and start it again at once."""
+        self.kill_relay(relay)
+        self.edge.start(relay)
+
+    def kill_relay(self, relay: str) -> None:
+        """Kill a relay with all its workers."""
         known = self.successors.pop(relay, 0)
         for pid in (known or self.edge.processes[relay].pid, *worker_pids(self.edge, relay).values()):
             os.kill(pid, signal.SIGKILL)
         self.edge.processes[relay].wait()
-        self.edge.start(relay)
 
     def reload_relay(self) -> None:
         """Have it replaced as planned."""
@@ -129,6 +137,16 @@ class DisturbedCall:
         """Kill a transceiver."""
         self.edge.processes[name].kill()
         self.edge.processes[name].wait()
+
+    def pause(self, name: str) -> None:
+        """Stop a transceiver in its tracks until another has its call, and wait until it has let go of it."""
+        self.edge.processes[name].send_signal(signal.SIGSTOP)
+        others = [other for other in self.running() if other != name]
+        try:
+            self.wait("another has it", lambda: any(map(self.calls_of, others)))
+        finally:
+            self.edge.processes[name].send_signal(signal.SIGCONT)
+        self.wait("the old owner lets go", lambda: self.calls_of(name) == 0)
 
     def restart_store(self) -> None:
         """Kill Redis, and start it again with nothing in it."""
@@ -154,13 +172,14 @@ class DisturbedCall:
             end, after = time.monotonic(), self._browser()
             time.sleep(_UNDER_WAY)
         up, down = through_the_relay(client, hop, (begin, end))
-        gap = _longest_gap(client, at - 0.1)
+        gap = _longest_gap(client, at - 0.1, end)
         checks = [each for each in client.to(*PUBLIC) if each.data[:2] == _BINDING_REQUEST and at < each.at < gap[1]]
         return Cost(
             up=up,
             down=down,
             missing=client.heard(PUBLIC, since=begin).missing,
             gap_ms=round(1000 * (gap[1] - gap[0]), 1),
+            reused=len(used_twice(*(numbers_of(hop, port) for port in self._hop_ports()))),
             checks=len(checks),
             browser={name: round(after[name] - before[name], 1) for name in after},
         )
@@ -195,7 +214,7 @@ class DisturbedCall:
         owner = self.owner()
 
         def is_kept() -> bool:
-            counted = self.edge.counted(self.edge.servers[owner].health, "trio_voice_transceiver_moves_total")
+            counted = self.edge.counted(self.edge.servers[owner].health, _MOVES)
             return bool(counted["checkpoint.created"] or counted["checkpoint.confirmed"])
 
         self.wait("the store has a record", is_kept)
@@ -223,6 +242,14 @@ class DisturbedCall:
     def hang_up(self) -> int:
         """Hang up by the call's id; returns the status of the answer."""
         return self.edge.delete(self.location)[0]
+
+    def created(self) -> int:
+        """How many records the owner has made in the store."""
+        counted = self.edge.counted(self.edge.servers[self.owner()].health, _MOVES)
+        return counted["checkpoint.created"]
+
+    def _hop_ports(self) -> list[int]:
+        return [self.travelling.hop_port(name) for name in self.travelling.transceivers]
 
     def _busy_worker(self) -> int:
         def forwarded() -> list[float]:
@@ -261,9 +288,9 @@ def audio_times(client: Sniffer) -> list[float]:
     return [each.at for each in client.seen if each.source == PUBLIC and is_rtp(each.data)]
 
 
-def _longest_gap(client: Sniffer, since: float) -> tuple[float, float]:
-    """Begin and end of the longest time without audio at the client."""
-    times = [at for at in audio_times(client) if at > since]
+def _longest_gap(client: Sniffer, since: float, until: float) -> tuple[float, float]:
+    """Begin and end of the longest time without audio at the client, at least up to the end of the stretch."""
+    times = [*(at for at in audio_times(client) if since < at < until), until]
     return max(itertools.pairwise(times), key=lambda pair: pair[1] - pair[0])
 
 
@@ -290,5 +317,5 @@ def disturbed_call(travelling: Journey, store: Store, page: Page) -> Iterator[Di
         yield call
     finally:
         page.evaluate("() => window.call.pc.close()")
-        for pid in call.successors.values():
-            os.kill(pid, signal.SIGKILL)
+        for relay in tuple(call.successors):
+            call.kill_relay(relay)

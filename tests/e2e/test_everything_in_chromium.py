@@ -1,9 +1,10 @@
-"""A call of stock Chromium goes through everything that may happen to a fleet, and is hung up by its id in the end."""
+"""A call of stock Chromium goes through everything that may happen to a fleet; and its owner is paused, and fenced."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from playwright.sync_api import Playwright
@@ -37,6 +38,23 @@ def test_a_call_goes_through_everything(call: DisturbedCall) -> None:
     print(passed)
     assert passed.rebind.gap_ms <= REBIND_LIMIT_MS
     assert max(gap for step, gap in passed.gaps_ms.items() if step != "rebound") <= LIMIT_MS
-    assert passed.seen["negotiations"] == 0
-    assert not passed.seen["closed"], "the data channel"
-    assert "failed" not in passed.seen["ice"] + passed.seen["connection"]
+    assert_untroubled(passed.seen)
+
+
+def test_an_owner_that_was_paused_uses_no_number_twice(call: DisturbedCall) -> None:
+    owner = call.owner_with_record()
+    cost = call.count(lambda: call.pause(owner), 1.0)
+    print(cost)
+    assert call.owner() != owner
+    ended = call.edge.counted(call.edge.servers[owner].health, "trio_voice_transceiver_events_total")
+    assert ended["ended-fenced"] == 1
+    assert cost.reused == 0
+    assert min(cost.up.left, cost.down.left) >= 50
+    assert cost.gap_ms <= LIMIT_MS
+    assert_untroubled(call.seen())
+
+
+def assert_untroubled(seen: Mapping[str, Any]) -> None:
+    assert seen["negotiations"] == 0
+    assert not seen["closed"], "the data channel"
+    assert "failed" not in seen["ice"] + seen["connection"]
