@@ -24,6 +24,7 @@ from .interruptions import DisturbedCall, disturbed_call, run_first
 from .travelling import Journey, journey
 
 _FIRST, _JOINS = ("alpha", "beta"), "gamma"
+_MEMBERS = "trio-voice:members"
 _REBIND_SECONDS = 4.5
 """Twice a client's pause between its checks, nearly."""
 
@@ -75,7 +76,7 @@ def _moves(call: DisturbedCall) -> None:
 
 def _deaths(call: DisturbedCall) -> None:
     owner = call.owner_with_record()
-    _count("transceiver killed", call, lambda: call.kill(owner), 1.5)
+    _count("transceiver killed", call, lambda: call.kill(owner), 2.5)
     call.start(owner)
 
 
@@ -85,10 +86,9 @@ def _pauses(call: DisturbedCall) -> None:
 
 
 def _store(call: DisturbedCall) -> None:
-    call.owner_with_record()
-    created = call.created()
+    members = call.store.command("HLEN", _MEMBERS)
     _count("Redis started again", call, call.restart_store, 1.0)
-    call.wait("the store has a record again", lambda: call.created() > created)
+    call.wait("all are listed again", lambda: call.store.command("HLEN", _MEMBERS) == members)
 
 
 def _everything_replaced(call: DisturbedCall) -> None:

@@ -53,6 +53,9 @@ class Store(Protocol):
     def stop(self) -> None:
         """Kill it."""
 
+    def command(self, *words: str) -> str:
+        """Ask it something."""
+
 
 @attrs.frozen(kw_only=True)
 class Cost:
