@@ -70,8 +70,9 @@ def _restarts(call: DisturbedCall) -> None:
 
 
 def _moves(call: DisturbedCall) -> None:
-    for relay in ("b", "a"):  # the way back counts no less; both ends of the other measurements are at "a"
-        _count("moved to another relay", call, lambda relay=relay: call.travelling.lead_to(relay), 1.0)
+    travelling = call.travelling
+    other = "b" if travelling.relay == "a" else "a"
+    _count("moved to another relay", call, lambda: travelling.lead_to(other), 1.0)
 
 
 def _deaths(call: DisturbedCall) -> None:
@@ -93,6 +94,7 @@ def _store(call: DisturbedCall) -> None:
 
 def _everything_replaced(call: DisturbedCall) -> None:
     """Replace a transceiver, and then the relay, while the transceiver's successor starts."""
+    call.travelling.lead_to("a")  # that is the one which is replaced
     owner = call.owner_with_record()
     _count("transceiver drained", call, lambda: call.drain(owner), 1.0)
     call.edge.start(owner)

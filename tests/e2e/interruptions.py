@@ -4,6 +4,7 @@ Counted is the RTP on both sides: at the client's interface, and at that of the 
 browser says of itself. The page does nothing to help.
 """
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -124,7 +125,8 @@ class DisturbedCall:
         """Kill a relay with all its workers."""
         known = self.successors.pop(relay, 0)
         for pid in (known or self.edge.processes[relay].pid, *worker_pids(self.edge, relay).values()):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # workers do not outlive the relay for long
+                os.kill(pid, signal.SIGKILL)
         self.edge.processes[relay].wait()
 
     def reload_relay(self) -> None:

@@ -65,12 +65,14 @@ class Journey:
         names: namespaces by host.
         store_url: of the store; empty without one.
         transceivers: their names.
+        relay: the one that the client's packets come out at.
     """
 
     edge: Edge
     names: dict[str, str]
     store_url: str = ""
     transceivers: list[str] = attrs.field(factory=list)
+    relay: str = "a"
     _home: int = 0
 
     @property
@@ -85,6 +87,7 @@ class Journey:
     def lead_to(self, relay: str) -> None:
         """From now on the client's packets come out at another relay."""
         ip("-n", self.names["gateway"], "route", "replace", f"{PUBLIC[0]}/32", "via", RELAYS[relay])
+        self.relay = relay
 
     def rebind(self) -> None:
         """The NAT gets another address, and with it all its mappings are new; it happens to a home once a day."""
