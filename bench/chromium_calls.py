@@ -161,7 +161,8 @@ def _rows_of_everything(passed: Sequence[Any], notes: tuple[str, ...]) -> Iterat
 def _of_the_browser(told: Sequence[Any]) -> str:
     lost, concealed = (max(each["browser"][name] for each in told) for name in ("lost", "concealed_ms"))
     return (
-        f"{len(told)} times; the browser's own count, at worst: {lost:.0f} packets lost, {concealed:.0f} ms concealed"
+        f"{len(told)} times, at worst: silence of {max(map(_silence, told)):.0f} ms; by the browser's own count "
+        f"{lost:.0f} packets lost, {concealed:.0f} ms concealed"
     )
 
 
