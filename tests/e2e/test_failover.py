@@ -95,6 +95,13 @@ def page(fleet: Edge, playwright: Playwright, tone_wav: Path) -> Iterator[Page]:
 
 
 @pytest.fixture
+def wire() -> Iterator[Sniffer]:
+    """What goes over loopback, from before the call on."""
+    with sniffing(None, "lo") as sniffer:
+        yield sniffer
+
+
+@pytest.fixture
 def call(fleet: Edge, request: pytest.FixtureRequest) -> Iterator[PacedCall]:
     """A call of ours, of which the store has a record; with "DTLS 1.2" as the parameter, with an event at all times."""
     with paced_call(fleet.signal_url, dtls12=getattr(request, "param", "") == "DTLS 1.2") as call:
@@ -302,23 +309,23 @@ def test_a_drain_costs_at_most_two_frames(fleet: Edge, call: PacedCall) -> None:
 @pytest.mark.parametrize(
     ("call", "kinds"), [("DTLS 1.2", Kind), ("DTLS 1.3", (Kind.RTP, Kind.RTCP))], indirect=["call"]
 )
-def test_an_owner_that_was_paused_is_fenced(fleet: Edge, call: PacedCall, kinds: Iterable[Kind]) -> None:
+def test_an_owner_that_was_paused_is_fenced(fleet: Edge, wire: Sniffer, call: PacedCall, kinds: Iterable[Kind]) -> None:
     """No number makes a nonce twice; those of DTLS 1.3 are encrypted, so 1.2 shows it for both."""
     name, other = owner_and_other(fleet)
     paused = fleet.processes[name]
-    with sniffing(None, "lo") as sniffer:
-        time.sleep(1.0)
-        paused.send_signal(signal.SIGSTOP)
-        fleet.wait_until("another has it", lambda: transceiver_calls(fleet, other) == 1)
-        call.begin()
-        time.sleep(1.0)
-        paused.send_signal(signal.SIGCONT)
-        fleet.wait_until("the old owner lets go", lambda: transceiver_calls(fleet, name) == 0)
-        time.sleep(1.0)
-        assert call.finish().missing == []
+    time.sleep(1.0)
+    paused.send_signal(signal.SIGSTOP)
+    fleet.wait_until("another has it", lambda: transceiver_calls(fleet, other) == 1)
+    time.sleep(0.5)  # now the relay knows it, too
+    call.begin()
+    time.sleep(1.0)
+    paused.send_signal(signal.SIGCONT)
+    fleet.wait_until("the old owner lets go", lambda: transceiver_calls(fleet, name) == 0)
+    time.sleep(1.0)
+    assert call.finish().missing == []
     ended = fleet.counted(fleet.servers[name].health, "trio_voice_transceiver_events_total")
     assert ended["ended-fenced"] == 1
-    by_owner = [numbers_of(sniffer, hop_port(fleet, each)) for each in (name, other)]
+    by_owner = [numbers_of(wire, hop_port(fleet, each)) for each in (name, other)]
     for kind in kinds:
         counts = [len(of_kind(numbers, kind)) for numbers in by_owner]
         print(f"{kind.value}: {counts}")
