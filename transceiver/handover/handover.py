@@ -6,7 +6,7 @@ A drain leads to `Draining`. `Checkpointer` looks at all calls twice a second.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 import trio
@@ -231,11 +231,39 @@ class Handover:
 
     # -- settling
 
-    async def _settle(self, call: Call, held: _Held | None = None) -> bool:
-        """Let a held call go on, once the store has our own first checkpoint of it.
+    async def _settle(self, call: Call, held: _Held) -> None:
+        """Let a call go on that was offered, once it is ours; first it takes what has come to its last owner."""
+        if await self._confirm(call):
+            with trio.move_on_after(_KEPT_WITHIN):
+                await held.is_released.wait()
+            self._dispatcher.resume(call, trio.current_time(), held.handed_over)
 
-        One that was offered first takes what has come to its last owner, for which it waits a moment.
+    async def _settle_taken(self, call: Call) -> bool:
+        """Let a call go on that was taken, once it is ours and the relays that carried it lead to us.
+
+        Both take a round trip, and neither needs the other.
         """
+        waiting = []
+        for flow in call.flows.values():
+            for relay in self._link.tell.take_over(flow.up_header, flow.relay):
+                acknowledged = self._unacknowledged[flow.up_header, relay] = trio.Event()
+                waiting.append((flow.up_header, relay, acknowledged))
+        self._dispatcher.flush_link(trio.current_time())
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_wait_for_all, [acknowledged for _, _, acknowledged in waiting])
+                is_ours = await self._confirm(call)
+                if not is_ours:
+                    nursery.cancel_scope.cancel()
+        finally:
+            for up_header, relay, _ in waiting:
+                self._unacknowledged.pop((up_header, relay), None)
+        if is_ours:
+            self._dispatcher.resume(call, trio.current_time())
+        return is_ours
+
+    async def _confirm(self, call: Call) -> bool:
+        """Have the store keep our own first checkpoint of a held call; one that is not ours is discarded."""
         for _ in range(_CHECKPOINT_TRIES):
             confirmed = await self._checkpointer.write([call])
             if confirmed is not None:
@@ -245,30 +273,7 @@ class Handover:
             # Not ours, or nobody knows. Nothing was sent; whoever the record names may go on.
             self._dispatcher.discard(call, trio.current_time())
             return False
-        if held is not None:
-            with trio.move_on_after(_KEPT_WITHIN):
-                await held.is_released.wait()
-        self._dispatcher.resume(call, trio.current_time(), () if held is None else held.handed_over)
-        if call.leg is not None:
-            call.leg.settle()
         return True
-
-    async def _settle_taken(self, call: Call) -> bool:
-        """Settle a call that was taken: before it sends, the relays that carried it lead to us."""
-        waiting = []
-        for flow in call.flows.values():
-            for relay in self._link.tell.take_over(flow.up_header, flow.relay):
-                acknowledged = self._unacknowledged[flow.up_header, relay] = trio.Event()
-                waiting.append((flow.up_header, relay, acknowledged))
-        self._dispatcher.flush_link(trio.current_time())
-        try:
-            with trio.move_on_after(_ACKNOWLEDGED_WITHIN):
-                for _, _, acknowledged in waiting:
-                    await acknowledged.wait()
-        finally:
-            for up_header, relay, _ in waiting:
-                self._unacknowledged.pop((up_header, relay), None)
-        return await self._settle(call)
 
     def _follow_link(self, event: Event, now: float) -> None:
         match event:
@@ -282,3 +287,9 @@ class Handover:
                         waiting.set()
             case _:
                 pass
+
+
+async def _wait_for_all(acknowledged: Iterable[trio.Event]) -> None:
+    with trio.move_on_after(_ACKNOWLEDGED_WITHIN):
+        for each in acknowledged:
+            await each.wait()

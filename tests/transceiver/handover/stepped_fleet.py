@@ -49,7 +49,7 @@ class Place:
         return [name for name, _ in self.reports]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class SlowPeers:
     """`Peers` in one process, that take their time.
 

@@ -105,3 +105,33 @@ async def test_a_store_that_stays_away_is_not_asked_for_ever(autojump_clock, fol
     takeover.suspect(DEAD, trio.current_time())
     await trio.sleep(1)
     assert store.questions > asked
+
+
+@pytest.mark.parametrize(("store_takes", "hop_takes"), [(0.1, 0.15), (0.3, 0.02), (0.3, 0.15)])
+async def test_the_store_and_the_relays_are_waited_for_at_the_same_time(
+    start_stepped, stepped_fleet, autojump_clock, monkeypatch, store_takes, hop_takes
+):
+    async with start_stepped() as fleet:
+        await fleet.call()
+        first, second = fleet.places
+        first.worker._sender = lambda _batch: None
+        write = MemoryOwnership.checkpoint
+
+        async def slowly(self, records):
+            await trio.sleep(store_takes)
+            return await write(self, records)
+
+        async def is_dead(_suspect):
+            return False
+
+        monkeypatch.setattr(MemoryOwnership, "checkpoint", slowly)
+        monkeypatch.setattr(stepped_fleet, "HOP_DELAY", hop_takes)
+        monkeypatch.setattr(fleet.peers[1], "is_alive", is_dead)
+        began = trio.current_time()
+        second.worker._handover._takeover.suspect(first.owner, began)
+        await trio.sleep_until(began + 0.05)
+        (call,) = second.worker._calls
+        await trio.sleep_until(began + 0.28)  # the slower of the two takes 0.3 s
+        assert call.is_held
+        await trio.sleep_until(began + 0.4)
+        assert not call.is_held
