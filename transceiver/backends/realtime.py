@@ -104,6 +104,7 @@ class RealtimeLink:
         self._has_heard = trio.Event()
         self._scope = trio.CancelScope()
         self._failure: BackendUnavailable | None = None
+        self._is_tunnelled = False
         self._waiting = trio.CancelScope()  # for the server's next event
         self._pause: _Pause | None = None
         self._is_flushed = trio.Event()
@@ -193,7 +194,7 @@ class RealtimeLink:
         """Wait for the next text; None when the connection was handed over, and the tunnel has ended."""
         while True:
             if self._pause is not None and (tunnel := await self._pause.wait()) is not None:
-                await tunnel.pass_on(socket, self._is_flushed)
+                await tunnel.pass_on(socket, self._is_flushed, is_tunnel=self._is_tunnelled)
                 return None
             with trio.CancelScope() as self._waiting:
                 if self._has_heard.is_set():

@@ -98,12 +98,13 @@ class Tunnel:
             self._scope.cancel()
             self.on_ended(reason)
 
-    async def pass_on(self, backend: WebSocket, is_flushed: trio.Event) -> None:
+    async def pass_on(self, backend: WebSocket, is_flushed: trio.Event, *, is_tunnel: bool = False) -> None:
         """Wait for the taker, and pass texts on until either side ends; the backend's socket is its owner's.
 
         Args:
             backend: the connection.
             is_flushed: set when all is sent that goes before the taker's first text.
+            is_tunnel: whether another tunnel is at the other end of it: the call has moved more than once.
         """
         try:
             with self._scope:
@@ -113,14 +114,14 @@ class Tunnel:
                     self.end(TunnelEnd.NOT_TAKEN)
                     return
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._to_backend, self._taker, backend, is_flushed)
-                    await self._to_taker(backend, self._taker)
+                    nursery.start_soon(self._to_backend, self._taker, backend, is_flushed, is_tunnel)
+                    await self._to_taker(backend, self._taker, is_tunnel)
             self.end(TunnelEnd.DEADLINE)  # unless there was another reason
         finally:
             self.end(TunnelEnd.STOPPED)
             self._is_over.set()
 
-    async def _to_backend(self, taker: WebSocket, backend: WebSocket, is_flushed: trio.Event) -> None:
+    async def _to_backend(self, taker: WebSocket, backend: WebSocket, is_flushed: trio.Event, is_tunnel: bool) -> None:
         await is_flushed.wait()
         while True:
             try:
@@ -130,14 +131,14 @@ class Tunnel:
             try:
                 await backend.send(text)
             except SocketClosed:
-                return self.end(TunnelEnd.BACKEND_LOST)
+                return self.end(_ended_by(backend, is_tunnel=is_tunnel))
 
-    async def _to_taker(self, backend: WebSocket, taker: WebSocket) -> None:
+    async def _to_taker(self, backend: WebSocket, taker: WebSocket, is_tunnel: bool) -> None:
         while True:
             try:
                 text = await backend.receive()
             except SocketClosed:
-                return self.end(_ended_by(backend))
+                return self.end(_ended_by(backend, is_tunnel=is_tunnel))
             try:
                 await taker.send(text)
             except SocketClosed:
@@ -146,11 +147,9 @@ class Tunnel:
             await trio.lowlevel.checkpoint()
 
 
-def _ended_by(backend: WebSocket) -> TunnelEnd:
-    match None if backend.closed is None else backend.closed.code:
-        case CloseCode.NORMAL:
-            return TunnelEnd.HUNG_UP
-        case TunnelCloseCode.CONNECT_ANEW:
-            return TunnelEnd.BROKEN
-        case _:
-            return TunnelEnd.BACKEND_LOST
+def _ended_by(backend: WebSocket, *, is_tunnel: bool) -> TunnelEnd:
+    code = None if backend.closed is None else backend.closed.code
+    if code == CloseCode.NORMAL:
+        return TunnelEnd.HUNG_UP
+    # That the process behind has died says nothing of the backend.
+    return TunnelEnd.BROKEN if is_tunnel and code != TunnelCloseCode.BACKEND_LOST else TunnelEnd.BACKEND_LOST

@@ -39,6 +39,7 @@ class TunnelledLink(RealtimeLink):
     def __init__(self, options: RealtimeOptions, open_tunnel: OpenTunnel, reading: Reading) -> None:
         super().__init__(options)
         self._open_tunnel = open_tunnel
+        self._is_tunnelled = True
         self._reader.reading = reading
         self._has_heard.set()
 

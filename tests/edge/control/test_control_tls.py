@@ -106,6 +106,14 @@ async def test_another_transceiver_may_ask_how_it_is_and_no_more(fleet):
     assert not may_ask(frozenset({"relay"}), "/control/v1/status")
 
 
+@pytest.mark.parametrize("role", ["signal", "operator", "relay"])
+def test_tunnels_are_for_transceivers_only(role):
+    path = "/control/v1/tunnels/1/2"
+    assert may_ask(frozenset({"transceiver"}), path)
+    assert not may_ask(frozenset({role}), path)
+    assert may_ask(frozenset({role, "transceiver"}), path)
+
+
 async def test_a_role_that_nobody_has_heard_of(fleet):
     async with fleet.client(*fleet.issue("relay")) as client:
         with pytest.raises(TransceiverUnreachable, match=r"403 wrong_role.*urn:trio-voice:role:signal"):

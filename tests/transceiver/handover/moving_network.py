@@ -90,7 +90,7 @@ class Neighbours:
 
     async def offer(self, call: Offered) -> Owner:
         for place in self._places:
-            if place.owner != self._me and place.is_alive:
+            if place.owner != self._me and place.is_alive and not place.worker._is_draining:
                 return await place.worker.accept_call(call)
         raise HandOverRefused("nobody is there")
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import attrs
 import pytest
@@ -12,6 +12,8 @@ from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 from transceiver.agents.tones import beep
 from transceiver.backends.choice import Backends
 from transceiver.backends.settings import BackendKind, BackendSettings
+from transceiver.handover import tunnels
+from transceiver.realtime import bridge
 
 RATE = 24_000
 WORDS = 30
@@ -82,19 +84,26 @@ async def speaker(nursery) -> Speaker:
     return await Speaker(nursery).start()
 
 
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait, also on a machine that has much else to do: answers take three seconds of real time."""
+    with trio.fail_after(30):
+        while not condition():  # noqa: ASYNC110 - the things waited for are plain cores, which know no Trio
+            await trio.sleep(0.005)
+
+
 @pytest.fixture
 async def talk(start_fleet, moving_network, speaker) -> AsyncIterator[tuple[object, object]]:
     """A call in the middle of an answer."""
-    backends = Backends(default=BackendSettings(kind=BackendKind.REALTIME, target=speaker.url))
+    backends = Backends(default=BackendSettings(kind=BackendKind.REALTIME, target=speaker.url, reconnect=3))
     async with start_fleet(backends=backends, keys=[moving_network.SNAPSHOT_KEYS] * 3) as fleet:
         client = await fleet.offer(fleet.places[0], has_events=True)
         fleet.nursery.start_soon(client.run)
-        await moving_network.eventually(lambda: "session.created" in client.types())
+        await eventually(lambda: "session.created" in client.types())
         client.say(type="session.update", session={"type": "realtime"})
-        await moving_network.eventually(lambda: "session.updated" in client.types())
+        await eventually(lambda: "session.updated" in client.types())
         client.say(type="response.create", event_id="mine")
-        await moving_network.eventually(lambda: len(words(client)) > 3)
-        await moving_network.eventually(lambda: counts(fleet.places[0]).get("checkpoint.created") == 1)
+        await eventually(lambda: len(words(client)) > 3)
+        await eventually(lambda: counts(fleet.places[0]).get("checkpoint.created") == 1)
         yield fleet, client
 
 
@@ -117,13 +126,13 @@ def statuses(client) -> list[str]:
 ALL = [f"{number} " for number in range(WORDS)]
 
 
-async def test_an_answer_goes_on_through_the_tunnel(talk, speaker, moving_network):
+async def test_an_answer_goes_on_through_the_tunnel(talk, speaker):
     fleet, client = talk
     first = fleet.places[0]
     await first.worker.start_drain()
-    await moving_network.eventually(lambda: len(first.worker._calls) == 0)
+    await eventually(lambda: len(first.worker._calls) == 0)
     assert len(words(client)) < WORDS - 10, "it moves at once, in the middle"
-    await moving_network.eventually(lambda: "output_audio_buffer.stopped" in client.types())
+    await eventually(lambda: "output_audio_buffer.stopped" in client.types())
     assert words(client) == ALL
     assert statuses(client) == ["completed"]
     assert speaker.connections == speaker.open == 1
@@ -133,3 +142,140 @@ async def test_an_answer_goes_on_through_the_tunnel(talk, speaker, moving_networ
     assert client.longest_gap < 0.5
     assert counts(first)["tunnel.taken"] == 1
     assert "error" not in client.types()
+
+
+async def test_what_the_caller_says_and_writes_goes_on(talk, speaker):
+    fleet, client = talk
+    await fleet.places[0].worker.start_drain()
+    await eventually(lambda: counts(fleet.places[0]).get("tunnel.taken") == 1)
+    appended = [event["audio"] for event in speaker.heard if event["type"] == "input_audio_buffer.append"]
+    client.say(type="response.cancel", response_id="resp_0")
+    await eventually(lambda: "response.cancel" in speaker.kinds())
+    await eventually(
+        lambda: len([e for e in speaker.heard if e["type"] == "input_audio_buffer.append"]) > len(appended) + 5
+    )
+    # 40 ms each, whole, wherever the call was cut: what was not yet sent has moved.
+    sizes = {len(base64.b64decode(e["audio"])) for e in speaker.heard if e["type"] == "input_audio_buffer.append"}
+    assert sizes == {RATE * 40 // 1000 * 2}
+
+
+async def test_a_call_that_moves_twice_goes_through_both(talk, speaker):
+    fleet, client = talk
+    first = fleet.places[0]
+    await first.worker.start_drain()
+    await eventually(lambda: counts(first).get("tunnel.taken") == 1)
+    second = owner(fleet)
+    assert second is not first
+    await more_words(client)
+    await second.worker.start_drain()
+    await eventually(lambda: counts(second).get("tunnel.taken") == 1)
+    third = owner(fleet)
+    assert third not in (first, second)
+    await eventually(lambda: "output_audio_buffer.stopped" in client.types())
+    assert words(client) == ALL
+    assert statuses(client) == ["completed"]
+    assert speaker.connections == 1
+    # The first process dies: the second has nothing to pass on any more, and says so.
+    first.kill()
+    await eventually(lambda: speaker.connections == 2)
+    assert third.worker.status()["calls"] == 1
+    assert "error" not in client.types()
+
+
+async def more_words(client, count: int = 3) -> None:
+    before = len(words(client))
+    await eventually(lambda: len(words(client)) > before + count)
+
+
+async def test_the_old_process_dies(talk, speaker):
+    fleet, client = talk
+    first = fleet.places[0]
+    await first.worker.start_drain()
+    await eventually(lambda: counts(first).get("tunnel.taken") == 1)
+    await more_words(client)
+    first.kill()
+    await eventually(lambda: speaker.connections == 2)
+    await eventually(lambda: "response.done" in client.types())
+    assert statuses(client) == ["failed"]
+    assert "error" not in client.types()
+    client.say(type="response.create")
+    await eventually(lambda: statuses(client) == ["failed", "completed"])
+
+
+async def test_the_backend_is_lost_in_the_tunnel(talk, speaker):
+    fleet, client = talk
+    speaker.drops_at = 20
+    await fleet.places[0].worker.start_drain()
+    await eventually(lambda: speaker.connections == 2)
+    assert counts(fleet.places[0])["tunnel.ended-backend-lost"] == 1
+    await eventually(lambda: statuses(client) == ["failed"])
+    (error,) = [event["error"] for event in client.told if event["type"] == "error"]
+    assert error["code"] == "backend_disconnected"
+
+
+async def test_the_time_on_the_ticket_is_up_in_a_pause(talk, speaker, monkeypatch):
+    fleet, client = talk
+    monkeypatch.setattr(tunnels, "_SHORTEST", 0.1)
+    first = fleet.places[0]
+    first.worker.options = attrs.evolve(first.worker.options, drain_deadline=10.0)
+    with trio.fail_after(10.0):
+        await first.worker.drain()
+    assert words(client) == ALL, "it has waited for the end of the turn"
+    assert counts(first)["tunnel.ended-taker-left"] == 1
+    await eventually(lambda: speaker.connections == 2)
+    assert statuses(client) == ["completed"]
+    assert speaker.open == 1
+
+
+async def test_the_time_on_the_ticket_is_up_in_an_answer(talk, speaker, monkeypatch):
+    fleet, client = talk
+    monkeypatch.setattr(tunnels, "_SHORTEST", 0.1)
+    first = fleet.places[0]
+    first.worker.options = attrs.evolve(first.worker.options, drain_deadline=3.2)
+    with trio.fail_after(3.2):
+        await first.worker.drain()
+    assert len(words(client)) < WORDS
+    await eventually(lambda: speaker.connections == 2)
+    await eventually(lambda: statuses(client) == ["failed"])
+    assert "error" not in client.types()
+
+
+async def test_a_target_that_knows_no_tunnels(talk, speaker, monkeypatch):
+    fleet, client = talk
+    monkeypatch.setattr(tunnels, "_TAKEN_WITHIN", 0.5)
+    recall = bridge.recall
+    monkeypatch.setattr(bridge, "recall", lambda *a, takes_tunnels: recall(*a, takes_tunnels=False))
+    first = fleet.places[0]
+    await first.worker.start_drain()
+    await eventually(lambda: speaker.connections == 2)
+    await eventually(lambda: statuses(client) == ["failed"])
+    await eventually(lambda: counts(first).get("tunnel.ended-not-taken") == 1)
+    await eventually(lambda: speaker.open == 1)
+
+
+async def test_a_tunnel_that_is_refused(talk, speaker):
+    fleet, client = talk
+    first = fleet.places[0]
+    first.worker._handover.tunnels.serve = refuse
+    await first.worker.start_drain()
+    await eventually(lambda: speaker.connections == 2)
+    await eventually(lambda: statuses(client) == ["failed"])
+    client.say(type="response.create")
+    await eventually(lambda: "completed" in statuses(client))
+
+
+async def refuse(*_args: object) -> None:
+    raise tunnels.TunnelRefused
+
+
+async def test_a_call_that_nobody_takes_goes_on_here(talk, speaker):
+    fleet, client = talk
+    first = fleet.places[0]
+    for place in fleet.places[1:]:
+        place.is_alive = False
+    await first.worker.start_drain()
+    await eventually(lambda: counts(first).get("drain.refused", 0) >= 2)
+    await eventually(lambda: "output_audio_buffer.stopped" in client.types())
+    assert words(client) == ALL
+    assert speaker.connections == 1
+    assert "tunnel.opened" not in counts(first)
