@@ -187,6 +187,7 @@ def make_call() -> Callable[..., TriedCall]:
         profile: BackendProfile = PROFILE,
         max_seconds: float = 60.0,
         memory: bytes = b"",
+        takes_tunnels: bool = False,
         seed: int = 1,
         **options: object,
     ) -> TriedCall:
@@ -200,6 +201,7 @@ def make_call() -> Callable[..., TriedCall]:
             now=START,
             is_channel_expected=is_channel_expected,
             memory=memory,
+            takes_tunnels=takes_tunnels,
         )
         return TriedCall(bridge, queue)
 
