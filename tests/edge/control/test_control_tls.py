@@ -10,10 +10,14 @@ import trio
 
 from edge.certificates import Authority
 from edge.control.client import ControlClient, TransceiverUnreachable
+from edge.control.moving_client import MovingClient
 from edge.control.server import CONTROL_LIMITS, ControlHandler
 from edge.control.tls import ControlTls, control_server_context, may_ask
 from edge.http.server import HttpServer, open_listener
 from transceiver.calls import AnswerIngress
+from transceiver.handover.tunnels import TunnelRefused
+from transceiver.websocket.connecting import SocketRefused
+from transceiver.websocket.limits import SocketLimits
 
 KEY = "5f" * 32
 INGRESSES = (AnswerIngress(id=1, host="192.0.2.1", port=3478, priority=200),)
@@ -25,6 +29,15 @@ class Echo:
 
     async def serve_sideband(self, call_id, owner, socket) -> None:
         await socket.send(await socket.receive())
+
+
+class Tunnelling:
+    """What moves of a transceiver: one tunnel, which says what it hears."""
+
+    async def serve_tunnel(self, worker, session, generation, token, taker) -> None:
+        if (worker, session, generation, token) != (3, 7, 2, b"t" * 16):
+            raise TunnelRefused
+        await taker.send(await taker.receive())
 
 
 @attrs.define
@@ -71,7 +84,7 @@ def others(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 async def fleet(nursery: trio.Nursery, make_calls, authority: Authority, tmp_path: Path) -> Fleet:
-    handler = ControlHandler(make_calls(), [KEY], conversations=Echo(), needs_certificate=True)
+    handler = ControlHandler(make_calls(), [KEY], conversations=Echo(), movable=Tunnelling(), needs_certificate=True)
     refused: list[str] = []
     pair = authority.issue("transceiver", name="transceiver", days=1, unix_time=time.time())
     server = HttpServer(
@@ -104,6 +117,29 @@ async def test_another_transceiver_may_ask_how_it_is_and_no_more(fleet):
             await client.create_call("v=0", INGRESSES, "me")
     assert may_ask(frozenset({"transceiver"}), "/control/v1/arrivals/1/2")
     assert not may_ask(frozenset({"relay"}), "/control/v1/status")
+
+
+async def test_a_transceiver_takes_a_tunnel(fleet):
+    tls = ControlTls(*fleet.issue("transceiver"), fleet.authority.path)
+    client = MovingClient(fleet.url, KEY, tls=tls)
+    async with client.open_tunnel(3, 7, 2, b"t" * 16, SocketLimits()) as socket:
+        await socket.send("hello")
+        assert await socket.receive() == "hello"
+    for ticket in ((2, 7, 2, b"t" * 16), (3, 8, 2, b"t" * 16), (3, 7, 3, b"t" * 16), (3, 7, 2, b"T" * 16)):
+        with pytest.raises(SocketRefused, match="404"):
+            async with client.open_tunnel(*ticket, SocketLimits()):
+                pass
+    for nonsense in ((3, 7, 2, b"t" * 15), (256, 7, 2, b"t" * 16), (3, 7, 0, b"t" * 16)):
+        with pytest.raises(SocketRefused, match="400"):
+            async with client.open_tunnel(*nonsense, SocketLimits()):
+                pass
+
+
+async def test_signal_takes_no_tunnel(fleet):
+    client = MovingClient(fleet.url, KEY, tls=ControlTls(*fleet.issue("signal"), fleet.authority.path))
+    with pytest.raises(SocketRefused, match="403"):
+        async with client.open_tunnel(3, 7, 2, b"t" * 16, SocketLimits()):
+            pass
 
 
 @pytest.mark.parametrize("role", ["signal", "operator", "relay"])

@@ -158,3 +158,16 @@ def test_it_has_an_end(make_call):
     memory = call.bridge.memory(is_exact=True, ticket=TICKET, now=call.now)
     assert len(memory) <= MAX_EXACT_MEMORY
     assert "tunnel" in json.loads(memory), "with as much of everything as there may be"
+
+
+def test_the_echo_of_what_was_told_again_is_nobodys(call, move):
+    call.connect()
+    item = {"id": "u1", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
+    for name in ("conversation.item.added", "conversation.item.done"):
+        call.say(name, item=item)
+    call.lose_backend(will_retry=True)
+    call.open_backend({"type": "realtime"})
+    moved = move(call)
+    for name in ("conversation.item.added", "conversation.item.done"):
+        moved.say(name, item=item)
+    assert moved.client == []
