@@ -123,9 +123,9 @@ class WorkersTier:
         """Take no further call, let every worker say goodbye to its clients, and end; see `Tier.stop`."""
         self._front.start_draining()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._server.stop, _PATIENCE)
             for place in self._places:
                 nursery.start_soon(place.stop)
+        await self._server.stop(_PATIENCE)  # last: tunnels to the backends of calls that move are taken through it
 
     def not_ready_reason(self) -> str:
         """Tell why no worker takes calls now; empty when one does."""

@@ -110,15 +110,18 @@ def call(fleet: Edge, request: pytest.FixtureRequest) -> Iterator[PacedCall]:
 
 
 @pytest.fixture
-def talking(server: Any, tmp_path: Path, playwright: Playwright, tone_wav: Path) -> Iterator[tuple[Edge, Page]]:
-    """A fleet whose calls for the model "talk" are answered by a process of its own, and a page."""
+def talking(
+    server: Any, tmp_path: Path, playwright: Playwright, tone_wav: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[Edge, Page]]:
+    """A fleet whose calls for the model "talk" are answered by a process of its own, and a page; see `fleet`."""
     port = free_port()
     (tmp_path / "speaking.py").write_text(SPEAKER)
     command = [PROGRAM, "backend", "--listen", f"127.0.0.1:{port}", "--agent", "speaking:speaker"]
     backend = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=tmp_path)
     use = f'[[backend]]\nuse = "realtime:ws://127.0.0.1:{port}/v1/realtime"\nmodels = ["talk"]\n'
     # Time for what is to be seen while the backend is reached through the old process, and not more.
-    fleet = start_fleet(tmp_path, server.url, NAMES, top=use, sections={"transceiver": "drain_deadline = 14.0\n"})
+    more = f"drain_deadline = 14.0\nworkers = {getattr(request, 'param', 1)}\n"
+    fleet = start_fleet(tmp_path, server.url, NAMES, top=use, sections={"transceiver": more})
     try:
         with chromium_page(playwright, tone_wav, fleet.signal_url) as page:
             yield fleet, page
@@ -246,6 +249,7 @@ def test_an_answer_is_heard_to_its_end_across_a_drain(talking: tuple[Edge, Page]
     assert "output_audio_buffer.stopped" in page.evaluate("() => window.talk.say('and anew')")
 
 
+@pytest.mark.parametrize("talking", [1, 2], indirect=True, ids=["a worker", "several workers"])
 def test_a_backend_elsewhere_does_not_notice_a_drain_in_the_middle_of_its_answer(talking: tuple[Edge, Page]) -> None:
     fleet, page = talking
     page.evaluate(CONVERSE, {"model": "talk"})

@@ -214,12 +214,16 @@ class RealtimeLink:
             return None
         self._pause = pause = _Pause()
         self._waiting.cancel()
-        with trio.move_on_after(_HOLD_SECONDS):
-            await pause.is_reached.wait()
-        if pause.is_reached.is_set() and not self._scope.cancel_called:
-            return self._reader.reading
-        self.release()
-        return None
+        reading = None
+        try:
+            with trio.move_on_after(_HOLD_SECONDS):
+                await pause.is_reached.wait()
+                if not self._scope.cancel_called:
+                    reading = self._reader.reading
+        finally:
+            if reading is None:
+                self.release()
+        return reading
 
     def release(self) -> None:
         """Go on reading."""
