@@ -132,7 +132,7 @@ class Edge:
         """A metric that has one label, by its text: what it stands at now."""
         return Counter({sample.split('"')[1]: int(value) for sample, value in self.samples(url, name).items()})
 
-    def wait_until(self, what: str, condition: Any, seconds: float = 10.0) -> Any:
+    def wait_until(self, what: str, condition: Any, seconds: float = 30.0) -> Any:
         """Poll what another process will do soon; fails with `what` after a deadline."""
         deadline = time.monotonic() + seconds
         while True:

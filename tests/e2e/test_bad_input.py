@@ -68,14 +68,15 @@ def talking(edge: Edge) -> Iterator[None]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    edge.wait_until("the call beside is established", lambda: established(edge) > before)
+    edge.wait_until("the call beside is established", lambda: established(edge) > before, 60)
     yield
-    output = call.communicate(timeout=TALK_SECONDS + 10)[0]
+    output = call.communicate(timeout=TALK_SECONDS + 60)[0]
     assert call.returncode == 0, output
     sent, received, lost = map(int, re.findall(r"packets sent (\d+), received (\d+), lost (\d+)", output)[0])
     assert lost == 0, output
-    assert received == sent + 1, output  # the opening packet, then an echo of each
-    assert sent > 40 * TALK_SECONDS, output
+    # The opening packet, then an echo of each; the last ones may be under way when the caller hangs up.
+    assert sent - 10 < received <= sent + 1, output
+    assert sent > 25 * TALK_SECONDS, output  # it went on: 50 a second, where this machine has nothing else to do
 
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("talking")]

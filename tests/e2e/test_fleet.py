@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -48,6 +47,14 @@ def calls(fleet: Edge) -> Counter[str]:
     return found
 
 
+def ready(fleet: Edge) -> dict[str, bool]:
+    """Who takes calls, as far as signal knows."""
+    status, body = fleet.get(f"{fleet.signal_url}/fleet/state")
+    assert status == 200, body
+    known = {each["name"]: each["ready"] for each in json.loads(body)["transceivers"]}
+    return {name: known.get(fleet.servers[name].health, False) for name in ("alpha", "beta")}
+
+
 def run(*words: str) -> str:
     done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -77,8 +84,7 @@ def test_the_fleet_is_listed_by_the_store_and_by_signal(fleet: Edge) -> None:
         assert all(line.endswith("ready") and " here " in line for name, line in lines.items() if name != "NODE")
         assert "1/2000 calls" not in listed
     with paced_call(fleet.signal_url):
-        time.sleep(1.5)
-        assert "1/2000 calls" in run("fleet", "--url", fleet.signal_url)
+        fleet.wait_until("it is counted", lambda: "1/2000 calls" in run("fleet", "--url", fleet.signal_url))
 
 
 def test_redis_goes_away_during_a_call_and_comes_back(fleet: Edge, server: Any) -> None:
@@ -113,8 +119,7 @@ def test_a_member_that_is_paused_is_not_chosen(fleet: Edge) -> None:
 
 def test_who_drains_gets_no_call(fleet: Edge) -> None:
     assert "alpha drains" in run("drain", "alpha", "--config", str(fleet.folder / "signal.toml"))
-    fleet.wait_until("all see it", lambda: "draining" in run("fleet", "--url", fleet.signal_url))
-    time.sleep(1.0)
+    fleet.wait_until("signal sees it", lambda: ready(fleet) == {"alpha": False, "beta": True})
     with ExitStack() as stack:
         for _ in range(2):
             assert_flows(stack.enter_context(paced_call(fleet.signal_url)))

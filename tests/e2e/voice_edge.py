@@ -94,12 +94,12 @@ class VoiceEdge:
     def flows(self) -> float:
         return self.edge.metric(self.edge.relay_url, "trio_voice_relay_flows")
 
-    def wait_until_free(self, calls: float = 0, flows: float = 0, seconds: float = 5.0) -> None:
+    def wait_until_free(self, calls: float = 0, flows: float = 0, seconds: float = 15.0) -> None:
         """Wait until no calls and flows are left but so many."""
         self.edge.wait_until(f"only {calls:g} calls are left", lambda: self.calls() <= calls, seconds)
         self.edge.wait_until(f"the relay has only {flows:g} flows", lambda: self.flows() <= flows, seconds)
 
-    def logged(self, event: str, call_id: str, seconds: float = 5.0) -> Mapping[str, Any]:
+    def logged(self, event: str, call_id: str, seconds: float = 15.0) -> Mapping[str, Any]:
         """Wait for a line of the transceiver's log about a call."""
 
         def find() -> Mapping[str, Any] | None:
@@ -108,7 +108,7 @@ class VoiceEdge:
 
         return self.edge.wait_until(f"the log says {event!r} of the call", find, seconds)
 
-    def end_of(self, call_id: str, seconds: float = 5.0) -> str:
+    def end_of(self, call_id: str, seconds: float = 15.0) -> str:
         """Wait for the end of a call, and return the reason that the log gives."""
         return str(self.logged("call ended", call_id, seconds)["closed"])
 
