@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 STOP_SECONDS = 5.0
+_STARTING = 3.0
+"""Seconds that a start which is nearly done may still take when we are told to stop; see `_Process`."""
 
 
 def load_keys(config: Config) -> tuple[Keyring, tuple[str, ...]]:
@@ -74,7 +76,8 @@ async def serve(launch: Launch, loaded: Loaded, head_start: HeadStart = NO_HEAD_
         head_start: what was made for a relay already.
 
     Returns:
-        The exit code: 0 after a graceful stop, 128 and the signal's number after an impatient one, 1 after a crash.
+        The exit code: 0 after a graceful stop, 128 and the signal's number after an impatient one or one before it had
+        started, 1 after a crash.
 
     Raises:
         ConfigError, KeysError: it cannot start; inside an exception group.
@@ -92,9 +95,9 @@ async def serve(launch: Launch, loaded: Loaded, head_start: HeadStart = NO_HEAD_
                 running = await nursery.start(run_roles, loaded.config, keys, reports, predecessor, head_start)
                 await _listen_for_reload(process, running, nursery, reports, predecessor)
                 await trio.to_thread.run_sync(open_log)  # what is forwarded already does not wait for it
-                process.running = running
+                process.has_started(running)
                 spare_the_collector()
-                _announce(process.running, launch.role)
+                _announce(running, launch.role)
                 await settle_into_large_pages()
                 await trio.sleep_forever()
     except Exception as error:
@@ -162,6 +165,9 @@ def _signals() -> list[signal.Signals]:
 class _Process:
     """What signals do to the roles of this process.
 
+    Some tiers are ready, and say so, before the start is over. So a stop that comes in between waits for its end, and
+    is as graceful as any other; a start that does not end is given up.
+
     Attributes:
         launch: where the configuration is from.
         keys: the bundles in use.
@@ -178,6 +184,7 @@ class _Process:
     exit_code: int = 0
     successor: int | None = None
     _is_stopping: bool = False
+    _started: trio.Event = attrs.field(factory=trio.Event)
     _reloading: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def follow_signals(self, received: AsyncIterator[int]) -> None:
@@ -187,12 +194,20 @@ class _Process:
                 if number == getattr(signal, "SIGHUP", None):
                     if self.running is not None and not self._is_stopping:
                         nursery.start_soon(self._reload, self.running)
-                elif self.running is None or self._is_stopping:
-                    self.exit_code = 128 + number
-                    self.scope.cancel()
+                elif self._is_stopping:
+                    self._give_up(number)
                 else:
                     self._is_stopping = True
-                    nursery.start_soon(self._stop, self.running)
+                    nursery.start_soon(self._stop, number)
+
+    def has_started(self, running: RunningRoles) -> None:
+        """Take note of the roles, all of which are up."""
+        self.running = running
+        self._started.set()
+
+    def _give_up(self, number: int) -> None:
+        self.exit_code = 128 + number
+        self.scope.cancel()
 
     async def replace(self, running: RunningRoles) -> int:
         """Have another process take our place, and end; returns its number.
@@ -212,12 +227,17 @@ class _Process:
         await listening.run(is_successor=is_successor, task_status=task_status)
         self.scope.cancel()
 
-    async def _stop(self, running: RunningRoles) -> None:
+    async def _stop(self, number: int) -> None:
+        with trio.move_on_after(_STARTING):
+            await self._started.wait()
+        if self.running is None:
+            self._give_up(number)
+            return
         from edge.logs import get_logger
 
         get_logger("process").info("stopping")
-        with trio.move_on_after(STOP_SECONDS + _drain_deadline(running.config)):
-            await running.stop()
+        with trio.move_on_after(STOP_SECONDS + _drain_deadline(self.running.config)):
+            await self.running.stop()
         self.scope.cancel()
 
     async def _reload(self, running: RunningRoles) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from transceiver.handover.ownership import RECORD_LIFE, Confirmation, Owner, Ownership
+from transceiver.handover.ownership import LAST_GENERATION, RECORD_LIFE, Confirmation, Owner, Ownership
 
 __all__ = ["MemoryOwnership"]
 
@@ -40,6 +40,8 @@ class MemoryOwnership:
         now = self._forget_expired()
         kept = self._kept.get(session)
         if kept is None or kept.has_ended or kept.record.generation != generation:
+            return None
+        if generation >= LAST_GENERATION:
             return None
         if within is not None and now - kept.raised_at > within:
             return None

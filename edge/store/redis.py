@@ -27,6 +27,7 @@ import trio
 from edge.store.link import RedisLink
 from edge.store.script import Argument, Script
 from transceiver.handover.ownership import (
+    LAST_GENERATION,
     RECORD_LIFE,
     Confirmation,
     Owner,
@@ -211,6 +212,8 @@ class RedisOwnership:
 
     async def take(self, session: int, *, generation: int, owner: Owner, within: float | None) -> Ownership | None:
         """Become the owner of a session; see `OwnershipStore.take`."""
+        if generation >= LAST_GENERATION:
+            return None
         limit = "" if within is None else round(within * 1000)
         answer = await self._link.ask(_TAKE, (*self._common, f"{session:x}", generation, _text(owner), limit))
         if not isinstance(answer, list):

@@ -4,12 +4,14 @@ import io
 import json
 import logging
 import os
+import signal
 from functools import partial
 from pathlib import Path
 
 import pytest
 import structlog
 import trio
+import trio.testing
 
 import edge.logs
 import edge.serve
@@ -85,3 +87,65 @@ async def test_a_crash_is_one_log_line_and_exit_code_1(monkeypatch: pytest.Monke
     (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert (line["level"], line["event"]) == ("critical", "crashed")
     assert "RuntimeError: our mistake" in line["exception"]
+
+
+class Stoppable:
+    """A tier, as far as a stop sees it."""
+
+    has_stopped = False
+
+    async def stop(self) -> None:
+        self.has_stopped = True
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch):
+    """Serve roles whose start does what a test wants; returns the exit code."""
+    monkeypatch.setattr(edge.serve, "_announce", lambda _running, _role: None)
+
+    async def run(start) -> int:
+        async def run_roles(config, *_given, task_status) -> None:
+            await start(RunningRoles(config=config), task_status)
+            await trio.sleep_forever()
+
+        monkeypatch.setattr(edge.serve, "run_roles", run_roles)
+        launch = Launch(environ={})
+        with trio.fail_after(10):
+            return await serve(launch, launch.load())
+
+    return run
+
+
+async def test_a_stop_before_the_last_moments_of_a_start_is_graceful(started) -> None:
+    """Pages say "ready" a moment before all is: who stops it then says goodbye, too."""
+    tier = Stoppable()
+
+    async def start(running: RunningRoles, task_status) -> None:
+        running.tiers[Role.RELAY] = tier
+        signal.raise_signal(signal.SIGTERM)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not tier.has_stopped
+        task_status.started(running)
+
+    assert await started(start) == 0
+    assert tier.has_stopped
+
+
+async def test_a_start_that_does_not_end_is_given_up(started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.serve, "_STARTING", 0.01)
+
+    async def start(_running: RunningRoles, _task_status) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    assert await started(start) == 128 + signal.SIGTERM
+
+
+async def test_a_second_signal_ends_a_start_at_once(started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.serve, "_STARTING", 1000.0)
+
+    async def start(_running: RunningRoles, _task_status) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        await trio.testing.wait_all_tasks_blocked()
+        signal.raise_signal(signal.SIGINT)
+
+    assert await started(start) == 128 + signal.SIGINT

@@ -22,7 +22,7 @@ from transceiver.handover.checkpointing import Seal, snapshot_of
 from transceiver.handover.dispatching import MovingDispatcher
 from transceiver.handover.kept import pack_kept
 from transceiver.handover.late import LateDatagrams
-from transceiver.handover.ownership import Owner, OwnershipStore, StoreUnavailable
+from transceiver.handover.ownership import LAST_GENERATION, Owner, OwnershipStore, StoreUnavailable
 from transceiver.handover.peers import HandOverRefused, Offered, Peers
 from transceiver.handover.tunnels import Tunnels
 from transceiver.registry import Call, CallRegistry
@@ -137,6 +137,10 @@ class Draining:
     async def move(self, call: Call) -> bool:
         """Move one call; returns whether it is gone. One that could not be moved goes on here."""
         dispatcher = self._dispatcher
+        if call.generation >= LAST_GENERATION:
+            self.counts["worn-out"] += 1
+            self._report("not-moved", {"call": call.call_id, "reason": f"it has moved {call.generation} times already"})
+            return False
         # So there is a record to be given, and a store that has just answered.
         if not await self._checkpoint([call]):
             self.counts["not-confirmed"] += 1

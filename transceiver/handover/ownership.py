@@ -29,6 +29,7 @@ from typing import Protocol
 import attrs
 
 __all__ = [
+    "LAST_GENERATION",
     "RECORD_LIFE",
     "Confirmation",
     "Owner",
@@ -40,6 +41,9 @@ __all__ = [
 RECORD_LIFE = 120.0
 """Seconds after the last checkpoint or take-over, or the call's end, at which a record is forgotten: crashes leave
 nothing."""
+
+LAST_GENERATION = 0xFFFF
+"""The hop header has 16 bits for it (`relay.hop.header`): a session that has moved so often stays where it is."""
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - named for what happened, like an HTTP reason
@@ -139,7 +143,7 @@ class OwnershipStore(Protocol):
 
         Returns:
             The record as it is now, with the last snapshot and its age; None when it is too old or gone, the call has
-            ended, or somebody else was faster.
+            ended, somebody else was faster, or there is no generation after this one.
 
         Raises:
             StoreUnavailable: no answer.

@@ -4,7 +4,7 @@ import attrs
 import pytest
 import trio
 
-from transceiver.handover.ownership import RECORD_LIFE, Confirmation, Owner, Ownership
+from transceiver.handover.ownership import LAST_GENERATION, RECORD_LIFE, Confirmation, Owner, Ownership
 
 A, B, C = (Owner(cluster=3, incarnation=number, worker=number % 4) for number in (0xFFFFFFFF, 2, 3))
 SESSION = 0xFFFFFFFFFFFFFFFF  # beyond what Lua's numbers hold exactly
@@ -112,6 +112,17 @@ async def test_a_generation_that_is_not_there_is_not_taken(store, generation):
     assert await store.take(SESSION, generation=0, owner=B, within=None) is None
     await store.checkpoint([record()])
     assert await store.take(SESSION, generation=generation, owner=B, within=None) is None
+
+
+async def test_a_session_that_has_moved_as_often_as_can_be_counted_stays(store):
+    await store.checkpoint([record(generation=LAST_GENERATION - 1)])
+    last = await store.take(SESSION, generation=LAST_GENERATION - 1, owner=B, within=None)
+    assert last.generation == LAST_GENERATION == 0xFFFF
+    for within in (None, 20.0):
+        assert await store.take(SESSION, generation=LAST_GENERATION, owner=C, within=within) is None
+    assert await store.checkpoint([record(owner=B, generation=LAST_GENERATION)]) == [CONFIRMED]
+    await store.forget(SESSION, owner=B, generation=LAST_GENERATION)
+    assert await store.find(SESSION) is None
 
 
 async def test_an_ended_call_is_neither_found_nor_taken_nor_brought_back(store):

@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from edge.caller.progress import Stage
+from transceiver.handover.ownership import LAST_GENERATION
 from transceiver.handover.sealing import SnapshotKeys
 
 WRONG = SnapshotKeys({1: b"w" * 32}, 1)
@@ -74,3 +75,39 @@ async def test_who_has_not_the_key_leaves_a_dead_ones_call_to_others(start_fleet
         await goes_on(client, moving_network)
         assert counts(third)["takeover.taken-over"] == 1
         assert "not-restored" in wrong.names()
+
+
+@pytest.fixture
+async def worn(start_fleet, moving_network):
+    """A call that has moved as often as the hop header can count."""
+    async with start_fleet() as fleet:
+        client = await fleet.offer(fleet.places[0], has_events=True)
+        (call,) = fleet.places[0].worker._calls
+        call.generation = LAST_GENERATION
+        fleet.nursery.start_soon(client.run)
+        await moving_network.eventually(lambda: counts(fleet.places[0]).get("checkpoint.created") == 1)
+        yield fleet, client
+
+
+async def test_a_call_that_cannot_move_any_more_stays_until_the_drain_is_over(worn, moving_network):
+    fleet, client = worn
+    first, second = fleet.places
+    with trio.move_on_after(1.5):
+        await first.worker.drain()
+    await goes_on(client, moving_network)
+    assert counts(first)["drain.worn-out"] >= 1
+    assert counts(first).get("drain.moved", 0) == counts(first).get("drain.refused", 0) == 0
+    assert any("65535 times" in str(facts.get("reason")) for name, facts in first.reports if name == "not-moved")
+    await first.worker.stop()
+    await moving_network.eventually(lambda: client.caller.stage is Stage.CLOSED)
+    assert client.caller.media.reports.said_goodbye
+    assert second.worker.status()["calls"] == 0
+
+
+async def test_nobody_takes_over_a_call_that_cannot_move_any_more(worn, moving_network):
+    fleet, _ = worn
+    first, second = fleet.places
+    first.kill()
+    await moving_network.eventually(lambda: counts(second).get("takeover.not-taken", 0) >= 1)
+    assert second.worker.status()["calls"] == 0
+    assert "crashed" not in second.names()
