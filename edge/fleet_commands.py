@@ -51,7 +51,7 @@ def drain(node: str, path: Path | None) -> None:
     """Have the transceiver on NODE, as `trio-voice fleet` names it, take no further call and give away those it has.
 
     The configuration says where the store is and which keys open the transceiver's control API: that of a signal server
-    or of a transceiver has both.
+    has both. So has that of a transceiver, unless control APIs ask for certificates: its own does not command.
     """
     import trio
 
@@ -141,6 +141,12 @@ async def _drain(config: "Config", node: str) -> list[str]:
     key, tls = _credentials(config)
     told = []
     for member in transceivers:
+        if tls is None and member.control.startswith("https:"):
+            raise FleetError(
+                f"{node} obeys only who shows a certificate of the role signal or operator: name it with "
+                "signal.control_certificate, signal.control_key and signal.control_ca; `trio-voice keys ca DIR` makes "
+                "operator.crt, and a transceiver's own does not command"
+            )
         async with ControlClient(member.control, key, tls=tls) as client:
             try:
                 await client.drain()
@@ -151,14 +157,15 @@ async def _drain(config: "Config", node: str) -> list[str]:
 
 
 def _credentials(config: "Config") -> "tuple[str, ControlTls | None]":
-    """Find the bearer and the certificate that the control API wants, signal's or a transceiver's.
+    """Find the bearer that the control API wants, and the certificate of signal's or an operator's where there is one.
 
     Raises:
         KeysError: there is no such bundle.
+        StartError: the certificate cannot be used.
     """
     from edge.config.model import Role
     from edge.key_files import KeysError, bundle_path, load_bundle, role_of
-    from edge.tiers.control_tls import peer_tls, signal_tls
+    from edge.tiers.control_tls import signal_tls
     from edge.tiers.keyring import control_bearers
 
     if config.keys is None:
@@ -169,6 +176,4 @@ def _credentials(config: "Config") -> "tuple[str, ControlTls | None]":
     else:
         role = Role.TRANSCEIVER if role_of(path) is Role.TRANSCEIVER else Role.SIGNAL
     tls = signal_tls(config.signal) if config.signal is not None else None
-    if tls is None and config.transceiver is not None:
-        tls = peer_tls(config.transceiver)
     return control_bearers(load_bundle(path, role))[0], tls

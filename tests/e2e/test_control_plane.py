@@ -191,3 +191,55 @@ async def is_not_found(url: str, path: str) -> None:
 
 def calls_of(fleet: Edge, name: str) -> float:
     return fleet.metric(fleet.servers[name].health, "trio_voice_transceiver_calls")
+
+
+def ask(fleet: Edge, *words: str, config: str) -> subprocess.CompletedProcess[str]:
+    command = [PROGRAM, *words, "--config", fleet.folder / config]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def configure_operator(fleet: Edge) -> str:
+    """Write what people have who only command, as docs/operations.md tells them; the certificate is made for it."""
+    own = fleet.folder / "certificates"
+    command = [PROGRAM, "keys", "certificate", own, "operator", "--name", "laptop"]
+    subprocess.run(command, check=True, capture_output=True)
+    store = (fleet.folder / "signal.toml").read_text().split("[store]")[1].split("[node]")[0]
+    (fleet.folder / "operator.toml").write_text(f"""
+keys = "{fleet.folder}/keys/signal.keys"
+[store]{store}[signal]
+control_certificate = "{own}/laptop.crt"
+control_key = "{own}/laptop.key"
+control_ca = "{own}/ca.crt"
+""")
+    return "operator.toml"
+
+
+def test_an_operator_drains_a_transceiver_with_a_certificate_of_his_own(fleet: Edge) -> None:
+    config = configure_operator(fleet)
+    listing = ask(fleet, "fleet", config=config)
+    assert listing.returncode == 0, listing.stderr
+    names = {line.split()[0] for line in listing.stdout.splitlines()[1:]}
+    assert names == {"signal", "second", "relay", "alpha", "beta"}
+    drained = ask(fleet, "drain", "alpha", config=config)
+    assert (drained.returncode, drained.stderr) == (0, "")
+    assert drained.stdout.startswith("alpha drains: it had ")
+    fleet.wait_until("all are told", lambda: "draining" in line_of("alpha", ask(fleet, "fleet", config=config).stdout))
+    fleet.processes["alpha"].send_signal(signal.SIGTERM)
+    assert fleet.processes["alpha"].wait(30) == 0
+    fleet.start("alpha")
+    fleet.wait_until("alpha is back", lambda: fleet.is_ready(fleet.servers["alpha"].health), 30)
+
+
+def line_of(node: str, listing: str) -> str:
+    return next((line for line in listing.splitlines() if line.startswith(f"{node} ")), "")
+
+
+def test_who_may_not_command_is_told_what_is_needed(fleet: Edge) -> None:
+    text = (fleet.folder / "signal.toml").read_text()
+    bare = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("control_"))
+    (fleet.folder / "bare.toml").write_text(bare)
+    for config in ("bare.toml", "beta.toml"):
+        refused = ask(fleet, "drain", "alpha", config=config)
+        assert refused.returncode == 1
+        assert "signal.control_certificate" in refused.stderr
+        assert ask(fleet, "fleet", config=config).returncode == 0, "the store is asked, and wants no certificate"

@@ -168,6 +168,13 @@ def test_what_cannot_drain_is_told_so(redis, run, node, told):
     assert told in result.output
 
 
+def test_who_has_no_certificate_for_a_transceiver_that_wants_one_is_told_which(redis, run):
+    announce(redis, attrs.evolve(ALPHA, control="https://127.0.0.1:1"))
+    result = run("drain", "alpha")
+    assert result.exit_code == 1
+    assert "name it with signal.control_certificate, signal.control_key and signal.control_ca" in result.output
+
+
 def test_a_store_that_is_away_is_told(redis, tmp_path):
     path = tmp_path / "away.toml"
     path.write_text(f'[store]\nurl = "unix://{tmp_path}/none"\n')
