@@ -77,7 +77,7 @@ def start_as(fleet: Edge, release: Release, name: str) -> None:
     """Start a process that has ended as one of another release."""
     install(release, fleet.folder, name)
     fleet.start(name)
-    fleet.wait_until(f"{name} is back", lambda: fleet.is_ready(fleet.servers[name].health), 40)
+    fleet.wait_until(f"{name} is back", lambda: fleet.is_ready(fleet.servers[name].health), 60)
     is_of(fleet, release, name)
 
 
