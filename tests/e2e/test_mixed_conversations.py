@@ -101,7 +101,8 @@ def test_a_conversation_goes_on_in_another_release(fleet: Edge, page: Page, numb
     fleet.processes["alpha"].send_signal(number)
     fleet.wait_until("beta has it", lambda: calls_of(fleet, "beta") == 1)
     assert fleet.processes["alpha"].wait(20) == (0 if number == signal.SIGTERM else -number)
-    fleet.wait_until("the answer has ended", lambda: "response.done" in types_since(page, before), 15)
+    if number == signal.SIGTERM:  # behind a death nobody may know any more that there was one
+        fleet.wait_until("the answer has ended", lambda: "response.done" in types_since(page, before), 15)
     page.wait_for_timeout(1500)  # what is said while SCTP is being restarted may be lost
     after = page.evaluate("() => window.talk.events.length")
     assert "output_audio_buffer.stopped" in page.evaluate("() => window.talk.say('and again')")
@@ -112,7 +113,7 @@ def test_a_conversation_goes_on_in_another_release(fleet: Edge, page: Page, numb
     types = types_since(page, 0)
     assert types.count("session.created") == 1
     assert "error" not in types
-    assert types_since(page, before)[: after - before].count("response.done") == 1
+    assert types_since(page, before)[: after - before].count("response.done") <= 1
     assert types_since(page, after).count("response.done") == 1
 
 
