@@ -4,10 +4,15 @@ A call id names the transceiver process that made the call. Most calls stay ther
 When it says that it does not have the call, or is gone, the call may live on elsewhere: the process that handed it over
 says where it went (421 `call_moved`), and the ownership store knows the owner of every session that can be moved.
 Signal itself remembers nothing.
+
+Right behind the death of a transceiver nobody has its calls for some tenths of a second. Who asks for one just then
+waits until the store names its successor.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol, TypeVar
+
+import trio
 
 from edge.control.client import ControlClient, TransceiverUnreachable
 from edge.signal import errors
@@ -23,6 +28,9 @@ Value = TypeVar("Value")
 _MOST_ASKED = 4
 """Transceivers asked about one call: with each, it can have moved once more."""
 _RETRY_SECONDS = 2.0
+_SUCCESSOR_WITHIN = 1.0
+"""Seconds to wait for whoever takes over from an owner that is silent; it takes half of that."""
+_LOOK_AGAIN = 0.1
 
 
 class CallIdOpener(Protocol):
@@ -84,6 +92,8 @@ class CallFinder:
                     place = await self._owner_of(route.session)
                 except StoreUnavailable:
                     is_uncertain = True
+            if is_uncertain and (place is None or place in asked):
+                place = await self._successor(route.session, asked)
         if is_uncertain:
             # The id is genuine, and a transceiver that may have the call is silent: only time can tell.
             raise _silent()
@@ -94,6 +104,19 @@ class CallFinder:
             return None
         record = await self._ownership.find(session)
         return None if record is None else (record.owner.cluster, record.owner.incarnation)
+
+    async def _successor(self, session: int, asked: Collection[tuple[int, int]]) -> tuple[int, int] | None:
+        """Wait for an owner that was not asked yet; None when there is none in time, or nobody to tell."""
+        with trio.move_on_after(_SUCCESSOR_WITHIN):
+            while True:
+                try:
+                    place = await self._owner_of(session)
+                except StoreUnavailable:
+                    return None
+                if place is None or place not in asked:
+                    return place
+                await trio.sleep(_LOOK_AGAIN)
+        return None
 
 
 def _silent() -> errors.RequestRefused:

@@ -1,6 +1,7 @@
 """Any signal node finds any call, wherever it lives by now."""
 
 import pytest
+import trio
 
 from edge.signal.handler import SignalHandler
 from transceiver.calls import CallMoved
@@ -117,11 +118,29 @@ async def test_without_the_store_a_call_that_is_not_there_may_still_be_elsewhere
     assert "retry-after" in failure.headers
 
 
-async def test_a_call_that_nobody_has_taken_over_yet_is_worth_another_try(fleet, read_failure):
+async def test_a_call_that_nobody_has_taken_over_yet_is_worth_another_try(fleet, read_failure, autojump_clock):
     fleet.ownership.move(fleet.session, 1)
     fleet.disconnect("one")
+    began = trio.current_time()
     failure = read_failure(await fleet.ask("DELETE", fleet.path))
     assert (failure.status, failure.code) == (503, "transceiver_unreachable")
+    assert 0.9 < trio.current_time() - began < 1.5
+
+
+async def test_who_hangs_up_right_behind_a_death_waits_for_the_successor(fleet, autojump_clock, nursery):
+    fleet.ownership.move(fleet.session, 1)
+    fleet.disconnect("one")
+
+    async def take_over() -> None:
+        await trio.sleep(0.4)
+        move(fleet, "two")
+        fleet.ownership.move(fleet.session, 2)
+
+    nursery.start_soon(take_over)
+    began = trio.current_time()
+    assert (await fleet.ask("DELETE", fleet.path)).status == 200
+    assert 0.4 <= trio.current_time() - began < 0.6
+    assert not fleet.transceivers["two"].calls
 
 
 async def test_owners_that_name_each_other_are_not_followed_for_ever(fleet, read_failure):
