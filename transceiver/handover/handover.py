@@ -237,6 +237,8 @@ class Handover:
             with trio.move_on_after(_KEPT_WITHIN):
                 await held.is_released.wait()
             self._dispatcher.resume(call, trio.current_time(), held.handed_over)
+            if call.leg is not None:
+                call.leg.settle()  # should the word of its last owner not have come
 
     async def _settle_taken(self, call: Call) -> bool:
         """Let a call go on that was taken, once it is ours and the relays that carried it lead to us.

@@ -253,6 +253,22 @@ async def test_a_target_that_knows_no_tunnels(talk, speaker, monkeypatch):
     await eventually(lambda: speaker.open == 1)
 
 
+async def test_the_last_owners_word_does_not_come(talk, speaker):
+    """The relays lead the client here; by that the call is known to be ours, and its tunnel is taken."""
+    fleet, client = talk
+    first = fleet.places[0]
+    first.worker._handover._draining._peers.release = say_nothing
+    await first.worker.start_drain()
+    await eventually(lambda: counts(first).get("tunnel.taken") == 1)
+    await eventually(lambda: "output_audio_buffer.stopped" in client.types())
+    assert words(client) == ALL
+    assert speaker.connections == 1
+
+
+async def say_nothing(*_args: object) -> None:
+    return
+
+
 async def test_a_tunnel_that_is_refused(talk, speaker):
     fleet, client = talk
     first = fleet.places[0]
