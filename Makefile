@@ -10,6 +10,8 @@ ARGS ?=
 # Half as many again as there are processors, as some tests wait for a clock. Who is through helps the others.
 WORKERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
 UNIT := -q -n $(WORKERS) --dist worksteal -m "not e2e"
+# They wait more than they compute; a file's tests may share servers, and stay together.
+E2E := -q -n 2 --dist loadfile -m e2e
 # Bytecode is kept, that of tests above all: making it takes longer than most of them. Empty is as good as not set.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -64,9 +66,9 @@ unit: $(VENV)/.dev ## the tests that need no browser and no other process than R
 	$(BIN)/pytest $(UNIT) $(ARGS)
 
 # The quick ones first, and in a process of their own: a browser's driver keeps the event loop that some of them want.
-test: $(VENV)/.dev system-packages ## all tests, real browsers included (about twenty minutes)
+test: $(VENV)/.dev system-packages ## all tests, real browsers included (about a quarter of an hour)
 	$(BIN)/pytest $(UNIT)
-	$(BIN)/pytest -q -m e2e
+	$(BIN)/pytest $(E2E)
 
 system-packages:
 	@deploy/install-test-packages
