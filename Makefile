@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip --quiet --disable-pip-version-check
 ARGS ?=
-# Half as many again as there are processors, as some tests wait for a clock. Who is through helps the others.
-WORKERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+# Two for each processor, as many tests wait for a clock. Who is through helps the others.
+WORKERS ?= $(shell echo $$(( $$(nproc) * 2 )))
 UNIT := -q -n $(WORKERS) --dist worksteal -m "not e2e"
 # They wait more than they compute; a file's tests may share servers, and stay together.
 E2E := -q -n 2 --dist loadfile -m e2e

@@ -141,7 +141,7 @@ async def test_late_ones_are_gathered_and_bounded(autojump_clock, nursery):
         assert late.keep(7, b"%d" % number, RELAY, trio.current_time())
     await trio.sleep(0.1)
     assert [number for _, _, numbers in peers.told for number in numbers] == list(range(1, 30))
-    assert 3 <= len(peers.told) <= 5  # one at a time
+    assert 3 <= len(peers.told) <= 6  # one at a time, 30 ms each, for 140 ms and what is left then
     assert sum(late.keep(7, b"7", RELAY, trio.current_time()) for _ in range(MAX_KEPT)) == MAX_KEPT - 29
     assert not late.keep(8, b"0", RELAY, trio.current_time())
     late.expect(Offered(session=8, generation=1, snapshot=b""), owner, trio.current_time())
