@@ -4,6 +4,7 @@ What each knows to take along differs. What one of them does not know may cost t
 more: the client is told how it ended, keeps its connection and its channel, and goes on.
 """
 
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -71,6 +72,8 @@ def fleet(
             environment=partial(installed_on, tmp_path),
         )
         try:
+            # Signal is ready as soon as it knows one of them, which may be the one that goes now.
+            fleet.wait_until("signal knows both", lambda: ready_transceivers(fleet) == 2)
             fleet.processes["beta"].send_signal(signal.SIGTERM)
             assert fleet.processes["beta"].wait(20) == 0
             yield fleet
@@ -86,6 +89,13 @@ def page(fleet: Edge, playwright: Playwright, tone_wav: Path) -> Iterator[Page]:
         fleet.wait_until("beta is there", lambda: fleet.is_ready(fleet.servers["beta"].health), 60)
         fleet.wait_until("the store has a record", lambda: moves(fleet, "alpha").get("checkpoint.confirmed"), 30)
         yield page
+
+
+def ready_transceivers(fleet: Edge) -> int:
+    """How many signal would place a call on."""
+    status, body = fleet.get(f"{fleet.signal_url}/fleet/state")
+    assert status == 200, body
+    return sum(each["ready"] for each in json.loads(body)["transceivers"])
 
 
 def moves(fleet: Edge, name: str) -> dict[str, int]:
