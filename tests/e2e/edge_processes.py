@@ -171,6 +171,16 @@ class Edge:
             self.kill()
             raise
 
+    def fleet_state(self) -> dict[str, Any]:
+        """What signal knows of its fleet."""
+        status, body = self.get(f"{self.signal_url}/fleet/state")
+        assert status == 200, body
+        return json.loads(body)
+
+    def ready_transceivers(self) -> int:
+        """How many transceivers signal would place a call on."""
+        return sum(each["ready"] for each in self.fleet_state()["transceivers"])
+
     def is_ready(self, url: str) -> bool:
         try:
             return self.get(f"{url}/readyz")[0] == 200

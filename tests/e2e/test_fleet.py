@@ -49,9 +49,7 @@ def calls(fleet: Edge) -> Counter[str]:
 
 def ready(fleet: Edge) -> dict[str, bool]:
     """Who takes calls, as far as signal knows."""
-    status, body = fleet.get(f"{fleet.signal_url}/fleet/state")
-    assert status == 200, body
-    known = {each["name"]: each["ready"] for each in json.loads(body)["transceivers"]}
+    known = {each["name"]: each["ready"] for each in fleet.fleet_state()["transceivers"]}
     return {name: known.get(fleet.servers[name].health, False) for name in ("alpha", "beta")}
 
 

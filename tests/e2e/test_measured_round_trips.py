@@ -60,7 +60,7 @@ control = "127.0.0.1:{control}"
 
 
 def test_a_call_tells_how_slow_its_region_is_and_the_next_one_goes_elsewhere(edge: Edge) -> None:
-    edge.wait_until("both transceivers take calls", lambda: ready_transceivers(edge) == 2)
+    edge.wait_until("both transceivers take calls", lambda: edge.ready_transceivers() == 2)
     call = subprocess.Popen([PROGRAM, "call", edge.signal_url, "--seconds", "60"], stdout=subprocess.DEVNULL)
     try:
         caller = edge.wait_until("the call's round trip is known to signal", lambda: measured(edge), 50)
@@ -76,23 +76,13 @@ def test_a_call_tells_how_slow_its_region_is_and_the_next_one_goes_elsewhere(edg
     assert "Nearer than http" in explained["transceivers"][1]["why"]
 
     subprocess.run([PROGRAM, "call", edge.signal_url, "--seconds", "0.5"], check=True, stdout=subprocess.DEVNULL)
-    edge.wait_until("the next call is in the other region", lambda: state(edge)["callers"][0]["region"] == "far")
+    edge.wait_until("the next call is in the other region", lambda: edge.fleet_state()["callers"][0]["region"] == "far")
     reason = "the region near, which took the request"
     edge.wait_until("the reason is in the record of the ended call", lambda: reason in edge.log("near"))
 
 
-def state(edge: Edge) -> dict:
-    status, body = edge.get(f"{edge.signal_url}/fleet/state")
-    assert status == 200, body
-    return json.loads(body)
-
-
-def ready_transceivers(edge: Edge) -> int:
-    return sum(each["ready"] for each in state(edge)["transceivers"])
-
-
 def measured(edge: Edge) -> dict | None:
-    callers = state(edge)["callers"]
+    callers = edge.fleet_state()["callers"]
     return callers[0] if callers and callers[0]["round_trip_ms"] is not None else None
 
 

@@ -4,7 +4,6 @@ What each knows to take along differs. What one of them does not know may cost t
 more: the client is told how it ended, keeps its connection and its channel, and goes on.
 """
 
-import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -73,7 +72,7 @@ def fleet(
         )
         try:
             # Signal is ready as soon as it knows one of them, which may be the one that goes now.
-            fleet.wait_until("signal knows both", lambda: ready_transceivers(fleet) == 2)
+            fleet.wait_until("signal knows both", lambda: fleet.ready_transceivers() == 2)
             fleet.processes["beta"].send_signal(signal.SIGTERM)
             assert fleet.processes["beta"].wait(20) == 0
             yield fleet
@@ -89,13 +88,6 @@ def page(fleet: Edge, playwright: Playwright, tone_wav: Path) -> Iterator[Page]:
         fleet.wait_until("beta is there", lambda: fleet.is_ready(fleet.servers["beta"].health), 60)
         fleet.wait_until("the store has a record", lambda: moves(fleet, "alpha").get("checkpoint.confirmed"), 30)
         yield page
-
-
-def ready_transceivers(fleet: Edge) -> int:
-    """How many signal would place a call on."""
-    status, body = fleet.get(f"{fleet.signal_url}/fleet/state")
-    assert status == 200, body
-    return sum(each["ready"] for each in json.loads(body)["transceivers"])
 
 
 def moves(fleet: Edge, name: str) -> dict[str, int]:
