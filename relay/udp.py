@@ -53,10 +53,10 @@ __all__ = [
     "send_batch",
 ]
 
-MODERATION = 0.0025
+MODERATION = 0.005
 """Busy sockets are looked at this often, in seconds; a datagram may be forwarded so much later, and no more. It is a
-small part of what a jitter buffer holds, and half the step of the transceiver's ticker, so that both wake the process
-together."""
+small part of what a jitter buffer holds, and what libwebrtc's own pacer waits; and it is the step of the transceiver's
+ticker, so that one wake-up serves both."""
 
 _WINDOW = 0.01
 _BUSY_COUNT = 15

@@ -10,7 +10,7 @@
    of failures for a while, as in relay/budgets.py; a known flow is charged nothing, there as here. What goes up and is of
    one length is one message with segments, as in relay/segments.py; it leaves before a flow's next datagram.
 
-   One thread; recvmmsg and sendmmsg of 128; one epoll wait for both sockets, which are looked at every 2.5 ms when they are
+   One thread; recvmmsg and sendmmsg of 128; one epoll wait for both sockets, which are looked at every 5 ms when they are
    busy, as in relay/udp.py. Flows that are silent are looked for once a second. */
 
 #define _GNU_SOURCE
@@ -26,7 +26,7 @@
 #include <time.h>
 
 enum { BATCH = 128, SEGMENTS = 64, HEADER = 28, HEADROOM = 40, LONGEST = 2048, STRIDE = 2176, BUDGETS = 1 << 15, FAILURES = 32, BUSY_COUNT = 15, UDP_SEGMENT = 103, LONGEST_SEGMENT = 1232 };
-static const double FAILURE_WINDOW = 10, SILENCE = 10, CHECK_INTERVAL = 1, MODERATION = 0.0025, LOAD_WINDOW = 0.01;
+static const double FAILURE_WINDOW = 10, SILENCE = 10, CHECK_INTERVAL = 1, MODERATION = 0.005, LOAD_WINDOW = 0.01;
 
 struct place { /* where a transceiver is; none while its link is down */
     struct sockaddr_in address;
