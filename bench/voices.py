@@ -49,9 +49,9 @@ def voice_edge(folder: Path) -> Iterator[Server]:
         yield server
 
 
-async def bare_codecs(streams: int, seconds: float) -> float:
-    """Return the share of a core that decoding and encoding one stream takes, with `COMPLEXITY`."""
-    used = await run_program("bare_codec", streams, COMPLEXITY, seconds)
+async def bare_codecs(streams: int, seconds: float, complexity: int = COMPLEXITY) -> float:
+    """Return the share of a core that decoding and encoding one stream takes."""
+    used = await run_program("bare_codec", streams, complexity, seconds)
     assert isinstance(used, dict)
     return float(used["cpu"] / (used["frames"] * TICK_SECONDS))
 

@@ -32,18 +32,22 @@ def test_the_backends_cpu_is_not_the_calls():
     rounds = Rounds(
         ours=[stretch(**tiers, backend=9.0)],
         socket=[stretch(**{name: 2 * used for name, used in tiers.items()}, backend=0.8)],
-        ours_as_theirs=[stretch(**tiers)],
+        ours_as_theirs=[stretch(**{name: 1.5 * used for name, used in tiers.items()})],
         aiortc=[stretch(aiortc=2.6)],
         bare=[0.01],
+        bare_as_theirs=[0.013],
     )
-    whole, transceiver, socket, aiortc = rows_of(rounds)
+    whole, transceiver, socket, aiortc, as_theirs, least = rows_of(rounds)
     assert whole.ratio == pytest.approx(0.52 / 40 / 0.01)
     assert transceiver.ratio == pytest.approx(0.40 / 40 / 0.01)
     assert socket.ratio == pytest.approx(1.04 / 40 / 0.01)
     assert "2.000% of a core" in socket.notes[-1]  # the backend's, told beside it
     assert aiortc.ratio == pytest.approx(0.2)
     assert (whole.must, whole.want) == (1.4, 1.2)
-    assert (aiortc.must, aiortc.want) == (1 / 5, 1 / 7)
+    assert as_theirs.ratio == pytest.approx(0.3)
+    assert least.ratio == pytest.approx(0.2)
+    assert (aiortc.must, aiortc.want) == (as_theirs.must, as_theirs.want) == (1 / 5, 1 / 7)
+    assert least.must is None
 
 
 def test_the_clip_has_one_onset_that_is_heard_within_its_packet():
