@@ -20,7 +20,7 @@ from edge.caller.progress import CallerOptions
 __all__ = ["measure"]
 
 _ROUNDS, _SETUPS, _AT_ONCE = 5, 24, 8
-_WARM_UP, _IDLE_SECONDS = 5, 2.0
+_WARM_UP, _IDLE_SECONDS = 5, 1.0
 _OPTIONS = CallerOptions(clip=SPEECH)
 
 
