@@ -9,9 +9,12 @@ Read in this order:
 * `residency`    which regions a call may be in at all
 * `round_trips`  how long a way takes: predicted from the distance, corrected by what was measured
 * `measuring`    what earlier calls of a caller's network have shown: bounded memory, decaying averages
+* `health`       how well a part of the fleet does its work, as a grade
+* `steadying`    a measurement, made steady enough to place calls by
+* `losses`       which regions lose their callers' packets, by what live calls have lost
 * `scoring`      the one scoring function: named terms, in milliseconds that can be added
 * `candidates`   a transceiver, as far as choosing it needs
-* `standing`     what no distance outweighs: health, draining, residency, a full house
+* `standing`     what no distance outweighs: being dead, draining, residency, a full house
 * `ranking`      candidates in order, with a sentence for each that says why
 * `choice`       choosing relay addresses and transceivers
 """

@@ -2,6 +2,7 @@
 
 import attrs
 
+from geo.health import WELL, Health
 from geo.regions import Region
 
 __all__ = ["TransceiverCandidate"]
@@ -21,6 +22,7 @@ class TransceiverCandidate:
         is_draining: whether it is about to go; it takes no calls then.
         reason: why it takes none, or does not seem healthy.
         up_seconds: how long ago it came back; None when that is long ago, or it never was away.
+        health: what was measured of it.
     """
 
     name: str
@@ -32,3 +34,4 @@ class TransceiverCandidate:
     is_draining: bool = False
     reason: str = ""
     up_seconds: float | None = None
+    health: Health = WELL

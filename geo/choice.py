@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from geo.candidates import TransceiverCandidate
+from geo.health import WELL, Health, worse_of
 from geo.ranking import Choice, Ranked, order
 from geo.regions import Ingress, Place, Region
 from geo.residency import NO_RESIDENCY, Residency
@@ -40,18 +41,24 @@ class Viewpoint:
         residency: where the call may be at all.
         measured: what earlier calls of its network have shown, by name of the region.
         usual_region: name of the region that served its network lately; empty when none did.
+        region_health: what was measured of the regions that are not well, by name.
     """
 
     place: Place | None = None
     residency: Residency = NO_RESIDENCY
     measured: Mapping[str, Measured] = attrs.field(factory=dict)
     usual_region: str = ""
+    region_health: Mapping[str, Health] = attrs.field(factory=dict)
 
     def way_to(self, region: Region | None) -> RoundTrip:
         """Guess the round trip to a region."""
         if region is None:
             return round_trip_of(self.place, None)
         return round_trip_of(self.place, region.place, self.measured.get(region.name))
+
+    def health_of(self, own: Health, region: Region | None) -> Health:
+        """Tell how well a member does with the health of its own, in a region."""
+        return own if region is None else worse_of(own, self.region_health.get(region.name, WELL))
 
     def is_change(self, region: Region | None) -> bool:
         """Whether it is another region than the usual one."""
@@ -82,6 +89,7 @@ def choose_transceiver(
         standing, why = transceiver_standing(candidate, load, viewpoint.residency)
         given = score(
             ways.to(region),
+            health=viewpoint.health_of(candidate.health, region),
             load=load,
             up_seconds=candidate.up_seconds,
             is_change=viewpoint.is_change(region),
@@ -123,6 +131,7 @@ def choose_ingresses(
     def scored(ingress: Ingress, *, shares_machine: bool) -> Score:
         return score(
             ways.to(ingress.region),
+            health=viewpoint.health_of(ingress.health, ingress.region),
             load=ingress.load,
             up_seconds=ingress.up_seconds,
             onward=onward.from_(ingress.region),

@@ -4,6 +4,8 @@ import math
 
 import attrs
 
+from geo.health import WELL, Health
+
 __all__ = ["Ingress", "Place", "Region", "distance_km"]
 
 _EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
@@ -67,6 +69,7 @@ class Ingress:
         is_draining: whether it is about to go.
         reason: why it is not healthy, when it is not.
         up_seconds: how long ago it came back; None when that is long ago, or it never was away.
+        health: what was measured of the relay.
     """
 
     id: int
@@ -80,6 +83,7 @@ class Ingress:
     is_draining: bool = False
     reason: str = ""
     up_seconds: float | None = None
+    health: Health = WELL
 
     @property
     def relay_name(self) -> str:

@@ -1,6 +1,6 @@
 """The one scoring function. A score is in milliseconds of round trip, lower is better, so that terms can be added.
 
-A term enters only with a test that shows its need (tests/geo/test_scoring.py). What no term may outweigh (health,
+A term enters only with a test that shows its need (tests/geo/test_scoring.py). What no term may outweigh (being dead,
 residency, a full house) is not scored: it is a `geo.choice.Standing`.
 """
 
@@ -8,9 +8,14 @@ from collections.abc import Iterator
 
 import attrs
 
+from geo.health import WELL, Health
 from geo.round_trips import RoundTrip
 
-__all__ = ["DEFAULT_WEIGHTS", "Score", "Weights", "effective_load", "score"]
+__all__ = ["DEFAULT_WEIGHTS", "MOST_FOR_HEALTH", "Score", "Weights", "effective_load", "score"]
+
+MOST_FOR_HEALTH = 200.0
+"""Milliseconds: nobody is sent further away than this for what was measured of a nearer one, whoever measured it. It is
+what a region that loses a tenth of its packets costs; much more, and members of it will be late."""
 
 _LOAD_EXPONENT = 8
 """Almost nothing while there is room, and steep in the end: half full costs 1 ms, 80 % full 50 ms. So near callers stay
@@ -27,6 +32,10 @@ class Weights:
 
     Attributes:
         round_trip: milliseconds of score for a millisecond of round trip between caller and candidate.
+        loss: milliseconds of score for each hundredth of the packets that is lost there. By the E-model (ITU-T G.107) a
+            hundredth is heard like some 50 ms of round trip where delay has begun to disturb. At 20 a region that
+            loses 5 % keeps those callers to whom the next one is more than 100 ms further.
+        delay: milliseconds of score for a millisecond by which a candidate answers later than distance explains.
         load: milliseconds of score for a candidate that is completely full; an empty one has none. At 300 a candidate
             that is 90 % full loses to an empty one some 8 000 km further away.
         onward: milliseconds of score for a millisecond of round trip between an ingress and the transceiver behind it.
@@ -36,6 +45,8 @@ class Weights:
     """
 
     round_trip: float = 1.0
+    loss: float = 20.0
+    delay: float = 1.0
     load: float = 300.0
     onward: float = 1.0
     change: float = 5.0
@@ -51,6 +62,7 @@ class Score:
 
     Attributes:
         round_trip: the way between caller and candidate.
+        health: what it was seen to lose, and how late it was seen to answer.
         load: how full it is.
         onward: the way from the ingress to the transceiver.
         change: callers of this network are served by another region.
@@ -58,10 +70,12 @@ class Score:
         way: the way between caller and candidate.
         load_share: share of its capacity in use.
         up_seconds: how long ago it came back; None when that is long ago.
+        measured: what was seen.
         total: the sum that candidates are ordered by, lower is better.
     """
 
     round_trip: float
+    health: float
     load: float
     onward: float
     change: float
@@ -69,6 +83,7 @@ class Score:
     way: RoundTrip
     load_share: float
     up_seconds: float | None
+    measured: Health
     total: float
 
     @property
@@ -76,6 +91,7 @@ class Score:
         """The terms by name."""
         return {
             "round trip": self.round_trip,
+            "health": self.health,
             "load": self.load,
             "way to the transceiver": self.onward,
             "change of region": self.change,
@@ -89,6 +105,8 @@ class Score:
 
     def _words(self) -> Iterator[str]:
         yield self.way.why
+        if self.health:
+            yield self.measured.why + _costs(self.health)
         if self.load_share:
             yield f"{self.load_share:.0%} full" + _costs(self.load)
         if self.load and self.up_seconds is not None and self.up_seconds < _RAMP_SECONDS:
@@ -104,6 +122,7 @@ class Score:
 def score(
     way: RoundTrip,
     *,
+    health: Health = WELL,
     load: float = 0.0,
     up_seconds: float | None = None,
     onward: float = 0.0,
@@ -115,6 +134,7 @@ def score(
 
     Args:
         way: between the caller and the candidate.
+        health: what was measured of the candidate.
         load: share of the candidate's capacity in use, 0 to 1; values outside are taken as the nearest.
         up_seconds: how long ago the candidate came back; None when that is long ago.
         onward: milliseconds between an ingress and the transceiver behind it.
@@ -124,12 +144,14 @@ def score(
     """
     load = min(1.0, max(0.0, load))
     round_trip_term = weights.round_trip * way.milliseconds
+    health_term = min(MOST_FOR_HEALTH, weights.loss * 100 * health.loss + weights.delay * health.delay)
     load_term = weights.load * effective_load(load, up_seconds) ** _LOAD_EXPONENT
     onward_term = weights.onward * onward
     change_term = weights.change if is_change else 0.0
     machine_term = weights.shared_machine if shares_machine else 0.0
     return Score(
         round_trip_term,
+        health_term,
         load_term,
         onward_term,
         change_term,
@@ -137,7 +159,8 @@ def score(
         way,
         load,
         up_seconds,
-        round_trip_term + load_term + onward_term + change_term + machine_term,
+        health,
+        round_trip_term + health_term + load_term + onward_term + change_term + machine_term,
     )
 
 

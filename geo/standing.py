@@ -2,6 +2,8 @@
 
 A forbidden one never is. One that drains, is not healthy or is full comes after all others: a transceiver whose
 heartbeats are late may still answer, and a relay that seems to be gone is better than an answer without an address.
+
+"Healthy" means here that it seems to be alive. How well one that lives does its work is a term of the score.
 """
 
 import enum

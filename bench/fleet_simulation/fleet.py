@@ -9,7 +9,7 @@ import attrs
 from geo.choice import TransceiverCandidate
 from geo.regions import Ingress, Region
 
-__all__ = ["Fleet", "Transceiver"]
+__all__ = ["Ailment", "Fleet", "Transceiver"]
 
 _TRANSCEIVERS = 2
 _RELAYS = 2
@@ -46,6 +46,32 @@ class Transceiver:
             reason="" if self.is_alive else "cannot be reached",
             up_seconds=None if self.returned_at is None else now - self.returned_at,
         )
+
+
+@attrs.frozen(kw_only=True)
+class Ailment:
+    """What is wrong with a region for a while.
+
+    Attributes:
+        region: which.
+        begins: when, as a share of the run.
+        ends: likewise.
+        loss: share of its callers' packets that it loses.
+        load: how full it has to be to lose any; from there the loss grows, to `loss` when it is full. 0: it always
+            loses all of it.
+    """
+
+    region: str
+    begins: float = 0.3
+    ends: float = 0.6
+    loss: float = 0.05
+    load: float = 0.0
+
+    def loss_at(self, share_of_run: float, load: float) -> float:
+        """Tell what is lost at a time."""
+        if not self.begins <= share_of_run < self.ends:
+            return 0.0
+        return self.loss * min(1.0, max(0.0, load - self.load) / (1 - self.load)) if self.load else self.loss
 
 
 class Fleet:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from bench.fleet_simulation.fleet import Fleet, Transceiver
 from bench.fleet_simulation.world import Caller
 from geo.choice import Viewpoint, choose_ingresses, choose_transceiver
+from geo.losses import RegionLosses
 from geo.measuring import CallerNetworks
 from geo.regions import Ingress
 from geo.residency import ResidencyRule, residency_of
@@ -30,6 +31,7 @@ class SignalNode:
 
     def __init__(self, fleet: Fleet, weights: Weights = DEFAULT_WEIGHTS, *, learns: bool = True) -> None:
         self.networks = CallerNetworks(max_networks=20_000)
+        self.losses = RegionLosses()
         self._fleet = fleet
         self._weights = weights
         self._learns = learns
@@ -62,6 +64,7 @@ class SignalNode:
             residency=residency_of(RULES, country=caller.country),
             measured=self.networks.measured(caller.network, now),
             usual_region=self.networks.usual_region(caller.network, now),
+            region_health=self.losses.health(now),
         )
         known = {each.name: each for each in self._fleet.transceivers}
         candidates = [

@@ -1,13 +1,13 @@
-"""A run: callers come second by second, the busiest region dies, its callers come back at once, it returns."""
+"""A run: callers come second by second; the busiest region dies and returns, or one loses packets for a while."""
 
 import random
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
 import attrs
 
-from bench.fleet_simulation.fleet import Fleet, Transceiver
+from bench.fleet_simulation.fleet import Ailment, Fleet, Transceiver
 from bench.fleet_simulation.results import Placed, Results
 from bench.fleet_simulation.signal import SignalNode
 from bench.fleet_simulation.world import REGIONS, Caller, World
@@ -24,6 +24,11 @@ _TIGHT = {"ap-south": 0.8, "eu-west": 0.9}
 _RECALL_SECONDS = 5.0
 _NOTE_SECONDS = 10.0
 _MEASURED_AFTER = 10.0
+_LOOK_SECONDS = 30
+"""How often a call tells what it has lost; more often in life, and then of fewer packets."""
+
+_PACKETS = 1500
+_LIE = 0.5
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +43,8 @@ class Settings:
         weights: of the score.
         learns: whether measured round trips are used.
         victim: the region that dies; empty for none.
+        ailment: what is wrong with a region for a while; None for nothing.
+        liars: share of the networks whose calls say that they have lost half of everything.
     """
 
     callers: int = 100_000
@@ -47,6 +54,8 @@ class Settings:
     weights: Weights = DEFAULT_WEIGHTS
     learns: bool = True
     victim: str = "us-east"
+    ailment: Ailment | None = None
+    liars: float = 0.0
 
 
 class _Run:
@@ -61,6 +70,7 @@ class _Run:
         self.results = Results(settings.victim, died, returned, loads={region.name: [] for region in REGIONS})
         self.live: dict[str, deque[tuple[float, Caller]]] = {region.name: deque() for region in REGIONS}
         self.measuring: deque[tuple[float, Caller, str]] = deque()
+        self.listening: defaultdict[int, list[tuple[float, Caller, str]]] = defaultdict(list)
 
     def place(self, caller: Caller, now: float, until: float) -> None:
         def take(transceiver: Transceiver) -> bool:
@@ -80,6 +90,7 @@ class _Run:
         self.results.placed.append(Placed(now, caller.network, caller.country, region, relays, real, ideal))
         self.live[region].append((until, caller))
         self.measuring.append((now + _MEASURED_AFTER, caller, region))
+        self.listening[int(now) + _LOOK_SECONDS].append((until, caller, region))
 
     def learn(self, now: float) -> None:
         while self.measuring and self.measuring[0][0] <= now:
@@ -87,6 +98,22 @@ class _Run:
             milliseconds = self.world.measure(caller, region)
             for node in self.nodes:  # each hears of it from the transceiver's status
                 node.observe(caller, region, milliseconds, now)
+
+    def listen(self, second: int) -> None:
+        """Let the calls whose turn it is tell what they have lost since the last time."""
+        ailment = self.settings.ailment
+        lost = 0.0
+        if ailment is not None:
+            lost = ailment.loss_at(second / self.settings.seconds, self.fleet.loads()[ailment.region])
+        for until, caller, region in self.listening.pop(second, ()):
+            if until <= second:
+                continue
+            self.listening[second + _LOOK_SECONDS].append((until, caller, region))
+            is_lie = caller.luck < self.settings.liars
+            share = lost if ailment is not None and region == ailment.region else 0.0
+            loss = _LIE if is_lie else self.world.lose(caller, share, _PACKETS)
+            for node in self.nodes:
+                node.losses.observe(caller.network, region, loss, float(second))
 
     def note(self, now: float) -> None:
         self.results.times.append(now)
@@ -104,6 +131,7 @@ def simulate(settings: Settings) -> Results:
         now = float(second)
         run.fleet.end_calls(now)
         run.learn(now)
+        run.listen(second)
         if settings.victim and now == run.results.died:
             run.results.lost = run.fleet.kill(settings.victim)
             callers = [caller for until, caller in run.live[settings.victim] if until > now]

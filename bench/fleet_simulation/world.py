@@ -36,6 +36,12 @@ _DETOUR = (1.0, 0.28)
 
 _NOISE = 0.06
 
+_BAD_NETWORKS = 0.15
+"""Share of the networks that lose packets of their own, wherever they call; of the others each loses next to none."""
+
+_OWN_LOSS = (0.01, 0.1)
+_NO_LOSS = (0.0, 0.003)
+
 
 @attrs.frozen
 class Caller:
@@ -46,12 +52,16 @@ class Caller:
         country: ISO 3166-1 code.
         network: as `geo.addresses.network_of` would name it.
         real: the real round trip to each region in milliseconds, by name.
+        own_loss: share of packets that its network loses, whatever region serves it.
+        luck: 0 to 1; who lies is drawn by it.
     """
 
     place: Place
     country: str
     network: str
     real: Mapping[str, float]
+    own_loss: float
+    luck: float
 
     @property
     def ideal(self) -> float:
@@ -68,6 +78,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
+        self._losses = random.Random(seed + 2)
         self._networks: list[Caller] = []
         self._weights: list[float] = []
         for number, (_, country, latitude, longitude, millions) in enumerate(CITIES):
@@ -84,6 +95,12 @@ class World:
         """Let a call measure its round trip: the real one, with the noise of the moment."""
         return caller.real[region] * self._random.uniform(1 - _NOISE, 1 + 2 * _NOISE)
 
+    def lose(self, caller: Caller, share: float, packets: int) -> float:
+        """Let a call lose packets, in the region and on its own network; returns the share that was lost."""
+        mean = 1 - (1 - share) * (1 - caller.own_loss)
+        deviation = (mean * (1 - mean) / packets) ** 0.5
+        return min(1.0, max(0.0, self._losses.gauss(mean, deviation)))
+
     def _network(self, country: str, latitude: float, longitude: float, network: str) -> Caller:
         place = Place(
             latitude=latitude + self._random.gauss(0, _SPREAD_DEGREES),
@@ -97,4 +114,6 @@ class World:
             last_mile = predicted_round_trip(0)
             detour = mean * self._random.lognormvariate(0, deviation)
             real[region.name] = last_mile + max(1.0, predicted - last_mile) * detour
-        return Caller(place, country, network, real)
+        is_bad = self._losses.random() < _BAD_NETWORKS
+        own_loss = self._losses.uniform(*(_OWN_LOSS if is_bad else _NO_LOSS))
+        return Caller(place, country, network, real, own_loss, self._losses.random())

@@ -1,8 +1,11 @@
 """Twelve regions on the real code of geo, smaller than `python -m bench.fleet_simulation`: what it shows holds."""
 
+from statistics import mean, pstdev
+
 import attrs
 import pytest
 
+from bench.fleet_simulation.fleet import Ailment
 from bench.fleet_simulation.plot import draw
 from bench.fleet_simulation.results import Results, quantile
 from bench.fleet_simulation.simulation import Settings, simulate
@@ -93,3 +96,58 @@ def test_the_picture_is_a_picture(results: Results, unmeasured: Results) -> None
     assert picture.endswith("</svg>\n")
     assert picture.count("<polyline ") == 2 + 12, "two distributions, and the load of each region"
     assert "nan" not in picture
+
+
+QUIET = Settings(callers=9000, seconds=2400, mean_call=120, seed=7, victim="")
+AILMENT = Ailment(region="eu-central", begins=0.3, ends=0.6, loss=0.05)
+ILL, WELL_AGAIN = (840, 1440), (1800, 2400)
+"""Seconds: while the ailment has shown, and when it is long over."""
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Results:
+    """Nothing is wrong but 15 % of the callers' own networks."""
+    return simulate(QUIET)
+
+
+@pytest.fixture(scope="module")
+def ailing() -> Results:
+    return simulate(attrs.evolve(QUIET, ailment=AILMENT))
+
+
+def placed_in(results: Results, region: str, since: float, until: float) -> int:
+    return sum(each.region == region for each in results.placed if since <= each.when < until)
+
+
+def test_callers_with_bad_networks_and_a_few_who_lie_cost_no_region_anything(quiet: Results) -> None:
+    lied_to = simulate(attrs.evolve(QUIET, liars=0.1))
+    assert quiet.placed == lied_to.placed
+
+
+def test_a_region_that_loses_packets_is_left_by_those_who_have_somewhere_to_go(quiet: Results, ailing: Results) -> None:
+    usual, now = (placed_in(each, AILMENT.region, *ILL) for each in (quiet, ailing))
+    assert 0 < now < 0.65 * usual
+    germans = {each.region for each in ailing.placed if each.country == "DE"}
+    assert germans == {"eu-central", "eu-west"}, "rules are not bent"
+    assert not ailing.refused, "nor do others overflow"
+    # None was sent further than that costs, 5 % being 100 ms.
+    assert max(ailing.detours(*ILL)) < max(quiet.detours(*ILL)) + 100
+
+
+def test_callers_come_back_when_a_region_is_well_again(quiet: Results, ailing: Results) -> None:
+    usual, now = (placed_in(each, AILMENT.region, *WELL_AGAIN) for each in (quiet, ailing))
+    assert 0.9 * usual < now < 1.1 * usual
+
+
+def test_callers_that_leave_and_come_back_do_not_flap(quiet: Results, ailing: Results) -> None:
+    # The way there and back for those who leave, once each; not the coming and going of one call after the other.
+    assert ailing.changes(600, 2400) < quiet.changes(600, 2400) + 0.03
+
+
+def test_a_region_that_loses_packets_the_fuller_it_is_finds_its_measure(quiet: Results) -> None:
+    crowding = Ailment(region="us-east", begins=0.2, ends=1.0, loss=0.2, load=0.3)
+    results = simulate(attrs.evolve(QUIET, ailment=crowding))
+    loads = [load for when, load in zip(results.times, results.loads["us-east"], strict=True) if when >= 840]
+    assert 0.3 < mean(loads) < 0.5 < mean(quiet.loads["us-east"][84:]), "less than it would have, more than none"
+    assert pstdev(loads) < 0.12
+    assert results.changes(840, 2400) < quiet.changes(840, 2400) + 0.06

@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.choice import NOWHERE, Choice, TransceiverCandidate, Viewpoint, choose_ingresses, choose_transceiver
+from geo.health import WELL, Health
 from geo.regions import Ingress, Place, Region
 from geo.residency import NO_RESIDENCY, Residency
 from geo.round_trips import Measured
+from geo.scoring import MOST_FOR_HEALTH
 
 EUROPE = Region(name="eu", place=Place(latitude=50.11, longitude=8.68))
 AMERICA = Region(name="us", place=Place(latitude=39.04, longitude=-77.49))
@@ -136,6 +138,32 @@ def test_what_was_measured_goes_before_what_was_predicted() -> None:
     )
 
 
+def test_a_region_that_loses_packets_is_left_as_far_as_that_costs_and_told_so() -> None:
+    boston = Region(name="boston", place=Place(latitude=42.36, longitude=-71.06))
+    candidates = [TransceiverCandidate(name=each.name, region=each) for each in (AMERICA, boston, EUROPE)]
+    relays = [ingress(1, AMERICA), ingress(2, boston), ingress(3, EUROPE)]
+    health = {"us": Health(loss=0.03, why="callers of 23 networks lose 3.0% in the region")}
+    view = Viewpoint(place=AMERICA.place, region_health=health)
+    assert names(choose_transceiver(attrs.evolve(view, region_health={}), candidates)) == ["us", "boston", "eu"]
+    choice = choose_transceiver(view, candidates)
+    assert names(choice) == ["boston", "us", "eu"], "not over the ocean"
+    assert choice.reasons[1].endswith(
+        "about 10 ms, callers of 23 networks lose 3.0% in the region (+60 ms). "
+        "Nearer than boston in boston, but worse in health 60.0 to 0.0 ms."
+    )
+    assert ids(choose_ingresses(view, relays, 3)) == [2, 1, 3]
+
+
+def test_of_two_in_a_region_the_one_that_is_well_is_taken() -> None:
+    late = TransceiverCandidate(name="late", region=AMERICA, health=Health(delay=40, why="it answers 40 ms late"))
+    well = TransceiverCandidate(name="well", region=AMERICA, load=0.5)
+    choice = choose_transceiver(FROM_NEW_YORK, [late, well])
+    assert names(choice) == ["well", "late"]
+    assert "it answers 40 ms late (+40 ms)" in choice.reasons[1]
+    lossy = ingress(1, AMERICA, health=Health(loss=0.05, why="it loses 5 %"))
+    assert ids(choose_ingresses(FROM_NEW_YORK, [lossy, ingress(2, AMERICA)], 1)) == [2]
+
+
 def test_callers_stay_where_they_are_served_until_another_region_is_clearly_better() -> None:
     paris = Region(name="paris", place=Place(latitude=48.86, longitude=2.35))
     candidates = [TransceiverCandidate(name="paris", region=paris), TransceiverCandidate(name="eu", region=EUROPE)]
@@ -189,6 +217,7 @@ region_lists = st.lists(
     min_size=1,
     max_size=4,
 ).map(lambda found: [attrs.evolve(each, name=f"r{number}") for number, each in enumerate(found)])
+healths = st.just(WELL) | st.builds(Health, loss=st.floats(0, 1), delay=st.floats(0, 500), why=st.just("it is ill"))
 shares = st.floats(0, 1.2) | st.sampled_from([0.0, 0.5, 1.0])
 backs = st.none() | st.floats(0, 120)
 
@@ -203,6 +232,7 @@ def viewpoints(draw: st.DrawFn) -> Viewpoint:
         residency=NO_RESIDENCY if allowed is None else Residency(regions=frozenset(allowed), why="a rule"),
         measured=draw(st.dictionaries(st.sampled_from(["r0", "r1", "r2"]), measures)),
         usual_region=draw(st.sampled_from(["", "r0", "r1"])),
+        region_health=draw(st.dictionaries(st.sampled_from(["r0", "r1", "r2"]), healths)),
     )
 
 
@@ -218,6 +248,7 @@ def candidate_lists(draw: st.DrawFn) -> list[TransceiverCandidate]:
         "is_healthy": st.booleans(),
         "is_draining": st.booleans(),
         "up_seconds": backs,
+        "health": healths,
     }
     found = draw(st.lists(st.builds(TransceiverCandidate, **fields), max_size=7))
     return [attrs.evolve(each, name=f"t{number}") for number, each in enumerate(found)]
@@ -237,6 +268,7 @@ def ingress_lists(draw: st.DrawFn) -> list[Ingress]:
         "is_healthy": st.booleans(),
         "is_draining": st.booleans(),
         "up_seconds": backs,
+        "health": healths,
     }
     found = draw(st.lists(st.builds(Ingress, **fields), max_size=7))
     return [attrs.evolve(each, id=number) for number, each in enumerate(found, 1)]
@@ -310,3 +342,66 @@ def test_more_calls_never_bring_a_transceiver_forward(view: Viewpoint, candidate
     for name in names(before):
         fuller = [attrs.evolve(each, load=each.load + 0.3) if each.name == name else each for each in candidates]
         assert names(choose_transceiver(view, fuller)).index(name) >= names(before).index(name)
+
+
+@given(viewpoints(), candidate_lists(), healths)
+def test_worse_health_never_brings_a_transceiver_forward(
+    view: Viewpoint, candidates: list[TransceiverCandidate], more: Health
+) -> None:
+    before = choose_transceiver(view, candidates)
+    for name in names(before):
+        worse = [
+            attrs.evolve(each, health=attrs.evolve(each.health, loss=each.health.loss + more.loss, why="ill"))
+            if each.name == name
+            else each
+            for each in candidates
+        ]
+        assert names(choose_transceiver(view, worse)).index(name) >= names(before).index(name)
+
+
+@given(viewpoints(), candidate_lists(), st.sampled_from(["r0", "r1", "r2", "r3"]), healths)
+def test_worse_health_of_a_region_never_brings_its_transceivers_forward(
+    view: Viewpoint, candidates: list[TransceiverCandidate], region: str, more: Health
+) -> None:
+    now = view.region_health.get(region, WELL)
+    worse = Health(loss=now.loss + more.loss, delay=now.delay + more.delay, why="ill")
+    before = choose_transceiver(view, candidates)
+    after = choose_transceiver(attrs.evolve(view, region_health={**view.region_health, region: worse}), candidates)
+    for candidate in candidates:
+        if candidate in before.items and candidate.region is not None and candidate.region.name == region:
+            # Others of the region may move behind it, but nobody from elsewhere.
+            others = [each.name for each in candidates if each.region is None or each.region.name != region]
+            ahead, still = (
+                {each for each in names(choice)[: names(choice).index(candidate.name)] if each in others}
+                for choice in (before, after)
+            )
+            assert ahead <= still
+
+
+@given(viewpoints(), candidate_lists())
+def test_health_sends_nobody_further_than_its_bound(view: Viewpoint, candidates: list[TransceiverCandidate]) -> None:
+    # Nor into a worse standing: as if all were well, and the chosen one that much nearer.
+    well = choose_transceiver(
+        attrs.evolve(view, region_health={}), [attrs.evolve(each, health=WELL) for each in candidates]
+    )
+    choice = choose_transceiver(view, candidates)
+    if choice.items:
+        chosen = next(each for each in well.ranked if each.name == choice.items[0].name)
+        best = well.ranked[0]
+        assert chosen.standing == best.standing
+        assert chosen.score.total <= best.score.total + MOST_FOR_HEALTH + 1e-6
+        assert choice.ranked[0].score.health <= MOST_FOR_HEALTH
+
+
+@given(viewpoints(), candidate_lists(), healths)
+def test_who_is_as_ill_as_all_the_others_is_chosen_as_if_all_were_well(
+    view: Viewpoint, candidates: list[TransceiverCandidate], health: Health
+) -> None:
+    view = attrs.evolve(view, region_health={})
+    well, ill = (
+        choose_transceiver(view, [attrs.evolve(each, health=one) for each in candidates]) for one in (WELL, health)
+    )
+    scores = {each.name: each.score.total for each in well.ranked}
+    assert [each.standing for each in ill.ranked] == [each.standing for each in well.ranked]
+    for position, name in enumerate(names(ill)):
+        assert abs(scores[name] - scores[names(well)[position]]) < 1e-6  # rounding may part those that are equal

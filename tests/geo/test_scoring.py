@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geo.health import Health
 from geo.regions import Place
 from geo.round_trips import Measured, RoundTrip, predicted_round_trip, round_trip_between, round_trip_of
-from geo.scoring import Score, Weights, effective_load, score
+from geo.scoring import MOST_FOR_HEALTH, Score, Weights, effective_load, score
 
 BERLIN = Place(latitude=52.52, longitude=13.405, why="header CF-IPLatitude")
 FRANKFURT = Place(latitude=50.11, longitude=8.68)
@@ -37,6 +38,26 @@ def test_a_full_one_loses_to_an_emptier_one_a_little_further_away() -> None:
 
 def test_load_alone_does_not_send_a_caller_over_the_ocean() -> None:
     assert scored(BERLIN, FRANKFURT, load=0.8).total < scored(BERLIN, VIRGINIA, load=0.1).total
+
+
+def test_one_that_loses_packets_loses_to_one_a_little_further_away() -> None:
+    lossy, near = Health(loss=0.05, why="it loses 5 %"), way(BERLIN, FRANKFURT)
+    assert score(near, health=lossy).total > scored(BERLIN, DUBLIN).total
+    assert score(near, health=lossy, weights=Weights(loss=0)).total < scored(BERLIN, DUBLIN).total
+    assert score(near, health=Health(loss=0.03)).total < scored(BERLIN, VIRGINIA).total, "the ocean is worse"
+
+
+def test_one_that_answers_late_loses_to_one_beside_it() -> None:
+    late, near = Health(delay=40, why="it answers late"), way(BERLIN, FRANKFURT)
+    assert score(near, health=late, load=0.1).total > score(near, load=0.5).total
+    assert score(near, health=late, load=0.1, weights=Weights(delay=0)).total < score(near, load=0.5).total
+    assert score(near, health=late).total < scored(BERLIN, VIRGINIA).total
+
+
+def test_nothing_that_is_measured_outweighs_a_region_twice_around_the_earth() -> None:
+    near, far = way(BERLIN, FRANKFURT), way(BERLIN, Place(latitude=-33.87, longitude=151.21))
+    assert score(near, health=Health(loss=1, delay=1e6)).total < score(far).total
+    assert score(near, health=Health(loss=1, delay=1e6)).health == MOST_FOR_HEALTH
 
 
 def test_half_a_load_keeps_callers_that_are_near() -> None:
@@ -112,6 +133,7 @@ def test_a_score_explains_itself() -> None:
     )
     given = score(
         way(BERLIN, FRANKFURT, Measured(milliseconds=40, confidence=0.75, calls=3)),
+        health=Health(loss=0.02, delay=3, why="callers of 9 networks lose 2.0% in the region"),
         load=0.1,
         up_seconds=6,
         onward=12,
@@ -120,6 +142,7 @@ def test_a_score_explains_itself() -> None:
     )
     assert given.why == (
         "424 km from the caller (header CF-IPLatitude), about 17 ms, measured 40 ms 3 times, taken as 34 ms, "
+        "callers of 9 networks lose 2.0% in the region (+43 ms), "
         "10% full (+2 ms), back for 6 s and not yet given its whole share, away from the transceiver (+12 ms), "
         "another region served the caller's network lately (+5 ms), "
         "on the machine of another address in the answer (+30 ms)"
@@ -132,3 +155,22 @@ def test_more_load_never_scores_better(one: float, other: float, up_seconds: flo
     low, high = sorted((one, other))
     ours = way(BERLIN, DUBLIN)
     assert score(ours, load=low, up_seconds=up_seconds).total <= score(ours, load=high, up_seconds=up_seconds).total
+
+
+@given(
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 1e4),
+    st.floats(0, 1e4),
+    st.floats(0, 1),
+    st.none() | st.floats(0, 100),
+)
+def test_worse_health_never_scores_better(
+    loss: float, more_loss: float, delay: float, more_delay: float, load: float, up_seconds: float | None
+) -> None:
+    ours = way(BERLIN, DUBLIN)
+    well = score(ours, load=load, up_seconds=up_seconds)
+    ill = score(ours, health=Health(loss=loss, delay=delay), load=load, up_seconds=up_seconds)
+    worse = Health(loss=loss + more_loss, delay=delay + more_delay)
+    assert well.total <= ill.total <= score(ours, health=worse, load=load, up_seconds=up_seconds).total
+    assert ill.total <= well.total + MOST_FOR_HEALTH
