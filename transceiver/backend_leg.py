@@ -221,7 +221,11 @@ class BackendLeg:
         when = bridge.next_timeout()
         if when is not None and when <= now:
             bridge.handle_timeout(now)
-        self.advance(now)
+        voice = None if media is None else media.voice
+        if self._resumed is not None or (voice is not None and now >= voice.quiet_until):
+            self.advance(now)
+        elif bridge.outputs:
+            self._carry(now)
         if self._has_hung_up and not self._speech.has_speech:
             self._follow_last_words(now)
         if self._tunnelled is not None and now >= self._leaves_from and self._link is self._tunnelled:
@@ -247,26 +251,26 @@ class BackendLeg:
         """Do what the bridge wants done, in its order; an agent in this process answers inside of it."""
         self._is_carrying, self._now = True, now
         try:
-            while output := self._bridge.take_output():
-                self._carry_out(output, now)
+            while self._bridge.outputs:
+                for item in self._bridge.take_output():
+                    if type(item) is not AudioToBackend:
+                        self._carry_out(item, now)
+                    elif self._link is not None:
+                        self._link.send_audio(item)
         finally:
             self._is_carrying = False
 
-    def _carry_out(self, output: Iterable[Output], now: float) -> None:
-        for item in output:
-            match item:
-                case AudioToBackend():
-                    if self._link is not None:
-                        self._link.send_audio(item.pcm)
-                case ToBackend():
-                    if self._link is not None:
-                        self._link.send_event(item.event)
-                case ToClient():
-                    self._send_to_client(item.text, now)
-                case ToSideband():
-                    self._sidebands.send(item.number, item.text)
-                case CloseSideband():
-                    self._sidebands.finish(item.number, now)
+    def _carry_out(self, item: Output, now: float) -> None:
+        match item:
+            case ToBackend():
+                if self._link is not None:
+                    self._link.send_event(item.event)
+            case ToClient():
+                self._send_to_client(item.text, now)
+            case ToSideband():
+                self._sidebands.send(item.number, item.text)
+            case CloseSideband():
+                self._sidebands.finish(item.number, now)
 
     def _send_to_client(self, text: str, now: float) -> None:
         if self._resumed is not None:

@@ -10,6 +10,7 @@ any more: it comes late, or two sources are mixed in a way that no listener coul
 """
 
 import enum
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -54,6 +55,7 @@ class Voice:
 
     Attributes:
         due: when `tick` wants to be called; a plain attribute, as it is looked at fifty times a second.
+        quiet_until: until then `hear` has nothing, unless a packet comes; as `due`.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Voice:
         self._sender: AudioSender | None = None
         self._resumed: SendingState | None = None
         self.due = now
+        self.quiet_until = math.inf
 
     # -- the caller speaks
 
@@ -104,6 +107,7 @@ class Voice:
         if receiver is None:
             return b""
         pcm = receiver.take(now)
+        self.quiet_until = receiver.quiet_until
         if self._heard:
             pcm = b"".join([*self._heard, pcm])
             self._heard.clear()

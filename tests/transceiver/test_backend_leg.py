@@ -84,6 +84,7 @@ class Voice:
     def __init__(self) -> None:
         self.pcm = b""
         self.keys: list[DtmfReceived] = []
+        self.quiet_until = 0.0
 
     def hear(self, now: float) -> bytes:
         pcm, self.pcm = self.pcm, b""
@@ -246,6 +247,15 @@ async def test_what_was_said_before_the_commit_gets_there_before_it(autojump_clo
     call.leg.advance(trio.current_time())
     call.client_says(type="input_audio_buffer.commit")
     assert call.link.taken == [PIECE[:600], "input_audio_buffer.commit"]
+
+
+async def test_a_tick_listens_only_when_there_may_be_something_to_hear(autojump_clock, call: Call) -> None:
+    voice = call.session.media.voice
+    voice.pcm, voice.quiet_until = PIECE[:960], trio.current_time() + 0.05
+    await call.tick(0.04)
+    assert call.link.taken == []
+    await call.tick(0.02)
+    assert call.link.taken == [PIECE[:960]]
 
 
 async def test_what_a_backend_answers_at_once_is_carried_behind_what_was_there_before(autojump_clock, nursery) -> None:

@@ -5,6 +5,7 @@ order the two take 3 µs of Python together, beside the codec's time.
 """
 
 import array
+import math
 from collections import Counter
 from collections.abc import Mapping
 
@@ -49,6 +50,8 @@ class AudioReceiver:
     Attributes:
         drops: what was not used, by `DropReason`.
         events: the keys that the caller presses.
+        quiet_until: until then `take` has nothing, unless a packet comes, in seconds, monotonic; as it was when `take`
+            returned. It may be in the past, and is earlier than `next_timeout`.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class AudioReceiver:
         self._refresh_at = _TARGET_EVERY
         self._concealed = self._silent = self._skipped = 0  # ticks
         self._fec_recovered = self._red_recovered = 0  # packets
+        self.quiet_until = -math.inf
 
     # -- packets in
 
@@ -120,8 +124,6 @@ class AudioReceiver:
         if self.events.press is not None:
             self.events.handle_timeout(now)
         buffer = self._buffer
-        if not buffer.ready and buffer.deadline is None and now < self._time.patient_until:
-            return b""  # nothing has come, and nobody is impatient: as with each tick
         pieces: list[bytes] = []
         for packet in buffer.take(now):
             if packet.codec:
@@ -133,6 +135,8 @@ class AudioReceiver:
             if ticks:
                 self._silent += ticks
                 pieces.append(self._fill(ticks))
+        is_awaited = buffer.deadline is not None or self.events.press is not None
+        self.quiet_until = now if is_awaited else self._time.patient_until
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def take_events(self) -> list[DtmfReceived]:

@@ -10,7 +10,7 @@ from transceiver.realtime.correlation import Correlation, Sent
 from transceiver.realtime.drops import DropReason
 from transceiver.realtime.fields import Event, mapping_at, text_at
 from transceiver.realtime.interruption import cut_off, tell_playing
-from transceiver.realtime.outputs import AudioToBackend, ToBackend
+from transceiver.realtime.outputs import ToBackend
 from transceiver.realtime.parts import Parts, Tally
 from transceiver.realtime.required_keys import complete
 from transceiver.realtime.server_events import (
@@ -25,6 +25,7 @@ from transceiver.realtime.states import BACKEND_TRANSITIONS, BackendState, Backe
 __all__ = ["BackendSide"]
 
 _MAX_ID = 256
+_OPEN = BackendState.OPEN
 
 
 class BackendSide:
@@ -72,13 +73,12 @@ class BackendSide:
         parts = self._parts
         uplink = parts.uplink
         is_due = uplink.is_started or uplink.is_due(now)
-        if self.state is not BackendState.OPEN:
+        if self.state is not _OPEN:
             parts.drops[DropReason.AUDIO_WITHOUT_BACKEND] += 1
         elif not is_due:
             parts.drops[DropReason.AUDIO_BEFORE_CONFIGURATION] += 1
         else:
-            for piece in uplink.add(pcm):
-                parts.outputs.append(AudioToBackend(piece))
+            parts.outputs.extend(uplink.add(pcm))
 
     def cut_off(self) -> bool:
         """Silence the agent; returns whether it was speaking."""
@@ -163,7 +163,7 @@ class BackendSide:
 
     def receive_audio(self, speech: Speech, pcm: bytes) -> None:
         """Take speech of the backend's."""
-        if self.state is BackendState.OPEN:
+        if self.state is _OPEN:
             self._parts.playback.receive(speech, pcm)
         else:
             self._parts.drops[DropReason.BACKEND_NOT_OPEN] += 1

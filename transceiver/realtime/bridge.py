@@ -218,8 +218,7 @@ class Bridge:
     def take_output(self) -> list[Output]:
         """Return what is to be done, in this order; each once."""
         taken = self.outputs[:]
-        if taken:
-            self.outputs.clear()
+        self.outputs.clear()
         return taken
 
     def memory(self, *, is_exact: bool = False, ticket: TunnelTicket | None = None, now: float = 0.0) -> bytes:

@@ -1,5 +1,7 @@
 """What a bridge wants done, in this order."""
 
+from typing import TypeAlias
+
 import attrs
 
 from transceiver.realtime.fields import Event
@@ -43,17 +45,6 @@ class ToBackend:
 
 
 @attrs.frozen
-class AudioToBackend:
-    """Send what the caller said to the backend.
-
-    Attributes:
-        pcm: 16-bit little-endian mono PCM at the backend's input rate.
-    """
-
-    pcm: bytes
-
-
-@attrs.frozen
 class CloseSideband:
     """Close a sideband's socket.
 
@@ -63,5 +54,11 @@ class CloseSideband:
 
     number: int
 
+
+AudioToBackend: TypeAlias = bytes
+"""Send this to the backend, which the caller said: 16-bit little-endian mono PCM at its input rate.
+
+Fifty of them a second come of each call, so it is no record: to make one took as long as to queue what an agent says.
+"""
 
 Output = ToClient | ToSideband | ToBackend | AudioToBackend | CloseSideband

@@ -193,6 +193,7 @@ def listen(
 
     def wait_until(then: float) -> None:
         while (due := receiver.next_timeout()) is not None and due <= then:
+            assert receiver.quiet_until <= due, "whoever looks only from then on misses nothing"
             take(due)
             later = receiver.next_timeout()
             assert later is None or later > due, "a timeout must lead somewhere"
