@@ -40,6 +40,7 @@ class Unwrapper:
     bits: int
     last: int | None = None
     _half: int = attrs.field(init=False, default=attrs.Factory(lambda self: 1 << self.bits - 1, takes_self=True))
+    _mask: int = attrs.field(init=False, default=attrs.Factory(lambda self: (1 << self.bits) - 1, takes_self=True))
 
     def unwrap(self, wrapped: int) -> int:
         """Return the number nearest to the highest one seen, and remember the highest.
@@ -51,11 +52,11 @@ class Unwrapper:
             self.last = wrapped
             return wrapped
         # As `peek`, without a call: this runs for every packet of a call.
-        half = self._half
-        number = last + ((wrapped - last + half) & (half << 1) - 1) - half
-        if number > last:
-            self.last = number
-        return number
+        ahead = wrapped - last & self._mask
+        if ahead < self._half:
+            self.last = number = last + ahead
+            return number
+        return last + ahead - self._mask - 1
 
     def peek(self, wrapped: int) -> int:
         """Return the number nearest to the highest one seen, and remember nothing."""

@@ -392,7 +392,7 @@ def test_closing_frees_the_codecs_at_once(peer: Peer) -> None:
     peer.ticks(2)
     voice = peer.media.voice
     receiver = weakref.ref(voice._receiver)
-    encoder = voice._sender._encoder._encoder
+    encoder = voice._sender._encoder
     gc.disable()
     try:
         peer.media.close()

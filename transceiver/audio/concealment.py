@@ -46,18 +46,21 @@ class Concealment:
 
     Args:
         rate: samples per second.
+
+    Attributes:
+        run: samples that were filled since anything was heard.
     """
 
-    __slots__ = ("_rate", "_run", "_step")
+    __slots__ = ("_rate", "_step", "run")
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._step = rate // _STEPS_PER_SECOND
-        self._run = 0
+        self.run = 0
 
     def heard(self) -> None:
         """Note that real audio was handed on."""
-        self._run = 0
+        self.run = 0
 
     def fill(self, decoder: VoiceDecoder | None, samples: int, *, is_comfort: bool = False) -> bytes:
         """Return something for a gap.
@@ -68,7 +71,7 @@ class Concealment:
             is_comfort: whether the sender has said that there is nothing to hear.
         """
         limit = int((_COMFORT_SECONDS if is_comfort else _LOSS_SECONDS) * self._rate)
-        left = steps = min(samples, max(limit - self._run, 0)) // self._step
+        left = steps = min(samples, max(limit - self.run, 0)) // self._step
         pieces = []
         while left and decoder is not None:
             count = min(left, _CHUNK)
@@ -76,16 +79,16 @@ class Concealment:
             left -= count
         pcm = b"".join(pieces)
         fade = int(_FADE_SECONDS * self._rate)
-        if self._run + steps * self._step > limit - fade:
+        if self.run + steps * self._step > limit - fade:
             pcm = self._fade(pcm, limit, fade)
-        self._run += samples
+        self.run += samples
         return pcm + bytes(2 * samples - len(pcm))
 
     def _fade(self, pcm: bytes, end: int, size: int) -> bytes:
         """Let what begins at the present position end in silence at another, over so many samples."""
         samples = array.array("h", pcm)
-        for n in range(max(end - size - self._run, 0), len(samples)):
-            samples[n] = samples[n] * (end - self._run - n) // size
+        for n in range(max(end - size - self.run, 0), len(samples)):
+            samples[n] = samples[n] * (end - self.run - n) // size
         return samples.tobytes()
 
 

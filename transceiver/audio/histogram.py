@@ -33,19 +33,21 @@ class Histogram:
         self._weight = 1.0
         self._total = 0.0
 
-    def add(self, value: float, values: float = 1.0) -> None:
-        """Count a value.
+    def add(self, *values: float, times: float = 1.0) -> None:
+        """Count values, one after another.
 
         Args:
-            value: the value; a negative one counts as 0.
-            values: how many such values to count; what is believed before anything is measured counts as many.
+            values: at most 256, so that numbers stay finite; a negative one counts as 0.
+            times: as how many each counts; what is believed before anything is measured counts as many.
         """
-        # Ceiling, so that the upper edge of a bucket is at least what is in it.
-        number = min(math.ceil(value * self._per_unit), self._last) if value > 0 else 0
-        weight = self._weight
-        self._counts[number] += weight * values
-        self._total += weight * values
-        self._weight = weight * self._growth
+        counts, per_unit, last, growth = self._counts, self._per_unit, self._last, self._growth
+        weight, total = self._weight, self._total
+        for value in values:
+            # Ceiling, so that the upper edge of a bucket is at least what is in it.
+            counts[min(math.ceil(value * per_unit), last) if value > 0 else 0] += weight * times
+            total += weight * times
+            weight *= growth
+        self._weight, self._total = weight, total
         if weight > _LARGEST:
             self._scale(1 / weight)
 

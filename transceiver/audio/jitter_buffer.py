@@ -63,6 +63,7 @@ class JitterBuffer:
         self.longest_wait = 0.0
         self.lost = 0
         self._options = options
+        self._max_packets = options.max_packets
         self.numbers = Unwrapper(16)
         self._has_begun = False
         self._first = self._next = 0
@@ -71,8 +72,8 @@ class JitterBuffer:
         self._given_up: deque[tuple[range, float]] = deque(maxlen=_GAPS_KEPT)  # which numbers, when the gap was seen
         self._after_jump: int | None = None
         self._lags = Histogram(bucket=_BUCKET, count=int(options.max_wait / _BUCKET) + 2, memory=options.memory)
-        self._lags.add(0.0, options.memory / 2)
-        self._lags.add(_BELIEVED_LAG, options.memory * (1 - options.quantile))
+        self._lags.add(0.0, times=options.memory / 2)
+        self._lags.add(_BELIEVED_LAG, times=options.memory * (1 - options.quantile))
         self._in_order = 0  # packets without a lag that `_lags` was not told of yet
 
     def is_missing(self, sequence: int) -> bool:
@@ -101,19 +102,17 @@ class JitterBuffer:
         if not self._has_begun:
             self._has_begun = True
             self._first = self._next = sequence
-        if sequence < self._next and not self._is_restart(packet):
-            self._count_behind(packet, now)
-        elif len(self.ready) + len(self._held) >= self._options.max_packets:
-            self.drops[DropReason.OVERFLOW] += 1
-        elif self._held:
-            self._insert_at_gap(packet, now)
-        elif sequence <= self._next:
-            # Nearly all packets; `<` after a restart.
+        if sequence == self._next and not self._held and len(self.ready) < self._max_packets:
+            # Nearly all packets.
             self._next = sequence + 1
             self._in_order += 1
             if self._in_order == _COUNTED_TOGETHER:
                 self._count_in_order()
             self.ready.append(packet)
+        elif sequence < self._next and not self._is_restart(packet):
+            self._count_behind(packet, now)
+        elif len(self.ready) + len(self._held) >= self._max_packets:
+            self.drops[DropReason.OVERFLOW] += 1
         else:
             self._insert_at_gap(packet, now)
 
@@ -218,7 +217,7 @@ class JitterBuffer:
             self._after_jump = sequence + 1
             return False
         self._after_jump = None
-        self.numbers.last = self._first = sequence
+        self.numbers.last = self._first = self._next = sequence
         self._held.clear()
         self._given_up.clear()
         self.deadline = None

@@ -111,6 +111,11 @@ class OpusEncoder:
         return payload
 
     @property
+    def first_byte(self) -> int:
+        """That of the last packet, which tells how it is coded; 0 before the first."""
+        return int(self._payload[0])
+
+    @property
     def bitrate(self) -> int:
         """Target in bit/s; may be set at any time."""
         return self._bitrate

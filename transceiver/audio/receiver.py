@@ -161,7 +161,7 @@ class AudioReceiver:
         if self._missing:
             packet.missing += self._missing
             self._missing = 0
-        codec = packet.codec
+        codec, payload = packet.codec, packet.payload
         if not time.follow(packet, CLOCKS[codec]):
             self._bridge(packet, pieces)
         if codec != self._codec:
@@ -169,15 +169,17 @@ class AudioReceiver:
             if codec not in self._decoders:
                 self._decoders[codec] = make_decoder(codec, self._rate)
         decoder = self._decoders[codec]
-        self._is_pausing = 0 < len(packet.payload) <= _LONGEST_DTX and codec == "opus"
-        self._red_recovered += packet.is_copy
-        if packet.payload:
+        self._is_pausing = 0 < len(payload) <= _LONGEST_DTX and codec == "opus"
+        if packet.is_copy:
+            self._red_recovered += 1
+        if payload:
             try:
-                pcm = decoder.decode(packet.payload)
+                pcm = decoder.decode(payload)
             except MalformedError:
                 self.drops[DropReason.UNDECODABLE] += 1
             else:
-                self._concealment.heard()
+                if self._concealment.run:
+                    self._concealment.heard()
                 if time.ahead < packet.duration or not self._may_skip(packet, pcm):
                     pieces.append(pcm)
                 return

@@ -126,8 +126,17 @@ class AudioSender:
 
     def tick(self, now: float) -> bytes | None:
         """Return the RTP packet of this 20 ms, to be protected; None when none is sent."""
-        if not self._advance(now):
-            return None
+        started_at, frame = self._started_at, self._frame + 1
+        if started_at is None:
+            started_at = self._started_at = now
+        elapsed = (now - started_at) / FRAME_SECONDS + _ROUNDING
+        if elapsed < frame - 1 + 2 * _ROUNDING:
+            return None  # even the next frame is not due
+        if elapsed >= frame + 1:
+            # The one whose time it is.
+            self.skipped_frames += int(elapsed) - frame
+            frame = int(elapsed)
+        self._frame = frame
         encoder = self._encoder
         pcm = self._queue.take(self._frame_samples)
         if pcm is not None:
@@ -136,7 +145,7 @@ class AudioSender:
             self._is_quiet = False
             self._tail = self._tail_frames
             self._last = pcm
-            return self._packet(encoder.encode(pcm), now, marker=marker)
+            return self._packet(encoder.encode(pcm), now, marker)
         if self._tail:
             self._tail -= 1
             pcm = _fade(self._last, self._fade_samples) if self._last else self._silence
@@ -190,21 +199,7 @@ class AudioSender:
 
     # -- inside
 
-    def _advance(self, now: float) -> bool:
-        """Go to the next frame, or to the one whose time it is; False when even the next is not due."""
-        if self._started_at is None:
-            self._started_at = now
-        due = self._frame + 1
-        elapsed = (now - self._started_at) / FRAME_SECONDS + _ROUNDING
-        if elapsed < due - 1 + 2 * _ROUNDING:
-            return False
-        if elapsed >= due + 1:
-            self.skipped_frames += int(elapsed) - due
-            due = int(elapsed)
-        self._frame = due
-        return True
-
-    def _packet(self, payload: bytes, now: float, *, marker: bool = False) -> bytes:
+    def _packet(self, payload: bytes, now: float, marker: bool = False) -> bytes:
         extension = b""
         if self._extension_parts is not None:
             head, tail = self._extension_parts

@@ -12,6 +12,10 @@ from wire.errors import LocalProtocolError
 __all__ = ["G711Speech", "OpusSpeech", "SpeechEncoder", "open_encoder"]
 
 
+_FIRST_BYTE = 0xF8
+"""RFC 6716 §3.1: CELT, full band, 20 ms, mono, one frame; where nothing was encoded yet."""
+
+
 class SpeechEncoder(Protocol):
     """A codec, frame by frame.
 
@@ -36,7 +40,7 @@ class SpeechEncoder(Protocol):
         """Free its memory."""
 
 
-class OpusSpeech:
+class OpusSpeech(OpusEncoder):
     """Opus, straight from the backend's rate.
 
     Args:
@@ -44,36 +48,25 @@ class OpusSpeech:
         options: bitrate and complexity.
     """
 
+    __slots__ = ()
     clock_rate = CLOCK_RATE
     suppresses_silence = True
 
     def __init__(self, rate: int, options: SendingOptions) -> None:
-        self._encoder = OpusEncoder(rate, options=OpusOptions(bitrate=options.bitrate, complexity=options.complexity))
-        self._first_byte = 0xF8  # RFC 6716 §3.1: CELT, full band, 20 ms, mono, one frame
-
-    def encode(self, pcm: bytes) -> bytes:
-        """Encode a frame; see `SpeechEncoder`."""
-        payload = self._encoder.encode(pcm)
-        self._first_byte = payload[0]
-        return payload
+        super().__init__(rate, options=OpusOptions(bitrate=options.bitrate, complexity=options.complexity))
 
     def nothing(self) -> bytes:
-        """Return a frame of no bytes: one byte in all."""
-        return absent_frame(self._first_byte)
+        """Return a frame of no bytes, as the last one was configured: one byte in all."""
+        return absent_frame(self.first_byte or _FIRST_BYTE)
 
     def adapt(self, bitrate: int, expected_loss: float, *, fec: bool) -> None:
         """Set what has changed."""
-        encoder = self._encoder
-        if bitrate != encoder.bitrate:
-            encoder.bitrate = bitrate
-        if expected_loss != encoder.expected_loss:
-            encoder.expected_loss = expected_loss
-        if fec != encoder.fec:
-            encoder.fec = fec
-
-    def close(self) -> None:
-        """Free the encoder."""
-        self._encoder.close()
+        if bitrate != self.bitrate:
+            self.bitrate = bitrate
+        if expected_loss != self.expected_loss:
+            self.expected_loss = expected_loss
+        if fec != self.fec:
+            self.fec = fec
 
 
 class G711Speech:

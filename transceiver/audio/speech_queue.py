@@ -196,7 +196,8 @@ class SpeechQueue:
             track.waiting.append(pcm)
             track.received += size // _SAMPLE
             self._size += size
-            self._finished.discard(speech.response_id)
+            if self._finished:
+                self._finished.discard(speech.response_id)
             return True
         track = self._known.get(speech)
         if track is not None and track.is_cut:

@@ -30,7 +30,7 @@ def test_what_is_beyond_counts_in_the_last_bucket():
     histogram = Histogram(bucket=0.005, count=10, memory=1000)
     histogram.add(1e9)
     assert histogram.quantile(0.5) == pytest.approx(0.045)
-    histogram.add(-1.0, 5.0)
+    histogram.add(-1.0, times=5.0)
     assert histogram.quantile(0.5) == 0
 
 
