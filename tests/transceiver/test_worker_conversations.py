@@ -427,7 +427,7 @@ async def test_an_ended_call_is_freed_without_the_garbage_collector(start, worke
         try:
             await running.worker.end_call(created.call_id, OWNER)
             assert voice._receiver is None
-            assert voice._sender._encoder._encoder._state is None
+            assert voice._sender._encoder._state is None
             assert speech.waiting_seconds == 0
             await worker_network.eventually(lambda: caller.stage is Stage.CLOSED)
             await running.worker._legs.wait_until_ended()
