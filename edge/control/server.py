@@ -48,6 +48,7 @@ class ControlHandler:
         conversations: what sockets take part in; None for no sockets.
         movable: whose calls move; None where they do not.
         needs_certificate: whether a client must have shown a certificate of a role that may command; may be changed.
+        starting: tells why the start is not over; empty when it is. From then on it is not asked any more.
 
     Raises:
         ValueError: there is no key, or an empty one.
@@ -62,8 +63,10 @@ class ControlHandler:
         *,
         movable: Movable | None = None,
         needs_certificate: bool = False,
+        starting: Callable[[], str] = lambda: "",
     ) -> None:
         self._calls = calls
+        self._starting: Callable[[], str] | None = starting
         self.needs_certificate = needs_certificate
         self.replace_keys(keys)
         self._router = Router()
@@ -150,7 +153,12 @@ class ControlHandler:
 
     def _not_ready_reason(self) -> str:
         status = self._calls.status()
-        return "" if status.get("ready") else str(status.get("reason") or "not ready")
+        if not status.get("ready"):
+            return str(status.get("reason") or "not ready")
+        if self._starting is not None and (reason := self._starting()):
+            return reason
+        self._starting = None
+        return ""
 
 
 def _certificate_problem(request: Request) -> Response | None:

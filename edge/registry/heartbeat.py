@@ -19,12 +19,16 @@ class Heartbeat:
     Args:
         store: where it is felt.
         describe: tells the member's present state.
+
+    Attributes:
+        was_heard: whether the store has ever taken a beat.
     """
 
     def __init__(self, store: MemberStore, describe: Callable[[], Member]) -> None:
         self._store = store
         self._describe = describe
         self._hurry = trio.Event()
+        self.was_heard = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Beat until cancelled, and leave then; a store that is away is tried again. Started after the first beat."""
@@ -52,6 +56,7 @@ class Heartbeat:
             await self._store.announce(attrs.evolve(self._describe(), lateness=round(lateness, 4)))
         except StoreUnavailable:
             return  # the next beat may arrive; whoever keeps the connection says what is wrong
+        self.was_heard = True
 
     async def _leave(self) -> None:
         try:

@@ -64,8 +64,9 @@ class Membership:
                 outer.start_soon(self._keep_stores, keep, tried)
                 await tried.wait()
                 async with trio.open_nursery() as self._nursery:
-                    for heartbeat in self._heartbeats:
-                        self._nursery.start_soon(heartbeat.run)
+                    # First we are there, and then we look: who was in our place before is not on the roster any more.
+                    for heartbeat in tuple(self._heartbeats):
+                        await self._nursery.start(heartbeat.run)
                     await self._nursery.start(self.roster.run)
                     task_status.started()
             finally:
@@ -101,6 +102,16 @@ class Membership:
         self._heartbeats.append(heartbeat)
         if self._nursery is not None:
             self._nursery.start_soon(heartbeat.run)
+
+    @property
+    def not_joined_reason(self) -> str:
+        """Tell why the fleet does not know of this process yet, and it not of the fleet; empty from then on.
+
+        A store that goes away later changes nothing: all are known, and know all, by what was read last.
+        """
+        if self.roster.has_read and all(heartbeat.was_heard for heartbeat in self._heartbeats):
+            return ""
+        return f"the store has not been reached since the start: {self.stores.problem or 'it is being asked'}"
 
     def hurry(self) -> None:
         """Tell the fleet now what has changed here."""

@@ -1,5 +1,10 @@
-"""The control API of a transceiver, be it one worker or several."""
+"""The control API of a transceiver, be it one worker or several.
 
+Its `/readyz` says yes for the first time when the fleet knows of the transceiver, and it knows the fleet: until then it
+could take over nothing, and whoever replaces transceivers one after the other would stop the next one too soon.
+"""
+
+from collections.abc import Callable
 from typing import Protocol
 
 from edge.config.model import TransceiverConfig
@@ -21,7 +26,11 @@ class Controlled(Calls, Conversations, Movable, Protocol):
 
 
 def control_server(
-    controlled: Controlled, config: TransceiverConfig, keys: Bundle, surroundings: Surroundings
+    controlled: Controlled,
+    config: TransceiverConfig,
+    keys: Bundle,
+    surroundings: Surroundings,
+    starting: Callable[[], str] = lambda: "",
 ) -> tuple[ControlHandler, HttpServer]:
     """Make the handler and the server of a control API, which serves nothing yet.
 
@@ -30,10 +39,16 @@ def control_server(
         config: the transceiver's section.
         keys: its bundle.
         surroundings: metrics and log of the process.
+        starting: tells why the start is not over, besides the store; empty when it is.
 
     Raises:
         StartError: a file of its certificate cannot be used.
     """
+    membership = surroundings.membership
+
+    def still_starting() -> str:
+        return starting() or ("" if membership is None else membership.not_joined_reason)
+
     tls = server_context(config)
     handler = ControlHandler(
         controlled,
@@ -42,6 +57,7 @@ def control_server(
         conversations=controlled,
         movable=controlled,
         needs_certificate=tls is not None,
+        starting=still_starting,
     )
     server = HttpServer(
         handler,

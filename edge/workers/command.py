@@ -97,7 +97,7 @@ async def _serve(start: Start, channel: Channel) -> int:
             with suppress(ChannelClosed):  # then `_follow` sees the same
                 await channel.send(WORDS.write(Started(hop=tier.hop_address, control=tier.control_address)))
             nursery.start_soon(settle_into_large_pages)
-            nursery.start_soon(_tell_figures, tier.worker, channel)
+            nursery.start_soon(_tell_figures, tier.worker, membership, channel)
             if not await _follow(channel, tier):
                 get_logger("transceiver").warning("the front is gone: stopping", worker=start.number)
             await tier.stop()
@@ -165,21 +165,22 @@ async def _reload(tier: TransceiverTier, settings: WorkerSettings) -> Reloaded:
     return Reloaded()
 
 
-async def _tell_figures(worker: Worker, channel: Channel) -> None:
+async def _tell_figures(worker: Worker, membership: "Membership | None", channel: Channel) -> None:
     """Tell the front how it goes: often at first, when everybody waits for the first relay, then every second."""
     pause = _FIRST_PAUSE
     try:
         while True:
             await trio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            await channel.send(WORDS.write(_figures_of(worker)))
+            await channel.send(WORDS.write(_figures_of(worker, membership)))
     except ChannelClosed:
         return  # whoever reads the channel notices too
 
 
-def _figures_of(worker: Worker) -> Figures:
+def _figures_of(worker: Worker, membership: "Membership | None") -> Figures:
     status = worker.status()
     own = {
+        "not_joined": "" if membership is None else membership.not_joined_reason,
         "round_trips": [attrs.asdict(each) for each in worker.round_trips()],
         "counts": dict(worker.counts),
         "drops": dict(worker.all_drops()),

@@ -222,6 +222,10 @@ class Front:
         reasons = self._reasons()
         return _together(reasons) if all(reasons) else ""
 
+    def not_joined_reason(self) -> str:
+        """Tell why a worker does not know the fleet yet; empty when all do."""
+        return _together([place.figures.not_joined for place in self._places])
+
     @property
     def counts(self) -> Mapping[str, int]:
         """What became of offers and calls, by event."""

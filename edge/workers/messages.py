@@ -134,6 +134,7 @@ class Figures:
         calls_by_owner: those going on, by the digest of the key that made them.
         relays: whose link is up.
         reason: why it takes no calls; empty when it does.
+        not_joined: why it does not know the fleet yet; empty when it has read the store once, or needs none.
         round_trips: those that its calls have measured lately.
         counts: what became of offers and calls, by event.
         drops: datagrams dropped, by layer and reason.
@@ -149,6 +150,7 @@ class Figures:
     calls_by_owner: dict[str, int] = attrs.field(factory=dict, repr=False)
     relays: int = 0
     reason: str = "it has not said anything yet"
+    not_joined: str = ""
     round_trips: list[RoundTripSample] = attrs.field(factory=list, repr=False)
     counts: dict[str, int] = attrs.field(factory=dict)
     drops: dict[str, int] = attrs.field(factory=dict)

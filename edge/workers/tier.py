@@ -83,7 +83,9 @@ class WorkersTier:
         self._front = Front(
             self._places, call_id_keys=call_id_keys(keys), cluster=section.cluster, incarnation=incarnation
         )
-        self._handler, self._server = control_server(self._front, section, keys, surroundings)
+        self._handler, self._server = control_server(
+            self._front, section, keys, surroundings, self._front.not_joined_reason
+        )
         add_transceiver_metrics(surroundings.metrics, self._front)
         _add_worker_metrics(surroundings.metrics, self._places)
         add_http_metrics(surroundings.metrics, "transceiver", self._server)

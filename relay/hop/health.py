@@ -55,6 +55,7 @@ class LinkMeter:
         self._sent: dict[int, _Sent] = {}
         self._round_trip: float | None = None
         self._variation = 0.0
+        self._disregarded = float("-inf")
 
     def ping(self, now: float) -> int:
         """Note that a PING leaves; return its number."""
@@ -74,10 +75,14 @@ class LinkMeter:
         before = self._round_trip
         if before is None:
             self._round_trip, self._variation = took, took / 2
-        else:
+        elif sent.when >= self._disregarded:
             self._variation += _VARIATION_WEIGHT * (abs(took - before) - self._variation)
             self._round_trip = before + _WEIGHT * (took - before)
         return True
+
+    def disregard(self, until: float) -> None:
+        """Measure nothing by PINGs that left before: the transceiver was paused, and answers them all at once."""
+        self._disregarded = until
 
     @property
     def grace(self) -> float:

@@ -20,8 +20,10 @@ Signs of life are everything that counts on the link: clients' datagrams on thei
 A PING is *overdue* after the smoothed round trip and four times its variation (RFC 6298 §2), 0.04 s at least
 (`relay.hop.health`). So a link across the world is waited for longer, and so is a transceiver whose loop is late: a
 PING waits in its turn there, and PINGs are sent just when it is silent, so what is measured is how long it stands
-still. Besides, whoever was silent and came back has half as much time again as that took, up to 0.5 s in all; that is
-forgotten by half in half a minute.
+still. Besides, whoever was silent for up to 0.375 s and came back has half as much time again as that took, up to 0.5 s
+in all; that is forgotten by half in half a minute. Who was silent for longer has been taken for dead by others as well
+(`transceiver.handover.takeover`) and has lost its calls: it was not busy but away, and how long somebody was away does
+not tell how long he will be.
 
 What is not its fault:
 
@@ -50,6 +52,7 @@ __all__ = [
     "IDLE_SILENCE",
     "LATE",
     "LEAST_SILENCE",
+    "LONGEST_STALL",
     "MOST_SILENCE",
     "PROBE_AFTER",
     "TICK",
@@ -72,6 +75,8 @@ LATE = 0.05
 """A relay that is late by more suspects nobody for what was before."""
 _PATIENCE = 1.5
 """Whoever stood still and came back is given so many times that time."""
+LONGEST_STALL = 0.375
+"""A transceiver that is heard again within so many seconds still has its calls; see above."""
 _HALF_LIFE = 30.0
 _SUSPECT_INTERVAL = 0.25
 
@@ -96,17 +101,22 @@ class Suspicion:
         self._stall = 0.0
         self._stall_ended = now
 
-    def hear(self, when: float) -> None:
-        """Take a sign of life; one that was known changes nothing."""
+    def hear(self, when: float) -> bool:
+        """Take a sign of life; one that was known changes nothing.
+
+        Returns:
+            Whether it was away, so that how late it answers tells nothing of the link.
+        """
         if when <= self._since:
-            return
+            return False
         stall = self._silence(when)
-        if self._asked and stall >= self._remembered_stall(when):
+        if self._asked and self._remembered_stall(when) <= stall <= LONGEST_STALL:
             self._stall, self._stall_ended = stall, when
         self._since = when
         self._asked = [asked for asked in self._asked if asked > when]
         self._asks_again = False
         self.is_suspected = False
+        return stall > LONGEST_STALL
 
     def ask(self, now: float) -> None:
         """Note that a PING leaves."""

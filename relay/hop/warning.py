@@ -4,7 +4,7 @@ Goal: every other transceiver of the cluster hears of it at once, though a datag
 all its workers does not keep the relay from forwarding.
 
 Rules: SUSPECT goes to each transceiver of the suspect's cluster whose link is up, speaks revision 2 and is not
-suspected itself; three times 0.1 s apart, then every second, until the suspect is heard or `WARN_FOR` s are over: who
+suspected itself; six times 0.1 s apart, then every second, until the suspect is heard or `WARN_FOR` s are over: who
 was not taken over by then has waited too long for it (`docs/failover.md`). A suspect whose address has another process
 now is dead for certain; of it the same is told. At most `_BURST` leave at once and `_RATE` a second, which is a tenth
 of a core; what waits is sent in the order in which it was due, each suspect to each receiver once.
@@ -24,7 +24,7 @@ __all__ = ["WARN_FOR", "Warnings"]
 
 WARN_FOR = 10.0
 """How long others are told of a suspect that is not heard again, in seconds."""
-_SOON, _SOON_ROUNDS = 0.1, 3
+_SOON, _SOON_ROUNDS = 0.1, 6
 _LATER = 1.0
 _RATE = 5000.0
 _BURST = 64

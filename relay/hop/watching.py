@@ -61,7 +61,8 @@ class Watch:
         if suspicion is None:
             return
         was_suspected = suspicion.is_suspected
-        suspicion.hear(when)
+        if suspicion.hear(when):
+            peer.meter.disregard(when)
         if was_suspected and not suspicion.is_suspected and peer.identity is not None:
             self.recovered += 1
             self._warnings.withdraw(peer.identity)

@@ -193,7 +193,9 @@ def test_whoever_stood_still_and_came_back_gets_more_time_and_no_more_than_some(
     assert stall(0.24) <= MOST_SILENCE + 2 * TICK
 
 
-@pytest.mark.parametrize(("stall", "patience"), [(0.1, 0.25), (0.2, 0.3), (0.3, 0.45), (0.6, 0.5), (9.0, 0.5)])
+@pytest.mark.parametrize(
+    ("stall", "patience"), [(0.1, 0.25), (0.2, 0.3), (0.3, 0.45), (0.35, 0.5), (0.4, 0.25), (9.0, 0.25)]
+)
 def test_it_is_half_as_much_again_as_it_took_within_bounds(stall, patience):
     suspicion = Suspicion(100.0)
     suspicion.ask(100.1)
@@ -204,6 +206,26 @@ def test_it_is_half_as_much_again_as_it_took_within_bounds(stall, patience):
     assert not suspicion.is_convincing(now + patience - 0.01, is_active=True, grace=0.04)
     assert suspicion.is_convincing(now + patience + 0.01, is_active=True, grace=0.04)
     assert not suspicion.is_convincing(now + IDLE_SILENCE - 0.01, is_active=False, grace=0.04)
+
+
+def test_one_that_was_away_for_longer_is_suspected_as_soon_as_any_the_next_time():
+    """It has lost its calls to others, so a pause is not what it needs to be given time for; its late PONGs, too."""
+    link = Link(dead_from=112.0)
+    link.delay = lambda now: max(0.002, 110.7 - now) if now >= 110.0 - 0.01 else 0.002
+    link.media([*frames(100.0, 110.0), *frames(110.7, 112.0)])
+    link.run(113.0)
+    assert len(link.suspected_at) == 2
+    assert link.suspected_at[1] - 112.0 < 1 / 3
+    assert link.peer.meter.grace == GRACE
+
+
+def test_a_stall_that_is_remembered_is_not_forgotten_for_a_longer_one():
+    suspicion = Suspicion(100.0)
+    suspicion.ask(100.1)
+    assert not suspicion.hear(100.3)
+    suspicion.ask(100.4)
+    assert suspicion.hear(100.4 + 0.5)
+    assert suspicion._remembered_stall(100.9) == pytest.approx(0.275, abs=0.01)
 
 
 def test_that_is_forgotten():

@@ -1,5 +1,6 @@
 """The other transceivers of the cluster, as moving calls needs them. Who they are, `edge` knows (its registry)."""
 
+import enum
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -11,7 +12,7 @@ from transceiver.handover.ownership import Owner
 from transceiver.websocket.connection import WebSocket
 from transceiver.websocket.limits import SocketLimits
 
-__all__ = ["HandOverRefused", "Offered", "Peers"]
+__all__ = ["HandOverRefused", "Offered", "Peers", "Pulse"]
 
 
 class HandOverRefused(Exception):  # noqa: N818 - named for what happened
@@ -33,19 +34,30 @@ class Offered:
     snapshot: bytes = attrs.field(repr=False)
 
 
+class Pulse(enum.Enum):
+    """What came of asking a transceiver itself whether a worker of its lives."""
+
+    ALIVE = "alive"
+    """It serves, by its own word or by that of its process."""
+
+    SILENT = "silent"
+    """Nothing was said in time. It is dead, or stands still, or is slow."""
+
+    GONE = "gone"
+    """Its address refuses, or is another process's by now, or its process says that the worker does not serve."""
+
+
 class Peers(Protocol):
     """What a worker asks others, and of others."""
 
     def candidates(self) -> Sequence[Owner]:
-        """Return the workers of the cluster that could take a call over, as far as is known now; ourselves included."""
+        """Return the workers of the cluster that could take a call over, as far as is known now; ourselves included.
 
-    async def is_alive(self, suspect: Owner) -> bool:
-        """Ask a transceiver itself, over another way than the relays' links.
-
-        Returns:
-            False when its address refuses, or says nothing within a fraction of a second, or is another process's now;
-            True for an answer of any kind, and when nobody knows where to ask.
+        Who was found dead lately is none: nobody should wait for its turn.
         """
+
+    async def feel_pulse(self, suspect: Owner) -> Pulse:
+        """Ask a transceiver itself whether a worker lives, over another way than the relays' links; not for long."""
 
     async def offer(self, call: Offered) -> Owner:
         """Have one of the others restore a call and hold it; returns who will own it.

@@ -1,42 +1,78 @@
 """Taking over the calls of a transceiver that has died.
 
-    suspected ──probe──▶ alive: nothing
-                  └────▶ dead: its sessions whose turn is ours ──▶ take, restore, announce, checkpoint, go on
+    suspected ──pulse──▶ alive: nothing
+                  ├────▶ silent, and said again: dead
+                  └────▶ gone: its sessions whose turn is ours ──▶ take, restore, announce, checkpoint, go on
 
-Goal: audio back within a second, half of that where possible; and nothing that a mistake can break. The invariant does
-not depend on the suspicion being right (docs/failover.md): who is wrong costs the call a leap in its numbers.
+Goal: audio back within half a second; and nothing that a mistake can break. The invariant does not depend on the
+suspicion being right (docs/failover.md): who is wrong costs the call a leap in its numbers.
 
-Attacker: a relay gone bad, which suspects everybody all the time. It causes one probe a second for each suspect.
+Silence alone convinces nobody: a relay must have said once more, meanwhile, that it hears nothing either. Relays do so
+0.1 s later, and not of one that was heard again. So somebody is given up who has answered on neither way for the whole
+time.
+
+Attacker: a relay gone bad, which suspects everybody all the time. It causes two probes a second for each suspect.
 
 No election: a hash of session and candidate says whose turn it is. The others wait, longer the later their turn, and
-try what is left; of two that try, one compare-and-set wins.
+try what is left; of two that try, one compare-and-set wins. Nobody waits for the turn of one that is suspected itself.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+import attrs
 import trio
 
 from transceiver.handover.arrivals import Arrivals
 from transceiver.handover.custody import TAKE_WITHIN
 from transceiver.handover.ownership import Owner, Ownership, OwnershipStore, StoreUnavailable
-from transceiver.handover.peers import HandOverRefused, Peers
+from transceiver.handover.peers import HandOverRefused, Peers, Pulse
 from transceiver.registry import Call
 
 __all__ = ["Takeover", "turn_of"]
 
-_PROBE_AGAIN = 1.0
+_PROBE_AGAIN = 0.5
 """A suspect that has answered is not asked again for so many seconds."""
-_TURN_SECONDS = 0.4
+_SAID_AGAIN, _SAID_LATELY = 0.08, 0.12
+"""Seconds from the first word of a suspicion, and back from the present, within which a word confirms it: relays repeat
+it every 0.1 s (`relay.hop.warning`), and a second relay's first word repeats nothing."""
+_CONFIRMED_WITHIN = 1.2
+"""Seconds that a silent suspect is kept in mind until a relay confirms it; the slowest repeats it every second."""
+_TURN_SECONDS = 0.1
 """How much longer each next candidate waits."""
-_TRIES = 5
+_TRIES = 20
 _ASK_AGAIN = 0.05
 """Seconds until a store that was away is asked again. Whoever has just been started may not have reached it yet."""
 _AT_ONCE = 8
 """Sessions that are taken at the same time: their round trips to the store overlap, and no tick waits for all."""
 _BETWEEN = 0.002
 """Seconds that other calls have between two restored sessions."""
+
+
+@attrs.define(eq=False)
+class _Case:
+    """A suspect that is looked into.
+
+    Attributes:
+        first: when a relay said so first.
+        last: when one said so last.
+        is_said: that happens.
+    """
+
+    first: float
+    last: float
+    is_said: trio.Event = attrs.field(factory=trio.Event)
+
+    def hear(self, now: float) -> None:
+        """Take a relay's word."""
+        self.last = now
+        self.is_said.set()
+        self.is_said = trio.Event()
+
+    def is_confirmed(self, now: float) -> bool:
+        """Whether a relay has said it again, and still says so."""
+        return self.last - self.first >= _SAID_AGAIN and now - self.last <= _SAID_LATELY
 
 
 class Takeover:
@@ -74,18 +110,22 @@ class Takeover:
         self._settle = settle
         self._report = report
         self._asked: dict[Owner, float] = {}
-        self._followed: set[Owner] = set()
+        self._followed: dict[Owner, _Case] = {}
         self._unreadable: set[int] = set()  # sessions that others may be able to restore, but not we
+        self._refused: set[tuple[int, int]] = set()  # sessions and generations of which the store has said no
         self._suspects: trio.MemorySendChannel[Owner] | None = None
 
     def suspect(self, suspect: Owner, now: float) -> None:
         """Take note that a relay holds a worker for dead; what follows is `run`'s."""
         if suspect == self._owner or self._suspects is None or self.is_over:
             return
+        if (case := self._followed.get(suspect)) is not None:
+            case.hear(now)
+            return
         for owner, until in list(self._asked.items()):
             if now >= until:
                 del self._asked[owner]
-        if suspect in self._asked or suspect in self._followed:
+        if suspect in self._asked:
             return
         self._asked[suspect] = now + _PROBE_AGAIN
         try:
@@ -93,7 +133,7 @@ class Takeover:
         except trio.WouldBlock:
             self.counts["suspicions-shed"] += 1
         else:
-            self._followed.add(suspect)
+            self._followed[suspect] = _Case(now, now)
 
     async def run(self) -> None:
         """Follow suspicions until cancelled, several at a time."""
@@ -121,35 +161,49 @@ class Takeover:
 
     async def _follow(self, suspect: Owner) -> None:
         try:
-            await self._take_over_from(suspect)
+            self.counts["suspected"] += 1
+            if await self._is_dead(suspect):
+                await self._take_over_from(suspect)
+            else:
+                self.counts["suspected-alive"] += 1
         finally:
-            self._followed.discard(suspect)
+            del self._followed[suspect]
+
+    async def _is_dead(self, suspect: Owner) -> bool:
+        """Ask itself; who says nothing is dead when a relay, too, goes on hearing nothing."""
+        pulse = await self._peers.feel_pulse(suspect)
+        if pulse is Pulse.SILENT:
+            case = self._followed[suspect]
+            with trio.move_on_after(_CONFIRMED_WITHIN):
+                while not case.is_confirmed(trio.current_time()):
+                    await case.is_said.wait()
+                return True
+        return pulse is Pulse.GONE
 
     async def _take_over_from(self, suspect: Owner) -> None:
-        self.counts["suspected"] += 1
-        if await self._peers.is_alive(suspect):
-            self.counts["suspected-alive"] += 1
-            return
         self._unreadable.clear()  # we may have been told a key since
+        self._refused.clear()
         began = trio.current_time()
         taken = 0
         for attempt in range(_TRIES):
             sessions = await self._sessions_of(suspect)
             if not sessions:
                 break
-            taken += await self._take_all(self._turns(sessions, suspect, attempt), suspect)
+            taken += await self._take_all(self._turns(sessions, attempt), suspect)
             await trio.sleep(_TURN_SECONDS)
         if taken:
             facts = {"incarnation": suspect.incarnation, "worker": suspect.worker, "sessions": taken}
             self._report("taken-over", {**facts, "seconds": round(trio.current_time() - began, 3)})
 
-    def _turns(self, sessions: Sequence[tuple[int, int]], suspect: Owner, attempt: int) -> list[tuple[int, int]]:
+    def _turns(self, sessions: Sequence[tuple[int, int]], attempt: int) -> list[tuple[int, int]]:
         """Return the sessions whose turn is ours by now."""
-        candidates = [each for each in self._peers.candidates() if each != suspect] or [self._owner]
+        candidates = [each for each in self._peers.candidates() if each not in self._followed]
         return [
             (session, generation)
             for session, generation in sessions
-            if session not in self._unreadable and turn_of(self._owner, candidates, session) <= attempt
+            if session not in self._unreadable
+            and (session, generation) not in self._refused
+            and turn_of(self._owner, candidates, session) <= attempt
         ]
 
     async def _take_all(self, sessions: Iterable[tuple[int, int]], dead: Owner) -> int:
@@ -175,6 +229,7 @@ class Takeover:
             return False
         if record is None:
             self.counts["not-taken"] += 1
+            self._refused.add((session, generation))
             return False
         try:
             call = self._arrivals.restore(session, record.snapshot, generation=record.generation, age=record.age)

@@ -312,6 +312,25 @@ async def test_health_needs_no_key(make_calls):
     assert (await get("/healthz")).status == 200
 
 
+async def test_it_is_ready_when_its_start_is_over_and_from_then_on_whatever_becomes_of_the_store(make_calls):
+    calls = make_calls()
+    reasons = ["the store has not been reached since the start"]
+    handler = ControlHandler(calls, [KEY], starting=lambda: reasons[0])
+
+    async def get_ready() -> Response:
+        return await handler.handle(Request(method="GET", path="/readyz"))
+
+    response = await get_ready()
+    assert (response.status, json.loads(response.body)["error"]["message"]) == (503, reasons[0])
+    reasons[0] = ""
+    calls.state |= {"ready": False, "reason": "draining"}
+    assert (await get_ready()).status == 503
+    calls.state |= {"ready": True, "reason": ""}
+    assert (await get_ready()).status == 200
+    reasons[0] = "the store is away"
+    assert (await get_ready()).status == 200
+
+
 async def test_a_call_that_was_handed_over_is_told_with_its_new_owner(make_calls, network):
     """Whatever is asked, over whichever way."""
 

@@ -35,7 +35,7 @@ from transceiver.backends.tunnel_ticket import TunnelTicket
 from transceiver.call_ids import CallIdKey, CallIdKeys
 from transceiver.calls import AnswerIngress, CreatedCall
 from transceiver.handover.ownership import Owner
-from transceiver.handover.peers import HandOverRefused, Offered
+from transceiver.handover.peers import HandOverRefused, Offered, Pulse
 from transceiver.handover.sealing import SnapshotKeys
 from transceiver.handover.services import HandoverServices
 from transceiver.handover.tunnels import TunnelRefused
@@ -85,8 +85,9 @@ class Neighbours:
     def candidates(self) -> Sequence[Owner]:
         return [place.owner for place in self._places if place.is_alive]
 
-    async def is_alive(self, suspect: Owner) -> bool:
-        return any(place.owner == suspect and place.is_alive for place in self._places)
+    async def feel_pulse(self, suspect: Owner) -> Pulse:
+        is_alive = any(place.owner == suspect and place.is_alive for place in self._places)
+        return Pulse.ALIVE if is_alive else Pulse.GONE
 
     async def offer(self, call: Offered) -> Owner:
         for place in self._places:

@@ -21,7 +21,7 @@ from relay.forwarder import Forwarder
 from relay.tags import FlowTags
 from transceiver.calls import AnswerIngress
 from transceiver.handover.ownership import Owner
-from transceiver.handover.peers import HandOverRefused, Offered
+from transceiver.handover.peers import HandOverRefused, Offered, Pulse
 from transceiver.handover.services import HandoverServices
 from transceiver.options import WorkerOptions
 from transceiver.ticker import PHASES
@@ -70,8 +70,8 @@ class SlowPeers:
     def candidates(self) -> Sequence[Owner]:
         return [place.owner for place in self.places]
 
-    async def is_alive(self, suspect: Owner) -> bool:
-        return True
+    async def feel_pulse(self, suspect: Owner) -> Pulse:
+        return Pulse.ALIVE
 
     async def offer(self, call: Offered) -> Owner:
         await trio.sleep(self.offering)

@@ -9,6 +9,7 @@ from transceiver.agents.tones import beep
 from transceiver.backends.choice import Backends
 from transceiver.backends.settings import BackendKind, BackendSettings
 from transceiver.handover import checkpointing, custody, draining
+from transceiver.handover.peers import Pulse
 
 PARROT = Backends(default=BackendSettings(kind=BackendKind.AGENT, target="transceiver.agents.parrot:parrot"))
 
@@ -72,7 +73,7 @@ async def test_an_owner_that_was_overtaken_ends_without_a_word(start_fleet, movi
     async with start_fleet() as fleet:
         first, second = fleet.places
         client = await started(fleet, moving_network)
-        second.worker._handover._takeover._peers.is_alive = _says_dead
+        second.worker._handover._takeover._peers.feel_pulse = _says_gone
         second.worker._handover._takeover.suspect(first.owner, trio.current_time())
         await moving_network.eventually(lambda: second.worker.status()["calls"] == 1)
         await moving_network.eventually(lambda: first.worker.status()["calls"] == 0)
@@ -81,8 +82,8 @@ async def test_an_owner_that_was_overtaken_ends_without_a_word(start_fleet, movi
         assert client.caller.stage is Stage.TALKING
 
 
-async def _says_dead(_suspect):
-    return False
+async def _says_gone(_suspect):
+    return Pulse.GONE
 
 
 async def test_a_drain_does_not_wait_for_who_never_came(start_fleet, moving_network, monkeypatch):
