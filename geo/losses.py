@@ -39,7 +39,7 @@ LOSS_PLAY = 0.01
 _MOST = 0.1
 _FEWEST = 8
 _FRESH = 120.0
-"""Seconds for which a network's word on a region stands. A transceiver with many calls asks each about every minute."""
+"""Seconds for which a network's word on a region stands: eight looks at one of its calls (`transceiver.sampling`)."""
 
 _ELSEWHERE = 3600.0
 """Seconds for which it is remembered what a network has lost in other regions."""

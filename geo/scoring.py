@@ -11,7 +11,7 @@ import attrs
 from geo.health import WELL, Health
 from geo.round_trips import RoundTrip
 
-__all__ = ["DEFAULT_WEIGHTS", "MOST_FOR_HEALTH", "Score", "Weights", "effective_load", "score"]
+__all__ = ["DEFAULT_WEIGHTS", "MOST_FOR_HEALTH", "Score", "Weights", "cost_of", "effective_load", "score"]
 
 MOST_FOR_HEALTH = 200.0
 """Milliseconds: nobody is sent further away than this for what was measured of a nearer one, whoever measured it. It is
@@ -144,7 +144,7 @@ def score(
     """
     load = min(1.0, max(0.0, load))
     round_trip_term = weights.round_trip * way.milliseconds
-    health_term = min(MOST_FOR_HEALTH, weights.loss * 100 * health.loss + weights.delay * health.delay)
+    health_term = cost_of(health, weights)
     load_term = weights.load * effective_load(load, up_seconds) ** _LOAD_EXPONENT
     onward_term = weights.onward * onward
     change_term = weights.change if is_change else 0.0
@@ -162,6 +162,11 @@ def score(
         health,
         round_trip_term + health_term + load_term + onward_term + change_term + machine_term,
     )
+
+
+def cost_of(health: Health, weights: Weights = DEFAULT_WEIGHTS) -> float:
+    """Tell what was measured of a candidate in milliseconds of score, 0 to `MOST_FOR_HEALTH`."""
+    return min(MOST_FOR_HEALTH, weights.loss * 100 * health.loss + weights.delay * health.delay)
 
 
 def effective_load(load: float, up_seconds: float | None) -> float:

@@ -37,7 +37,7 @@ Many calls in one loop:
 * `ice_updates`     an ICE restart or trickled candidates in the middle of a call
 * `moved_calls`     where calls have gone that were handed over
 * `registry`        the calls of a worker, found by everything that names one
-* `round_trips`, `sampling`   what calls show of the ways to their clients, for whoever places the next ones
+* `round_trips`, `losses`, `sampling`   what calls show of the ways to their clients, for whoever places the next ones
 * `describing`      what others are told of a call
 * `dispatcher`      between the hop and the sessions, and what keeps a bug in one from the others
 * `backend_legs`    the backends of a worker's calls, and the task that each needs

@@ -25,6 +25,7 @@ from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backends.contract import PacketBackend
 from transceiver.backends.echo import PACKET_SECONDS, Echo
 from transceiver.backends.silence import Silence
+from transceiver.losses import PacketCounts
 from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
 from transceiver.reports import Reports
@@ -293,6 +294,17 @@ class Media:
     def peer_jitter(self) -> float:
         """Of our packets at the client, in seconds."""
         return self._outbound.peer_jitter
+
+    @property
+    def packet_counts(self) -> PacketCounts:
+        """How many packets there were both ways, and how many of them arrived."""
+        sources, outbound = self._sources.values(), self._outbound
+        return PacketCounts(
+            expected=sum(source.expected_count for source in sources),
+            received=sum(source.received_count for source in sources),
+            sent=outbound.packet_count,
+            lost=outbound.cumulative_lost,
+        )
 
     def describe(self) -> Mapping[str, object]:
         """Tell how the media flows, in JSON types."""

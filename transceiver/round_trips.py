@@ -1,15 +1,17 @@
 """What calls show of the ways to their clients, for whoever places the next ones.
 
-A transceiver tells with its status the latest round trips, each with a number that grows, so that any number of signal
-nodes can ask as often as they like and take each once. A node that asks seldom misses some, which does no harm.
+A transceiver tells with its status the latest round trips and losses, each with a number that grows, so that any number
+of signal nodes can ask as often as they like and take each once. A node that asks seldom misses some, which does no
+harm.
 """
 
 from collections import deque
 from collections.abc import Collection, Sequence
+from typing import Generic, TypeVar
 
 import attrs
 
-__all__ = ["LATEST", "RoundTripSample", "RoundTripsOfAll"]
+__all__ = ["LATEST", "LossSample", "RoundTripSample", "SamplesOfAll"]
 
 LATEST = 64
 """How many are told."""
@@ -36,15 +38,39 @@ class RoundTripSample:
         return [self.number, self.network, self.ingress, self.milliseconds]
 
 
-class RoundTripsOfAll:
+@attrs.frozen
+class LossSample:
+    """What a call has lost lately.
+
+    Attributes:
+        number: counts up within one process.
+        network: the caller's, as signal wrote it.
+        ingress: number of the ingress that the client uses.
+        share: of the packets between the client and this transceiver, in the worse direction, 0 to 1.
+    """
+
+    number: int
+    network: str
+    ingress: int
+    share: float
+
+    def to_list(self) -> list[object]:
+        """Write it in JSON types."""
+        return [self.number, self.network, self.ingress, self.share]
+
+
+Sample = TypeVar("Sample", RoundTripSample, LossSample)
+
+
+class SamplesOfAll(Generic[Sample]):
     """The latest samples of several processes, numbered as if they were one."""
 
     def __init__(self) -> None:
-        self._latest: deque[RoundTripSample] = deque(maxlen=LATEST)
+        self._latest: deque[Sample] = deque(maxlen=LATEST)
         self._count = 0
         self._seen: dict[object, int] = {}
 
-    def add(self, whose: object, samples: Sequence[RoundTripSample]) -> None:
+    def add(self, whose: object, samples: Sequence[Sample]) -> None:
         """Take what is new in what a process said last."""
         seen = self._seen.get(whose, 0)
         for sample in samples:
@@ -57,6 +83,6 @@ class RoundTripsOfAll:
         """Forget how far processes were heard that are gone."""
         self._seen = {each: number for each, number in self._seen.items() if each in processes}
 
-    def latest(self) -> Sequence[RoundTripSample]:
+    def latest(self) -> Sequence[Sample]:
         """Return the latest samples, the oldest first."""
         return tuple(self._latest)

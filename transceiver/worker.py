@@ -58,8 +58,8 @@ from transceiver.moved_calls import MovedCalls
 from transceiver.options import SessionOptions, WorkerOptions
 from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
 from transceiver.registry import Call, CallRegistry
-from transceiver.round_trips import RoundTripSample
-from transceiver.sampling import RoundTripLog
+from transceiver.round_trips import LossSample, RoundTripSample
+from transceiver.sampling import WayLog
 from transceiver.ticker import Lateness, run_ticker
 from transceiver.websocket.connection import WebSocket
 from wire.core import Address, Drops, Entropy
@@ -118,7 +118,7 @@ class Worker:
         self.moved = MovedCalls()
         self._report = report
         self._calls = CallRegistry()
-        self._round_trips = RoundTripLog(self._calls)
+        self._ways = WayLog(self._calls)
         self._entropy = entropy
         self._unix_time = unix_time
         self._intake = Intake(
@@ -381,11 +381,16 @@ class Worker:
             "tick_lateness_p999_ms": round(self.lateness.quantile(0.999) * 1000, 2),
             "counts": dict(self.counts),
             "round_trips": [each.to_list() for each in self.round_trips()],
+            "losses": [each.to_list() for each in self.losses()],
         }
 
     def round_trips(self) -> Sequence[RoundTripSample]:
         """Tell the latest round trips that calls have measured."""
-        return self._round_trips.latest(trio.current_time())
+        return self._ways.round_trips(trio.current_time())
+
+    def losses(self) -> Sequence[LossSample]:
+        """Tell what calls have lost lately."""
+        return self._ways.losses(trio.current_time())
 
     # -- commands: what `Movable` promises
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import attrs
 
 from transceiver.calls import NO_WISHES, AnswerIngress, CallMoved, CallWishes, CreatedCall, IceUpdate, IceUpdated
-from transceiver.round_trips import LATEST, RoundTripSample
+from transceiver.round_trips import LATEST, LossSample, RoundTripSample
 
 __all__ = [
     "WISHES_HEADER",
@@ -97,6 +97,7 @@ class TransceiverStatus:
         reason: why it does not.
         calls_by_owner: how many calls each owner has; empty when it does not say.
         round_trips: those that its calls have measured lately, the oldest first; at most `LATEST`.
+        losses: what its calls have lost lately, likewise; empty when it does not say.
     """
 
     cluster: int
@@ -107,6 +108,7 @@ class TransceiverStatus:
     reason: str = ""
     calls_by_owner: Mapping[str, int] = attrs.field(factory=dict, repr=False)
     round_trips: tuple[RoundTripSample, ...] = attrs.field(default=(), repr=False)
+    losses: tuple[LossSample, ...] = attrs.field(default=(), repr=False)
 
     @property
     def load(self) -> float:
@@ -129,6 +131,7 @@ class TransceiverStatus:
             reason=_take(fields, "reason", str),
             calls_by_owner=_read_counts(_take(fields, "calls_by_owner", dict)) if "calls_by_owner" in fields else {},
             round_trips=_read_round_trips(_take(fields, "round_trips", list)) if "round_trips" in fields else (),
+            losses=_read_losses(_take(fields, "losses", list)) if "losses" in fields else (),
         )
 
 
@@ -303,6 +306,18 @@ def _read_round_trip(value: object) -> RoundTripSample:
             return RoundTripSample(number, network, ingress, float(milliseconds))
         case _:
             raise BadMessage("round_trips: each is a number, a network, an ingress and milliseconds")
+
+
+def _read_losses(values: list[object]) -> tuple[LossSample, ...]:
+    return tuple(_read_loss(each) for each in values[-LATEST:])
+
+
+def _read_loss(value: object) -> LossSample:
+    match value:
+        case [int(number), str(network), int(ingress), int() | float() as share]:
+            return LossSample(number, network, ingress, float(share))
+        case _:
+            raise BadMessage("losses: each is a number, a network, an ingress and a share")
 
 
 def _read_sentences(values: list[object]) -> tuple[str, ...]:

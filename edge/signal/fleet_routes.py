@@ -17,7 +17,9 @@ from edge.registry.listing import listing_of
 from edge.signal.explaining import explain
 from edge.signal.fleet import FleetView, Member
 from edge.signal.placement import Placement
+from geo.health import WELL, Health
 from geo.regions import Ingress, Region
+from geo.scoring import cost_of
 
 __all__ = ["FleetRoutes"]
 
@@ -42,10 +44,13 @@ class FleetRoutes:
         self._placement.geography.follow_ingresses(self._fleet.ingresses)
         geography = self._placement.geography
         now = self._now()
+        ill = geography.losses.health(now)
         return json_response(
             200,
             {
-                "regions": [self._region(each) for each in geography.regions.values()],
+                "regions": [
+                    self._region(each) | _health(ill.get(each.name, WELL)) for each in geography.regions.values()
+                ],
                 "transceivers": [_transceiver(each, now) for each in self._fleet.members],
                 "ingresses": [
                     _ingress(each, protocol)
@@ -84,7 +89,7 @@ class FleetRoutes:
         location = self._placement.geography.locate_address(address)
         return json_response(200, explain(self._placement.choose(location, owner, request.query.get("model"))))
 
-    def _region(self, region: Region) -> Mapping[str, object]:
+    def _region(self, region: Region) -> dict[str, object]:
         members = [each for each in self._fleet.members if each.region is not None and each.region.name == region.name]
         candidates = [each.candidate() for each in members]
         max_calls = sum(each.status.max_calls for each in members if each.status is not None and not each.reason)
@@ -110,6 +115,7 @@ def _transceiver(member: Member, now: float) -> Mapping[str, object]:
         "ready": candidate.is_ready,
         "reason": candidate.reason or None,
         "back_seconds": None if member.returned_at is None else round(now - member.returned_at),
+        **_health(candidate.health),
     }
 
 
@@ -122,4 +128,10 @@ def _ingress(ingress: Ingress, protocol: str) -> Mapping[str, object]:
         "healthy": ingress.is_healthy,
         "draining": ingress.is_draining,
         "reason": ingress.reason or None,
+        **_health(ingress.health),
     }
+
+
+def _health(health: Health) -> dict[str, object]:
+    """Tell what was measured, and what it costs in milliseconds of score."""
+    return {"health": health.why or None, "health_ms": round(cost_of(health), 1)}

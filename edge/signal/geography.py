@@ -10,6 +10,7 @@ from edge.http.messages import Request
 from geo.caller import CallerLocation, locate_address, locate_caller
 from geo.choice import Choice, TransceiverCandidate, Viewpoint, choose_ingresses, choose_transceiver
 from geo.database import LocationDatabase
+from geo.losses import RegionLosses
 from geo.measuring import CallerNetworks
 from geo.regions import Ingress, Place, Region
 from geo.residency import Residency, ResidencyRule, residency_of
@@ -69,15 +70,22 @@ class Geography:
     Args:
         config: regions, rules, ingresses, and what tells where a caller is.
         database: places by address; None for none.
-        networks: what calls have shown so far.
+        networks: how long calls' ways have been so far.
+        losses: what calls have lost on them.
     """
 
     def __init__(
-        self, config: SignalConfig, *, database: LocationDatabase | None = None, networks: CallerNetworks | None = None
+        self,
+        config: SignalConfig,
+        *,
+        database: LocationDatabase | None = None,
+        networks: CallerNetworks | None = None,
+        losses: RegionLosses | None = None,
     ) -> None:
         self.regions = regions_of(config)
         self.rules = rules_of(config)
         self.networks = CallerNetworks() if networks is None else networks
+        self.losses = RegionLosses() if losses is None else losses
         self._found: Sequence[FoundIngress] = ()
         self.ingresses: tuple[Ingress, ...] = ()
         self.tcp_ingresses: tuple[Ingress, ...] = ()
@@ -139,6 +147,7 @@ class Geography:
             residency=residency,
             measured=self.networks.measured(location.network, now),
             usual_region=self.networks.usual_region(location.network, now),
+            region_health=self.losses.health(now),
         )
         transceivers = choose_transceiver(viewpoint, candidates)
         onward_to = transceivers.items[0].region if transceivers.items else None

@@ -68,7 +68,8 @@ class Placement:
         self._fleet = fleet
         self._now = now
         self.recent = RecentNetworks()
-        self._heard: dict[tuple[int, int], int] = {}  # number of the last round trip, by cluster and incarnation
+        # Numbers of the last round trip and the last loss, by cluster and incarnation.
+        self._heard: dict[tuple[int, int], tuple[int, int]] = {}
 
     def propose(self, request: Request, owner: str = "", model: str | None = None) -> Proposal:
         """Choose for the caller who sent a request.
@@ -111,7 +112,7 @@ class Placement:
         return self._fleet.not_ready_reason()
 
     def learn(self) -> None:
-        """Take the round trips that calls have measured since we looked last."""
+        """Take the round trips and losses that calls have measured since we looked last."""
         now = self._now()
         heard = {}
         for member in self._fleet.members:
@@ -119,14 +120,23 @@ class Placement:
             if status is None:
                 continue
             process = status.cluster, status.incarnation
-            seen = heard[process] = self._heard.get(process, 0)
+            round_trip, loss = self._heard.get(process, (0, 0))
             for sample in status.round_trips:
-                if sample.number > seen:
-                    heard[process] = sample.number
-                    self._learn_one(sample, member.region, now)
+                if sample.number > round_trip:
+                    round_trip = sample.number
+                    self._learn_round_trip(sample, member.region, now)
+            for lost in status.losses:
+                if lost.number > loss:
+                    loss = lost.number
+                    # That of the hop behind the ingress is among it; relays measure it, too, and the worse counts.
+                    entered = self.geography.region_of_ingress(lost.ingress) or member.region
+                    self.geography.losses.observe(
+                        lost.network, "" if entered is None else entered.name, lost.share, now
+                    )
+            heard[process] = round_trip, loss
         self._heard = heard
 
-    def _learn_one(self, sample: RoundTripSample, region: Region | None, now: float) -> None:
+    def _learn_round_trip(self, sample: RoundTripSample, region: Region | None, now: float) -> None:
         self.recent.measured(sample.network, sample.milliseconds)
         # What was measured is the way to the transceiver; of the way to the ingress's region it is what remains without
         # the way between the two.

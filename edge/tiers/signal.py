@@ -31,6 +31,7 @@ from edge.tiers.control_tls import signal_tls
 from edge.tiers.keyring import call_id_keys, client_secret_keys, control_bearers
 from edge.tiers.serving import add_http_metrics, failure_hook
 from edge.tiers.tier import Surroundings
+from geo.losses import RegionLosses
 from geo.measuring import CallerNetworks
 from wire.core import Address
 
@@ -94,7 +95,7 @@ class SignalTier:
         self._listener = listener
         self._surroundings = surroundings
         self._pages: dict[str, StaticFile] = read_pages()
-        self._networks = CallerNetworks()  # what calls have shown outlives a reload
+        self._networks, self._losses = CallerNetworks(), RegionLosses()  # what calls have shown outlives a reload
         self._view = self._make_view(config, keys)
         self._tls = _tls_context(config)
         self._server = HttpServer(
@@ -182,7 +183,7 @@ class SignalTier:
             report=self._surroundings.report,
             client_secrets=client_secret_keys(keys),
             ownership=None if membership is None else membership.stores.ownership,
-            geography=Geography(config, database=location_file, networks=self._networks),
+            geography=Geography(config, database=location_file, networks=self._networks, losses=self._losses),
         )
         return _View(handler, fleet, location_file)
 

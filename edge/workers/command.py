@@ -182,6 +182,7 @@ def _figures_of(worker: Worker, membership: "Membership | None") -> Figures:
     own = {
         "not_joined": "" if membership is None else membership.not_joined_reason,
         "round_trips": [attrs.asdict(each) for each in worker.round_trips()],
+        "losses": [attrs.asdict(each) for each in worker.losses()],
         "counts": dict(worker.counts),
         "drops": dict(worker.all_drops()),
         "moves": dict(worker.handover_counts()),

@@ -34,7 +34,7 @@ from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import HandOverRefused, Offered
 from transceiver.handover.tunnels import TunnelRefused
 from transceiver.realtime.passthrough import ClientTooSlow
-from transceiver.round_trips import RoundTripsOfAll
+from transceiver.round_trips import LossSample, RoundTripSample, SamplesOfAll
 from transceiver.ticker import Lateness
 from transceiver.websocket.closing import CloseCode, Fault
 from transceiver.websocket.connecting import SocketUnreachable
@@ -64,7 +64,8 @@ class Front:
         self._places = tuple(places)
         self._identity = (cluster, incarnation)
         self._is_draining = False
-        self._round_trips = RoundTripsOfAll()
+        self._round_trips: SamplesOfAll[RoundTripSample] = SamplesOfAll()
+        self._losses: SamplesOfAll[LossSample] = SamplesOfAll()
 
     # -- commands: what `Calls` promises
 
@@ -106,7 +107,9 @@ class Front:
         reasons = self._reasons()
         for life in lives:
             self._round_trips.add(life, life.figures.round_trips)
+            self._losses.add(life, life.figures.losses)
         self._round_trips.keep_only(lives)
+        self._losses.keep_only(lives)
         lateness = max((lateness_of(life.figures).quantile(0.999) for life in lives), default=0.0)
         return {
             "cluster": self._identity[0],
@@ -121,6 +124,7 @@ class Front:
             "tick_lateness_p999_ms": round(lateness * 1000, 2),
             "counts": dict(self.counts),
             "round_trips": [each.to_list() for each in self._round_trips.latest()],
+            "losses": [each.to_list() for each in self._losses.latest()],
             "each_worker": [place.describe() for place in self._places],
         }
 

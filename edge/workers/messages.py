@@ -16,7 +16,7 @@ from edge.children.lines import BadLine, Lines
 from edge.config.model import BackendConfig, Config, LogConfig, NodeConfig, StoreConfig, TransceiverConfig
 from edge.config.problems import Problem
 from edge.keys import Bundle
-from transceiver.round_trips import RoundTripSample
+from transceiver.round_trips import LossSample, RoundTripSample
 from wire.core import Address
 
 __all__ = [
@@ -136,6 +136,7 @@ class Figures:
         reason: why it takes no calls; empty when it does.
         not_joined: why it does not know the fleet yet; empty when it has read the store once, or needs none.
         round_trips: those that its calls have measured lately.
+        losses: what its calls have lost lately.
         counts: what became of offers and calls, by event.
         drops: datagrams dropped, by layer and reason.
         moves: checkpoints, take-overs and moves of calls, by what became of them.
@@ -152,6 +153,7 @@ class Figures:
     reason: str = "it has not said anything yet"
     not_joined: str = ""
     round_trips: list[RoundTripSample] = attrs.field(factory=list, repr=False)
+    losses: list[LossSample] = attrs.field(factory=list, repr=False)
     counts: dict[str, int] = attrs.field(factory=dict)
     drops: dict[str, int] = attrs.field(factory=dict)
     moves: dict[str, int] = attrs.field(factory=dict)

@@ -277,6 +277,7 @@ def test_a_sender_report_tells_what_was_sent_and_what_was_heard(peer: Peer) -> N
     again = [packets[0] for _, packets in peer.waits(1.6) if isinstance(packets[0], SenderReport)]
     assert again[0].report_blocks == ()
     assert peer.media.describe()["sources"] == [{"received": 47, "lost": 3, "jitter_ms": pytest.approx(0, abs=0.1)}]
+    assert peer.media.packet_counts == (50, 47, 47, 0)
 
 
 def test_pcmu_ticks_eight_thousand_times_a_second(peer: Peer) -> None:
@@ -330,6 +331,7 @@ def test_round_trips_are_measured_both_ways(peer: Peer) -> None:
 def test_a_receiver_report_counts_like_a_senders(peer: Peer) -> None:
     peer.reports(ReceiverReport(ssrc=THEIRS, report_blocks=(ReportBlock(ssrc=OURS, cumulative_lost=9),)))
     assert peer.media.describe()["lost_out"] == 9
+    assert peer.media.packet_counts == (0, 0, 0, 9)
 
 
 def test_rtcp_that_tells_nothing_new_is_taken_without_complaint(peer: Peer) -> None:

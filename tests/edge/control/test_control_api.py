@@ -64,6 +64,21 @@ async def test_round_trips_of_another_form_are_nonsense(calls, client, sample):
         await client.status()
 
 
+async def test_losses_come_with_the_status(calls, client):
+    assert (await client.status()).losses == ()  # of a transceiver that is older
+    calls.state["losses"] = [[number, "203.0.113.0/24", 2, 0.05] for number in range(100)]
+    losses = (await client.status()).losses
+    assert [each.number for each in losses] == list(range(36, 100))
+    assert losses[-1].to_list() == [99, "203.0.113.0/24", 2, 0.05]
+
+
+@pytest.mark.parametrize("sample", [5, [1], [1, "n", 1, "much"], ["1", "n", 1, 0.1], [1, None, 1, 0.1]])
+async def test_losses_of_another_form_are_nonsense(calls, client, sample):
+    calls.state["losses"] = [sample]
+    with pytest.raises(TransceiverUnreachable, match="losses"):
+        await client.status()
+
+
 async def test_a_call_is_made_as_it_was_asked_for(calls, client):
     created = await client.create_call(OFFER, INGRESSES, "me")
     assert calls.calls == {created.call_id: (OFFER, "me", INGRESSES)}

@@ -34,6 +34,8 @@ async def test_the_state_of_the_fleet(site, json_of):
         "transceivers": 1,
         "ready": 1,
         "draining": False,
+        "health": None,
+        "health_ms": 0,
     }
     assert (america["calls"], america["max_calls"], america["transceivers"], america["ready"]) == (0, 0, 1, 0)
     told = {

@@ -143,6 +143,30 @@ async def test_what_lies_between_ingress_and_transceiver_is_not_the_callers_way(
     assert measured["eu"].milliseconds == pytest.approx(150 - 107, abs=5)
 
 
+async def test_a_region_whose_callers_lose_packets_is_left_and_told_so(pair, autojump_clock, json_of):
+    edge, america, europe = pair
+    await edge.start(region="eu", ingresses=INGRESSES)
+    for look in range(24):
+        first = 1 + look * 12
+        # Eleven networks lose a tenth by the ingress in Europe, one loses everything in America: its own fault.
+        europe.state["losses"] = [[first + each, f"10.0.{each}.0/24", 1, 0.1] for each in range(11)]
+        america.state["losses"] = [[first, "10.9.9.0/24", 2, 1.0]]
+        await edge.poll()
+        edge.handler._placement.learn()
+        await trio.sleep(5)
+        state = json_of(await edge.ask("GET", "/fleet/state"))
+    told = {each["name"]: (each["health_ms"], each["health"]) for each in state["regions"]}
+    assert told["us"] == (0, None)
+    assert told["eu"][0] > 150
+    assert "callers of 11 networks lose" in told["eu"][1]
+    await edge.call()
+    assert (len(america.calls), len(europe.calls)) == (1, 0)
+    assert any("callers of 11 networks lose 9" in sentence for sentence in america.wishes[-1].placed_because)
+    explanation = json_of(await edge.ask("GET", "/fleet/where?ip=127.0.0.1"))
+    assert explanation["transceivers"][1]["terms_ms"]["health"] == told["eu"][0]
+    assert f"worse in health {told['eu'][0]} to 0.0 ms" in explanation["transceivers"][1]["why"]
+
+
 async def test_a_transceiver_that_came_back_is_not_flooded(pair, autojump_clock):
     edge, america, europe = pair
     europe.state |= {"max_calls": 100, "ready": False, "reason": "no relay has said hello yet"}

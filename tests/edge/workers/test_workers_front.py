@@ -31,7 +31,7 @@ from transceiver.calls import (
     WorkerUnreachable,
 )
 from transceiver.realtime.passthrough import ClientTooSlow
-from transceiver.round_trips import RoundTripSample
+from transceiver.round_trips import LossSample, RoundTripSample
 from transceiver.websocket.closing import WebSocketClosed
 
 KEY = "5f" * 32
@@ -406,6 +406,12 @@ async def test_round_trips_of_all_workers_are_told_as_one_transceivers(bench) ->
     await bench.say(1, round_trips=[RoundTripSample(1, "m", 2, 30.0), RoundTripSample(2, "m", 2, 40.0)])
     told = (await bench.client.status()).round_trips
     assert [(each.number, each.milliseconds) for each in told] == [(1, 20), (2, 30), (3, 40)]
+
+
+async def test_losses_of_all_workers_are_told_as_one_transceivers(bench) -> None:
+    await bench.say(0, losses=[LossSample(1, "n", 1, 0.05)])
+    await bench.say(1, losses=[LossSample(1, "m", 2, 0.0)])
+    assert [each.to_list() for each in (await bench.client.status()).losses] == [[1, "n", 1, 0.05], [2, "m", 2, 0.0]]
 
 
 async def test_an_owners_calls_are_counted_at_once(bench) -> None:
