@@ -1,8 +1,7 @@
 """Transport-wide feedback: telling the sender when each of its packets arrived.
 
 The sender's bandwidth estimation lives on it. It numbers all its packets of a transport, whatever their SSRC; we
-note when each number arrives (`arrived`, for every packet: a third of a microsecond), and pack what is new into a
-feedback packet every 50 to 250 ms.
+note when each number arrived, and pack what is new into a feedback packet every 50 to 250 ms.
 
 Memory is bounded: arrivals are forgotten half a second after they were reported, and if nobody asks for feedback,
 the recorder starts over after `MAX_ARRIVALS`.
@@ -10,6 +9,9 @@ the recorder starts over after `MAX_ARRIVALS`.
 Source: draft-holmer-rmcat-transport-wide-cc-extensions-01 §2.
 """
 
+from collections.abc import Iterable
+
+from srtp.reception import Arrival
 from srtp.rtcp.transport_feedback import DELTA_SECONDS, TransportFeedback, fits_delta
 
 __all__ = ["HISTORY_SECONDS", "MAX_ARRIVALS", "MAX_REORDERING", "MAX_SPAN", "ArrivalRecorder"]
@@ -55,31 +57,33 @@ class ArrivalRecorder:
         self._highest = -1
         self._next = 0
 
-    def arrived(self, sequence_number: int, now: float) -> None:
-        """Note a packet that SRTP has let pass, so that no number comes twice but by the sender's mistake.
+    def arrived(self, packets: Iterable[Arrival]) -> None:
+        """Note packets that SRTP has let pass, so that no number comes twice but by the sender's mistake.
 
         Args:
-            sequence_number: transport-wide, 16 bits.
-            now: in seconds, monotonic.
+            packets: in the order in which they came; those without a transport-wide number are passed over.
         """
-        highest = self._highest
-        if highest < 0:
-            # A turn above zero, so that what came before the first packet has a number too.
-            self._highest = self._next = number = sequence_number + 0x10000
-        else:
-            number = highest + ((sequence_number - highest + 0x8000) & 0xFFFF) - 0x8000
-            if number > highest:
-                self._highest = number
-            elif number < self._next and number not in self._arrivals:
-                # Late: it is told now, and its neighbours once more.
-                if self._next - number > MAX_REORDERING:
-                    return
-                self._next = number
         arrivals = self._arrivals
-        if len(arrivals) >= MAX_ARRIVALS:
-            arrivals.clear()
-            self._next = number
-        arrivals.setdefault(number, now)
+        for _, _, at, value in packets:
+            if value is None or len(value) != 2:
+                continue
+            wrapped, highest = value[0] << 8 | value[1], self._highest
+            if highest < 0:
+                # A turn above zero, so that what came before the first packet has a number too.
+                self._highest = self._next = number = wrapped + 0x10000
+            else:
+                number = highest + ((wrapped - highest + 0x8000) & 0xFFFF) - 0x8000
+                if number > highest:
+                    self._highest = number
+                elif number < self._next and number not in arrivals:
+                    # Late: it is told now, and its neighbours once more.
+                    if self._next - number > MAX_REORDERING:
+                        continue
+                    self._next = number
+            if len(arrivals) >= MAX_ARRIVALS:
+                arrivals.clear()
+                self._next = number
+            arrivals.setdefault(number, at)
 
     def feedback(self, now: float) -> TransportFeedback | None:
         """Pack what has arrived and was not reported yet.
@@ -92,24 +96,32 @@ class ArrivalRecorder:
         """
         if self._next > self._highest:
             return None  # all that has arrived was told
-        arrivals = self._arrivals
         self._forget(now - HISTORY_SECONDS)
-        pending = sorted([number for number in arrivals if number >= self._next])
-        if not pending:
-            return None
-        # A gap that does not fit is skipped: a sender that lost so much knows it.
-        base = self._next if pending[0] - self._next < MAX_SPAN else pending[0]
+        arrivals, base = self._arrivals, self._next
+        if base not in arrivals:
+            first = min((number for number in arrivals if number > base), default=None)
+            if first is None:
+                return None
+            # A gap that does not fit is skipped: a sender that lost so much knows it.
+            base = base if first - base < MAX_SPAN else first
+        else:
+            first = base
         offset = self._clock_offset
-        reference_time = round((arrivals[pending[0]] + offset) * _TICKS_PER_SECOND) >> 8
+        reference_time = round((arrivals[first] + offset) * _TICKS_PER_SECOND) >> 8
         ticks = reference_time << 8
         deltas: list[int | None] = []
-        for number in pending:
-            delta = round((arrivals[number] + offset) * _TICKS_PER_SECOND) - ticks
-            if number - base >= MAX_SPAN or not fits_delta(delta):
+        for number in range(base, min(self._highest + 1, base + MAX_SPAN)):
+            at = arrivals.get(number)
+            if at is None:
+                deltas.append(None)
+                continue
+            delta = round((at + offset) * _TICKS_PER_SECOND) - ticks
+            if not fits_delta(delta):
                 break
-            deltas += [None] * (number - base - len(deltas))
             deltas.append(delta)
             ticks += delta
+        while deltas[-1] is None:
+            deltas.pop()  # what is missing is lost only when something behind it has come
         self._next = base + len(deltas)
         count = self.feedback_count
         self.feedback_count = (count + 1) & 0xFF

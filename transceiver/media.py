@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from srtp.extensions import ExtensionReader
-from srtp.reception import ReceptionStatistics
+from srtp.reception import Arrival
 from srtp.rtcp.compound import Packet, parse_compound
 from srtp.rtcp.receiver_report import ReceiverReport
 from srtp.rtcp.report_block import ReportBlock
@@ -28,7 +28,7 @@ from transceiver.backends.silence import Silence
 from transceiver.losses import PacketCounts
 from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
-from transceiver.reports import Reports
+from transceiver.reports import MAX_NOTED, Reports
 from transceiver.timeline import Step, Timeline
 from transceiver.voice import Voice
 from wire.core import Drops, Entropy
@@ -116,6 +116,7 @@ class Media:
             unix_time=unix_time,
         )
         self._sources = self._reports.sources
+        self._noted = self._reports.noted
 
     @property
     def srtp_drops(self) -> Drops:
@@ -155,16 +156,14 @@ class Media:
         if marker_and_type & 0x7F not in self._clock_rates:
             self.drops[DropReason.PAYLOAD_TYPE] += 1
             return b""
-        statistics = self._sources.get(ssrc)
-        if statistics is None:
-            statistics = self._new_source(ssrc, marker_and_type & 0x7F, sequence, timestamp, now)
-        statistics.received(sequence, timestamp, now)
+        noted = self._noted.get(ssrc)
+        if noted is None:
+            noted = self._new_source(ssrc, marker_and_type & 0x7F, sequence, timestamp, now)
         self.packets_in += 1
-        arrivals = self._reports.arrivals
-        if arrivals is not None and self._transport_numbers is not None:
-            value = self._transport_numbers.read(packet)
-            if value is not None and len(value) == 2:
-                arrivals.arrived(value[0] << 8 | value[1], now)
+        numbers = self._transport_numbers
+        noted.append((sequence, timestamp, now, None if numbers is None else numbers.read(packet)))
+        if len(noted) >= MAX_NOTED:
+            self._reports.count()
         if self.voice is not None:
             self.voice.receive(ssrc, marker_and_type, sequence, timestamp, packet[start:end], now)
             return b""
@@ -186,9 +185,7 @@ class Media:
         self._outbound.sent_at = now
         return protected
 
-    def _new_source(
-        self, ssrc: int, payload_type: int, sequence: int, timestamp: int, now: float
-    ) -> ReceptionStatistics:
+    def _new_source(self, ssrc: int, payload_type: int, sequence: int, timestamp: int, now: float) -> list[Arrival]:
         self._timeline.mark(Step.FIRST_AUDIO_IN, now)
         clock_rate = self._clock_rates[payload_type]
         if self.voice is None:
@@ -308,6 +305,7 @@ class Media:
 
     def describe(self) -> Mapping[str, object]:
         """Tell how the media flows, in JSON types."""
+        self._reports.count()
         outbound = self._outbound
         return {
             **({} if self.voice is None else {"voice": self.voice.describe()}),

@@ -1,12 +1,15 @@
 """The RTCP that we send: how the client is received, what was sent to it, and when each packet of its arrived.
 
+What is told of packets is worked out when it is told. A packet is only noted when it comes, for what it would change in
+statistics and arrivals has left the processor's caches since this call's last packet; a dozen in a row cost a third.
+
 Source: RFC 3550 §6; RFC 5506; draft-holmer-rmcat-transport-wide-cc-extensions-01 (feedback for the whole transport).
 """
 
 from collections.abc import Iterable, Iterator
 
 from srtp.feedback import ArrivalRecorder
-from srtp.reception import ReceptionState, ReceptionStatistics
+from srtp.reception import Arrival, ReceptionState, ReceptionStatistics
 from srtp.rtcp.compound import Packet, serialize_compound
 from srtp.rtcp.goodbye import Goodbye
 from srtp.rtcp.receiver_report import ReceiverReport
@@ -16,7 +19,10 @@ from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
 from wire.core import Entropy
 
-__all__ = ["Reports"]
+__all__ = ["MAX_NOTED", "Reports"]
+
+MAX_NOTED = 64
+"""How many packets of a source are noted before they are counted: some more than come between two reports."""
 
 
 class Reports:
@@ -31,8 +37,9 @@ class Reports:
         unix_time: wall clock at `now`, for the NTP time of sender reports.
 
     Attributes:
-        sources: what is received, by the client's SSRC.
-        arrivals: when packets arrived; None before the first, and when no such feedback was negotiated.
+        sources: what is received, by the client's SSRC, up to the last `count`.
+        noted: what has come since, by the client's SSRC; whoever receives packets appends them, and asks for `count`
+            when there are `MAX_NOTED` of a source.
         due: when `take_due` has something; a plain attribute, as it is looked at fifty times a second.
     """
 
@@ -47,7 +54,8 @@ class Reports:
         unix_time: float,
     ) -> None:
         self.sources: dict[int, ReceptionStatistics] = {}
-        self.arrivals: ArrivalRecorder | None = None
+        self.noted: dict[int, list[Arrival]] = {}
+        self._arrivals: ArrivalRecorder | None = None  # none before the first, and when no such feedback is negotiated
         self._outbound = outbound
         self._description = description
         self._options = options
@@ -62,9 +70,7 @@ class Reports:
         self._feedback_count = 0
         self._clock_offset = 0.0
 
-    def add_source(
-        self, ssrc: int, clock_rate: int, sequence_number: int, timestamp: int, now: float
-    ) -> ReceptionStatistics:
+    def add_source(self, ssrc: int, clock_rate: int, sequence_number: int, timestamp: int, now: float) -> list[Arrival]:
         """Report on one more of the client's sources, of which SrtpSession lets only a few begin.
 
         Args:
@@ -73,22 +79,35 @@ class Reports:
             sequence_number: of its first packet here, 16 bits.
             timestamp: of its first packet here, 32 bits.
             now: when that came, monotonic seconds.
+
+        Returns:
+            Where its packets are noted, the first one too; see `noted`.
         """
         statistics = self.sources[ssrc] = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
         resumed = self._resumed.pop(ssrc, None)
         if resumed is not None:
             statistics.resume(resumed, sequence_number, timestamp, now, is_exact=self._is_exact)
-        if self._description.transport_cc_id is not None and self.arrivals is None:
-            self.arrivals = ArrivalRecorder(
+        if self._description.transport_cc_id is not None and self._arrivals is None:
+            self._arrivals = ArrivalRecorder(
                 sender_ssrc=self._description.ssrc,
                 media_ssrc=ssrc,
                 feedback_count=self._feedback_count,
                 clock_offset=self._clock_offset,
             )
-        return statistics
+        noted = self.noted[ssrc] = []
+        return noted
+
+    def count(self) -> None:
+        """Bring `sources` and the arrivals up to date."""
+        for ssrc, noted in self.noted.items():
+            self.sources[ssrc].received(noted)
+            if self._arrivals is not None:
+                self._arrivals.arrived(noted)
+            noted.clear()
 
     def take_due(self, now: float) -> Iterator[bytes]:
         """Make the RTCP packets that are due."""
+        self.count()
         if now >= self._report_at:
             self._report_at = now + self._random_interval()
             yield serialize_compound(self._report(now))
@@ -99,19 +118,21 @@ class Reports:
 
     def goodbye(self, now: float) -> bytes:
         """Make the RTCP packet that ends our source (RFC 3550 §6.6)."""
+        self.count()
         return serialize_compound([*self._report(now), Goodbye(ssrcs=(self._description.ssrc,))])
 
     # -- moving house
 
     def states(self) -> tuple[ReceptionState, ...]:
         """Return how far each of the client's sources has come."""
+        self.count()
         counted = [state for source in self.sources.values() if (state := source.state()) is not None]
         return (*counted, *self._resumed.values())
 
     @property
     def feedback_count(self) -> int:
         """The count of the next feedback packet, 8 bits."""
-        return self._feedback_count if self.arrivals is None else self.arrivals.feedback_count
+        return self._feedback_count if self._arrivals is None else self._arrivals.feedback_count
 
     @property
     def clock_offset(self) -> float:
@@ -144,7 +165,7 @@ class Reports:
         yield SourceDescription.of_cname(self._description.ssrc, self._description.cname)
 
     def _feedback(self, now: float) -> Iterator[bytes]:
-        arrivals = self.arrivals
+        arrivals = self._arrivals
         while arrivals is not None and (feedback := arrivals.feedback(now)) is not None:
             # RFC 5506 §3.4.1: reduced size only when both sides agreed to it.
             is_reduced = self._description.is_reduced_size

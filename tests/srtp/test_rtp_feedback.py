@@ -13,6 +13,10 @@ def recorder() -> ArrivalRecorder:
     return ArrivalRecorder(sender_ssrc=1, media_ssrc=2)
 
 
+def arrive(recorder: ArrivalRecorder, number: int, now: float) -> None:
+    recorder.arrived([(0, 0, now, number.to_bytes(2, "big"))])
+
+
 def told(recorder: ArrivalRecorder, now: float) -> list[tuple[int, float | None]]:
     """All that there is to tell, through the codec."""
     arrivals: list[tuple[int, float | None]] = []
@@ -32,7 +36,7 @@ def test_nothing_arrived() -> None:
 def test_in_order() -> None:
     arrivals = recorder()
     for number in range(5):
-        arrivals.arrived(number, 64.0 + number * 0.02)
+        arrive(arrivals, number, 64.0 + number * 0.02)
     feedback = arrivals.feedback(64.1)
     assert feedback == TransportFeedback(
         sender_ssrc=1,
@@ -43,7 +47,7 @@ def test_in_order() -> None:
         deltas=(0, 80, 80, 80, 80),
     )
     assert arrivals.feedback(64.1) is None
-    arrivals.arrived(6, 64.14)
+    arrive(arrivals, 6, 64.14)
     second = arrivals.feedback(64.2)
     assert second is not None
     # What was lost since the last feedback is told; the count tells the peer that it missed none.
@@ -56,7 +60,7 @@ def test_errors_do_not_add_up() -> None:
     arrivals = recorder()
     times = [100 + number * 0.0201 for number in range(300)]
     for number, at in enumerate(times):
-        arrivals.arrived(number, at)
+        arrive(arrivals, number, at)
     for (_, at), expected in zip(told(arrivals, 107.0), times, strict=True):
         assert at == pytest.approx(expected, abs=0.00026)
 
@@ -64,51 +68,51 @@ def test_errors_do_not_add_up() -> None:
 def test_numbers_wrap() -> None:
     arrivals = recorder()
     for number in range(65_533, 65_540):
-        arrivals.arrived(number & 0xFFFF, 10.0)
+        arrive(arrivals, number & 0xFFFF, 10.0)
     assert [number for number, _ in told(arrivals, 10.1)] == [65_533, 65_534, 65_535, 0, 1, 2, 3]
 
 
 def test_the_first_arrival_counts() -> None:
     arrivals = recorder()
-    arrivals.arrived(7, 10.0)
-    arrivals.arrived(7, 10.1)
+    arrive(arrivals, 7, 10.0)
+    arrive(arrivals, 7, 10.1)
     assert told(arrivals, 10.2) == [(7, pytest.approx(10.0))]
     # Neither does a repetition of what was told make another feedback.
-    arrivals.arrived(7, 10.3)
+    arrive(arrivals, 7, 10.3)
     assert arrivals.feedback(10.3) is None
 
 
 def test_late_packets_are_told_with_their_neighbours() -> None:
     arrivals = recorder()
     for number in (10, 11, 13):
-        arrivals.arrived(number, 10.0)
+        arrive(arrivals, number, 10.0)
     assert [at for _, at in told(arrivals, 10.1)] == [10.0, 10.0, None, 10.0]
-    arrivals.arrived(12, 10.2)
-    arrivals.arrived(14, 10.2)
+    arrive(arrivals, 12, 10.2)
+    arrive(arrivals, 14, 10.2)
     assert told(arrivals, 10.2) == [(12, pytest.approx(10.2)), (13, pytest.approx(10.0)), (14, pytest.approx(10.2))]
 
 
 def test_a_packet_from_before_the_first() -> None:
     arrivals = recorder()
-    arrivals.arrived(0, 10.0)
-    arrivals.arrived(65_535, 10.01)
+    arrive(arrivals, 0, 10.0)
+    arrive(arrivals, 65_535, 10.01)
     assert told(arrivals, 10.1) == [(65_535, pytest.approx(10.01)), (0, pytest.approx(10.0))]
 
 
 def test_packets_that_are_too_late_are_not_told() -> None:
     arrivals = recorder()
-    arrivals.arrived(200, 10.0)
+    arrive(arrivals, 200, 10.0)
     assert told(arrivals, 10.1) == [(200, pytest.approx(10.0))]
-    arrivals.arrived(201 - MAX_REORDERING - 1, 10.1)
+    arrive(arrivals, 201 - MAX_REORDERING - 1, 10.1)
     assert arrivals.feedback(10.2) is None
-    arrivals.arrived(201 - MAX_REORDERING, 10.1)
+    arrive(arrivals, 201 - MAX_REORDERING, 10.1)
     assert told(arrivals, 10.2)[0] == (201 - MAX_REORDERING, pytest.approx(10.1))
 
 
 def test_a_pause_starts_another_feedback() -> None:
     arrivals = recorder()
-    arrivals.arrived(1, 10.0)
-    arrivals.arrived(2, 30.0)
+    arrive(arrivals, 1, 10.0)
+    arrive(arrivals, 2, 30.0)
     first, second = arrivals.feedback(30.0), arrivals.feedback(30.0)
     assert first is not None
     assert second is not None
@@ -120,7 +124,7 @@ def test_a_pause_starts_another_feedback() -> None:
 def test_long_stretches_take_several() -> None:
     arrivals = recorder()
     for number in range(1000):
-        arrivals.arrived(number, 10.0 + number / 1000)
+        arrive(arrivals, number, 10.0 + number / 1000)
     lengths = []
     while (feedback := arrivals.feedback(11.0)) is not None:
         lengths.append(len(feedback.deltas))
@@ -130,11 +134,11 @@ def test_long_stretches_take_several() -> None:
 
 def test_a_gap_that_fits_is_loss_and_one_that_does_not_is_skipped() -> None:
     arrivals = recorder()
-    arrivals.arrived(0, 10.0)
+    arrive(arrivals, 0, 10.0)
     assert told(arrivals, 10.0)
-    arrivals.arrived(MAX_SPAN, 10.1)
+    arrive(arrivals, MAX_SPAN, 10.1)
     assert len(told(arrivals, 10.1)) == MAX_SPAN
-    arrivals.arrived(MAX_SPAN + 1 + MAX_SPAN, 10.2)
+    arrive(arrivals, MAX_SPAN + 1 + MAX_SPAN, 10.2)
     assert [number for number, _ in told(arrivals, 10.2)] == [2 * MAX_SPAN + 1]
 
 
@@ -144,7 +148,7 @@ def test_the_counter_and_the_reference_time_wrap() -> None:
     references = set()
     for number in range(300):
         now = number * day / 10
-        arrivals.arrived(number, now)
+        arrive(arrivals, number, now)
         feedback = arrivals.feedback(now)
         assert feedback is not None
         assert feedback.feedback_packet_count == number & 0xFF
@@ -156,7 +160,7 @@ def test_the_counter_and_the_reference_time_wrap() -> None:
 def test_memory_is_bounded_though_nobody_asks() -> None:
     arrivals = recorder()
     for number in range(10 * MAX_ARRIVALS):
-        arrivals.arrived(number & 0xFFFF, number * 0.02)
+        arrive(arrivals, number & 0xFFFF, number * 0.02)
         assert len(arrivals._arrivals) <= MAX_ARRIVALS
     # It tells the newest.
     assert told(arrivals, 0.0)[-1][0] == 10 * MAX_ARRIVALS - 1
@@ -166,7 +170,7 @@ def test_what_was_told_is_forgotten() -> None:
     arrivals = recorder()
     for number in range(2000):
         now = 10 + number * 0.02
-        arrivals.arrived(number, now)
+        arrive(arrivals, number, now)
         arrivals.feedback(now)
         assert len(arrivals._arrivals) <= HISTORY_SECONDS / 0.02 + 2
 
@@ -193,7 +197,7 @@ def test_any_weather(seed: int) -> None:
                 if when is not None:
                     assert seen.setdefault(found, when) == pytest.approx(when, abs=0.0006)
             next_feedback += 0.1
-        arrivals.arrived(number & 0xFFFF, at)
+        arrive(arrivals, number & 0xFFFF, at)
         first_arrival.setdefault(number & 0xFFFF, at)
     seen.update((found, when) for found, when in told(arrivals, next_feedback) if when is not None)
     assert seen == {number: pytest.approx(at, abs=0.0006) for number, at in first_arrival.items()}
