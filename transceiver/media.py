@@ -115,7 +115,6 @@ class Media:
             now=now,
             unix_time=unix_time,
         )
-        self._sources = self._reports.sources
         self._noted = self._reports.noted
 
     @property
@@ -221,7 +220,7 @@ class Media:
     def _handle_rtcp(self, packet: Packet, now: float) -> None:
         match packet:
             case SenderReport():
-                statistics = self._sources.get(packet.ssrc)
+                statistics = self._reports.sources.get(packet.ssrc)
                 if statistics is not None:
                     statistics.sender_reported(packet, now)
                 self._handle_report_blocks(packet.report_blocks, now)
@@ -295,7 +294,7 @@ class Media:
     @property
     def packet_counts(self) -> PacketCounts:
         """How many packets there were both ways, and how many of them arrived."""
-        sources, outbound = self._sources.values(), self._outbound
+        sources, outbound = self._reports.sources.values(), self._outbound
         return PacketCounts(
             expected=sum(source.expected_count for source in sources),
             received=sum(source.received_count for source in sources),
@@ -305,7 +304,6 @@ class Media:
 
     def describe(self) -> Mapping[str, object]:
         """Tell how the media flows, in JSON types."""
-        self._reports.count()
         outbound = self._outbound
         return {
             **({} if self.voice is None else {"voice": self.voice.describe()}),
@@ -319,6 +317,6 @@ class Media:
                     "lost": source.lost_count,
                     "jitter_ms": round(source.jitter * 1000, 2),
                 }
-                for source in self._sources.values()
+                for source in self._reports.sources.values()
             ],
         }

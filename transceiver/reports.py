@@ -6,7 +6,7 @@ statistics and arrivals has left the processor's caches since this call's last p
 Source: RFC 3550 §6; RFC 5506; draft-holmer-rmcat-transport-wide-cc-extensions-01 (feedback for the whole transport).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from srtp.feedback import ArrivalRecorder
 from srtp.reception import Arrival, ReceptionState, ReceptionStatistics
@@ -37,9 +37,8 @@ class Reports:
         unix_time: wall clock at `now`, for the NTP time of sender reports.
 
     Attributes:
-        sources: what is received, by the client's SSRC, up to the last `count`.
-        noted: what has come since, by the client's SSRC; whoever receives packets appends them, and asks for `count`
-            when there are `MAX_NOTED` of a source.
+        noted: what has come and is not counted yet, by the client's SSRC; whoever receives packets appends them, and
+            asks for `count` when there are `MAX_NOTED` of a source.
         due: when `take_due` has something; a plain attribute, as it is looked at fifty times a second.
     """
 
@@ -53,8 +52,8 @@ class Reports:
         now: float,
         unix_time: float,
     ) -> None:
-        self.sources: dict[int, ReceptionStatistics] = {}
         self.noted: dict[int, list[Arrival]] = {}
+        self._sources: dict[int, ReceptionStatistics] = {}
         self._arrivals: ArrivalRecorder | None = None  # none before the first, and when no such feedback is negotiated
         self._outbound = outbound
         self._description = description
@@ -83,7 +82,7 @@ class Reports:
         Returns:
             Where its packets are noted, the first one too; see `noted`.
         """
-        statistics = self.sources[ssrc] = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
+        statistics = self._sources[ssrc] = ReceptionStatistics(ssrc=ssrc, clock_rate=clock_rate)
         resumed = self._resumed.pop(ssrc, None)
         if resumed is not None:
             statistics.resume(resumed, sequence_number, timestamp, now, is_exact=self._is_exact)
@@ -97,17 +96,22 @@ class Reports:
         noted = self.noted[ssrc] = []
         return noted
 
+    @property
+    def sources(self) -> Mapping[int, ReceptionStatistics]:
+        """What is received, by the client's SSRC, up to the last packet."""
+        self.count()
+        return self._sources
+
     def count(self) -> None:
-        """Bring `sources` and the arrivals up to date."""
+        """Count in statistics and arrivals what is noted."""
         for ssrc, noted in self.noted.items():
-            self.sources[ssrc].received(noted)
+            self._sources[ssrc].received(noted)
             if self._arrivals is not None:
                 self._arrivals.arrived(noted)
             noted.clear()
 
     def take_due(self, now: float) -> Iterator[bytes]:
         """Make the RTCP packets that are due."""
-        self.count()
         if now >= self._report_at:
             self._report_at = now + self._random_interval()
             yield serialize_compound(self._report(now))
@@ -118,14 +122,12 @@ class Reports:
 
     def goodbye(self, now: float) -> bytes:
         """Make the RTCP packet that ends our source (RFC 3550 §6.6)."""
-        self.count()
         return serialize_compound([*self._report(now), Goodbye(ssrcs=(self._description.ssrc,))])
 
     # -- moving house
 
     def states(self) -> tuple[ReceptionState, ...]:
         """Return how far each of the client's sources has come."""
-        self.count()
         counted = [state for source in self.sources.values() if (state := source.state()) is not None]
         return (*counted, *self._resumed.values())
 
@@ -165,6 +167,7 @@ class Reports:
         yield SourceDescription.of_cname(self._description.ssrc, self._description.cname)
 
     def _feedback(self, now: float) -> Iterator[bytes]:
+        self.count()
         arrivals = self._arrivals
         while arrivals is not None and (feedback := arrivals.feedback(now)) is not None:
             # RFC 5506 §3.4.1: reduced size only when both sides agreed to it.

@@ -26,6 +26,7 @@ from transceiver.backends.silence import SILENT_FRAMES
 from transceiver.media import DropReason, Media
 from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
+from transceiver.reports import MAX_NOTED
 from transceiver.sdp import negotiate, parse_offer
 from transceiver.sdp.attributes import Codec
 from transceiver.timeline import Step, Timeline
@@ -278,6 +279,16 @@ def test_a_sender_report_tells_what_was_sent_and_what_was_heard(peer: Peer) -> N
     assert again[0].report_blocks == ()
     assert peer.media.describe()["sources"] == [{"received": 47, "lost": 3, "jitter_ms": pytest.approx(0, abs=0.1)}]
     assert peer.media.packet_counts == (50, 47, 47, 0)
+
+
+def test_packets_are_told_of_at_once_and_wait_for_it_in_bounded_memory(peer: Peer) -> None:
+    for number in range(1, 10 * MAX_NOTED):
+        peer.talks(number)
+        assert sum(map(len, peer.media._reports.noted.values())) < MAX_NOTED
+        if number < 20 or number % 100 == 0:
+            assert peer.media.describe()["packets_in"] == number
+            (source,) = peer.media.describe()["sources"]
+            assert (source["received"], source["lost"]) == (number, 0)
 
 
 def test_pcmu_ticks_eight_thousand_times_a_second(peer: Peer) -> None:
