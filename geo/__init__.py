@@ -12,6 +12,7 @@ Read in this order:
 * `health`       how well a part of the fleet does its work, as a grade
 * `steadying`    a measurement, made steady enough to place calls by
 * `losses`       which regions lose their callers' packets, by what live calls have lost
+* `hops`         which relays and transceivers lose packets between each other, by the relays' PINGs
 * `scoring`      the one scoring function: named terms, in milliseconds that can be added
 * `candidates`   a transceiver, as far as choosing it needs
 * `standing`     what no distance outweighs: being dead, draining, residency, a full house

@@ -57,12 +57,12 @@ function hasRoomAtRight(each, all) {
 
 function region(each, all, ingresses) {
   const load = each.max_calls ? Math.min(1, each.calls / each.max_calls) : 0;
-  const tone = each.ready === 0 ? "bad" : each.draining ? "draining" : "good";
+  const tone = each.ready === 0 ? "bad" : each.draining ? "draining" : each.health ? "ailing" : "good";
   const atRight = hasRoomAtRight(each, all);
   const labelled = { x: atRight ? RADIUS + 4 : -RADIUS - 4, "text-anchor": atRight ? "start" : "end" };
   const group = draw("g", { class: "region", "data-tone": tone, "data-region": each.name, transform: `translate(${x(each.longitude)} ${y(each.latitude)})` });
   group.append(
-    draw("title", {}, `${each.name}: ${each.calls} calls of ${each.max_calls}, ${each.ready} of ${each.transceivers} transceivers ready`),
+    draw("title", {}, `${each.name}: ${each.calls} calls of ${each.max_calls}, ${each.ready} of ${each.transceivers} transceivers ready${each.health ? `, ${each.health}` : ""}`),
     draw("circle", { class: "region-back", r: RADIUS }),
     draw("circle", { class: "region-load", r: RADIUS, "stroke-dasharray": `${load * RING} ${RING}`, transform: "rotate(-90)" }),
     draw("circle", { class: "region-dot", r: 2.2 }),
@@ -74,7 +74,7 @@ function region(each, all, ingresses) {
 }
 
 function relay(ingress, position, all) {
-  const tone = ingress.healthy ? (ingress.draining ? "draining" : "good") : "bad";
+  const tone = ingress.healthy ? (ingress.draining ? "draining" : ingress.health ? "ailing" : "good") : "bad";
   const left = (position - (Math.min(8, all.length) - 1) / 2) * 4.6 - 1.6;
   return draw("rect", { class: "relay", "data-tone": tone, x: left, y: RADIUS + 4, width: 3.2, height: 3.2 });
 }

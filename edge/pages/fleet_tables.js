@@ -11,7 +11,7 @@ export function typicalRoundTrip(callers) {
 export const asRoundTrip = (ms) => (ms === null ? "–" : `${Math.round(ms)} ms`);
 
 export function showTables(state) {
-  fill("regions", state.regions.map((each) => regionRow(each, state)), "No region is configured: signal.regions is empty.", 6);
+  fill("regions", state.regions.map((each) => regionRow(each, state)), "No region is configured: signal.regions is empty.", 7);
   fill("transceivers", state.transceivers.map(transceiverRow), "No transceiver is known.", 4);
   fill("ingresses", state.ingresses.map(ingressRow), "No relay address is known.", 4);
 }
@@ -36,18 +36,29 @@ function regionRow(region, { ingresses, callers }) {
     ready,
     cell(String(own.length)),
     cell(asRoundTrip(typicalRoundTrip(callers.filter((each) => each.region === region.name)))),
+    healthCell(region),
   );
 }
 
 function transceiverRow(each) {
   const back = each.back_seconds !== null && each.back_seconds < 60 ? `ready, back for ${each.back_seconds} s` : "ready";
-  const state = each.ready ? cell(back) : cell(each.reason ?? "takes no calls", "bad");
+  const state = each.ready ? stateCell(back, each) : cell(each.reason ?? "takes no calls", "bad");
   return row(cell(each.name), cell(each.region ?? "–"), cell(`${each.calls} of ${each.max_calls}`), state);
 }
 
 function ingressRow(each) {
-  const state = each.healthy ? (each.draining ? cell("draining", "draining") : cell("in answers")) : cell(each.reason ?? "not healthy", "bad");
+  const state = each.healthy ? (each.draining ? cell("draining", "draining") : stateCell("in answers", each)) : cell(each.reason ?? "not healthy", "bad");
   return row(cell(String(each.id)), cell(`${each.address} ${each.protocol}`), cell(each.region ?? "–"), state);
+}
+
+/** What calls have shown of a region, and what that costs it when calls are placed. */
+function healthCell({ health, health_ms }) {
+  return health ? cell(`${health} (+${Math.round(health_ms)} ms)`, "draining") : cell("–");
+}
+
+/** The state of a member that works, with what relays have measured of it. */
+function stateCell(words, { health, health_ms }) {
+  return health ? cell(`${words}; ${health} (+${Math.round(health_ms)} ms)`, "draining") : cell(words);
 }
 
 const row = (...cells) => make("tr", "", ...cells);

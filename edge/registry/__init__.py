@@ -7,6 +7,7 @@ Read in this order:
 * `redis`      members of a fleet
 * `heartbeat`  says that one member lives
 * `roster`     who is there, as was read last
+* `links`      what relays measure of transceivers
 * `describing` what each tier says of itself
 * `membership` all of this for one process
 * `listing`    the members as JSON and as a table: `trio-voice fleet`

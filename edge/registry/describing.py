@@ -10,7 +10,8 @@ from edge.config.embedded import own_address
 from edge.config.model import RelayConfig, Role, SignalIngress, StoreConfig, TransceiverConfig
 from edge.config.store import NodeConfig
 from edge.config.values import format_address
-from edge.registry.member import Member
+from edge.registry.links import drawn, pooled
+from edge.registry.member import MeasuredLink, Member
 from edge.store.place import RedisPlace
 from edge.version import VERSION
 from wire.core import Address
@@ -89,7 +90,14 @@ def describe_transceiver(
     )
 
 
-def describe_relay(node: Node, config: RelayConfig, hop: Sequence[Address], flows: int, reason: str) -> Member:
+def describe_relay(
+    node: Node,
+    config: RelayConfig,
+    hop: Sequence[Address],
+    flows: int,
+    reason: str,
+    links: Sequence[MeasuredLink] = (),
+) -> Member:
     """Describe a relay.
 
     Args:
@@ -98,6 +106,7 @@ def describe_relay(node: Node, config: RelayConfig, hop: Sequence[Address], flow
         hop: where its workers are on the hop.
         flows: client addresses that it remembers.
         reason: why nothing is forwarded; empty when something is.
+        links: what its workers have measured of transceivers' workers.
     """
     ingresses = tuple(
         SignalIngress(
@@ -115,6 +124,7 @@ def describe_relay(node: Node, config: RelayConfig, hop: Sequence[Address], flow
         max_calls=config.max_flows * config.workers,
         is_ready=not reason,
         reason=reason,
+        links=drawn(pooled(links), node.incarnation),
     )
 
 

@@ -1,30 +1,40 @@
 """The members of a fleet as JSON, and as a table for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 from edge.config.model import Role
 from edge.config.values import format_address
+from edge.registry.links import hops_of, process_name
 from edge.registry.member import Heard
+from geo.hops import Typical, typical_of
 
 __all__ = ["Listing", "lines_of", "listing_of"]
 
 Listing = Mapping[str, object]
-"""What `listing_of` writes: "problem", and "members" with all that each said of itself."""
+"""What `listing_of` writes: "problem", "members" with all that each said of itself, and "regions" that are not well."""
 
+_NO_REGIONS: Mapping[str, str] = MappingProxyType({})
 _ORDER = {Role.SIGNAL: 0, Role.RELAY: 1, Role.TRANSCEIVER: 2}
-_COLUMNS = ("NODE", "TIER", "REGION", "VERSION", "LOAD", "HEARD", "STATE")
+_COLUMNS = ("NODE", "TIER", "REGION", "VERSION", "LOAD", "HEALTH", "HEARD", "STATE")
 
 
-def listing_of(members: Sequence[Heard], problem: str = "") -> Listing:
+def listing_of(members: Sequence[Heard], problem: str = "", regions: Mapping[str, str] = _NO_REGIONS) -> Listing:
     """Write the members in JSON types, signal first, transceivers last.
 
     Args:
         members: who is there.
         problem: why this may be old; empty when it is not.
+        regions: what calls have shown of regions that are not well, by name; only a signal server knows.
     """
+    relays, transceivers = typical_of(hops_of(members))
     ordered = sorted(members, key=lambda heard: (_ORDER[heard.member.kind], heard.member.name, heard.member.id))
-    return {"problem": problem or None, "members": [_fields(heard) for heard in ordered]}
+    return {
+        "problem": problem or None,
+        "members": [_fields(heard, relays, transceivers) for heard in ordered],
+        "regions": [{"name": name, "health": why} for name, why in sorted(regions.items())],
+    }
 
 
 def lines_of(listing: Listing) -> Iterator[str]:
@@ -40,10 +50,19 @@ def lines_of(listing: Listing) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     for row in rows:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    regions = cast("list[dict[str, Any]]", listing.get("regions") or [])
+    if regions:
+        yield ""
+    for region in regions:
+        yield f"{region.get('name')}: {region.get('health')}"
 
 
-def _fields(heard: Heard) -> Mapping[str, object]:
+def _fields(heard: Heard, relays: Mapping[str, Typical], transceivers: Mapping[str, Typical]) -> Mapping[str, object]:
     member = heard.member
+    if member.kind is Role.TRANSCEIVER:
+        measured = transceivers.get(process_name(member.cluster, member.incarnation))
+    else:
+        measured = relays.get(member.id)
     return {
         "tier": member.kind.value,
         "name": member.name,
@@ -66,6 +85,8 @@ def _fields(heard: Heard) -> Mapping[str, object]:
         "heard_seconds_ago": round(heard.age, 1),
         "late": heard.is_late,
         "loop_lateness_seconds": member.lateness,
+        "hop_loss": None if measured is None else round(measured.loss, 4),
+        "hop_round_trip_ms": None if measured is None else round(measured.delay, 1),
     }
 
 
@@ -82,9 +103,17 @@ def _row(fields: Mapping[str, Any]) -> tuple[str, ...]:
         str(fields.get("region") or "-"),
         str(fields.get("version") or "-"),
         _load(fields),
+        _health(fields),
         f"{fields.get('heard_seconds_ago')} s ago",
         f"late, {state}" if fields.get("late") else state,
     )
+
+
+def _health(fields: Mapping[str, Any]) -> str:
+    loss, round_trip = fields.get("hop_loss"), fields.get("hop_round_trip_ms")
+    if loss is None:
+        return "-"
+    return f"{loss:.1%} lost" + (f", {round_trip:.0f} ms" if round_trip else "")
 
 
 def _load(fields: Mapping[str, Any]) -> str:

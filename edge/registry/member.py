@@ -8,7 +8,7 @@ import attrs
 from edge.config.model import Role, SignalIngress
 from wire.core import Address
 
-__all__ = ["HEARTBEAT", "LATE", "LEASE", "Heard", "Member", "MemberStore"]
+__all__ = ["HEARTBEAT", "LATE", "LEASE", "Heard", "MeasuredLink", "Member", "MemberStore"]
 
 HEARTBEAT = 1.0
 """Seconds between two heartbeats."""
@@ -18,6 +18,25 @@ LEASE = 5.0
 
 LATE = LEASE / 2
 """Seconds after its last heartbeat from which on a member is not chosen while there are others."""
+
+
+@attrs.frozen(kw_only=True)
+class MeasuredLink:
+    """What a relay has measured lately of a transceiver; see `relay.hop.health`.
+
+    Attributes:
+        cluster: the transceiver's.
+        incarnation: the transceiver's.
+        pings: how many PINGs were sent.
+        lost: how many of them brought no answer in time.
+        round_trip: how long answers take, in milliseconds; None when none has come.
+    """
+
+    cluster: int
+    incarnation: int
+    pings: int
+    lost: int
+    round_trip: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +60,7 @@ class Member:
         reason: why it cannot.
         is_draining: whether it is about to leave.
         lateness: seconds by which its event loop was late when it spoke.
+        links: what a relay has measured of transceivers, of at most `edge.registry.links.LINKS_TOLD` of them.
     """
 
     kind: Role
@@ -59,6 +79,7 @@ class Member:
     reason: str = ""
     is_draining: bool = False
     lateness: float = 0.0
+    links: tuple[MeasuredLink, ...] = ()
 
     @property
     def id(self) -> str:

@@ -224,7 +224,9 @@ class RelayWorkersTier:
         """Tell the fleet what it is and how it is."""
         from edge.registry.describing import describe_relay
 
-        return describe_relay(node, self._config, self.hop_addresses, self.flows, self.not_ready_reason())
+        return describe_relay(
+            node, self._config, self.hop_addresses, self.flows, self.not_ready_reason(), self._total().links
+        )
 
     @property
     def _places(self) -> Sequence[Place]:

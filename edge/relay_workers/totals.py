@@ -7,6 +7,8 @@ them dies; so what the dead have counted is kept.
 from collections import Counter
 from collections.abc import Iterable
 
+from edge.registry.links import pooled
+from edge.registry.member import MeasuredLink
 from edge.relay_workers.messages import Figures
 
 __all__ = ["add_up", "without_what_was"]
@@ -23,12 +25,14 @@ def add_up(figures: Iterable[Figures]) -> Figures:
     drops: Counter[str] = Counter()
     events: Counter[str] = Counter()
     traffic: Counter[str] = Counter()
+    links: list[MeasuredLink] = []
     connections = flows = transceivers = suspected = recovered = memory = 0
     cpu_seconds = 0.0
     for each in figures:
         drops.update(each.drops)
         events.update(each.events)
         traffic.update(each.traffic)
+        links += each.links
         connections += each.connections
         flows = max(flows, each.flows)
         transceivers = max(transceivers, each.transceivers)
@@ -51,6 +55,7 @@ def add_up(figures: Iterable[Figures]) -> Figures:
         transceivers=transceivers,
         loss=loss,
         round_trip=round_trip,
+        links=list(pooled(links)),
         is_suspected=is_suspected,
         suspected=suspected,
         recovered=recovered,

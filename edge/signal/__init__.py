@@ -25,6 +25,7 @@ Read in this order:
 * `locating`   the file that tells where addresses are
 * `placement`  which relay addresses and transceivers suit a caller, with all that is known of the fleet
 * `explaining`, `recent`, `fleet_routes`  what operators see: why a caller is placed where, and the state for the map
+* `announced`  the relay addresses that the registry knows, and how the relays behind them are
 * `fleet`      what the transceivers say about themselves, asked every second
 * `pages`      the page with the Talk button
 

@@ -16,13 +16,16 @@ import trio
 from edge.config.model import Role
 from edge.control.client import ControlClient, TransceiverUnreachable
 from edge.control.messages import TransceiverStatus
+from edge.registry.links import hops_of, process_name
 from edge.registry.member import Heard
 from edge.registry.member import Member as Registered
 from edge.registry.membership import Membership
+from edge.signal.announced import announced_ingresses
 from edge.signal.geography import FoundIngress
 from geo.choice import TransceiverCandidate
+from geo.health import WELL, Health
+from geo.hops import HopRatings
 from geo.regions import Region
-from wire.core import Address
 
 __all__ = ["FleetView", "Member"]
 
@@ -43,6 +46,7 @@ class Member:
         under_way: how many calls we are placing on it.
         returned_at: when it came back after it could not be used, in monotonic seconds; None if it never was away.
         lateness: why it seems to stall, by the registry; empty when it does not.
+        health: what relays have measured of it, by the registry.
     """
 
     client: ControlClient
@@ -53,6 +57,7 @@ class Member:
     under_way: int = 0
     returned_at: float | None = None
     lateness: str = ""
+    health: Health = WELL
 
     @property
     def reason(self) -> str:
@@ -78,6 +83,7 @@ class Member:
             is_healthy=not self.lateness,
             reason=reason or self.lateness,
             up_seconds=None if self.returned_at is None else trio.current_time() - self.returned_at,
+            health=self.health,
         )
 
     def calls_of(self, owner: str) -> int:
@@ -126,6 +132,7 @@ class FleetView:
         self.membership = membership
         self._meet = meet
         self._met: dict[str, trio.CancelScope] = {}
+        self._hops = HopRatings()
         self.ingresses: tuple[FoundIngress, ...] = ()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -169,7 +176,11 @@ class FleetView:
             if url not in registered and (member.problem or _process_of(member) in configured):
                 del self._members[url], self._met[url]
                 scope.cancel()
-        ingresses = _ingresses_of(membership.roster.members(Role.RELAY))
+        self._hops.follow(hops_of(membership.roster.members()), trio.current_time())
+        for member in self._members.values():
+            process = _process_of(member)
+            member.health = WELL if process is None else self._hops.transceiver(process_name(*process))
+        ingresses = announced_ingresses(membership.roster.members(Role.RELAY), self._hops)
         if ingresses != self.ingresses:
             self.ingresses = ingresses
         return new
@@ -241,28 +252,3 @@ def _process_of(member: Member) -> tuple[int, int] | None:
 
 def _lateness_of(heard: Heard) -> str:
     return f"its last heartbeat was {heard.age:.1f} s ago" if heard.is_late else ""
-
-
-def _ingresses_of(relays: Sequence[Heard]) -> tuple[FoundIngress, ...]:
-    """List the addresses of all relays; where several are behind one, that of the relay that is best to rely on."""
-    found: dict[tuple[int, Address], FoundIngress] = {}
-    for heard in sorted(relays, key=lambda each: (_trouble_of(each)[0], each.member.id)):
-        member, (_, trouble) = heard.member, _trouble_of(heard)
-        for ingress in member.ingresses:
-            offered = FoundIngress(
-                ingress=ingress,
-                load=round(member.calls / member.max_calls, 2) if member.max_calls else 0.0,
-                is_draining=member.is_draining,
-                reason=trouble,
-            )
-            found.setdefault((ingress.id, ingress.advertise), offered)
-    return tuple(found.values())
-
-
-def _trouble_of(relay: Heard) -> tuple[int, str]:
-    """Tell how bad it is with a relay, 0 for well, and why it cannot be relied on."""
-    if relay.member.is_draining:
-        return 3, "its relay is draining"
-    if not relay.member.is_ready:
-        return 2, f"its relay cannot forward: {relay.member.reason or 'it does not say why'}"
-    return (1, "its relay's heartbeats are late") if relay.is_late else (0, "")

@@ -77,7 +77,10 @@ class FleetRoutes:
         if membership is None:
             message = "This server has no store (store.url), in which members would announce themselves."
             return error_response(404, "no_store", message)
-        return json_response(200, listing_of(membership.roster.members(), membership.roster.problem))
+        self._placement.learn()
+        ill = self._placement.geography.losses.health(self._now())
+        regions = {name: f"{each.why} (+{cost_of(each):.0f} ms)" for name, each in ill.items()}
+        return json_response(200, listing_of(membership.roster.members(), membership.roster.problem, regions))
 
     async def where(self, request: Request, owner: str) -> Response:
         """`GET /fleet/where?ip=…&model=…`: the choice for a caller at an address with this API key, explained."""

@@ -10,6 +10,7 @@ from edge.http.messages import Request
 from geo.caller import CallerLocation, locate_address, locate_caller
 from geo.choice import Choice, TransceiverCandidate, Viewpoint, choose_ingresses, choose_transceiver
 from geo.database import LocationDatabase
+from geo.health import WELL, Health
 from geo.losses import RegionLosses
 from geo.measuring import CallerNetworks
 from geo.regions import Ingress, Place, Region
@@ -30,12 +31,14 @@ class FoundIngress:
         load: share of the relay's capacity in use.
         is_draining: whether the relay is about to leave.
         reason: why it cannot be relied on; empty when it can.
+        health: what was measured of the relay.
     """
 
     ingress: SignalIngress
     load: float = 0.0
     is_draining: bool = False
     reason: str = ""
+    health: Health = WELL
 
 
 @attrs.frozen(kw_only=True)
@@ -214,4 +217,5 @@ def _ingress(found: FoundIngress, regions: Mapping[str, Region]) -> Ingress:
         is_healthy=not found.reason or found.is_draining,
         is_draining=found.is_draining,
         reason=found.reason,
+        health=found.health,
     )

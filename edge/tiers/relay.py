@@ -16,7 +16,7 @@ from edge.head_start import NO_HEAD_START, HeadStart
 from edge.keys import Bundle
 from edge.tiers.keyring import relay_keys
 from edge.tiers.relay_binding import bind_relay
-from edge.tiers.relay_figures import Figures, add_relay_metrics, figures_of, load_pages
+from edge.tiers.relay_figures import Figures, add_relay_metrics, figures_of, links_of, load_pages
 from edge.tiers.relay_options import ingress_for, relay_options, resolve_peers
 from edge.tiers.tier import Surroundings
 from relay.places import HopPeers
@@ -200,4 +200,5 @@ class RelayTier:
         """Tell the fleet what it is and how it is."""
         from edge.registry.describing import describe_relay
 
-        return describe_relay(node, self._config, self.hop_addresses, self.flows, self.not_ready_reason())
+        links = links_of(self._worker) if self._worker else ()
+        return describe_relay(node, self._config, self.hop_addresses, self.flows, self.not_ready_reason(), links)

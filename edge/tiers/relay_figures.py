@@ -10,13 +10,14 @@ import trio
 from edge.children.inside import resident_bytes
 from edge.config.values import format_address
 from edge.metrics import Metrics
+from edge.registry.member import MeasuredLink
 from edge.tiers.tier import Surroundings
 from relay.worker import RelayWorker
 
 if TYPE_CHECKING:
     from edge.tiers.relay_pages import RelayPages
 
-__all__ = ["Figures", "add_relay_metrics", "figures_of", "load_pages"]
+__all__ = ["Figures", "add_relay_metrics", "figures_of", "links_of", "load_pages"]
 
 
 @attrs.frozen(kw_only=True)
@@ -32,6 +33,7 @@ class Figures:
         transceivers: those whose link is up.
         loss: share of PINGs that were not answered, by transceiver; see `relay.hop.health`.
         round_trip: seconds until a PING is answered, by transceiver.
+        links: the same by the transceiver's process, for the registry.
         is_suspected: 1 for a transceiver that is held for dead, else 0; see `relay.hop.suspicion`.
         suspected: how often one was.
         recovered: how often such a one was heard again.
@@ -47,6 +49,7 @@ class Figures:
     transceivers: int = 0
     loss: dict[str, float] = attrs.field(factory=dict)
     round_trip: dict[str, float] = attrs.field(factory=dict)
+    links: list[MeasuredLink] = attrs.field(factory=list)
     is_suspected: dict[str, float] = attrs.field(factory=dict)
     suspected: int = 0
     recovered: int = 0
@@ -69,12 +72,33 @@ def figures_of(worker: RelayWorker) -> Figures:
         transceivers=len(forwarder.links.up),
         loss={address: each.loss for address, each in health.items()},
         round_trip={address: each.round_trip for address, each in health.items() if each.round_trip is not None},
+        links=links_of(worker),
         is_suspected={address: float(each.is_suspected) for address, each in health.items()},
         suspected=forwarder.links.watch.suspected,
         recovered=forwarder.links.watch.recovered,
         cpu_seconds=process_time(),
         resident_bytes=resident_bytes(),
     )
+
+
+def links_of(worker: RelayWorker) -> list[MeasuredLink]:
+    """Read what a relay in this process has measured of transceivers' workers."""
+    links = worker.forwarder.links
+    found = []
+    for address, health in links.health(trio.current_time()).items():
+        identity = links.identity_at(address)
+        if identity is not None and health.pings:
+            cluster, incarnation, _ = identity
+            found.append(
+                MeasuredLink(
+                    cluster=cluster,
+                    incarnation=incarnation,
+                    pings=health.pings,
+                    lost=round(health.loss * health.pings),
+                    round_trip=None if health.round_trip is None else round(health.round_trip * 1000, 2),
+                )
+            )
+    return found
 
 
 def add_relay_metrics(metrics: Metrics, read: Callable[[], Figures]) -> None:

@@ -28,6 +28,7 @@ class LinkHealth:
 
     Attributes:
         loss: share of the last PINGs that brought no PONG in time, 0 to 1; 0 while there is nothing to tell.
+        pings: how many PINGs that is of.
         round_trip: smoothed, in seconds; None before the first PONG.
         missed: how many of the last PINGs in a row brought none.
         is_suspected: it is held for dead.
@@ -36,6 +37,7 @@ class LinkHealth:
     loss: float
     round_trip: float | None
     missed: int
+    pings: int = 0
     is_suspected: bool = False
 
 
@@ -99,5 +101,6 @@ class LinkMeter:
             loss=told.count(False) / len(told) if told else 0.0,
             round_trip=self._round_trip,
             missed=missed,
+            pings=len(told),
             is_suspected=is_suspected,
         )

@@ -13,7 +13,7 @@ from edge.cli import main
 from edge.config.model import Role, SignalIngress, StoreConfig
 from edge.key_files import load_bundle
 from edge.registry.listing import lines_of, listing_of
-from edge.registry.member import Heard, Member
+from edge.registry.member import Heard, MeasuredLink, Member
 from edge.store.opening import open_stores
 from edge.tiers.keyring import control_bearers
 
@@ -115,6 +115,7 @@ def test_the_fleet_is_a_table(redis, run):
     assert table[4][-1] == "draining"
     assert table[2][-1] == "not ready: no transceiver has answered yet"
     assert table[2][4] == "20 flows"
+    assert {row[5] for row in table[1:]} == {"-"}, "nobody has measured anything"
 
 
 def test_the_fleet_as_json_says_all(redis, run):
@@ -131,6 +132,17 @@ def test_who_is_late_is_marked_so_and_an_old_view_too():
     assert lines[0] == "The store is away, so this is what was known last: it is away"
     assert lines[-1].endswith("4.0 s ago  late, ready")
     assert list(lines_of(listing_of([]))) == ["Nobody has announced himself."]
+
+
+def test_what_relays_and_calls_have_measured_is_told():
+    link = MeasuredLink(cluster=3, incarnation=1, pings=60, lost=3, round_trip=2.4)
+    heard = [Heard(ALPHA, 0.1), Heard(attrs.evolve(RELAY, region="eu", links=(link,)), 0.1), Heard(SIGNAL, 0.1)]
+    listing = listing_of(heard, regions={"eu": "callers of 23 networks lose 5.0% in the region (+100 ms)"})
+    lines = list(lines_of(listing))
+    assert ["  5.0% lost, 2 ms  " in line for line in lines[1:4]] == [False, True, True]
+    assert lines[-1] == "eu: callers of 23 networks lose 5.0% in the region (+100 ms)"
+    former = {"problem": None, "members": [{"name": "alpha", "tier": "transceiver", "calls": 7, "ready": True}]}
+    assert "7 calls  -  " in list(lines_of(former))[1], "a server of the release before tells nothing of it"
 
 
 def test_a_signal_server_is_asked_with_a_key(server):

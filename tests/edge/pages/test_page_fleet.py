@@ -60,6 +60,8 @@ def make_state() -> dict[str, Any]:
             "transceivers": 2,
             "ready": 2 if room else 0,
             "draining": name == "us-west",
+            "health": "callers of 23 networks lose 5.0% in the region" if name == "ap-south" else None,
+            "health_ms": 100.2 if name == "ap-south" else 0,
         }
         for name, latitude, longitude, calls, room in REGIONS
     ]
@@ -72,6 +74,8 @@ def make_state() -> dict[str, Any]:
             "ready": bool(room),
             "reason": None if room else "no status within 2 seconds",
             "back_seconds": 12 if name == "ap-australia" else None,
+            "health": "answers from it to relays take 40 ms" if (name, member) == ("sa-east", 2) else None,
+            "health_ms": 40,
         }
         for number, (name, _, _, calls, room) in enumerate(REGIONS)
         for member in (1, 2)
@@ -85,6 +89,8 @@ def make_state() -> dict[str, Any]:
             "healthy": bool(room) or relay == 1,
             "draining": False,
             "reason": None if room or relay == 1 else "no heartbeat for 6 s",
+            "health": "3.0% of PINGs from its relay are lost" if (name, relay) == ("eu-west", 1) else None,
+            "health_ms": 60,
         }
         for number, (name, _, _, _, room) in enumerate(REGIONS)
         for relay in (1, 2)
@@ -170,6 +176,8 @@ def test_the_map_shows_regions_relays_calls_and_round_trips(signal: FakeSignal, 
     expect(page.locator("#map .region")).to_have_count(9)
     expect(page.locator("#map .region[data-tone=bad]")).to_have_attribute("data-region", "af-south")
     expect(page.locator("#map .region[data-tone=draining]")).to_have_attribute("data-region", "us-west")
+    expect(page.locator("#map .region[data-tone=ailing]")).to_have_attribute("data-region", "ap-south")
+    expect(page.locator("#map .relay[data-tone=ailing]")).to_have_count(1)
     expect(page.locator("#map .region .relay")).to_have_count(18)
     expect(page.locator("#map .relay[data-tone=bad]")).to_have_count(1)
     expect(page.locator("#map .caller")).to_have_count(16)  # nobody knows where the seventeenth is
@@ -180,6 +188,14 @@ def test_the_map_shows_regions_relays_calls_and_round_trips(signal: FakeSignal, 
     row = page.locator("#regions tr", has_text="eu-central")
     expect(row).to_contain_text("371 of 400")
     expect(row).to_contain_text("93 %")
+    row = page.locator("#regions tr", has_text="ap-south")
+    expect(row).to_contain_text("callers of 23 networks lose 5.0% in the region (+100 ms)")
+    expect(page.locator("#transceivers tr", has_text="10.2.0.2")).to_contain_text(
+        "ready; answers from it to relays take 40 ms (+40 ms)"
+    )
+    expect(page.locator("#ingresses tr", has_text="203.0.113.7:")).to_contain_text(
+        "in answers; 3.0% of PINGs from its relay are lost (+60 ms)"
+    )
     expect(page.locator("#transceivers tr", has_text="10.8.0.1")).to_contain_text("ready, back for 12 s")
     expect(page.locator("#ingresses")).to_contain_text("no heartbeat for 6 s")
 

@@ -7,7 +7,7 @@ import pytest
 
 from edge.config.model import Role, SignalIngress
 from edge.config.store import StoreConfig
-from edge.registry.member import Member, MemberStore
+from edge.registry.member import MeasuredLink, Member, MemberStore
 from edge.registry.memory import MemoryMembers
 from edge.registry.redis import MEMBER_SCRIPTS, RedisMembers
 from edge.store.link import RedisLink
@@ -48,6 +48,12 @@ def transceiver() -> Member:
 def relay() -> Member:
     ingress = SignalIngress(id=1, advertise=("203.0.113.5", 3478), region="eu-west", protocol="tcp")
     return Member(kind=Role.RELAY, name="relay", incarnation=5, hop=(("10.0.0.4", 7000),), ingresses=(ingress,))
+
+
+@pytest.fixture
+def measuring_relay(relay) -> Member:
+    link = MeasuredLink(cluster=3, incarnation=0xFFFFFFFF, pings=60, lost=3, round_trip=0.41)
+    return attrs.evolve(relay, links=(link, attrs.evolve(link, cluster=4, round_trip=None)))
 
 
 @pytest.fixture

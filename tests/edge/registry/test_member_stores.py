@@ -21,6 +21,11 @@ async def test_members_are_listed_as_they_described_themselves(aging, transceive
     assert all(each.age < 1 and not each.is_late for each in heard)
 
 
+async def test_what_a_relay_has_measured_is_listed(aging, measuring_relay):
+    await aging.store.announce(measuring_relay)
+    assert [each.member for each in await aging.store.members()] == [measuring_relay]
+
+
 async def test_heartbeats_grow_old_and_are_forgotten_when_the_lease_ends(aging, transceiver, relay):
     await aging.store.announce(transceiver)
     aging.age(LATE + 0.5)

@@ -1,6 +1,7 @@
 """What a relay's workers see of transceivers, as one."""
 
 from edge.metrics import Metrics
+from edge.registry.member import MeasuredLink
 from edge.relay_workers.totals import add_up, without_what_was
 from edge.tiers.relay_figures import Figures, add_relay_metrics
 
@@ -17,6 +18,13 @@ def test_one_that_a_worker_suspects_is_suspected():
 def test_what_a_worker_counted_that_has_ended_is_kept_and_what_it_saw_is_not():
     kept = without_what_was(ONE)
     assert (kept.suspected, kept.recovered, kept.is_suspected) == (2, 1, {})
+
+
+def test_what_workers_have_measured_of_one_transceiver_is_put_together():
+    one, two = (MeasuredLink(cluster=1, incarnation=2, pings=60, lost=lost, round_trip=1.0) for lost in (1, 3))
+    total = add_up([Figures(links=[one]), Figures(links=[two])])
+    assert total.links == [MeasuredLink(cluster=1, incarnation=2, pings=120, lost=4, round_trip=1.0)]
+    assert without_what_was(total).links == []
 
 
 def test_a_flow_that_all_workers_know_is_one():

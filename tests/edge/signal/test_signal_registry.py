@@ -5,7 +5,7 @@ import pytest
 import trio
 
 from edge.config.model import ResidencyConfig, Role, SignalIngress
-from edge.registry.member import Heard
+from edge.registry.member import Heard, MeasuredLink
 from edge.registry.member import Member as Registered
 
 
@@ -31,8 +31,8 @@ class Registry:
     def make_late(self, name: str) -> None:
         self.listed[name] = attrs.evolve(self.listed[name], age=4.0)
 
-    def members(self, kind: Role):
-        return [heard for heard in self.listed.values() if heard.member.kind is kind]
+    def members(self, kind: Role | None = None):
+        return [heard for heard in self.listed.values() if kind in {None, heard.member.kind}]
 
     others = members
 
@@ -226,3 +226,64 @@ async def test_who_is_configured_by_another_address_is_one_all_the_same(autojump
     registry.list(Role.TRANSCEIVER, "a-configured")
     await registry.read()
     assert [each.client.url for each in edge.fleet.members] == ["http://a-configured"]
+
+
+def measured(incarnation: int, lost: int = 0, round_trip: float = 0.5) -> MeasuredLink:
+    return MeasuredLink(cluster=3, incarnation=incarnation, pings=60, lost=lost, round_trip=round_trip)
+
+
+async def test_of_two_transceivers_the_one_that_relays_find_well_is_chosen(
+    autojump_clock, empty_edge, registry, start, json_of
+):
+    first, second = (empty_edge.add_transceiver(name, number) for number, name in enumerate(("a", "b"), 1))
+    for name, cluster in (("a", 3), ("b", 3)):
+        registry.list(Role.TRANSCEIVER, name, cluster=cluster)
+    # Incarnations are those of the registry, in the order of the list; a transceiver's own must be the same.
+    first.state["incarnation"], second.state["incarnation"] = 0, 1
+    for name in ("r", "s"):
+        links = (measured(0, lost=6, round_trip=40.0), measured(1))
+        number = len(registry.listed)
+        registry.list(Role.RELAY, name, ingresses=(ingress(number, f"192.0.2.{number}"),), links=links)
+    registry.list(Role.RELAY, "former", ingresses=(ingress(9, "192.0.2.9"),))
+    edge = await start()
+    for _ in range(200):
+        await registry.read()
+    for _ in range(4):
+        assert (await edge.call()).status == 201
+    assert (len(first.calls), len(second.calls)) == (0, 4)
+    (reason,) = (each for each in second.wishes[-1].placed_because if each.startswith("http://a"))
+    assert "% of relays' PINGs to it are lost, answers from it to relays take" in reason
+    state = json_of(await edge.ask("GET", "/fleet/state"))
+    told = {each["name"]: each["health_ms"] for each in state["transceivers"]}
+    assert told["http://a"] > 150
+    assert told["http://b"] == 0
+    assert [each["health"] for each in state["ingresses"]] == [None] * 3, "no relay is blamed for it"
+    for name in ("r", "s"):
+        heard = registry.listed[name]
+        well = attrs.evolve(heard.member, links=(measured(0), measured(1)))
+        registry.listed[name] = attrs.evolve(heard, member=well)
+    for _ in range(600):
+        await registry.read()
+    state = json_of(await edge.ask("GET", "/fleet/state"))
+    assert {each["health_ms"] for each in state["transceivers"]} == {0}
+
+
+async def test_an_ingress_of_a_relay_that_loses_packets_is_not_the_first(
+    autojump_clock, empty_edge, registry, start, json_of
+):
+    for number, name in enumerate(("a", "b")):
+        calls = empty_edge.add_transceiver(name, number)
+        registry.list(Role.TRANSCEIVER, name, cluster=3)
+        calls.state["incarnation"] = number
+    for number, (name, lost) in enumerate((("r", 6), ("s", 0)), 1):
+        links = (measured(0, lost), measured(1, lost))
+        registry.list(Role.RELAY, name, ingresses=(ingress(number, f"192.0.2.{number}"),), links=links)
+    edge = await start()
+    explain = "/fleet/where?ip=192.0.2.77"
+    assert [each["name"] for each in json_of(await edge.ask("GET", explain))["ingresses"]] == ["ingress 1", "ingress 2"]
+    for _ in range(200):
+        await registry.read()
+    first, second = json_of(await edge.ask("GET", explain))["ingresses"]
+    assert (first["name"], second["name"]) == ("ingress 2", "ingress 1")
+    assert "% of PINGs from its relay are lost" in second["why"]
+    assert second["terms_ms"]["health"] > 150
