@@ -183,7 +183,9 @@ class Checkpointer:
             while self._ended:
                 call = self._ended[0]
                 await self._store.forget(call.session_id, owner=self._owner, generation=call.generation)
-                self._ended.popleft()
+                # Meanwhile another task may have marked it, too, or it has made room for younger ones.
+                if self._ended and self._ended[0] is call:
+                    self._ended.popleft()
 
     async def finish(self) -> None:
         """Mark the records of what has ended: the last thing before the worker stops."""
