@@ -110,7 +110,9 @@ class Draining:
             async with trio.open_nursery() as nursery:
                 for call in self._calls:
                     now = trio.current_time()
-                    can_move = now >= interrupts_at or self._has_tunnel(call, now) or _is_quiet(call, now)
+                    can_move = (
+                        now >= interrupts_at or self._tunnels.takes(call, self._tunnels_until) or _is_quiet(call, now)
+                    )
                     if now < tried.get(call.session_id, began) or not can_move:
                         continue
                     tried[call.session_id] = now + _RETRY
@@ -120,10 +122,6 @@ class Draining:
             if len(self._calls):
                 await trio.sleep(_LISTEN_AGAIN)
         await self._late.linger()
-
-    def _has_tunnel(self, call: Call, now: float) -> bool:
-        """Whether the connection to a call's backend can stay here."""
-        return now < self._tunnels_until and call.leg is not None and call.leg.can_be_tunnelled
 
     async def _move_one(self, call: Call, limiter: trio.CapacityLimiter) -> None:
         try:

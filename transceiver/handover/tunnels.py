@@ -40,6 +40,7 @@ from collections.abc import Callable, Mapping
 import attrs
 import trio
 
+from transceiver.backend_leg import BackendLeg
 from transceiver.backends.tunnel import Tunnel, TunnelEnd
 from transceiver.backends.tunnel_ticket import MAX_HOPS, TOKEN_SIZE, TunnelTicket
 from transceiver.handover.ownership import Owner
@@ -92,20 +93,32 @@ class Tunnels:
         """How many there are."""
         return len(self._kept)
 
+    def takes(self, call: Call, until: float) -> bool:
+        """Whether the connection to a call's backend can stay here for a time that is worth it.
+
+        Args:
+            call: which.
+            until: when all tunnels have to have ended, in monotonic seconds.
+        """
+        leg = call.leg
+        if leg is None or leg.hops >= MAX_HOPS or len(self._kept) >= _MAX_TUNNELS:
+            return False
+        return leg.can_be_tunnelled and _lives(leg, until) >= _SHORTEST
+
     async def hold(self, call: Call, until: float) -> TunnelTicket | None:
         """Hold a call's connection to its backend, so that it can become a tunnel.
 
         Args:
             call: which; it goes on meanwhile.
-            until: when all tunnels have to have ended, in monotonic seconds.
+            until: as above.
 
         Returns:
             What the target needs; None when there will be none. One that was held has to be thawed, or opened.
         """
         leg = call.leg
-        lives = min(until - trio.current_time(), leg.tunnel_left) - _AHEAD if leg is not None else 0.0
-        if leg is None or lives < _SHORTEST or leg.hops >= MAX_HOPS or len(self._kept) >= _MAX_TUNNELS:
+        if leg is None or not self.takes(call, until):
             return None
+        lives = _lives(leg, until)
         reading = await leg.hold()
         if reading is None:
             return None
@@ -178,3 +191,8 @@ class Tunnels:
         """End all soon: this process does."""
         for kept in list(self._kept.values()):
             kept.tunnel.end(TunnelEnd.STOPPED)
+
+
+def _lives(leg: BackendLeg, until: float) -> float:
+    """Seconds for which a tunnel could be used that begins now."""
+    return min(until - trio.current_time(), leg.tunnel_left) - _AHEAD

@@ -240,6 +240,18 @@ async def test_the_time_on_the_ticket_is_up_in_an_answer(talk, speaker, monkeypa
     assert "error" not in client.types()
 
 
+async def test_a_drain_that_leaves_no_time_for_a_tunnel_waits_for_the_end_of_the_answer(talk, speaker):
+    fleet, client = talk
+    first = fleet.places[0]
+    first.worker.options = attrs.evolve(first.worker.options, drain_deadline=5.9)
+    await first.worker.start_drain()
+    await eventually(lambda: len(first.worker._calls) == 0)
+    await eventually(lambda: "output_audio_buffer.stopped" in client.types())
+    assert words(client) == ALL
+    assert statuses(client) == ["completed"]
+    await eventually(lambda: speaker.connections == 2)
+
+
 async def test_a_target_that_knows_no_tunnels(talk, speaker, monkeypatch):
     fleet, client = talk
     monkeypatch.setattr(tunnels, "_TAKEN_WITHIN", 0.5)

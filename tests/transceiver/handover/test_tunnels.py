@@ -44,6 +44,7 @@ class Leg:
     """A leg whose connection is held, and becomes a tunnel that nobody passes anything through."""
 
     input_rate = 24000
+    can_be_tunnelled = True
 
     def __init__(self) -> None:
         self.hops = 0
