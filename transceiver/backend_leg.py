@@ -65,6 +65,9 @@ _MAX_TUNNELLED_SPEECH = 384_000
 _LAST_SECONDS = 1.0
 """Of a tunnel that is about to end: at some instant of it the backend is connected anew, whatever is under way."""
 
+_LAST_ANSWERS = 0.4
+"""Seconds before that in which nothing more is said to the backend, and its answers to what was said before come."""
+
 _GOODBYE_SECONDS = 6.0
 """What a link has to come to an end after the call did; an agent may want to write something down."""
 
@@ -147,6 +150,7 @@ class BackendLeg:
         self._tunnelled = tunnelled
         self._link: BackendLink | None = tunnelled
         self._leaves_from = self._leaves_at = math.inf
+        self._left_at: float | None = None  # when the connection will be closed that is about to be left
         self._is_leaving = False
         self._hops = 0
         if tunnelled is None:
@@ -313,7 +317,7 @@ class BackendLeg:
 
     def _lost(self, error: BackendUnavailable) -> float | None:
         """Tell everybody; return the seconds to wait before the next attempt, None when there is to be none."""
-        self._link = self._tunnelled = None
+        self._link = self._tunnelled = self._left_at = None
         now = trio.current_time()
         pause = None
         if not self._is_closed:
@@ -328,7 +332,7 @@ class BackendLeg:
 
     def _replace(self, reason: str) -> float | None:
         """Do without the tunnel; return the seconds to wait before the backend is connected, None if it is not."""
-        self._link = self._tunnelled = None
+        self._link = self._tunnelled = self._left_at = None
         self._is_leaving = False
         if self._is_closed:
             return None
@@ -339,8 +343,19 @@ class BackendLeg:
         return 0.0
 
     def _leave_tunnel(self, now: float) -> None:
-        """Connect to the backend anew: between two turns, or because the tunnel is about to end."""
-        if self._link is not None and (now >= self._leaves_at or self.is_quiet(now)):
+        """Connect to the backend anew: between two turns, or because the tunnel is about to end.
+
+        Whatever is not answered by then, the backend that comes will not be told.
+        """
+        is_late = now >= self._leaves_at
+        if self._left_at is None:
+            if is_late or self.is_quiet(now):
+                self._left_at = now + _LAST_ANSWERS
+                self._bridge.hold_clients()
+        elif not is_late and not self._bridge.is_between_turns:
+            self._left_at = None
+            self._bridge.release_clients(now)
+        elif now >= self._left_at and self._link is not None:
             self._is_leaving = True
             self._leaves_from = math.inf
             self._link.close()
@@ -437,7 +452,8 @@ class BackendLeg:
         Without a channel for events that is open what waits for it would be lost.
         """
         link, data = self._link, self._session.data_description
-        if not isinstance(link, RealtimeLink) or not self._is_ours.is_set() or self._is_leaving or self._has_hung_up:
+        is_leaving = self._is_leaving or self._left_at is not None
+        if not isinstance(link, RealtimeLink) or not self._is_ours.is_set() or is_leaving or self._has_hung_up:
             return False
         has_channel = self._channel_id is not None or data is None
         return has_channel and self._bridge.has_backend and self._speech.waiting_bytes <= _MAX_TUNNELLED_SPEECH

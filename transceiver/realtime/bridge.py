@@ -102,6 +102,7 @@ class Bridge:
             self.ticket = recalled.ticket
             if recalled.has_backend and recalled.ticket is None:
                 self._backend.resume()
+                self._clients.hold()
 
     # The client and sidebands.
 
@@ -181,7 +182,7 @@ class Bridge:
         """Take speech of the backend's: 16-bit little-endian mono PCM at its output rate."""
         self._backend.receive_audio(speech, pcm)
 
-    def backend_lost(self, reason: str, now: float, *, will_retry: bool) -> None:  # noqa: ARG002 - as all inputs
+    def backend_lost(self, reason: str, now: float, *, will_retry: bool) -> None:
         """The backend is gone, or cannot be reached.
 
         Args:
@@ -190,11 +191,21 @@ class Bridge:
             will_retry: whether `backend_opened` may follow.
         """
         self._parts.tally.last_loss = reason
-        if self._backend.lost(will_retry=will_retry):
-            self._clients.give_up()
+        self._backend.lost(will_retry=will_retry)
+        if self._backend.state is not BackendState.CONNECTING:
+            self._clients.give_up(now)
+
+    def hold_clients(self) -> None:
+        """The backend is about to be replaced: what clients say waits, while answers to what they have said come."""
+        self._clients.hold()
+
+    def release_clients(self, now: float) -> None:
+        """It is not replaced after all."""
+        self._clients.release(now)
 
     def backend_replaced(self, now: float) -> None:  # noqa: ARG002 - as all inputs
         """The backend is connected anew, and that is nobody's failure: `backend_opened` follows, if all goes well."""
+        self._clients.hold()
         self._backend.lost(will_retry=True, is_told=False)
 
     # Playing, and time.
@@ -242,7 +253,7 @@ class Bridge:
     def is_between_turns(self) -> bool:
         """Whether a backend that is lost now takes nothing with it: nobody is in the middle of saying something."""
         parts = self._parts
-        return not parts.playback.in_progress and not parts.tally.is_caller_speaking
+        return not (parts.playback.in_progress or parts.tally.is_caller_speaking or self._clients.has_held)
 
     def progress(self) -> object:
         """Return something that is another one after the conversation has gone on."""

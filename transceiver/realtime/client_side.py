@@ -1,7 +1,8 @@
 """The clients' side of a bridge: what the client and sidebands may do, and what becomes of it.
 
 Events are applied strictly in the order in which they came. While the backend is being connected they wait, so that a
-client need not know; afterwards a client without a backend is told so.
+client need not know, and also while it is connected anew because the call has moved; otherwise a client without a
+backend is told so.
 """
 
 from collections import deque
@@ -48,6 +49,7 @@ class ClientSide:
         self._configuring = configuring
         self._backend = backend
         self._held: deque[_Held] = deque()
+        self._is_holding = False
 
     def receive(self, text: str, party: Party, now: float) -> None:
         """Take a message; whatever it is, it has an effect or is answered with an error."""
@@ -65,15 +67,25 @@ class ClientSide:
         event = to_ga(parsed)[0]
         if refusal := self._forbids(event, party):
             audience.refuse(party, attrs.evolve(refusal, event_id=text_at(event, "event_id") or None), now)
+        elif self._is_holding or self._backend.state is BackendState.CONNECTING:
+            self._hold(event, party, now)
         elif self._backend.state is BackendState.OPEN:
             self._apply(event, party, now)
-        elif self._backend.state is BackendState.CONNECTING:
-            self._hold(event, party, now)
         else:
             self._apply_alone(event, party, now)
 
+    @property
+    def has_held(self) -> bool:
+        """Whether something waits."""
+        return bool(self._held)
+
+    def hold(self) -> None:
+        """From now on events wait: the backend is about to be connected anew."""
+        self._is_holding = True
+
     def release(self, now: float) -> None:
-        """There is a backend now: apply what waited for it."""
+        """There is a backend, with which it goes on: apply what waited for it."""
+        self._is_holding = False
         held, self._held = self._held, deque()
         for waiting in held:
             if waiting.update is not None:
@@ -81,12 +93,13 @@ class ClientSide:
             else:
                 self._apply(waiting.event, waiting.party, now)
 
-    def give_up(self) -> None:
-        """There will be no backend: tell whoever waited."""
+    def give_up(self, now: float) -> None:
+        """There will be no backend, or not soon: tell whoever waited."""
+        self._is_holding = False
         held, self._held = self._held, deque()
         for waiting in held:
             if waiting.update is None:
-                self._without_backend(waiting.event, waiting.party)
+                self._apply_alone(waiting.event, waiting.party, now)
 
     def _forbids(self, event: Event, party: Party) -> Refusal | None:
         if not party.is_client:
@@ -115,7 +128,9 @@ class ClientSide:
                 party, attrs.evolve(_STILL_CONNECTING, event_id=text_at(event, "event_id") or None), now
             )
             return
-        update = self._configuring.receive(event, party, now) if event["type"] == "session.update" else None
+        # Of updates that wait for another backend the one before would be told, too, and answer for it.
+        is_first = self._backend.state is BackendState.CONNECTING and event["type"] == "session.update"
+        update = self._configuring.receive(event, party, now) if is_first else None
         self._held.append(_Held(event, party, update))
 
     def _apply_alone(self, event: Event, party: Party, now: float) -> None:

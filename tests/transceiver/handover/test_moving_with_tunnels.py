@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 
 import attrs
@@ -18,6 +19,7 @@ from transceiver.realtime import bridge
 RATE = 24_000
 WORDS = 30
 EACH = 0.1
+ROUND_TRIP = 0.1
 SOUND = base64.b64encode(beep(RATE, seconds=EACH)).decode()
 NAMES = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
 
@@ -31,6 +33,7 @@ class Speaker:
     connections: int = 0
     open: int = 0
     heard: list[dict[str, object]] = attrs.field(factory=list)
+    heard_last: list[dict[str, object]] = attrs.field(factory=list)  # by the newest connection
     drops_at: int = WORDS + 1
 
     async def start(self) -> "Speaker":
@@ -45,16 +48,23 @@ class Speaker:
         socket = await request.accept()
         self.connections += 1
         self.open += 1
+        self.heard_last = heard = list[dict[str, object]]()
         try:
             async with trio.open_nursery() as nursery:
                 await self.say(socket, type="session.created", session={"type": "realtime"})
+                added, to_add = trio.open_memory_channel[tuple[float, object]](math.inf)
+                nursery.start_soon(self._add, socket, to_add)
                 while True:
                     event = json.loads(await socket.get_message())
                     self.heard.append(event)
+                    heard.append(event)
                     if event["type"] == "session.update":
                         await self.say(socket, type="session.updated", session=event["session"])
                     elif event["type"] == "response.create":
                         nursery.start_soon(self._answer, socket)
+                    elif event["type"] == "conversation.item.create":
+                        item = {"id": f"u{len(self.heard)}", **event["item"]}
+                        await added.send((trio.current_time() + ROUND_TRIP, item))
         except* ConnectionClosed:
             pass
         finally:
@@ -71,6 +81,12 @@ class Speaker:
             await trio.sleep(EACH)
         await self.say(socket, type="response.output_audio.done", **NAMES)
         await self.say(socket, type="response.done", response={"id": "resp_1", "status": "completed", "output": []})
+
+    async def _add(self, socket, items) -> None:
+        async for due, item in items:
+            await trio.sleep_until(due)
+            for name in ("added", "done"):
+                await self.say(socket, type=f"conversation.item.{name}", item=item)
 
     async def say(self, socket, **event: object) -> None:
         await socket.send_message(json.dumps({"event_id": f"e{id(event)}", **event}))
@@ -238,6 +254,33 @@ async def test_the_time_on_the_ticket_is_up_in_an_answer(talk, speaker, monkeypa
     await eventually(lambda: speaker.connections == 2)
     await eventually(lambda: statuses(client) == ["failed"])
     assert "error" not in client.types()
+
+
+async def test_nothing_is_lost_that_is_said_when_the_time_is_up(talk, speaker, monkeypatch):
+    fleet, client = talk
+    monkeypatch.setattr(tunnels, "_SHORTEST", 0.1)
+    first = fleet.places[0]
+    await eventually(lambda: statuses(client) == ["completed"])
+    first.worker.options = attrs.evolve(first.worker.options, drain_deadline=3.2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first.worker.drain)
+        for number in range(100):
+            content = [{"type": "input_text", "text": str(number)}]
+            client.say(type="conversation.item.create", item={"type": "message", "role": "user", "content": content})
+            await trio.sleep(0.03)
+    await eventually(lambda: numbers(speaker.heard_last)[-1:] == [99])
+    assert speaker.connections == 2
+    assert numbers(speaker.heard_last) == list(range(100)), "it knows all, by itself or by having been told"
+    live = [event for event in speaker.heard if not str(event.get("item", {}).get("id", "")).startswith("u")]
+    assert numbers(live) == list(range(100))
+    assert "error" not in client.types()
+    await eventually(lambda: client.types().count("conversation.item.added") >= 100)
+    assert client.types().count("conversation.item.added") == 100, "each is answered once"
+
+
+def numbers(events) -> list[int]:
+    created = [event["item"] for event in events if event["type"] == "conversation.item.create"]
+    return [int(item["content"][0]["text"]) for item in created if item["role"] == "user"]
 
 
 async def test_a_drain_that_leaves_no_time_for_a_tunnel_waits_for_the_end_of_the_answer(talk, speaker):

@@ -110,6 +110,58 @@ def test_a_backend_that_was_never_reached(call, support) -> None:
     assert call.backend == []
 
 
+ITEM = {"type": "conversation.item.create", "item": {"type": "message"}, "event_id": "mine"}
+
+
+def test_what_is_said_while_the_backend_is_replaced_waits_for_the_next(call, support) -> None:
+    call.connect()
+    said = [{"type": "input_text", "text": "Hello."}]
+    call.say("conversation.item.added", item={"id": "u1", "type": "message", "role": "user", "content": said})
+    call.forget()
+    call.bridge.hold_clients()
+    call.send(ITEM)
+    assert call.backend == []
+    assert not call.bridge.is_between_turns
+    call.bridge.backend_replaced(call.now)
+    call.send(support.UPDATE)
+    call.send({"type": "response.create"})
+    assert call.client == call.backend == []
+    call.open_backend({})
+    names = ["session.update", "conversation.item.create"]
+    assert call.told() == [*names, "conversation.item.create", "session.update", "response.create"]
+    assert (call.backend[1]["item"]["id"], call.backend[2]["item"]) == ("u1", {"type": "message"})
+    assert call.client == []
+    for _ in range(2):  # that of the configuration that was, and that of the update
+        call.say("session.updated", session={"type": "realtime"})
+    assert call.seen() == ["session.updated"]
+    call.send({"type": "response.cancel"})
+    assert call.told()[-1] == "response.cancel"
+
+
+def test_a_backend_that_is_not_replaced_after_all_is_told_what_waited(call) -> None:
+    call.connect()
+    call.bridge.hold_clients()
+    call.send(ITEM)
+    call.send({"type": "response.create"})
+    call.bridge.release_clients(call.now)
+    call.collect()
+    assert call.told() == ["conversation.item.create", "response.create"]
+
+
+@pytest.mark.parametrize("will_retry", [False, True])
+def test_a_backend_that_is_not_there_after_a_replacement(call, support, will_retry: bool) -> None:
+    call.connect()
+    call.bridge.backend_replaced(call.now)
+    call.send(ITEM)
+    call.send(support.UPDATE)
+    call.lose_backend(will_retry=will_retry)
+    assert ("backend_disconnected", "mine") in call.errors()
+    assert call.seen().count("session.updated") == 1
+    call.forget()
+    call.send(ITEM)
+    assert call.errors() == [("backend_disconnected", "mine")], "it does not wait any more"
+
+
 def test_who_comes_later_is_told(call) -> None:
     call.lose_backend()
     call.open_client()

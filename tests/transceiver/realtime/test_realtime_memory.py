@@ -44,6 +44,17 @@ def test_an_idle_client_notices_nothing(call, move):
     assert moved.bridge.describe()["reconnections"] == 1
 
 
+def test_what_is_said_before_the_new_backend_is_there_waits_for_it(call, move):
+    call.connect()
+    moved = move(call)
+    moved.send({"type": "conversation.item.create", "item": {"type": "message"}})
+    moved.send({"type": "response.create"})
+    assert moved.client == moved.backend == []
+    moved.open_backend()
+    assert moved.told() == ["session.update", "conversation.item.create", "response.create"]
+    assert moved.client == []
+
+
 def test_the_new_backend_is_told_what_was_said(call, move):
     call.connect()
     for item in (USER, TOOL, RESULT):
