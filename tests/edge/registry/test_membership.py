@@ -9,6 +9,7 @@ from edge.metrics import Metrics
 from edge.registry.describing import Node, describe_relay, describe_signal, describe_transceiver
 from edge.registry.member import Heard
 from edge.registry.membership import Membership, add_membership_metrics, transceivers_for
+from transceiver.handover.ownership import StoreUnavailable
 
 NODE = Node(name="eu-1", region="eu", address="10.0.0.9", incarnation=77)
 STATUS = {"cluster": 3, "incarnation": 5, "workers": 2, "calls": 4, "max_calls": 9, "ready": True, "reason": ""}
@@ -129,6 +130,43 @@ async def test_what_has_changed_is_told_at_once(redis, nursery, transceiver):
     assert membership.roster.members()[0].member.calls == 99
 
 
+async def test_who_was_in_its_place_before_is_not_on_the_first_roster(redis, transceiver):
+    """A successor must not wait for the turn of the dead one whose address it has."""
+    config = StoreConfig(url=redis.url)
+    for round_number in range(5):  # which of two tasks comes first is left to chance
+        before = Membership(config, NodeConfig(), lambda *_: None)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(before.run)
+            await before.stores.members.announce(attrs.evolve(transceiver, incarnation=2 * round_number))
+            membership = Membership(config, NodeConfig(), lambda *_: None)
+            assert "has not been asked" in membership.roster.problem
+            assert "since the start" in membership.not_joined_reason
+            present = attrs.evolve(transceiver, incarnation=2 * round_number + 1)
+            membership.announce(lambda _node, present=present: present)
+            await nursery.start(membership.run)
+            assert [each.member.incarnation for each in membership.roster.members()] == [present.incarnation]
+            assert membership.not_joined_reason == ""
+            nursery.cancel_scope.cancel()
+
+
+async def test_it_has_joined_when_all_its_tiers_are_listed_and_for_ever_then(redis, nursery, transceiver, relay):
+    membership = Membership(StoreConfig(url=redis.url), NodeConfig(), lambda *_: None)
+    membership.announce(lambda _node: transceiver)
+    await nursery.start(membership.run)
+    assert membership.not_joined_reason == ""
+    membership.stores.members.announce = _is_away
+    membership.stores.members.members = _is_away
+    await membership.roster.read()
+    assert membership.roster.problem
+    assert membership.not_joined_reason == ""
+    membership.announce(lambda _node: relay)
+    assert "since the start" in membership.not_joined_reason
+
+
+async def _is_away(*_):
+    raise StoreUnavailable("it is away")
+
+
 async def test_a_store_that_is_away_holds_nobody_up_for_long(tmp_path, nursery, transceiver):
     membership = Membership(StoreConfig(url=f"unix://{tmp_path}/none", timeout=0.2), NodeConfig(), lambda *_: None)
     membership.announce(lambda _node: transceiver)
@@ -136,5 +174,6 @@ async def test_a_store_that_is_away_holds_nobody_up_for_long(tmp_path, nursery, 
         await nursery.start(membership.run)
     assert membership.roster.problem
     assert not membership.roster.has_read
+    assert "since the start" in membership.not_joined_reason
     with trio.fail_after(1.5):
         await membership.leave()

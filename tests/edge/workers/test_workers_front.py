@@ -360,6 +360,13 @@ async def test_workers_that_are_not_ready_get_no_calls(bench) -> None:
     )
 
 
+async def test_it_has_joined_the_fleet_when_each_of_its_workers_has(bench):
+    assert bench.front.not_joined_reason() == ""
+    await bench.say(1, not_joined="no store yet")
+    assert bench.front.not_joined_reason() == "worker 1: no store yet"
+    assert await bench.call(), "that keeps nobody from calling"
+
+
 async def test_a_silent_worker_gets_no_calls(autojump_clock, bench) -> None:
     for _ in range(5):
         await trio.sleep(SILENCE / 4)
