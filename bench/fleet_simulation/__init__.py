@@ -9,5 +9,5 @@ nothing of speed. Read in this order:
 * `signal`      what signal nodes know, as late as in life, and the choices they make
 * `simulation`  a day in five thousand seconds, second by second
 * `results`     what came of it: round trips, loads, changes
-* `plot`        the picture `docs/images/fleet-simulation.svg`
+* `plot`        the pictures `docs/images/fleet-simulation.svg` and `fleet-health.svg`
 """

@@ -1,4 +1,4 @@
-"""Run the simulation, print what came of it, and draw docs/images/fleet-simulation.svg.
+"""Run the simulation, print what came of it, and draw docs/images/fleet-simulation.svg and fleet-health.svg.
 
 python -m bench.fleet_simulation [--callers N] [--seed N]
 """
@@ -8,11 +8,15 @@ from pathlib import Path
 
 import attrs
 
-from bench.fleet_simulation.plot import draw
+from bench.fleet_simulation.fleet import Ailment
+from bench.fleet_simulation.plot import draw, draw_ailment
 from bench.fleet_simulation.results import Results, quantile
 from bench.fleet_simulation.simulation import Settings, simulate
+from geo.scoring import Weights
 
-_PICTURE = Path(__file__).parent.parent.parent / "docs" / "images" / "fleet-simulation.svg"
+_PICTURES = Path(__file__).parent.parent.parent / "docs" / "images"
+_PICTURE, _HEALTH = _PICTURES / "fleet-simulation.svg", _PICTURES / "fleet-health.svg"
+_AILMENT = Ailment(region="eu-central")
 
 
 def _tell(name: str, results: Results) -> None:
@@ -32,6 +36,25 @@ def _tell(name: str, results: Results) -> None:
     print(f"  {results.choices} choices took {results.seconds:.1f} s of CPU, {_micros(results):.0f} µs each")
 
 
+def _tell_ailment(name: str, results: Results, settings: Settings) -> None:
+    begins, ends = (settings.seconds * share for share in (_AILMENT.begins, _AILMENT.ends))
+    print(f"{_AILMENT.region} loses {_AILMENT.loss:.0%} from {begins:.0f} to {ends:.0f} s, {name}:")
+    for words, since, until in (
+        ("before", begins / 2, begins),
+        ("while it does", (begins + ends) / 2, ends),
+        ("afterwards", settings.seconds * 0.8, settings.seconds),
+    ):
+        placed = [each for each in results.placed if since <= each.when < until]
+        there = sum(each.region == _AILMENT.region for each in placed) / len(placed)
+        detours = results.detours(since, until)
+        print(
+            f"  {words}: {there:.1%} of calls there, changes {results.changes(since, until):.1%}, "
+            f"detour 90 % {quantile(detours, 0.9):.1f} ms, most {detours[-1]:.0f} ms, "
+            f"fullest region {results.highest_load(since, until):.0%}"
+        )
+    print(f"  refused {len(results.refused)}")
+
+
 def _micros(results: Results) -> float:
     return results.seconds / results.choices * 1e6
 
@@ -47,7 +70,12 @@ def _main() -> None:
     unmeasured = simulate(attrs.evolve(settings, callers=max(1, words.callers // 4), learns=False))
     _tell("a quarter of the callers, without measured round trips", unmeasured)
     _PICTURE.write_text(draw(results, unmeasured))
-    print(f"{_PICTURE} drawn")
+    quiet = attrs.evolve(settings, victim="", ailment=_AILMENT)
+    minded, ignored = simulate(quiet), simulate(attrs.evolve(quiet, weights=Weights(loss=0)))
+    _tell_ailment("and that counts", minded, quiet)
+    _tell_ailment("and that does not count", ignored, quiet)
+    _HEALTH.write_text(draw_ailment(_AILMENT, minded, ignored))
+    print(f"{_PICTURE} and {_HEALTH} drawn")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The picture of a simulation: how much longer than ideal the ways are, and how full the regions."""
+"""Pictures of a simulation: how much longer than ideal ways are, how full regions are, and how an ill one is left."""
 
 from collections.abc import Iterator, Sequence
 
+from bench.fleet_simulation.fleet import Ailment
 from bench.fleet_simulation.results import Results, quantile
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_ailment"]
 
 _WIDTH, _HEIGHT = 900, 340
 _TOP, _BOTTOM = 46, 290
@@ -27,6 +28,57 @@ def draw(results: Results, unmeasured: Results) -> str:
         unmeasured: of one that does not.
     """
     return "".join((_HEAD, *_ways(results, unmeasured), *_loads(results), "</svg>\n"))
+
+
+def draw_ailment(ailment: Ailment, minded: Results, ignored: Results) -> str:
+    """Return the picture of how full a region is that loses packets for a while.
+
+    Args:
+        ailment: what is wrong with it.
+        minded: of a run in which its health counts.
+        ignored: of one in which it does not.
+    """
+    return "".join((_HEAD, *_ailing(ailment, minded, ignored), "</svg>\n"))
+
+
+def _ailing(ailment: Ailment, minded: Results, ignored: Results) -> Iterator[str]:
+    left, right = 60, 640
+    last = minded.times[-1]
+
+    def x(when: float) -> float:
+        return left + (right - left) * when / last
+
+    region = ailment.region
+    yield _text(
+        left, 24, f"how full {region} is, which loses {ailment.loss:.0%} for a while", anchor="start", weight="bold"
+    )
+    begins, ends = x(ailment.begins * last), x(ailment.ends * last)
+    box = f'x="{begins:.1f}" y="{_TOP}" width="{ends - begins:.1f}"'
+    yield f'<rect {box} height="{_BOTTOM - _TOP}" fill="#f6e4e2"/>\n'
+    yield from _load_levels(left, right)
+    yield from _minutes(left, right, last)
+    for name in sorted(minded.loads):
+        if name != region:
+            points = [(x(when), _y(load)) for when, load in zip(minded.times, minded.loads[name], strict=True)]
+            yield _line(points, _OTHERS, 1)
+    for number, (run, colour, words) in enumerate(
+        ((minded, _OURS, "its health counts"), (ignored, _PLAIN, "it does not count"))
+    ):
+        points = [(x(when), _y(load)) for when, load in zip(run.times, run.loads[region], strict=True)]
+        yield _line(points, colour, 2)
+        yield _text(right + 8, _BOTTOM - 30 + 18 * number, words, anchor="start", colour=colour)
+    yield _text(right + 8, _BOTTOM + 6, "the other regions", anchor="start", colour="#888")
+
+
+def _load_levels(left: int, right: int) -> Iterator[str]:
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        yield from _level(left, right, share, f"{share:.0%}")
+
+
+def _minutes(left: int, right: int, last: float) -> Iterator[str]:
+    for minutes in range(0, int(last / 60) + 1, 20):
+        yield _text(left + (right - left) * minutes * 60 / last, _BOTTOM + 18, f"{minutes}")
+    yield _text((left + right) / 2, _BOTTOM + 38, "minutes")
 
 
 def _ways(results: Results, unmeasured: Results) -> Iterator[str]:
@@ -58,11 +110,8 @@ def _loads(results: Results) -> Iterator[str]:
     yield _text(left, 24, f"how full each region is; {results.victim} dies and returns", anchor="start", weight="bold")
     box = f'x="{x(results.died):.1f}" y="{_TOP}" width="{x(results.returned) - x(results.died):.1f}"'
     yield f'<rect {box} height="{_BOTTOM - _TOP}" fill="#f6e4e2"/>\n'
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        yield from _level(left, right, share, f"{share:.0%}")
-    for minutes in range(0, int(last / 60) + 1, 20):
-        yield _text(x(minutes * 60), _BOTTOM + 18, f"{minutes}")
-    yield _text((left + right) / 2, _BOTTOM + 38, "minutes")
+    yield from _load_levels(left, right)
+    yield from _minutes(left, right, last)
     nearest = max(
         (name for name in results.loads if name != results.victim),
         key=lambda name: _mean(results, name, results.died, results.returned) - _mean(results, name, 0, results.died),

@@ -11,7 +11,7 @@ from geo.hops import Hop
 __all__ = ["LINKS_TOLD", "drawn", "hops_of", "pooled", "process_name"]
 
 LINKS_TOLD = 16
-"""How many links a relay tells of, 1 KB: each member reads all of it each second."""
+"""How many links a relay tells of, 1.2 KB: each member reads all of it each second."""
 
 
 def pooled(links: Iterable[MeasuredLink]) -> Sequence[MeasuredLink]:

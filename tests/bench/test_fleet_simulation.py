@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from bench.fleet_simulation.fleet import Ailment
-from bench.fleet_simulation.plot import draw
+from bench.fleet_simulation.plot import draw, draw_ailment
 from bench.fleet_simulation.results import Results, quantile
 from bench.fleet_simulation.simulation import Settings, simulate
 from geo.scoring import Weights
@@ -151,3 +151,11 @@ def test_a_region_that_loses_packets_the_fuller_it_is_finds_its_measure(quiet: R
     assert 0.3 < mean(loads) < 0.5 < mean(quiet.loads["us-east"][84:]), "less than it would have, more than none"
     assert pstdev(loads) < 0.12
     assert results.changes(840, 2400) < quiet.changes(840, 2400) + 0.06
+
+
+def test_the_picture_of_an_ailment_is_one(quiet: Results, ailing: Results) -> None:
+    picture = draw_ailment(AILMENT, ailing, quiet)
+    assert picture.startswith("<svg ")
+    assert picture.endswith("</svg>\n")
+    assert picture.count("<polyline ") == 2 + 11, "the region's with and without, and those of the others"
+    assert "nan" not in picture

@@ -10,11 +10,11 @@ from edge.registry.redis import RedisMembers
 from geo.hops import Hop
 
 FORMER = (
-    '{"kind": "relay", "name": "edge-1", "incarnation": 7, "version": "0.1.0", "cluster": null, "region": "eu", '
+    '{"kind": "relay", "name": "edge-1", "incarnation": 7, "version": "0.2.0", "cluster": null, "region": "eu", '
     '"control": "", "hop": [["10.0.0.4", 7000]], "workers": 1, "ingresses": [], "calls": 3, "max_calls": 100, '
     '"is_ready": true, "reason": "", "is_draining": false, "lateness": 0.001}'
 )
-"""As a relay of 0.1.0 has announced itself."""
+"""As a relay of 0.2.0 has announced itself."""
 
 
 def measured(incarnation: int, pings: int = 60, lost: int = 0, round_trip: float | None = 0.5) -> MeasuredLink:
@@ -60,4 +60,4 @@ async def test_a_relay_of_the_release_before_has_measured_nothing(redis, link):
     redis.command("EVAL", "redis.call('ZADD', KEYS[1], redis.call('TIME')[1] * 1000, ARGV[1])", "1",
                   "test:members:heard", "relay.0.7")  # fmt: skip
     (heard,) = await store.members()
-    assert (heard.member.name, heard.member.version, heard.member.links) == ("edge-1", "0.1.0", ())
+    assert (heard.member.name, heard.member.version, heard.member.links) == ("edge-1", "0.2.0", ())
