@@ -74,7 +74,6 @@ class RtpSource:
         payload: bytes,
         timestamp: int,
         now: float,
-        *,
         marker: bool = False,
         extension: bytes = b"",
     ) -> bytes:

@@ -255,12 +255,13 @@ class BackendLeg:
         """Do what the bridge wants done, in its order; an agent in this process answers inside of it."""
         self._is_carrying, self._now = True, now
         try:
-            while self._bridge.outputs:
-                for item in self._bridge.take_output():
-                    if type(item) is not AudioToBackend:
-                        self._carry_out(item, now)
-                    elif self._link is not None:
-                        self._link.send_audio(item)
+            outputs = self._bridge.outputs
+            while outputs:
+                item = outputs.popleft()
+                if type(item) is not AudioToBackend:
+                    self._carry_out(item, now)
+                elif self._link is not None:
+                    self._link.send_audio(item)
         finally:
             self._is_carrying = False
 
@@ -380,11 +381,10 @@ class BackendLeg:
         """See `BackendSink.backend_audio`; the worker's clock takes it from the queue."""
         if self._is_closed:
             return
-        now = self._now if self._is_carrying else trio.current_time()
         try:
-            self._bridge.receive_backend_audio(speech, pcm, now)
+            self._bridge.receive_backend_audio(speech, pcm)
         except Exception as error:  # noqa: BLE001 - as in `_take`
-            self._failed(error, now)
+            self._failed(error, self._now if self._is_carrying else trio.current_time())
 
     def _take(self, now: float, take: Callable[..., None], *what: object) -> None:
         """Have the bridge take something of the backend's, and carry on what that leads to."""

@@ -502,7 +502,7 @@ async def test_a_bug_in_the_rules_is_not_the_agents_to_catch(
 
     monkeypatch.setattr(Bridge, "receive_backend_event", fail)
     call.link.sink.backend_event({"type": "response.created"})  # does not raise
-    monkeypatch.setattr(Bridge, "receive_backend_audio", fail)
+    monkeypatch.setattr(call.leg._bridge, "receive_backend_audio", fail)
     call.link.sink.backend_audio(SPEECH, PIECE)
     assert [type(error) for error in call.failures] == [ZeroDivisionError] * 2
 

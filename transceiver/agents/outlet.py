@@ -1,5 +1,7 @@
 """The way out: events with their ids, and speech."""
 
+from collections.abc import Callable
+
 from transceiver.backends.contract import BackendSink, Speech
 from wire.core import Entropy
 
@@ -17,11 +19,16 @@ class Outlet:
     Args:
         sink: takes what is sent; called inline.
         entropy: for ids.
+
+    Attributes:
+        speak: sends a piece of speech, in the place of `response.output_audio.delta`. The sink's own function, as it is
+            called for each piece.
     """
 
     def __init__(self, sink: BackendSink, entropy: Entropy) -> None:
         self._sink = sink
         self._entropy = entropy
+        self.speak: Callable[[Speech, bytes], None] = sink.backend_audio
 
     def new_id(self, prefix: str) -> str:
         """Name something: "item_5a0c…"."""
@@ -51,7 +58,3 @@ class Outlet:
         """
         error = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
         self.emit("error", error=error)
-
-    def speak(self, speech: Speech, pcm: bytes) -> None:
-        """Send a piece of speech; it takes the place of `response.output_audio.delta`."""
-        self._sink.backend_audio(speech, pcm)

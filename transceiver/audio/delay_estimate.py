@@ -67,7 +67,7 @@ class DelayEstimate:
         self.risen = 0.0
         self._window_end = now + _WINDOW
 
-    def add(self, timestamp: int, clock: int, now: float, *, is_newest: bool) -> float:
+    def add(self, timestamp: int, clock: int, now: float, is_newest: bool) -> float:
         """Measure one packet.
 
         Args:

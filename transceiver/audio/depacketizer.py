@@ -89,7 +89,7 @@ class Depacketizer:
             self._duration = duration
             self._clock = clock = CLOCKS[codec]
             self.received += 1
-            lateness = self._delay.add(timestamp, clock, now, is_newest=number == buffer.numbers.last)
+            lateness = self._delay.add(timestamp, clock, now, number == buffer.numbers.last)
             buffer.insert(AudioPacket(number, timestamp, marker, codec, payload, duration, now, lateness), now)
             return
         if codec == _TELEPHONE_EVENT:

@@ -205,7 +205,7 @@ class AudioSender:
             head, tail = self._extension_parts
             extension = head + self._history.sent(now).to_bytes(2, "big") + tail
         timestamp = self._first_timestamp + self._frame * self._frame_ticks
-        return self._source.packet(self._payload_type, payload, timestamp, now, marker=marker, extension=extension)
+        return self._source.packet(self._payload_type, payload, timestamp, now, marker, extension)
 
     def _adapt(self) -> None:
         adaptation = self.adaptation

@@ -69,7 +69,7 @@ class Audience:
         options: BridgeOptions,
         is_hidden: bool,
         identifiers: Identifiers,
-        outputs: list[Output],
+        outputs: deque[Output],
         drops: Drops,
         now: float,
     ) -> None:

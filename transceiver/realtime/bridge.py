@@ -5,10 +5,11 @@
     caller's audio ──────── PCM ───┘                                └─ PCM ──── backend, and from it into the queue
 
 A core like the others: no socket, no clock, no task. Nothing that a client or a backend says raises; each input is
-followed by `take_output`, and its outputs are to be carried out in their order.
+followed by a look at `outputs`, which are to be carried out in their order.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.backends.contract import Speech
@@ -52,8 +53,13 @@ class Bridge:
 
     Attributes:
         drops: what was not passed on, by `DropReason`.
-        outputs: what is to be done, until `take_output` takes it.
+        outputs: what is to be done, in this order; whoever does it takes it out at the left.
         ticket: the way to the backend of that bridge, which is this one's then; None when it is connected anew.
+        receive_caller_audio: takes what the caller said, with the monotonic time: 16-bit little-endian mono PCM at the
+            backend's input rate, silence included. A function of the backend's side itself, as it and the next two are
+            called fifty times a second.
+        receive_backend_audio: takes speech of the backend's: 16-bit little-endian mono PCM at its output rate.
+        next_timeout: tells when `handle_timeout` wants to be called; None for never.
     """
 
     def __init__(
@@ -70,7 +76,7 @@ class Bridge:
     ) -> None:
         self.drops = Drops()
         identifiers = Identifiers(entropy)
-        self.outputs = outputs = list[Output]()
+        self.outputs = outputs = deque[Output]()
         self._parts = Parts(
             options=options,
             wishes=wishes,
@@ -96,6 +102,9 @@ class Bridge:
         self._configuring = Configuring(self._parts)
         self._backend = BackendSide(self._parts, self._configuring)
         self._clients = ClientSide(self._parts, self._configuring, self._backend)
+        self.receive_caller_audio: Callable[[bytes, float], None] = self._backend.hear
+        self.receive_backend_audio: Callable[[Speech, bytes], None] = self._backend.receive_audio
+        self.next_timeout: Callable[[], float | None] = self._parts.updates.next_timeout
         self.ticket: TunnelTicket | None = None
         if memory:
             recalled = recall(self._parts, self._backend, memory, now, takes_tunnels=takes_tunnels)
@@ -148,12 +157,6 @@ class Bridge:
         """A sideband is gone."""
         self._parts.audience.close_sideband(number)
 
-    # The caller's voice.
-
-    def receive_caller_audio(self, pcm: bytes, now: float) -> None:
-        """Take what the caller said: 16-bit little-endian mono PCM at the backend's input rate, silence included."""
-        self._backend.hear(pcm, now)
-
     def receive_dtmf(self, digit: str, now: float, *, unix_time: float) -> None:  # noqa: ARG002 - as all inputs
         """The caller pressed a key.
 
@@ -177,10 +180,6 @@ class Bridge:
     def receive_backend_event(self, event: Mapping[str, object], now: float) -> None:  # noqa: ARG002 - as all inputs
         """Take an event of the backend's, in the GA shape; audio deltas come by `receive_backend_audio`."""
         self._backend.receive_event(event)
-
-    def receive_backend_audio(self, speech: Speech, pcm: bytes, now: float) -> None:  # noqa: ARG002 - as all inputs
-        """Take speech of the backend's: 16-bit little-endian mono PCM at its output rate."""
-        self._backend.receive_audio(speech, pcm)
 
     def backend_lost(self, reason: str, now: float, *, will_retry: bool) -> None:
         """The backend is gone, or cannot be reached.
@@ -218,19 +217,9 @@ class Bridge:
         """Say how long a frame takes from the queue to the caller's ear: half a round trip and the jitter buffer."""
         self._parts.playback.playout_delay = max(0.0, seconds)
 
-    def next_timeout(self) -> float | None:
-        """When `handle_timeout` wants to be called; None for never."""
-        return self._parts.updates.next_timeout()
-
     def handle_timeout(self, now: float) -> None:
         """Answer who has waited too long for the backend."""
         self._configuring.handle_timeout(now)
-
-    def take_output(self) -> list[Output]:
-        """Return what is to be done, in this order; each once."""
-        taken = self.outputs[:]
-        self.outputs.clear()
-        return taken
 
     def memory(self, *, is_exact: bool = False, ticket: TunnelTicket | None = None, now: float = 0.0) -> bytes:
         """Return what the bridge of another process needs to go on with this conversation; see `remember`.

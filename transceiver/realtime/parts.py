@@ -1,6 +1,6 @@
 """What a bridge is made of; its two sides share it."""
 
-from collections import Counter
+from collections import Counter, deque
 
 import attrs
 
@@ -90,7 +90,7 @@ class Parts:
     options: BridgeOptions
     wishes: CallWishes
     identifiers: Identifiers
-    outputs: list[Output]
+    outputs: deque[Output]
     drops: Drops
     audience: Audience
     configuration: SessionConfiguration

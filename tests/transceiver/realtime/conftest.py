@@ -63,7 +63,8 @@ class TriedCall:
     order: list[Output] = attrs.field(factory=list)
 
     def collect(self) -> None:
-        for output in self.bridge.take_output():
+        while self.bridge.outputs:
+            output = self.bridge.outputs.popleft()
             self.order.append(output)
             match output:
                 case ToClient(text):
@@ -104,7 +105,7 @@ class TriedCall:
         self.collect()
 
     def speak(self, ms: int, response: str = "r1", item: str = "i1", index: int = 0) -> None:
-        self.bridge.receive_backend_audio(Speech(response, item, index), pcm(ms), self.now)
+        self.bridge.receive_backend_audio(Speech(response, item, index), pcm(ms))
         self.collect()
 
     def hear(self, ms: int = 20) -> None:

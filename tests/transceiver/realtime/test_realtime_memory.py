@@ -213,7 +213,7 @@ def test_the_very_samples_are_heard(call, move):
     call.connect()
     call.respond(0)
     pcm = bytes(range(256)) * 301 + b"x"  # half a sample at the end
-    call.bridge.receive_backend_audio(Speech("r1", "i1"), pcm, call.now)
+    call.bridge.receive_backend_audio(Speech("r1", "i1"), pcm)
     call.finish()
     first = b"".join(call.queue.take(480) for _ in range(7))
     moved = move(call, is_exact=True)

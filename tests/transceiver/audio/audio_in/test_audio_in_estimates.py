@@ -79,7 +79,7 @@ def lateness_of(estimate, delays, *, start=100.0, ppm=0.0, timestamp=2**32 - 480
             (timestamp + n * 960) & 0xFFFF_FFFF,
             48000,
             start + n * 0.02 * (1 + ppm * 1e-6) + delay,
-            is_newest=True,
+            True,
         )
         for n, delay in enumerate(delays)
     ]
@@ -131,7 +131,7 @@ def test_a_packet_late_by_seconds_is_no_jump():
     estimate = DelayEstimate(memory=100, believed=0.04)
     lateness_of(estimate, [0.02] * 500, timestamp=0)
     base = estimate.base
-    assert estimate.add(100 * 960, 48000, 110.02, is_newest=False) == pytest.approx(8.0)
+    assert estimate.add(100 * 960, 48000, 110.02, False) == pytest.approx(8.0)
     assert estimate.base == base
 
 
@@ -140,7 +140,7 @@ def test_a_stall_is_no_jump():
     lateness_of(estimate, [0.02] * 500, timestamp=0)
     base = estimate.base
     # Everything that was held back comes at once.
-    lateness = [estimate.add((500 + n) * 960, 48000, 115.02, is_newest=True) for n in range(250)]
+    lateness = [estimate.add((500 + n) * 960, 48000, 115.02, True) for n in range(250)]
     assert lateness == pytest.approx([5.0 - n * 0.02 for n in range(250)])
     assert estimate.base == base
     assert estimate.risen == 0
