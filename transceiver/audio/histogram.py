@@ -4,9 +4,9 @@ Every value counts a little more than the one before it, which is the same as le
 one addition instead of a pass over all buckets.
 """
 
-import math
 from bisect import bisect_right
 from itertools import accumulate
+from math import ceil
 
 __all__ = ["Histogram"]
 
@@ -44,8 +44,10 @@ class Histogram:
         weight, total = self._weight, self._total
         for value in values:
             # Ceiling, so that the upper edge of a bucket is at least what is in it.
-            counts[min(math.ceil(value * per_unit), last) if value > 0 else 0] += weight * times
-            total += weight * times
+            number = ceil(value * per_unit)
+            share = weight * times
+            counts[number if 0 < number < last else last if number > 0 else 0] += share
+            total += share
             weight *= growth
         self._weight, self._total = weight, total
         if weight > _LARGEST:
