@@ -11,7 +11,6 @@ Source: draft-holmer-rmcat-transport-wide-cc-extensions-01 §2.
 
 from collections.abc import Iterable
 
-from srtp.reception import Arrival
 from srtp.rtcp.transport_feedback import DELTA_SECONDS, TransportFeedback, fits_delta
 
 __all__ = ["HISTORY_SECONDS", "MAX_ARRIVALS", "MAX_REORDERING", "MAX_SPAN", "ArrivalRecorder"]
@@ -57,24 +56,24 @@ class ArrivalRecorder:
         self._highest = -1
         self._next = 0
 
-    def arrived(self, packets: Iterable[Arrival]) -> None:
+    def arrived(self, packets: Iterable[tuple[bytes | None, float]]) -> None:
         """Note packets that SRTP has let pass, so that no number comes twice but by the sender's mistake.
 
         Args:
-            packets: in the order in which they came; those without a transport-wide number are passed over.
+            packets: the element of the header extension that has the number, transport-wide and 16 bits, and when the
+                packet came, in seconds, monotonic. What has no number is passed over.
         """
-        arrivals = self._arrivals
-        for _, _, at, value in packets:
-            if value is None or len(value) != 2:
+        arrivals, highest = self._arrivals, self._highest
+        for element, at in packets:
+            if element is None or len(element) != 2:
                 continue
-            wrapped, highest = value[0] << 8 | value[1], self._highest
             if highest < 0:
                 # A turn above zero, so that what came before the first packet has a number too.
-                self._highest = self._next = number = wrapped + 0x10000
+                highest = self._next = number = (element[0] << 8 | element[1]) + 0x10000
             else:
-                number = highest + ((wrapped - highest + 0x8000) & 0xFFFF) - 0x8000
+                number = highest + (((element[0] << 8 | element[1]) - highest + 0x8000) & 0xFFFF) - 0x8000
                 if number > highest:
-                    self._highest = number
+                    highest = number
                 elif number < self._next and number not in arrivals:
                     # Late: it is told now, and its neighbours once more.
                     if self._next - number > MAX_REORDERING:
@@ -84,6 +83,7 @@ class ArrivalRecorder:
                 arrivals.clear()
                 self._next = number
             arrivals.setdefault(number, at)
+        self._highest = highest
 
     def feedback(self, now: float) -> TransportFeedback | None:
         """Pack what has arrived and was not reported yet.

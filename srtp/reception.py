@@ -17,9 +17,9 @@ from srtp.rtcp.sender_report import SenderReport
 
 __all__ = ["Arrival", "ReceptionState", "ReceptionStatistics"]
 
-Arrival: TypeAlias = tuple[int, int, float, bytes | None]
-"""What reports tell of a packet that came: its sequence number, its timestamp, when that was (in seconds, monotonic),
-and its transport-wide number, two bytes, if it has one."""
+Arrival: TypeAlias = tuple[int, int, float, bytes]
+"""What reports are made of: a packet's sequence number and timestamp, when it came (in seconds, monotonic), and its
+header with all extensions."""
 
 # RFC 3550 A.1: a gap this large ahead is loss, this much behind is reordering; anything between is a jump.
 _MAX_DROPOUT = 3000

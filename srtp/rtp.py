@@ -30,6 +30,7 @@ FIXED_HEADER = struct.Struct(">BBHII")
 """V/P/X/CC, M/PT, sequence number, timestamp, SSRC."""
 
 _EXTENSION_HEADER = struct.Struct(">HH")
+_HEADER_AND_EXTENSION = struct.Struct(">BBHII2xH")
 _WITH_EXTENSION = 16
 _FIXED_SIZE = 12
 _VERSION = 2
@@ -162,16 +163,16 @@ def read_header(data: bytes) -> tuple[int, int, int, int, int, int] | None:
         None for what is no RTP packet.
     """
     end = len(data)
+    if end >= _WITH_EXTENSION and data[0] == 0x90:
+        # What browsers send: an extension, and neither CSRCs nor padding.
+        _, marker_and_type, sequence_number, timestamp, ssrc, words = _HEADER_AND_EXTENSION.unpack_from(data)
+        start = _WITH_EXTENSION + 4 * words
+        return (marker_and_type, sequence_number, timestamp, ssrc, start, end) if start <= end else None
     if end < _FIXED_SIZE:
         return None
     first, marker_and_type, sequence_number, timestamp, ssrc = FIXED_HEADER.unpack_from(data)
     start = _FIXED_SIZE
-    if first == 0x90 and end >= _WITH_EXTENSION:
-        # What browsers send: an extension, and neither CSRCs nor padding.
-        start = _WITH_EXTENSION + 4 * _EXTENSION_HEADER.unpack_from(data, _FIXED_SIZE)[1]
-        if start > end:
-            return None
-    elif first != 0x80:
+    if first != 0x80:
         if first >> 6 != _VERSION:
             return None
         start += 4 * (first & _CSRC_COUNT)

@@ -143,10 +143,11 @@ class SrtpSession:
             raise LocalProtocolError(f"an RTP packet to protect is bytes, {_MINIMUM} to {MAX_PACKET} of them")
         sequence_number, ssrc = _SEQUENCE_AND_SSRC(packet)
         sent = self._sent.get(ssrc) or self._begin(ssrc, sequence_number)
-        index = sent.highest + ((sequence_number - sent.highest) & 0xFFFF)
-        if index - sent.highest >= _HALF:
+        highest = sent.highest
+        index = highest + ((sequence_number - highest) & 0xFFFF)
+        if index >= highest + _HALF:
             index -= 0x10000
-            if index <= sent.floor or index <= sent.highest - REPLAY_WINDOW:
+            if index <= sent.floor or index <= highest - REPLAY_WINDOW:
                 raise LocalProtocolError(f"the sequence number {sequence_number} was used, or comes too late to tell")
         elif index >= sent.ceiling:
             raise CeilingReached(f"source {ssrc:08x} may not use index {index}")
@@ -154,7 +155,7 @@ class SrtpSession:
             protected = self._protect(packet)
         except Error as error:
             raise LocalProtocolError(f"libsrtp: {error}") from error
-        if index > sent.highest:
+        if index > highest:
             sent.highest = index
         return protected
 
@@ -177,8 +178,9 @@ class SrtpSession:
                 self.drops[DropReason.SOURCE_LIMIT] += 1
                 return None
             source = _Received(sequence_number)
-        ahead = (sequence_number - source.highest) & 0xFFFF
-        if ahead >= _HALF and source.highest + ahead - 0x10000 <= source.floor:
+        highest = source.highest
+        ahead = (sequence_number - highest) & 0xFFFF
+        if ahead >= _HALF and highest + ahead - 0x10000 <= source.floor:
             self.drops[DropReason.REPLAYED] += 1
             return None
         try:
@@ -186,9 +188,10 @@ class SrtpSession:
         except Error as error:
             self.drops[_BY_LIBSRTP_ERROR.get(str(error), DropReason.MALFORMED)] += 1
             return None
-        if ahead < _HALF:
-            source.highest += ahead
+        if not ahead:  # its first, as libsrtp lets nothing pass twice
             self._received[ssrc] = source
+        elif ahead < _HALF:
+            source.highest = highest + ahead
         return packet
 
     def protect_rtcp(self, packet: bytes) -> bytes:

@@ -114,6 +114,8 @@ class IceLite:
         options: numbers that may be tuned.
 
     Attributes:
+        carrier: the selected path and what is known of it; None before one is validated. Nobody else writes to it,
+            but when something authentic was heard there.
         drops: how many datagrams were dropped, by `DropReason`.
         round_trip_time: seconds between the last request of ours that was answered and its answer; None before.
     """
@@ -129,9 +131,9 @@ class IceLite:
         "_paths",
         "_present",
         "_seen",
-        "_selected_path",
         "_unasked",
         "_was_selected",
+        "carrier",
         "drops",
         "round_trip_time",
     )
@@ -152,7 +154,7 @@ class IceLite:
         self._present = _Generation(0, IceCredentials(ufrag=local_ufrag, password=local_pwd), options, entropy)
         self._former: _Generation | None = None  # counts too, until a path is validated with the present one
         self._paths = PathTable(options)
-        self._selected_path: Path | None = None  # the same as in _paths, for `authentic_traffic`
+        self.carrier: TrackedPath | None = None
         self._was_selected = False
         self._seen = SeenTransactions(recent=options.recent_transactions, older=options.older_transactions)
         self._unasked = False  # the client has become known, and paths wait
@@ -170,7 +172,7 @@ class IceLite:
     @property
     def selected(self) -> Path | None:
         """The path to send to; None before one is validated."""
-        return self._selected_path
+        return None if self.carrier is None else self.carrier.path
 
     @property
     def local(self) -> IceCredentials:
@@ -193,7 +195,7 @@ class IceLite:
 
     def is_validated(self, path: Path) -> bool:
         """Whether more than STUN answers and one DTLS flight may be sent to a path."""
-        if path == self._selected_path:  # the common case, a quarter of the time of the look-up
+        if self.carrier is not None and path == self.carrier.path:  # the common case, much faster than the look-up
             return True
         tracked = self._paths.get(path)
         return tracked is not None and tracked.is_validated
@@ -233,13 +235,12 @@ class IceLite:
     def authentic_traffic(self, path: Path, now: float) -> Iterable[Event]:
         """Learn of an SRTP packet or DTLS record that is authentic and no repetition.
 
-        It keeps the path alive, and over another path than the selected one it moves media there. Called for every
-        media packet: a comparison and two attribute look-ups when the path is the selected one.
+        It keeps the path alive, and over another path than the selected one it moves media there. Of the selected one
+        there is nothing to do but to note when, which whoever hears fifty packets a second does without a call:
+        `carrier.heard = now`.
         """
-        if path == self._selected_path:
-            selected = self._paths.selected
-            if selected is not None:
-                selected.heard = now
+        if self.carrier is not None and path == self.carrier.path:
+            self.carrier.heard = now
             return ()
         tracked = self._paths.get(path)
         if tracked is None or self._closed:
@@ -432,10 +433,9 @@ class IceLite:
                 self._outgoing.append((request, tracked.path))
 
     def _noting(self, events: list[Event]) -> list[Event]:
-        """Keep the copy of the selected path in step with the table."""
-        selected = self._paths.selected
-        self._selected_path = None if selected is None else selected.path
-        self._was_selected = self._was_selected or selected is not None
+        """Keep the carrier in step with the table."""
+        self.carrier = self._paths.selected
+        self._was_selected = self._was_selected or self.carrier is not None
         return events
 
     def _drop(self, reason: DropReason) -> Iterable[Event]:
@@ -446,7 +446,7 @@ class IceLite:
         self._closed = True
         self._outgoing.clear()
         self._expiry = None
-        self._selected_path = None
+        self.carrier = None
         return Closed(reason="consent-expired", detail="nothing authentic came from the client for 30 seconds")
 
 

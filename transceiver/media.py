@@ -11,7 +11,6 @@ import enum
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from srtp.extensions import ExtensionReader
 from srtp.reception import Arrival
 from srtp.rtcp.compound import Packet, parse_compound
 from srtp.rtcp.receiver_report import ReceiverReport
@@ -67,7 +66,6 @@ class Media:
 
     Attributes:
         drops: authentic packets that were not used, by `DropReason`.
-        packets_in: audio packets of the client's.
         voice: PCM both ways; None when the call has an echo.
     """
 
@@ -85,12 +83,9 @@ class Media:
         hears_at: int = 24000,
     ) -> None:
         self.drops: Drops = Counter()
-        self.packets_in = 0
         self._srtp = srtp
         self._description = description
         self._clock_rates = description.clock_rates
-        number_id = description.transport_cc_id
-        self._transport_numbers = None if number_id is None else ExtensionReader(number_id)
         self._timeline = timeline
         self._unix_offset = unix_time - now
         self._outbound = RtpSource.start(entropy, ssrc=description.ssrc)
@@ -158,9 +153,7 @@ class Media:
         noted = self._noted.get(ssrc)
         if noted is None:
             noted = self._new_source(ssrc, marker_and_type & 0x7F, sequence, timestamp, now)
-        self.packets_in += 1
-        numbers = self._transport_numbers
-        noted.append((sequence, timestamp, now, None if numbers is None else numbers.read(packet)))
+        noted.append((sequence, timestamp, now, packet[:start]))
         if len(noted) >= MAX_NOTED:
             self._reports.count()
         if self.voice is not None:
@@ -177,11 +170,12 @@ class Media:
         except LocalProtocolError:
             self.drops[DropReason.INDEX_USED if len(reply) <= MAX_PACKET else DropReason.TOO_LONG] += 1
             return b""
-        if not self._outbound.packet_count:
+        outbound = self._outbound
+        if not outbound.packet_count:
             self._timeline.mark(Step.FIRST_AUDIO_OUT, now)
-        self._outbound.packet_count += 1
-        self._outbound.octet_count += end - start
-        self._outbound.sent_at = now
+        outbound.packet_count += 1
+        outbound.octet_count += end - start
+        outbound.sent_at = now
         return protected
 
     def _new_source(self, ssrc: int, payload_type: int, sequence: int, timestamp: int, now: float) -> list[Arrival]:
@@ -280,6 +274,12 @@ class Media:
             self.voice.close()
 
     # -- state for others
+
+    @property
+    def packets_in(self) -> int:
+        """Audio packets of the client's."""
+        self._reports.count()
+        return self._reports.packets_in
 
     @property
     def round_trip_time(self) -> float | None:

@@ -8,6 +8,7 @@ Source: RFC 3550 §6; RFC 5506; draft-holmer-rmcat-transport-wide-cc-extensions-
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from srtp.extensions import ExtensionReader
 from srtp.feedback import ArrivalRecorder
 from srtp.reception import Arrival, ReceptionState, ReceptionStatistics
 from srtp.rtcp.compound import Packet, serialize_compound
@@ -37,6 +38,7 @@ class Reports:
         unix_time: wall clock at `now`, for the NTP time of sender reports.
 
     Attributes:
+        packets_in: packets that were counted.
         noted: what has come and is not counted yet, by the client's SSRC; whoever receives packets appends them, and
             asks for `count` when there are `MAX_NOTED` of a source.
         due: when `take_due` has something; a plain attribute, as it is looked at fifty times a second.
@@ -52,7 +54,10 @@ class Reports:
         now: float,
         unix_time: float,
     ) -> None:
+        self.packets_in = 0
         self.noted: dict[int, list[Arrival]] = {}
+        number_id = description.transport_cc_id
+        self._transport_numbers = None if number_id is None else ExtensionReader(number_id)
         self._sources: dict[int, ReceptionStatistics] = {}
         self._arrivals: ArrivalRecorder | None = None  # none before the first, and when no such feedback is negotiated
         self._outbound = outbound
@@ -104,10 +109,12 @@ class Reports:
 
     def count(self) -> None:
         """Count in statistics and arrivals what is noted."""
+        numbers, arrivals = self._transport_numbers, self._arrivals
         for ssrc, noted in self.noted.items():
+            self.packets_in += len(noted)
             self._sources[ssrc].received(noted)
-            if self._arrivals is not None:
-                self._arrivals.arrived(noted)
+            if numbers is not None and arrivals is not None:
+                arrivals.arrived([(numbers.read(header), at) for _, _, at, header in noted])
             noted.clear()
 
     def take_due(self, now: float) -> Iterator[bytes]:

@@ -46,6 +46,8 @@ from wire.errors import LocalProtocolError
 
 __all__ = ["Session", "State"]
 
+_RTP = Kind.RTP
+
 
 class Session(MovableSession):
     """One client's call.
@@ -140,16 +142,16 @@ class Session(MovableSession):
         kind = kind_of(data)
         media = self.media
         # The hot path: media of an established call, fifty times a second each way.
-        if kind is Kind.RTP and media is not None and self.closed is None:
-            ice = self.ice
-            if source != ice.selected:
+        if kind is _RTP and media is not None and self.closed is None:
+            carrier = self.ice.carrier
+            if carrier is None or source != carrier.path:
                 return self._receive_rtp_elsewhere(data, source, media, now)
             reply = media.receive_rtp(data, now)
-            if reply is None:
-                return ()
-            if reply:
-                self.outgoing.append((reply, source))
-            return ice.authentic_traffic(source, now)
+            if reply is not None:
+                carrier.heard = now
+                if reply:
+                    self.outgoing.append((reply, source))
+            return ()
         if self.closed is not None:
             return self._drop(DropReason.CLOSED)
         if kind is Kind.STUN:

@@ -161,7 +161,7 @@ class InboundAudio:
             self.statistics = ReceptionStatistics(ssrc, SAMPLE_RATE)
             self._ssrc = ssrc
         self.heard_at = now
-        self.statistics.received([(sequence_number, timestamp, now, None)])  # type: ignore[union-attr]  # set with _ssrc
+        self.statistics.received([(sequence_number, timestamp, now, b"")])  # type: ignore[union-attr]  # set with _ssrc
         payload = packet[start:end]
         self.probe.received(payload, now)
         if self._recording is not None:

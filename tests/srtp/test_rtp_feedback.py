@@ -14,7 +14,7 @@ def recorder() -> ArrivalRecorder:
 
 
 def arrive(recorder: ArrivalRecorder, number: int, now: float) -> None:
-    recorder.arrived([(0, 0, now, number.to_bytes(2, "big"))])
+    recorder.arrived([(number.to_bytes(2, "big"), now)])
 
 
 def told(recorder: ArrivalRecorder, now: float) -> list[tuple[int, float | None]]:

@@ -15,7 +15,7 @@ TICKS = 960
 def feed(statistics: ReceptionStatistics, numbers: list[int], start: float = 100.0) -> None:
     """Packets that left at even intervals and took no time."""
     for number in numbers:
-        statistics.received([(number & 0xFFFF, number * TICKS & 0xFFFFFFFF, start + number * PERIOD, None)])
+        statistics.received([(number & 0xFFFF, number * TICKS & 0xFFFFFFFF, start + number * PERIOD, b"")])
 
 
 def test_nothing_received() -> None:
@@ -86,7 +86,7 @@ def test_rollovers_are_counted() -> None:
 def test_loss_is_cut_to_its_field() -> None:
     statistics = ReceptionStatistics(7)
     for number in range(0, 6_000 * 2_900, 2_900):
-        statistics.received([(number & 0xFFFF, 0, 1.0, None)])
+        statistics.received([(number & 0xFFFF, 0, 1.0, b"")])
     block = statistics.report_block(1.0)
     assert block is not None
     assert statistics.lost_count > 1 << 23
@@ -98,12 +98,12 @@ def test_loss_is_cut_to_its_field() -> None:
 def test_one_stray_number_changes_nothing_and_two_start_over(jump: int) -> None:
     statistics = ReceptionStatistics(7)
     feed(statistics, list(range(50)))
-    statistics.received([(49 + jump & 0xFFFF, 0, 101.0, None)])
+    statistics.received([(49 + jump & 0xFFFF, 0, 101.0, b"")])
     assert (statistics.highest, statistics.received_count) == (49, 50)
     feed(statistics, [50])
     assert (statistics.highest, statistics.received_count) == (50, 51)
     # The stray one was remembered, so the one that follows it starts over.
-    statistics.received([(50 + jump & 0xFFFF, 0, 101.0, None)])
+    statistics.received([(50 + jump & 0xFFFF, 0, 101.0, b"")])
     assert (statistics.highest, statistics.received_count) == (50 + jump & 0xFFFF, 1)
 
 
@@ -111,7 +111,7 @@ def test_one_stray_number_changes_nothing_and_two_start_over(jump: int) -> None:
 def test_gaps_and_reordering_up_to_the_limits(jump: int) -> None:
     statistics = ReceptionStatistics(7)
     feed(statistics, list(range(200)))
-    statistics.received([(199 + jump & 0xFFFF, 0, 101.0, None)])
+    statistics.received([(199 + jump & 0xFFFF, 0, 101.0, b"")])
     assert statistics.received_count == 201
 
 
@@ -123,7 +123,7 @@ def test_jitter_follows_the_formula() -> None:
     start = 0xFFFFFFFF - 100 * TICKS
     for number in range(500):
         arrival = 1000 + number * PERIOD + rng.random() * 0.03
-        statistics.received([(number, (start + number * TICKS) & 0xFFFFFFFF, arrival, None)])
+        statistics.received([(number, (start + number * TICKS) & 0xFFFFFFFF, arrival, b"")])
         transit = arrival * 48000 - number * TICKS
         if previous is not None:
             jitter += (abs(transit - previous) - jitter) / 16
@@ -139,8 +139,8 @@ def test_clock_rate() -> None:
     fast, slow = ReceptionStatistics(1, clock_rate=48000), ReceptionStatistics(1, clock_rate=8000)
     for number in range(200):
         late = 0.01 * (number % 2)
-        fast.received([(number, 960 * number, 10 + PERIOD * number + late, None)])
-        slow.received([(number, 160 * number, 10 + PERIOD * number + late, None)])
+        fast.received([(number, 960 * number, 10 + PERIOD * number + late, b"")])
+        slow.received([(number, 160 * number, 10 + PERIOD * number + late, b"")])
     assert fast.jitter == pytest.approx(0.01, rel=0.05)
     assert slow.jitter == pytest.approx(0.01, rel=0.05)
 
@@ -179,7 +179,7 @@ class TestSource:
     def test_round_trip_between_two_ends(self) -> None:
         """Our report takes 30 ms, lies there for 400 ms, and the answer takes 50 ms."""
         source, statistics = self.source(), ReceptionStatistics(9)
-        statistics.received([(65_535, 5000, 700.0, None)])
+        statistics.received([(65_535, 5000, 700.0, b"")])
         wall = 1_700_000_000.0
         statistics.sender_reported(source.sender_report(wall, 10.0), 700.03)
         block = statistics.report_block(700.43)

@@ -47,11 +47,12 @@ class Echo:
             self.timestamp_offset = source.timestamp + round(source.clock_rate * PACKET_SECONDS) - timestamp
         sequence += self.sequence_offset
         timestamp = (timestamp + self.timestamp_offset) & 0xFFFFFFFF
-        ahead = (sequence - source.sequence_number) & 0xFFFF
+        following = source.sequence_number
+        ahead = (sequence - following) & 0xFFFF
         if ahead < 0x8000:
-            source.sequence_number += ahead + 1
+            source.sequence_number = following + ahead + 1
             source.timestamp = timestamp
-        elif source.sequence_number + ahead < 0x10000:
+        elif following + ahead < 0x10000:
             return None  # from before the first; below zero there is no index (RFC 3711 §3.3.1)
         return (
             FIXED_HEADER.pack(_VERSION_2, marker_and_type, sequence & 0xFFFF, timestamp, source.ssrc)

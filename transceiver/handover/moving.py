@@ -236,7 +236,7 @@ def _resume_media(
     source.sent_at = None if snapshot.silent_for is None else now - passed - snapshot.silent_for
     source.reports_from = now + media._unix_offset
     source.packet_count, source.octet_count = snapshot.packet_count, snapshot.octet_count
-    media.packets_in = snapshot.packets_in
+    media._reports.packets_in = snapshot.packets_in
     if isinstance(backend, Echo) and snapshot.echo is not None and is_exact:
         # Taken over, it would echo into the numbers of the old owner; the next packet finds it a new place.
         backend.theirs = snapshot.echo.ssrc
