@@ -11,7 +11,7 @@ is reported, and disturbs no other.
 import contextlib
 import enum
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import attrs
@@ -116,44 +116,76 @@ class Dispatcher:
         self.on_held: Callable[[Call], None] | None = None
         self.on_late: Callable[[int, bytes, Address, float], bool] | None = None
         self.on_link_event: Callable[[Event, float], None] | None = None
-        self._touched: list[Call] = []
+        self._touched: list[Call] = []  # heard something, and cannot be asked at once for what they have to say
+        self._outgoing: list[tuple[bytes, Address]] = []  # waits for `flush`
         self._departed: dict[int, Departure] = {}  # sessions that went elsewhere lately
 
     # -- inputs
 
-    def receive_datagram(self, data: bytes, source: Address, now: float) -> None:
-        """Take one datagram from the hop: the hot path. What it leads to leaves with the next `flush`."""
+    def receive_datagrams(self, batch: Sequence[tuple[bytes, Address]], now: float) -> None:
+        """Take datagrams from the hop: the hot path. What they lead to leaves with the next `flush`."""
+        by_header, outgoing, touched = self._calls.by_header, self._outgoing, self._touched
+        relay = None  # the source of the last datagram, if it is one that we believe
+        for data, source in batch:
+            if source is not relay:
+                relay = source if self._link.accepts(source) else None
+            size = IPV4_HEADER_SIZE
+            found = by_header.get(data[:size])
+            if found is None or relay is None:
+                relay = None  # control messages change who is believed
+                resolved = self._resolve(data, source, now)
+                if resolved is None:
+                    continue
+                data, size, found = resolved
+            call, flow = found
+            flow.heard = now
+            try:
+                if flow.relay == source:
+                    events = call.session.receive_datagram(data[size:], flow.path, now)
+                else:
+                    events = self._receive_by_way_of(source, call, flow, data[size:], now)
+                if events:
+                    self._follow(call, events, now)
+                if call.leg is None and not call.is_held:
+                    if call.session.outgoing:
+                        self._collect(call, outgoing, now)
+                elif not call.is_touched:
+                    call.is_touched = True
+                    touched.append(call)
+            except Exception as error:  # noqa: BLE001 - see _fail
+                self._fail(call, error, now)
+
+    def _resolve(self, data: bytes, source: Address, now: float) -> tuple[bytes, int, tuple[Call, Flow]] | None:
+        """Take what is no plain datagram of a known client's with an IPv4 address; return it if it is of a known one.
+
+        Returns:
+            The datagram without a seal, the size of its hop header, and whose it is; None when it was seen to.
+        """
         if len(data) < 2 or data[0] != UP:
             opened = self._receive_other(data, source, now)
             if opened is None:
-                return
+                return None
             data = opened
         elif not self._link.accepts(source):
             self.drops[DropReason.NOT_A_RELAY] += 1
-            return
+            return None
         size = IPV6_HEADER_SIZE if data[1] & FLAG_IPV6 else IPV4_HEADER_SIZE
         found = self._calls.by_header.get(data[:size])
         if found is None:
             self._receive_new_flow(data, source, now)
-            return
-        call, flow = found
-        flow.heard = now
-        try:
-            if flow.relay == source:
-                events = call.session.receive_datagram(data[size:], flow.path, now)
-            else:
-                before = call.session.heard(flow.path)
-                events = call.session.receive_datagram(data[size:], flow.path, now)
-                if call.session.heard(flow.path) != before:
-                    # Only who forwards what is authentic gets the answers: to know a header is not enough.
-                    flow.relay = source
-            if events:
-                self._follow(call, events, now)
-        except Exception as error:  # noqa: BLE001 - see _fail
-            self._fail(call, error, now)
-        if not call.is_touched:
-            call.is_touched = True
-            self._touched.append(call)
+            return None
+        return data, size, found
+
+    def _receive_by_way_of(
+        self, relay: Address, call: Call, flow: Flow, datagram: bytes, now: float
+    ) -> Iterable[Event]:
+        """Take a datagram of a client's through another relay than its last one."""
+        before = call.session.heard(flow.path)
+        events = call.session.receive_datagram(datagram, flow.path, now)
+        if call.session.heard(flow.path) != before:
+            # Only who forwards what is authentic gets the answers: to know a header is not enough.
+            flow.relay = relay
+        return events
 
     def _receive_other(self, data: bytes, source: Address, now: float) -> bytes | None:
         """Take what is not a plain datagram of a client's; return the one that was sealed in it."""
@@ -168,10 +200,7 @@ class Dispatcher:
 
     def flush(self, now: float) -> None:
         """Send what the calls that heard something have to say, in one go."""
-        touched = self._touched
-        if not touched:
-            return
-        outgoing: list[tuple[bytes, Address]] = []
+        touched, outgoing = self._touched, self._outgoing
         for call in touched:
             call.is_touched = False
             if call.is_held:
@@ -188,8 +217,7 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error, now)
         touched.clear()
-        if outgoing:
-            self._send(self._link.seal_data(outgoing))
+        self._send_collected()
 
     def tick(self, phase: int, now: float) -> None:
         """Look at every call of a phase, and at the links."""
@@ -351,9 +379,16 @@ class Dispatcher:
             self._fail(call, error, now)
         return self._link.seal_data(outgoing)
 
+    def _send_collected(self) -> None:
+        outgoing = self._outgoing
+        if outgoing:
+            self._send(self._link.seal_data(outgoing))
+            outgoing.clear()
+
     def _flush_call(self, call: Call, now: float) -> None:
         if call.is_held:
             return
+        self._send_collected()  # of which some may be its own, and earlier
         self._send(self._collected(call, now))
 
     def _send_link(self, now: float) -> None:
@@ -401,6 +436,7 @@ class Dispatcher:
 
     def _forget(self, call: Call, closed: Closed, outgoing: list[tuple[bytes, Address]], now: float) -> None:
         """Send what is left to be said, and free everything of a call, here and at the relays; but once."""
+        self._send_collected()
         if call not in self._calls:
             self._send(outgoing)
             return

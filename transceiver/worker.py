@@ -204,7 +204,9 @@ class Worker:
                     nursery.start_soon(
                         run_ticker, self._dispatcher.tick, self.lateness, self._rest, self._calls.is_empty_phase
                     )
-                    nursery.start_soon(receive_batches, {sock: self._receive_batch}, self._dispatcher.flush)
+                    nursery.start_soon(
+                        receive_batches, {sock: self._dispatcher.receive_datagrams}, self._dispatcher.flush
+                    )
                     if self._handover is not None:
                         nursery.start_soon(self._handover.run)
                     task_status.started(self.address)
@@ -247,11 +249,6 @@ class Worker:
         with trio.move_on_after(_REST_SECONDS):
             await self._has_call.wait()
         return True
-
-    def _receive_batch(self, batch: Batch, now: float) -> None:
-        receive = self._dispatcher.receive_datagram
-        for data, source in batch:
-            receive(data, source, now)
 
     def _send(self, datagrams: Batch) -> None:
         if datagrams and self._sender is not None:

@@ -106,7 +106,7 @@ class World:
         return client
 
     def receive(self, data: bytes, source: Address = RELAYS[0]) -> None:
-        self.dispatcher.receive_datagram(data, source, self.now)
+        self.dispatcher.receive_datagrams([(data, source)], self.now)
 
     def run(self, seconds: float) -> None:
         """Let time pass in ticks."""

@@ -172,7 +172,7 @@ class SteppedFleet:
             for place in self.places:
                 if place.address == target:
                     place.taken.append(data)
-                    place.worker._dispatcher.receive_datagram(data, source, now)
+                    place.worker._dispatcher.receive_datagrams([(data, source)], now)
         for place in self.places:
             place.worker._dispatcher.flush(now)
         for client in self.clients:
