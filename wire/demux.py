@@ -30,8 +30,9 @@ _BY_FIRST_BYTE = tuple(
 
 def kind_of(data: bytes) -> Kind:
     """Tell a datagram's protocol; empty and one-byte datagrams are UNKNOWN."""
-    if len(data) < 2:
+    try:
+        second, kind = data[1], _BY_FIRST_BYTE[data[0]]
+    except IndexError:
         return Kind.UNKNOWN
-    kind = _BY_FIRST_BYTE[data[0]]
     # RFC 5761 §4: RTCP packet types 192 to 223 lie where no RTP payload type with its marker bit may.
-    return _RTCP if kind is _RTP and 192 <= data[1] <= 223 else kind
+    return _RTCP if kind is _RTP and 192 <= second <= 223 else kind
