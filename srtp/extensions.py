@@ -5,7 +5,7 @@
 
 Zero bytes between elements are padding. What a voice call uses: the audio level (RFC 6464, one byte) and the
 transport-wide sequence number (two bytes), which `read_extension` takes out of a raw packet without parsing it, and
-`ExtensionReader` out of one packet after another.
+`NumberReader` out of one packet after another.
 
 Source: RFC 8285 §4.
 """
@@ -18,7 +18,7 @@ from wire.errors import LocalProtocolError
 __all__ = [
     "ONE_BYTE",
     "TWO_BYTE",
-    "ExtensionReader",
+    "NumberReader",
     "audio_level",
     "iterate_extensions",
     "pack_audio_level",
@@ -117,8 +117,8 @@ def read_extension(packet: bytes, identifier: int) -> bytes | None:
     return None
 
 
-class ExtensionReader:
-    """Takes one element out of each packet of a sender, more quickly than `read_extension` and with the same result.
+class NumberReader:
+    """Takes one element, a number, out of each packet of a sender, more quickly than `read_extension` does.
 
     A sender lays its extensions out alike, packet after packet. So the element is taken from where it was in the packet
     before, if all that says where it is has stayed the same: whether there are CSRCs and an extension, its header, and
@@ -126,26 +126,30 @@ class ExtensionReader:
 
     Args:
         identifier: which element, as negotiated.
+        size: how many bytes the number has; an element of another size is none.
     """
 
-    __slots__ = ("_end", "_identifier", "_least", "_mask", "_pattern", "_start")
+    __slots__ = ("_bits", "_end", "_identifier", "_least", "_mask", "_pattern", "_size")
 
-    def __init__(self, identifier: int) -> None:
+    def __init__(self, identifier: int, size: int) -> None:
         self._identifier = identifier
-        self._least = self._start = self._end = self._mask = 0
+        self._size = size
+        self._bits = (1 << 8 * size) - 1
+        self._least = self._end = self._mask = 0
         self._pattern = -1  # of nothing
 
-    def read(self, packet: bytes) -> bytes | None:
-        """Return the data of the element in a raw RTP packet; None when there is none."""
-        start = self._start
-        if int.from_bytes(packet[:start], "big") & self._mask == self._pattern and len(packet) >= self._least:
-            return packet[start : self._end]
+    def read(self, packet: bytes) -> int | None:
+        """Return the number in a raw RTP packet; None when there is none. What is behind its extensions is not read."""
+        front = int.from_bytes(packet[: self._end], "big")
+        if front & self._mask == self._pattern and len(packet) >= self._least:
+            return front & self._bits
         data = read_extension(packet, self._identifier)
-        if data is not None:
-            self._learn(packet, len(data))
-        return data
+        if data is None or len(data) != self._size:
+            return None
+        self._learn(packet)
+        return int.from_bytes(data, "big")
 
-    def _learn(self, packet: bytes, size: int) -> None:
+    def _learn(self, packet: bytes) -> None:
         """Remember where the element is, and what says so."""
         profile, words = _HEADER.unpack_from(packet, _FIXED_SIZE)
         if packet[0] & 0x0F or profile != ONE_BYTE:
@@ -157,10 +161,10 @@ class ExtensionReader:
             skipped = (head & 0x0F) + 1 if head else 0  # a zero is padding
             mask += b"\xff" + bytes(skipped)
             at += 1 + skipped
-        mask += b"\xff"
-        self._start, self._end = at + 1, at + 1 + size
+        mask += b"\xff" + bytes(self._size)
+        self._end = at + 1 + self._size
         self._mask = int.from_bytes(mask, "big")
-        self._pattern = int.from_bytes(packet[: self._start], "big") & self._mask
+        self._pattern = int.from_bytes(packet[: self._end], "big") & self._mask
 
 
 def pack_extensions(elements: Iterable[tuple[int, bytes]]) -> bytes:

@@ -3,20 +3,20 @@
 The sender's bandwidth estimation lives on it. It numbers all its packets of a transport, whatever their SSRC; we
 note when each number arrived, and pack what is new into a feedback packet every 50 to 250 ms.
 
-Memory is bounded: arrivals are forgotten half a second after they were reported, and if nobody asks for feedback,
-the recorder starts over after `MAX_ARRIVALS`.
+Memory is bounded: arrivals are forgotten between one and two times half a second after they were reported, all that
+came in that time at once; and if nobody asks for feedback, the recorder starts over after `MAX_ARRIVALS`.
 
 Source: draft-holmer-rmcat-transport-wide-cc-extensions-01 §2.
 """
 
 from collections.abc import Iterable
 
-from srtp.rtcp.transport_feedback import DELTA_SECONDS, TransportFeedback, fits_delta
+from srtp.rtcp.transport_feedback import DELTA_SECONDS, MAX_DELTA, MIN_DELTA, TransportFeedback
 
 __all__ = ["HISTORY_SECONDS", "MAX_ARRIVALS", "MAX_REORDERING", "MAX_SPAN", "ArrivalRecorder"]
 
 HISTORY_SECONDS = 0.5
-"""How long a reported arrival is remembered, so that a late packet is reported among its neighbours."""
+"""How long a reported arrival is remembered at least, so that a late packet is reported among its neighbours."""
 
 MAX_ARRIVALS = 1024
 """How many arrivals are remembered."""
@@ -44,45 +44,59 @@ class ArrivalRecorder:
         feedback_count: of the next feedback, 8 bits.
     """
 
-    __slots__ = ("_arrivals", "_clock_offset", "_highest", "_next", "feedback_count", "media_ssrc", "sender_ssrc")
+    __slots__ = (
+        "_arrivals",
+        "_clock_offset",
+        "_former",
+        "_highest",
+        "_next",
+        "_since",
+        "feedback_count",
+        "media_ssrc",
+        "sender_ssrc",
+    )
 
     def __init__(self, sender_ssrc: int, media_ssrc: int, feedback_count: int = 0, clock_offset: float = 0.0) -> None:
         self.sender_ssrc = sender_ssrc
         self.media_ssrc = media_ssrc
         self.feedback_count = feedback_count
         self._clock_offset = clock_offset
-        # By unwrapped number, in order of arrival. All from `_next` on are still to be reported.
+        # By unwrapped number, since some time, and of the time before. All from `_next` on are still to be reported.
         self._arrivals: dict[int, float] = {}
+        self._former: dict[int, float] = {}
+        self._since = 0.0
         self._highest = -1
         self._next = 0
 
-    def arrived(self, packets: Iterable[tuple[bytes | None, float]]) -> None:
+    def arrived(self, packets: Iterable[tuple[int | None, float]]) -> None:
         """Note packets that SRTP has let pass, so that no number comes twice but by the sender's mistake.
 
         Args:
-            packets: the element of the header extension that has the number, transport-wide and 16 bits, and when the
-                packet came, in seconds, monotonic. What has no number is passed over.
+            packets: the transport-wide number, 16 bits, and when the packet came, in seconds, monotonic. Those without
+                a number are passed over.
         """
         arrivals, highest = self._arrivals, self._highest
-        for element, at in packets:
-            if element is None or len(element) != 2:
+        for number, at in packets:
+            if number is None:
                 continue
             if highest < 0:
                 # A turn above zero, so that what came before the first packet has a number too.
-                highest = self._next = number = (element[0] << 8 | element[1]) + 0x10000
-            else:
-                number = highest + (((element[0] << 8 | element[1]) - highest + 0x8000) & 0xFFFF) - 0x8000
-                if number > highest:
-                    highest = number
-                elif number < self._next and number not in arrivals:
-                    # Late: it is told now, and its neighbours once more.
-                    if self._next - number > MAX_REORDERING:
-                        continue
-                    self._next = number
+                highest = number + 0xFFFF
+                self._next = highest + 1
+            unwrapped = highest + ((number - highest + 0x8000) & 0xFFFF) - 0x8000
+            if unwrapped > highest:
+                highest = unwrapped
+            elif unwrapped in arrivals or unwrapped in self._former:
+                continue
+            elif unwrapped < self._next:
+                # Late: it is told now, and its neighbours once more.
+                if self._next - unwrapped > MAX_REORDERING:
+                    continue
+                self._next = unwrapped
             if len(arrivals) >= MAX_ARRIVALS:
                 arrivals.clear()
-                self._next = number
-            arrivals.setdefault(number, at)
+                self._next = unwrapped
+            arrivals[unwrapped] = at
         self._highest = highest
 
     def feedback(self, now: float) -> TransportFeedback | None:
@@ -94,29 +108,30 @@ class ArrivalRecorder:
         Args:
             now: in seconds, monotonic.
         """
-        if self._next > self._highest:
-            return None  # all that has arrived was told
-        self._forget(now - HISTORY_SECONDS)
         arrivals, base = self._arrivals, self._next
+        if base > self._highest:
+            if now >= self._since + HISTORY_SECONDS:
+                self._former, self._arrivals, self._since = arrivals, {}, now
+            return None  # all that has arrived was told
+        first = base
         if base not in arrivals:
-            first = min((number for number in arrivals if number > base), default=None)
-            if first is None:
+            later = min((number for number in arrivals if number > base), default=None)
+            if later is None:
                 return None
-            # A gap that does not fit is skipped: a sender that lost so much knows it.
-            base = base if first - base < MAX_SPAN else first
-        else:
-            first = base
+            first = later
+            if first - base >= MAX_SPAN:
+                base = first  # a gap that does not fit is skipped: a sender that lost so much knows it
         offset = self._clock_offset
         reference_time = round((arrivals[first] + offset) * _TICKS_PER_SECOND) >> 8
         ticks = reference_time << 8
         deltas: list[int | None] = []
         for number in range(base, min(self._highest + 1, base + MAX_SPAN)):
             at = arrivals.get(number)
-            if at is None:
+            if at is None and (at := self._former.get(number)) is None:
                 deltas.append(None)
                 continue
             delta = round((at + offset) * _TICKS_PER_SECOND) - ticks
-            if not fits_delta(delta):
+            if not MIN_DELTA <= delta <= MAX_DELTA:
                 break
             deltas.append(delta)
             ticks += delta
@@ -133,13 +148,3 @@ class ArrivalRecorder:
             feedback_packet_count=count,
             deltas=tuple(deltas),
         )
-
-    def _forget(self, before: float) -> None:
-        """Forget what was reported and is old; the dict is in order of arrival, so it looks no further than needed."""
-        stale = []
-        for number, at in self._arrivals.items():
-            if at >= before or number >= self._next:
-                break
-            stale.append(number)
-        for number in stale:
-            del self._arrivals[number]

@@ -6,7 +6,7 @@ microsecond.
 Source: RFC 3550 A.1 (sequence numbers), A.3 (loss), A.8 (jitter), §6.4.1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import attrs
@@ -96,19 +96,19 @@ class ReceptionStatistics:
         self._expected_prior = 0
         self._received_prior = 0
 
-    def received(self, arrivals: Iterable[Arrival]) -> None:
+    def received(self, arrivals: Sequence[Arrival]) -> None:
         """Count authentic packets, in the order in which they came."""
+        if self.highest < 0 and arrivals:
+            # DEVIATES from RFC 3550 A.1, which waits for a second packet before it believes in a source: SRTP has
+            # authenticated the first one.
+            sequence_number, timestamp, now, _ = arrivals[0]
+            self._start(sequence_number)
+            self._transit = int(now * self.clock_rate) - timestamp
         clock_rate, last_transit, jitter = self.clock_rate, self._transit, self._jitter
         highest, count = self.highest, self.received_count
         for sequence_number, timestamp, now, _ in arrivals:
-            transit = int(now * clock_rate) - timestamp
             ahead = (sequence_number - highest) & 0xFFFF
-            # DEVIATES from RFC 3550 A.1, which waits for a second packet before it believes in a source: SRTP has
-            # authenticated the first one.
-            if highest < 0:
-                self._start(sequence_number)
-                highest, count, last_transit = sequence_number, 0, transit
-            elif ahead < _MAX_DROPOUT:
+            if ahead < _MAX_DROPOUT:
                 highest += ahead
             elif ahead <= 0x10000 - _MAX_MISORDER:
                 if not self._is_restart(sequence_number):
@@ -116,9 +116,10 @@ class ReceptionStatistics:
                 highest, count = sequence_number, 0
             count += 1
             # RFC 3550 A.8, with the difference modulo 2^32 as the timestamp is.
-            difference = (transit - last_transit) & 0xFFFF_FFFF
+            transit = int(now * clock_rate) - timestamp
+            difference = abs(transit - last_transit)
             if difference > 0x7FFF_FFFF:
-                difference = 0x1_0000_0000 - difference
+                difference = min(difference & 0xFFFF_FFFF, -difference & 0xFFFF_FFFF)
             last_transit = transit
             jitter += (difference - jitter) / 16
         self._transit, self._jitter = last_transit, jitter

@@ -147,7 +147,10 @@ class Dispatcher:
                 if events:
                     self._follow(call, events, now)
                 if call.leg is None and not call.is_held:
-                    if call.session.outgoing:
+                    session = call.session
+                    if session.due <= now and (events := session.handle_timeout(now)):
+                        self._follow(call, events, now)
+                    if session.outgoing:
                         self._collect(call, outgoing, now)
                 elif not call.is_touched:
                     call.is_touched = True

@@ -8,7 +8,7 @@ Source: RFC 3550 §6; RFC 5506; draft-holmer-rmcat-transport-wide-cc-extensions-
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from srtp.extensions import ExtensionReader
+from srtp.extensions import NumberReader
 from srtp.feedback import ArrivalRecorder
 from srtp.reception import Arrival, ReceptionState, ReceptionStatistics
 from srtp.rtcp.compound import Packet, serialize_compound
@@ -57,11 +57,12 @@ class Reports:
         self.packets_in = 0
         self.noted: dict[int, list[Arrival]] = {}
         number_id = description.transport_cc_id
-        self._transport_numbers = None if number_id is None else ExtensionReader(number_id)
+        self._transport_numbers = None if number_id is None else NumberReader(number_id, 2)
         self._sources: dict[int, ReceptionStatistics] = {}
         self._arrivals: ArrivalRecorder | None = None  # none before the first, and when no such feedback is negotiated
         self._outbound = outbound
         self._description = description
+        self._name = SourceDescription.of_cname(description.ssrc, description.cname)
         self._options = options
         self._entropy = entropy
         self._unix_offset = unix_time - now
@@ -171,7 +172,7 @@ class Reports:
             yield self._outbound.sender_report(now + self._unix_offset, now, blocks)
         else:
             yield ReceiverReport(ssrc=self._description.ssrc, report_blocks=tuple(blocks))
-        yield SourceDescription.of_cname(self._description.ssrc, self._description.cname)
+        yield self._name
 
     def _feedback(self, now: float) -> Iterator[bytes]:
         self.count()

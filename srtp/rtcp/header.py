@@ -8,6 +8,8 @@
 Source: RFC 3550 §6.4.1; RFC 4585 §6.1.
 """
 
+import struct
+
 from wire.buffer import Reader, Writer
 from wire.errors import LocalProtocolError, MalformedError
 
@@ -16,6 +18,7 @@ __all__ = ["MAX_COUNT", "read_packet", "write_packet"]
 MAX_COUNT = 31
 """The largest count that fits."""
 
+_HEADER = struct.Struct(">BBH")
 _VERSION = 2
 _PADDING = 0x20
 
@@ -59,4 +62,7 @@ def write_packet(writer: Writer, packet_type: int, count: int, body: Writer, pad
     if len(body) % 4:
         raise LocalProtocolError("an RTCP packet is made of 32-bit words")
     first = _VERSION << 6 | (_PADDING if padding else 0) | count
-    writer.u8(first).u8(packet_type, "packet type").u16(len(body) // 4, "length").octets(body.finish())
+    try:
+        writer.octets(_HEADER.pack(first, packet_type, len(body) // 4)).octets(body.finish())
+    except struct.error as error:
+        raise LocalProtocolError(f"RTCP header: {error}") from error

@@ -21,6 +21,7 @@ Each packet received has a delta to the one received before it, the first to the
 Source: draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1.
 """
 
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Self
 
@@ -30,7 +31,7 @@ from srtp.rtcp.header import write_packet
 from wire.buffer import Reader, Writer
 from wire.errors import LocalProtocolError, MalformedError
 
-__all__ = ["DELTA_SECONDS", "MAX_STATUSES", "REFERENCE_SECONDS", "TransportFeedback", "fits_delta"]
+__all__ = ["DELTA_SECONDS", "MAX_DELTA", "MAX_STATUSES", "MIN_DELTA", "REFERENCE_SECONDS", "TransportFeedback"]
 
 PACKET_TYPE = 205
 FORMAT = 15
@@ -38,12 +39,18 @@ FORMAT = 15
 DELTA_SECONDS = 0.00025
 """The unit of deltas."""
 
+MIN_DELTA, MAX_DELTA = -0x8000, 0x7FFF
+"""What fits a delta."""
+
 REFERENCE_SECONDS = 0.064
 """The unit of the reference time: 256 deltas."""
 
 MAX_STATUSES = 8191
 """How many packets one feedback may tell of; two minutes of audio. The count on the wire could make us hold 65535
 for some bytes of run lengths."""
+
+_FIELDS = struct.Struct(">IIHHI")
+"""What stands in front of the chunks; the last field is the reference time and the count."""
 
 _NOT_RECEIVED, _SMALL, _LARGE, _RESERVED = range(4)
 _MAX_RUN = (1 << 13) - 1
@@ -113,11 +120,20 @@ class TransportFeedback:
         """
         if not 1 <= len(self.deltas) <= MAX_STATUSES:
             raise LocalProtocolError(f"transport feedback tells of 1 to {MAX_STATUSES} packets")
-        if not -_REFERENCE_HALF <= self.reference_time < _REFERENCE_HALF:
-            raise LocalProtocolError(f"reference_time: {self.reference_time} does not fit 24 bits")
-        body = Writer().u32(self.sender_ssrc, "sender_ssrc").u32(self.media_ssrc, "media_ssrc")
-        body.u16(self.base_sequence_number, "base_sequence_number").u16(len(self.deltas))
-        body.u24(self.reference_time & (2 * _REFERENCE_HALF - 1)).u8(self.feedback_packet_count, "feedback count")
+        if not -_REFERENCE_HALF <= self.reference_time < _REFERENCE_HALF or not 0 <= self.feedback_packet_count <= 255:
+            raise LocalProtocolError(f"{self.reference_time}, {self.feedback_packet_count}: do not fit 24 and 8 bits")
+        try:
+            body = Writer().octets(
+                _FIELDS.pack(
+                    self.sender_ssrc,
+                    self.media_ssrc,
+                    self.base_sequence_number,
+                    len(self.deltas),
+                    (self.reference_time & (2 * _REFERENCE_HALF - 1)) << 8 | self.feedback_packet_count,
+                )
+            )
+        except struct.error as error:
+            raise LocalProtocolError(f"transport feedback: {error}") from error
         small = _all_small(self.deltas)
         if small is not None:
             # A call without trouble, four times a second: a third of the time that the general way takes.
@@ -145,11 +161,6 @@ class TransportFeedback:
             else:
                 ticks += delta
                 yield number & 0xFFFF, ticks * DELTA_SECONDS
-
-
-def fits_delta(ticks: int) -> bool:
-    """Whether that many units of 250 us fit a delta."""
-    return -0x8000 <= ticks <= 0x7FFF
 
 
 def _read_statuses(body: Reader, count: int) -> list[int]:
@@ -188,7 +199,7 @@ def _all_small(deltas: Sequence[int | None]) -> bytes | None:
 def _status_of(delta: int | None) -> int:
     if delta is None:
         return _NOT_RECEIVED
-    if not fits_delta(delta):
+    if not MIN_DELTA <= delta <= MAX_DELTA:
         raise LocalProtocolError(f"delta: {delta} does not fit 16 bits")
     return _SMALL if 0 <= delta <= 0xFF else _LARGE
 
