@@ -110,8 +110,6 @@ class ArrivalRecorder:
         """
         arrivals, base = self._arrivals, self._next
         if base > self._highest:
-            if now >= self._since + HISTORY_SECONDS:
-                self._former, self._arrivals, self._since = arrivals, {}, now
             return None  # all that has arrived was told
         first = base
         if base not in arrivals:
@@ -138,6 +136,8 @@ class ArrivalRecorder:
         while deltas[-1] is None:
             deltas.pop()  # what is missing is lost only when something behind it has come
         self._next = base + len(deltas)
+        if self._next > self._highest and now >= self._since + HISTORY_SECONDS:
+            self._former, self._arrivals, self._since = arrivals, {}, now
         count = self.feedback_count
         self.feedback_count = (count + 1) & 0xFF
         return TransportFeedback(
