@@ -23,8 +23,8 @@ __all__ = ["Hop", "HopRatings", "Typical", "typical_of"]
 
 _FEWEST_PINGS = 30
 _LOSS_PLAY = 0.01
-_DELAY_PLAY = 10.0
-"""Milliseconds: packets of voice are 20 ms apart, and jitter buffers take up less than that."""
+_DELAY_PLAY = 20.0
+"""Milliseconds: both ends look at their sockets every 5 ms when they are busy, and packets of voice are 20 ms apart."""
 
 _HALF_LIFE = 120.0
 """Seconds. A relay looks back at 60 PINGs: two of them, lost by chance, do not get over the play in their time."""

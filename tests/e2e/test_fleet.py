@@ -87,6 +87,22 @@ def test_the_fleet_is_listed_by_the_store_and_by_signal(fleet: Edge) -> None:
         fleet.wait_until("it is counted", lambda: "1/2000 calls" in run("fleet", "--url", fleet.signal_url))
 
 
+def test_what_a_relay_measures_of_transceivers_is_listed(fleet: Edge) -> None:
+    def measured() -> dict[str, tuple[float | None, float | None]]:
+        listing = json.loads(run("fleet", "--url", fleet.signal_url, "--json"))
+        return {each["name"]: (each["hop_loss"], each["hop_round_trip_ms"]) for each in listing["members"]}
+
+    # Of fewer than thirty PINGs nobody tells.
+    fleet.wait_until("all is measured", lambda: all(measured()[name][0] is not None for name in ("alpha", "beta")), 60)
+    told = measured()
+    assert told.pop("signal") == (None, None)
+    assert set(told) == {"relay", "alpha", "beta"}
+    assert all(loss is not None and loss < 0.5 for loss, _ in told.values())
+    assert all(0 < (milliseconds or 0) < 1000 for _, milliseconds in told.values())
+    table = run("fleet", "--config", str(fleet.folder / "signal.toml"))
+    assert table.count("% lost, ") == 3
+
+
 def test_redis_goes_away_during_a_call_and_comes_back(fleet: Edge, server: Any) -> None:
     with paced_call(fleet.signal_url) as call:
         call.begin()

@@ -37,14 +37,14 @@ def test_who_is_ill_is_found_and_nobody_else(relays: str, transceivers: str, ill
 
 
 def test_where_there_is_one_of_each_both_are_as_bad_as_their_way() -> None:
-    ratings = followed([hop("r", "a", 0.1, 40.0)])
+    ratings = followed([hop("r", "a", 0.1, 60.0)])
     assert ratings.relay("r").loss == ratings.transceiver("a").loss > 0.08
-    assert ratings.transceiver("a").why == "9.2% of relays' PINGs to it are lost, answers from it to relays take 30 ms"
-    assert ratings.relay("r").why == "9.2% of PINGs from its relay are lost, answers to its relay take 30 ms"
+    assert ratings.transceiver("a").why == "9.2% of relays' PINGs to it are lost, answers from it to relays take 40 ms"
+    assert ratings.relay("r").why == "9.2% of PINGs from its relay are lost, answers to its relay take 40 ms"
 
 
 def test_one_who_answers_late_is_found() -> None:
-    ratings = followed([hop(relay, name, 0, 40.0 if name == "a" else 1.0) for relay in "rs" for name in "abc"])
+    ratings = followed([hop(relay, name, 0, 60.0 if name == "a" else 1.0) for relay in "rs" for name in "abc"])
     assert ratings.transceiver("a").delay > 30
     assert ratings.transceiver("b") == ratings.relay("r") == WELL
 
