@@ -353,7 +353,7 @@ def at_transceiver(env: SimpleNamespace) -> Target:
         world.now += 0.001
         for source in (env.kit.relay_address, CLIENT):
             first.link.receive_control(data, source, world.now)
-            dispatcher.receive_datagram(data, source, world.now)
+            dispatcher.receive_datagrams([(data, source)], world.now)
             first.link.receive_control(sealed(env, data[24:], to_relay=False), env.kit.relay_address, world.now)
         assert list(first.link.relays) == [env.kit.relay_address]
 
