@@ -116,7 +116,7 @@ class Dispatcher:
         self.on_held: Callable[[Call], None] | None = None
         self.on_late: Callable[[int, bytes, Address, float], bool] | None = None
         self.on_link_event: Callable[[Event, float], None] | None = None
-        self._touched: list[Call] = []  # heard something, and cannot be asked at once for what they have to say
+        self._touched: list[Call] = []  # have heard something and may have more to say than a reply
         self._outgoing: list[tuple[bytes, Address]] = []  # waits for `flush`
         self._departed: dict[int, Departure] = {}  # sessions that went elsewhere lately
 
@@ -138,21 +138,17 @@ class Dispatcher:
                     continue
                 data, size, found = resolved
             call, flow = found
+            session = call.session
             flow.heard = now
             try:
-                if flow.relay == source:
-                    events = call.session.receive_datagram(data[size:], flow.path, now)
-                else:
-                    events = self._receive_by_way_of(source, call, flow, data[size:], now)
-                if events:
-                    self._follow(call, events, now)
-                if call.leg is None and not call.is_held:
-                    session = call.session
-                    if session.due <= now and (events := session.handle_timeout(now)):
-                        self._follow(call, events, now)
-                    if session.outgoing:
-                        self._collect(call, outgoing, now)
-                elif not call.is_touched:
+                reply = None
+                if flow.relay == source and not call.is_held:
+                    reply = session.receive_media(data[size:], flow.path, now)
+                if reply is None:
+                    self._receive_otherwise(source, call, flow, data[size:], now)
+                elif reply:
+                    outgoing.append((flow.header + reply, source))
+                if (call.leg is not None or reply is None or session.due <= now) and not call.is_touched:
                     call.is_touched = True
                     touched.append(call)
             except Exception as error:  # noqa: BLE001 - see _fail
@@ -179,16 +175,15 @@ class Dispatcher:
             return None
         return data, size, found
 
-    def _receive_by_way_of(
-        self, relay: Address, call: Call, flow: Flow, datagram: bytes, now: float
-    ) -> Iterable[Event]:
-        """Take a datagram of a client's through another relay than its last one."""
-        before = call.session.heard(flow.path)
-        events = call.session.receive_datagram(datagram, flow.path, now)
-        if call.session.heard(flow.path) != before:
+    def _receive_otherwise(self, relay: Address, call: Call, flow: Flow, datagram: bytes, now: float) -> None:
+        """Take what is no media, or came through another relay than the client's last datagram."""
+        session, path = call.session, flow.path
+        before = session.heard(path)
+        if events := session.receive_datagram(datagram, path, now):
+            self._follow(call, events, now)
+        if flow.relay != relay and session.heard(path) != before:
             # Only who forwards what is authentic gets the answers: to know a header is not enough.
             flow.relay = relay
-        return events
 
     def _receive_other(self, data: bytes, source: Address, now: float) -> bytes | None:
         """Take what is not a plain datagram of a client's; return the one that was sealed in it."""
@@ -211,11 +206,14 @@ class Dispatcher:
                     self.on_held(call)
                 continue
             try:
+                session = call.session
                 if (leg := call.leg) is not None:
                     leg.advance(now)
                     if leg.ended is not None:
                         self.end(call, leg.ended, now)
-                if call.session.outgoing:
+                elif session.due <= now and (events := session.handle_timeout(now)):
+                    self._follow(call, events, now)
+                if session.outgoing:
                     self._collect(call, outgoing, now)
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error, now)

@@ -112,10 +112,13 @@ class Reports:
         """Count in statistics and arrivals what is noted."""
         numbers, arrivals = self._transport_numbers, self._arrivals
         for ssrc, noted in self.noted.items():
+            if not noted:
+                continue
             self.packets_in += len(noted)
             self._sources[ssrc].received(noted)
             if numbers is not None and arrivals is not None:
-                arrivals.arrived([(numbers.read(header), at) for _, _, at, header in noted])
+                _, _, times, headers = zip(*noted, strict=True)
+                arrivals.arrived(zip(map(numbers.read, headers), times, strict=True))
             noted.clear()
 
     def take_due(self, now: float) -> Iterator[bytes]:
