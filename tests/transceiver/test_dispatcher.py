@@ -291,6 +291,7 @@ def raising(*_args: object, **_named: object) -> object:
     ("method", "says_goodbye"),
     [
         ("receive_datagram", True),
+        ("receive_media", True),
         ("handle_timeout", True),
         ("datagrams_to_send", False),
         ("close", False),

@@ -13,8 +13,7 @@ from transceiver.handover.kept import MAX_KEPT, MAX_KEPT_BYTES, KeptDatagrams, p
 from transceiver.handover.late import LateDatagrams
 from transceiver.handover.ownership import Owner
 from transceiver.handover.peers import Offered
-from transceiver.session import Session
-from wire.demux import Kind, kind_of
+from transceiver.media import Media
 from wire.errors import MalformedError
 
 RELAY = ("10.0.0.1", 4000)
@@ -33,14 +32,13 @@ async def drained(fleet, seconds=3.0):
 def heard(monkeypatch):
     """Sequence numbers of the client's audio, as sessions were given it."""
     numbers = []
-    receive = Session.receive_datagram
+    receive = Media.receive_rtp
 
-    def noted(self, data, path, now):
-        if kind_of(data) is Kind.RTP:
-            numbers.append(int.from_bytes(data[2:4], "big"))
-        return receive(self, data, path, now)
+    def noted(self, data, now):
+        numbers.append(int.from_bytes(data[2:4], "big"))
+        return receive(self, data, now)
 
-    monkeypatch.setattr(Session, "receive_datagram", noted)
+    monkeypatch.setattr(Media, "receive_rtp", noted)
     return numbers
 
 
