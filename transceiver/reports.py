@@ -1,7 +1,8 @@
 """The RTCP that we send: how the client is received, what was sent to it, and when each packet of its arrived.
 
 What is told of packets is worked out when it is told. A packet is only noted when it comes, for what it would change in
-statistics and arrivals has left the processor's caches since this call's last packet; a dozen in a row cost a third.
+statistics and arrivals has left the processor's caches since this call's last packet; of a dozen in a row, only the
+first finds it so.
 
 Source: RFC 3550 §6; RFC 5506; draft-holmer-rmcat-transport-wide-cc-extensions-01 (feedback for the whole transport).
 """
