@@ -247,7 +247,7 @@ class Bridge:
     def progress(self) -> object:
         """Return something that is another one after the conversation has gone on."""
         parts = self._parts
-        return len(parts.items), parts.tally.responses, parts.tally.caller_turns, id(parts.configuration.wanted)
+        return parts.items.changes, parts.tally.responses, parts.tally.caller_turns, id(parts.configuration.wanted)
 
     def describe(self) -> dict[str, object]:
         """Tell what happened, in JSON types of bounded size."""

@@ -35,14 +35,18 @@ class ConversationItems:
     Args:
         max_items: how many.
         max_length: how many characters of each; an item with more is remembered without its content.
+
+    Attributes:
+        changes: counts what another bridge would have to know, but for words that are still being said.
     """
 
-    __slots__ = ("_max_items", "_max_length", "_records")
+    __slots__ = ("_max_items", "_max_length", "_records", "changes")
 
     def __init__(self, max_items: int, max_length: int) -> None:
         self._max_items = max_items
         self._max_length = max_length
         self._records: OrderedDict[str, _Record] = OrderedDict()
+        self.changes = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -54,11 +58,13 @@ class ConversationItems:
             self._learn_item(name, event)
         elif name == "conversation.item.deleted":
             self._records.pop(text_at(event, "item_id"), None)
+            self.changes += 1
         elif name in (
             "conversation.item.input_audio_transcription.completed",
             "response.output_audio_transcript.done",
         ):
             self._learn_words(event, text_at(event, "transcript"))
+            self.changes += 1
         elif name == "response.output_audio_transcript.delta":
             record = self._records.get(text_at(event, "item_id"))
             index = integer_at(event, "content_index") or 0
@@ -73,6 +79,7 @@ class ConversationItems:
         record = self._records.get(item_id)
         if record is None:
             record = self._records[item_id] = _Record({})
+            self.changes += 1
             if len(self._records) > self._max_items:
                 self._records.popitem(last=False)
         if name == "conversation.item.added":
@@ -121,6 +128,7 @@ class ConversationItems:
         words = record.words.get(content_index) or text_at(part if isinstance(part, Mapping) else {}, "transcript")
         record.words[content_index] = words[: int(len(words) * heard)]
         record.item = {**record.item, "status": "incomplete"}
+        self.changes += 1
         record.is_truncated = True  # the rest of its words, which may still come, was not heard either
 
     def get(self, item_id: str) -> Event | None:

@@ -44,6 +44,33 @@ def test_an_idle_client_notices_nothing(call, move):
     assert moved.bridge.describe()["reconnections"] == 1
 
 
+ITEM_1 = {"id": "u1", "type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": None}]}
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"name": "conversation.item.added", "item": {"id": "u9", "type": "message", "role": "user", "content": []}},
+        {"name": "conversation.item.deleted", "item_id": "u1"},
+        {
+            "name": "conversation.item.input_audio_transcription.completed",
+            "item_id": "u1",
+            "content_index": 0,
+            "transcript": "Hello.",
+        },
+    ],
+)
+def test_a_successor_should_know_of_it_however_much_is_remembered(make_call, what):
+    call = make_call(max_items=3)
+    call.connect()
+    for number in (3, 2, 1):
+        add(call, {**ITEM_1, "id": f"u{number}"})
+    before = call.bridge.progress()
+    assert call.bridge.progress() == before
+    call.say(**what)
+    assert call.bridge.progress() != before
+
+
 def test_what_is_said_before_the_new_backend_is_there_waits_for_it(call, move):
     call.connect()
     moved = move(call)
