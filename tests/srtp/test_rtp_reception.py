@@ -203,3 +203,25 @@ class TestSource:
         assert ignored is not None
         source.peer_reported(ignored, 1_700_000_000.0)
         assert source.fraction_lost == 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_at_once_count_as_one_by_one(seed: int) -> None:
+    """Through loss, reordering, duplicates, jumps of numbers and of timestamps, cut into pieces anywhere."""
+    chance = random.Random(seed)
+    arrivals, number, now = [], 65_000, 100.0
+    for _ in range(2000):
+        number += chance.choice((1, 1, 1, 1, 0, 2, -1, -120, 3000, 20_000))
+        now += chance.uniform(0, 0.05)
+        stamp = number * TICKS + chance.choice((0, 0, 0, 1 << 31))
+        arrivals.append((number & 0xFFFF, stamp & 0xFFFF_FFFF, now, b""))
+    together, apart = ReceptionStatistics(1), ReceptionStatistics(1)
+    at = 0
+    while at < len(arrivals):
+        size = chance.randrange(40)
+        together.received(arrivals[at : at + size])
+        for each in arrivals[at : at + size]:
+            apart.received([each])
+        at += size
+        assert together.state() == apart.state()
+        assert together.jitter == apart.jitter
