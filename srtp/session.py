@@ -120,6 +120,17 @@ class SrtpSession:
         drops: how many of the peer's packets were dropped, by `DropReason`.
     """
 
+    __slots__ = (
+        "_ceilings",
+        "_protect",
+        "_received",
+        "_rtcp_receiver",
+        "_rtcp_sender",
+        "_sent",
+        "_unprotect",
+        "drops",
+    )
+
     def __init__(self, profile: ProtectionProfile, outbound: MasterKey, inbound: MasterKey) -> None:
         outbound.check(profile)
         inbound.check(profile)
