@@ -16,6 +16,7 @@ from srtp.rtcp.compound import Packet, serialize_compound
 from srtp.rtcp.goodbye import Goodbye
 from srtp.rtcp.receiver_report import ReceiverReport
 from srtp.rtcp.source_description import SourceDescription
+from srtp.rtcp.transport_feedback import TransportFeedback
 from srtp.sending import RtpSource
 from transceiver.media_description import MediaDescription
 from transceiver.options import SessionOptions
@@ -123,14 +124,22 @@ class Reports:
             noted.clear()
 
     def take_due(self, now: float) -> Iterator[bytes]:
-        """Make the RTCP packets that are due."""
+        """Make the RTCP packets that are due. A report leaves with the next feedback, where there is any."""
+        report: list[Packet] = []
         if now >= self._report_at:
             self._report_at = now + self._random_interval()
-            yield serialize_compound(self._report(now))
+            report += self._report(now)
         if now >= self._feedback_at:
             self._feedback_at = now + self._options.feedback_interval
-            yield from self._feedback(now)
-        self.due = min(self._report_at, self._feedback_at)
+            for feedback in self._feedback(now):
+                if not report and not self._description.is_reduced_size:
+                    # RFC 5506 §3.4.1: reduced size only when both sides agreed to it.
+                    report += self._report(now)
+                yield serialize_compound([*report, feedback])
+                report.clear()
+        if report:
+            yield serialize_compound(report)
+        self.due = self._feedback_at if self._arrivals is not None else min(self._report_at, self._feedback_at)
 
     def goodbye(self, now: float) -> bytes:
         """Make the RTCP packet that ends our source (RFC 3550 §6.6)."""
@@ -178,13 +187,11 @@ class Reports:
             yield ReceiverReport(ssrc=self._description.ssrc, report_blocks=tuple(blocks))
         yield self._name
 
-    def _feedback(self, now: float) -> Iterator[bytes]:
+    def _feedback(self, now: float) -> Iterator[TransportFeedback]:
         self.count()
         arrivals = self._arrivals
         while arrivals is not None and (feedback := arrivals.feedback(now)) is not None:
-            # RFC 5506 §3.4.1: reduced size only when both sides agreed to it.
-            is_reduced = self._description.is_reduced_size
-            yield serialize_compound([feedback] if is_reduced else [*self._report(now), feedback])
+            yield feedback
 
     def _random_interval(self) -> float:
         # RFC 3550 §6.2: between half and one and a half of the mean, so that many calls do not report together.

@@ -380,10 +380,24 @@ def test_feedback_tells_the_sender_when_each_packet_arrived(peer: Peer) -> None:
 def test_feedback_comes_four_times_a_second(peer: Peer) -> None:
     times = []
     for number in range(100):
-        times += [when for when, packets in peer.waits(0.02) if isinstance(packets[0], TransportFeedback)]
+        times += [when for when, packets in peer.waits(0.02) if isinstance(packets[-1], TransportFeedback)]
         peer.talks(number, **numbered(number))
     assert len(times) in (7, 8)
     assert all(after - before == pytest.approx(0.25) for before, after in itertools.pairwise(times))
+
+
+def test_a_report_leaves_with_the_next_feedback(peer: Peer) -> None:
+    told = []
+    for number in range(500):
+        told += peer.waits(0.02)
+        peer.talks(number, **numbered(number))
+    assert {tuple(type(packet) for packet in packets) for _, packets in told} == {
+        (TransportFeedback,),
+        (SenderReport, SourceDescription, TransportFeedback),
+    }
+    reports = [when for when, packets in told if len(packets) == 3]
+    assert 6 <= len(reports) <= 12
+    assert all(0.5 <= after - before <= 1.8 for before, after in itertools.pairwise(reports))
 
 
 def test_feedback_has_a_report_in_front_where_reduced_size_was_not_negotiated(make_peer) -> None:
