@@ -33,6 +33,9 @@ _ACKNOWLEDGED_WITHIN = 1.0
 """Seconds that a successor waits for the relays; one that says nothing learns of it from the next datagram."""
 _HELD_AT_MOST = 10.0
 """Seconds that a call which was offered is held; its source knows long before whether it is ours."""
+_MEETING_SECONDS = 5.0
+"""From our start on relays find us within a second or two. Whom they have not found would be silent until then, so it
+takes no call that can stay where it is."""
 _MAX_HELD = 256
 _KEPT_WITHIN = 0.25
 """Seconds that a call which is ours waits for what its last owner has kept of it; that comes first."""
@@ -111,6 +114,7 @@ class Handover:
             late=self._late,
             report=report,
         )
+        self._meets_until = 0.0
         self._held: dict[int, _Held] = {}
         self._released: trio.MemorySendChannel[_Held] | None = None
         self._unacknowledged: dict[tuple[bytes, Address], trio.Event] = {}
@@ -120,6 +124,7 @@ class Handover:
 
     async def run(self) -> None:
         """Keep records fresh, follow suspicions, settle what arrives, until cancelled."""
+        self._meets_until = trio.current_time() + _MEETING_SECONDS
         self._released, released = trio.open_memory_channel[_Held](_MAX_HELD)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._checkpointer.run)
@@ -161,13 +166,20 @@ class Handover:
         """Restore a call that its owner wants to give us, and hold it.
 
         Raises:
-            HandOverRefused: it cannot be restored, or too many wait already.
+            HandOverRefused: it cannot be restored, too many wait already, or relays do not know us yet.
         """
         if len(self._held) >= _MAX_HELD:
             raise HandOverRefused("too many calls are arriving")
         call = self._arrivals.restore(offered.session, offered.snapshot, generation=offered.generation, age=None)
+        if trio.current_time() < self._meets_until and not self._has_met_relays(call):
+            self._dispatcher.discard(call, trio.current_time())
+            raise HandOverRefused("a relay of the call's is not known here yet")
         self._held[offered.session] = _Held(call, trio.current_time() + _HELD_AT_MOST)
         return self._owner
+
+    def _has_met_relays(self, call: Call) -> bool:
+        """Whether the relays that carry a call would take our word for it."""
+        return all(self._link.knows(flow.relay) for flow in call.flows.values())
 
     def release(self, session: int, generation: int, kept: bytes = b"") -> None:
         """Take the word of a call's last owner that it is ours now, and what its client has said since (`kept`)."""

@@ -77,6 +77,27 @@ async def test_what_comes_for_a_call_that_stays_is_taken_then(start_stepped, aut
         assert not fleet.places[HERE].worker.drops
 
 
+@pytest.mark.parametrize("meets_after", [1.5, 30.0])
+async def test_a_call_stays_until_its_relay_knows_who_would_have_it(
+    start_stepped, autojump_clock, heard, monkeypatch, meets_after
+):
+    """But not for ever: five seconds after its start a process takes it, whoever knows it."""
+    async with start_stepped() as fleet:
+        client = await fleet.call()
+        link, met = fleet.places[THERE].worker._handover._link, trio.current_time() + meets_after
+        knows = link.knows
+        monkeypatch.setattr(link, "knows", lambda relay: trio.current_time() >= met and knows(relay))
+        await fleet.places[HERE].worker.start_drain()
+        await trio.sleep(1.4)
+        assert [len(place.worker._calls) for place in fleet.places] == [1, 0]
+        reasons = {facts["reason"] for name, facts in fleet.places[HERE].reports if name == "not-moved"}
+        assert reasons == {"a relay of the call's is not known here yet"}
+        await trio.sleep(2.5)
+        assert [len(place.worker._calls) for place in fleet.places] == [0, 1]
+        media = MediaStatistics.of(client.caller)
+        assert (media.lost, media.sent - media.received <= 2) == (0, True)
+
+
 async def test_what_was_kept_comes_before_what_the_relay_brings_sooner(start_stepped, autojump_clock, heard):
     """The word of the last owner takes longer than the relay's first datagram."""
     async with start_stepped() as fleet:
