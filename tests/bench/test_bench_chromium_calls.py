@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.chromium_calls import rows_of
+from bench.chromium_rows import REALTIME, rows_of
 
 DONE = (
     "relay worker killed",
@@ -17,19 +17,32 @@ DONE = (
     "transceiver paused",
     "Redis started again",
 )
+CONVERSED = ("transceiver drained", "relay replaced", "transceiver killed", "transceiver paused", "Redis started again")
 
 
 def cost(**changes: Any) -> dict[str, Any]:
     crossed = {"left": 100, "lost": 0, "repeated": 0}
-    browser = {"sent": 100, "received": 100, "lost": 0, "concealed_ms": 0.0}
+    browser = {"sent": 100, "received": 100, "lost": 0, "concealed_ms": 0.0, "troubles": 0}
     made = {"up": crossed, "down": crossed, "missing": 0, "gap_ms": 21.0, "reused": 0, "checks": 0, "browser": browser}
     return {**made, **changes}
 
 
+def conversed(is_answered: bool = True, errors: int = 0, **changes: Any) -> dict[str, Any]:
+    way = {"sent": 50, "lost": 0, "repeated": 0, "disordered": 0}
+    events = {"up": way, "down": way, "oldest_lost_ms": 0.0, "lost_behind": 0, "holes": 0, "wrong": 0, "broken": 0}
+    return {"events": {**events, **changes}, "errors": errors, "is_answered": is_answered}
+
+
+def spoken(**changes: Any) -> dict[str, Any]:
+    return cost(**{"unheard": 0, "conversed": conversed(), **changes})
+
+
 @pytest.fixture
 def told() -> dict[str, list[Any]]:
-    passed = {"rebind": cost(gap_ms=2400.0), "gaps_ms": {"drained": 30.0, "rebound": 2400.0, "killed": 400.0}}
-    return {**{done: [cost(), cost()] for done in DONE}, "everything": [passed, passed]}
+    passed = {"gaps_ms": {"drained": 30.0, "rebound": 2400.0, "killed": 400.0}, "troubles": 0, "conversed": None}
+    both = {"echo": passed, "realtime": {**passed, "conversed": conversed()}}
+    echoed = {done: [cost(), cost()] for done in DONE}
+    return {**echoed, **{REALTIME + done: [spoken(), spoken()] for done in CONVERSED}, "everything": [both, both]}
 
 
 def rows(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,3 +70,41 @@ def test_the_worst_counts(told: dict[str, list[Any]]) -> None:
     assert made["transceiver paused and resumed, numbers used twice"].verdict == "MISSED"
     both = made["transceiver and relay replaced one after the other, frames lost"]
     assert (both.ours, both.verdict) == ("1 (median 0)", "met")
+
+
+def test_the_worst_counts_in_conversations(told: dict[str, list[Any]]) -> None:
+    told[REALTIME + "transceiver drained"] = [spoken(missing=1, unheard=2), spoken(conversed=conversed(wrong=1))]
+    told[REALTIME + "transceiver killed"] = [spoken(gap_ms=1001.0), spoken(conversed=conversed(broken=2))]
+    told[REALTIME + "transceiver paused"] = [spoken(reused=1, gap_ms=1200.0), spoken()]
+    made = {what.removeprefix("realtime, "): row for what, row in rows(told).items() if what.startswith("realtime, ")}
+    assert {what for what, row in made.items() if row.verdict == "MISSED"} == {
+        "transceiver drained, frames lost",
+        "transceiver and relay replaced one after the other, frames lost",
+        "transceiver killed, audio back after",
+        "transceiver paused and resumed, numbers used twice",
+        "both replaced or Redis started again, events lost, twice or out of order",
+        "transceiver killed or paused, or everything: events lost beyond what is said at a death",
+    }
+    assert made["transceiver drained, frames lost"].ours == "3 (median 2)"
+    assert made["transceiver paused, audio back after"].ours == "1200 ms (median 610)"
+    assert {row.verdict for row in rows(told).values() if "realtime" not in row.what} == {"as wanted", "-"}
+
+
+TROUBLES = "ICE failed, negotiated again, channel closed, an error told, or the next turn not answered"
+
+
+@pytest.mark.parametrize(
+    ("done", "trouble"),
+    [
+        ("relay replaced", cost(browser={**cost()["browser"], "troubles": 1})),
+        (REALTIME + "Redis started again", spoken(conversed=conversed(errors=1))),
+        (REALTIME + "transceiver paused", spoken(conversed=conversed(is_answered=False))),
+    ],
+)
+def test_no_call_may_be_in_trouble(told: dict[str, list[Any]], done: str, trouble: dict[str, Any]) -> None:
+    assert rows(told)[TROUBLES].verdict == "as wanted"
+    told[done] = [trouble, told[done][1]]
+    assert rows(told)[TROUBLES].verdict == "MISSED"
+    told[done] = told[done][1:] * 2
+    told["everything"] = [{**told["everything"][0], "echo": {**told["everything"][0]["echo"], "troubles": 1}}]
+    assert rows(told)[TROUBLES].verdict == "MISSED"

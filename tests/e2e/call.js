@@ -1,6 +1,7 @@
 // A minimal caller for the tests, run in the origin of the signal server. Leaves its state on window.call.
 // With options.protocol ("udp" or "tcp"), candidates for the other one are withheld from the browser;
-// with options.port the others lead to that port.
+// with options.port the others lead to that port. options.channel is the label of a data channel, or true for any;
+// options.model is who is asked for.
 async (options) => {
   const stream = await navigator.mediaDevices.getUserMedia({
     audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
@@ -9,7 +10,9 @@ async (options) => {
   const call = { pc, track: null, location: null };
   window.call = call;
   pc.addTrack(stream.getAudioTracks()[0], stream);
-  if (options.channel) call.channel = pc.createDataChannel("events");
+  if (options.channel) {
+    call.channel = pc.createDataChannel(options.channel === true ? "events" : options.channel);
+  }
   const unmuted = new Promise((resolve) => {
     pc.ontrack = (event) => {
       call.track = event.track;
@@ -21,7 +24,7 @@ async (options) => {
   let sdp = pc.localDescription.sdp;
   if (options.setup) sdp = sdp.replaceAll("a=setup:actpass", `a=setup:${options.setup}`);
   const start = performance.now();
-  const response = await fetch("/v1/realtime/calls", {
+  const response = await fetch(`/v1/realtime/calls${options.model ? `?model=${options.model}` : ""}`, {
     method: "POST",
     headers: { "Content-Type": "application/sdp", ...(options.key && { Authorization: `Bearer ${options.key}` }) },
     body: sdp,

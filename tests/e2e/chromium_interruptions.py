@@ -2,31 +2,37 @@
 
     python -m tests.e2e.chromium_interruptions FOLDER TIMES
 
-says a line of JSON for each interruption: {"what": …, "cost": {…}} as `interruptions.Cost` has it; and for each call
-that went through everything {"what": "everything", …} as `everything.Passed` has it. Needs root: its hosts are network
-namespaces. All but the last happen in one call.
+says a line of JSON for each interruption: first those of a call with an echo, {"what": …, "cost": {…}} as `costs.Cost`
+has it; then those of one with a backend in another process, {"what": "realtime: …", "cost": {…}, "conversed": {…}} as
+`conversing` has it; and for each two calls, one of each kind, that went through everything together {"what":
+"everything", "echo": {…}, "realtime": {…}} as `everything.Passed` has it. Needs root: its hosts are network namespaces.
 """
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import attrs
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.redis_server import redis_server
 
 from .chromium import chromium_page, write_tone
+from .conversing import BACKEND, SECTION, ConversingCall, NumberingBackend, conversing_call, numbering_backend
 from .everything import go_through_everything
-from .interruptions import DisturbedCall, disturbed_call, run_first
-from .travelling import Journey, journey
+from .interruptions import DisturbedCall, Store, run_first
+from .placing import disturbed_call
+from .travelling import RELAYS, Journey, journey
 
 _FIRST, _JOINS = ("alpha", "beta"), "gamma"
 _MEMBERS = "trio-voice:members"
 _REBIND_SECONDS = 4.5
 """Twice a client's pause between its checks, nearly."""
+_RECORDED_SECONDS = 2.0
+"""After which what was said is in the store, so that a successor knows of it."""
 
 
 def main(folder: Path, times: int) -> None:
@@ -34,8 +40,14 @@ def main(folder: Path, times: int) -> None:
     with (
         redis_server() as store,
         journey(
-            folder, store_url=store.url, transceivers=_FIRST, relay_environment={"TRIO_VOICE_RELAY_WORKERS": "2"}
+            folder,
+            store_url=store.url,
+            transceivers=_FIRST,
+            relay_environment={"TRIO_VOICE_RELAY_WORKERS": "2"},
+            backends=BACKEND,
+            section=SECTION,
         ) as travelling,
+        numbering_backend(travelling, folder) as backend,
         sync_playwright() as playwright,
         chromium_page(
             playwright,
@@ -47,16 +59,25 @@ def main(folder: Path, times: int) -> None:
         run_first(travelling)
         travelling.add_transceiver(_JOINS)
         with disturbed_call(travelling, store, page) as call:
-            for interrupt in (_workers, _restarts, _moves, _deaths, _pauses, _store, _everything_replaced):
+            for interrupt in (_workers, _restarts, _moves, _deaths, _pauses, _everything_replaced, _store):
                 for _ in range(times):
                     interrupt(call)
-            call.restart_relay()  # none is left that has replaced another
-            call.wait("the relay is back", lambda: call.is_ready("relay-a"))
+            call.start_own_relay()
+        with conversing_call(travelling, store, page, backend) as conversation:
+            for disturb in (
+                _conversation_moves,
+                _conversation_outlives,
+                _conversation_is_fenced,
+                _conversation_goes_on,
+            ):
+                for _ in range(times):
+                    disturb(conversation)
+            conversation.start_own_relay()
         for _ in range(times):
-            _start_missing(travelling)
-            with disturbed_call(travelling, store, page) as call:
-                passed = go_through_everything(call, _spare(call), rebind_seconds=_REBIND_SECONDS)
-            _say("everything", **attrs.asdict(passed))
+            _everything(travelling, store, page, backend)
+
+
+# An echo
 
 
 def _workers(call: DisturbedCall) -> None:
@@ -87,9 +108,8 @@ def _pauses(call: DisturbedCall) -> None:
 
 
 def _store(call: DisturbedCall) -> None:
-    members = call.store.command("HLEN", _MEMBERS)
     _count("Redis started again", call, call.restart_store, 1.0)
-    call.wait("all are listed again", lambda: call.store.command("HLEN", _MEMBERS) == members)
+    _wait_for_members(call)
 
 
 def _everything_replaced(call: DisturbedCall) -> None:
@@ -108,20 +128,81 @@ def _count(
     _say(what, cost=attrs.asdict(call.count(happening, seconds, behind_check=behind_check)))
 
 
-def _start_missing(travelling: Journey) -> None:
-    """Have two transceivers run, whichever."""
-    edge = travelling.edge
-    running = [name for name, process in edge.processes.items() if process.poll() is None]
-    missing = [name for name in travelling.transceivers if name not in running]
-    for name in missing[: len(_FIRST) - len(travelling.transceivers) + len(missing)]:
-        edge.start(name)
-        edge.wait_until(f"{name} is ready", lambda name=name: edge.is_ready(edge.servers[name].health), 30)
+# A conversation
 
 
-def _spare(call: DisturbedCall) -> str:
-    """The transceiver that does not run."""
-    (name,) = set(call.travelling.transceivers) - set(call.running())
-    return name
+def _conversation_moves(call: ConversingCall) -> None:
+    """Replace its transceiver, and then the relay, as `_everything_replaced` does."""
+    call.travelling.lead_to("a")
+    owner = call.owner_with_record()
+    call.begin()
+    drained = call.count(lambda: call.start_draining(owner), 1.0)
+    call.hush()  # at some time its backend is connected anew, and an answer would be cut
+    call.wait_for_end(owner)
+    call.speak()
+    call.edge.start(owner)
+    replaced = call.count(call.reload_relay, 1.0)
+    conversed = call.finish().to_json()
+    _say("realtime: transceiver drained", cost=attrs.asdict(drained), conversed=conversed)
+    _say("realtime: relay replaced", cost=attrs.asdict(replaced), conversed=conversed)
+    call.wait("the transceiver is back", lambda: call.is_ready(owner))
+
+
+def _conversation_outlives(call: ConversingCall) -> None:
+    owner = _begin_on_record(call)
+    _count_conversed("transceiver killed", call, lambda: call.kill(owner), 2.0)
+
+
+def _conversation_is_fenced(call: ConversingCall) -> None:
+    owner = _begin_on_record(call)
+    _count_conversed("transceiver paused", call, lambda: call.pause(owner), 1.0)
+
+
+def _conversation_goes_on(call: ConversingCall) -> None:
+    call.begin()
+    _count_conversed("Redis started again", call, call.restart_store, 1.0)
+    _wait_for_members(call)
+
+
+def _begin_on_record(call: ConversingCall) -> str:
+    """Begin to converse, and return the owner when another could go on with it."""
+    call.begin()
+    began = time.monotonic()
+    for name in call.travelling.missing()[: len(_FIRST) - len(call.running())]:
+        call.start(name)
+    owner = call.owner_with_record()
+    time.sleep(max(0.0, began + _RECORDED_SECONDS - time.monotonic()))
+    return owner
+
+
+def _count_conversed(what: str, call: ConversingCall, happening: Callable[[], object], seconds: float) -> None:
+    cost = call.count(happening, seconds)
+    _say(f"realtime: {what}", cost=attrs.asdict(cost), conversed=call.finish().to_json())
+
+
+# Both, and everything
+
+
+def _everything(travelling: Journey, store: Store, page: Page, backend: NumberingBackend) -> None:
+    for name in travelling.running()[1:]:  # so one gets both calls
+        travelling.edge.processes[name].send_signal(signal.SIGTERM)
+        assert travelling.edge.processes[name].wait(10) == 0
+    other = page.context.new_page()
+    other.goto(travelling.edge.signal_url)
+    with (
+        disturbed_call(travelling, store, page) as call,
+        conversing_call(travelling, store, other, backend) as conversation,
+    ):
+        second, joins = travelling.missing()
+        call.start(second)
+        passed = go_through_everything([call, conversation], joins, rebind_seconds=_REBIND_SECONDS)
+    other.close()
+    _say("everything", echo=passed[0].to_json(), realtime=passed[1].to_json())
+
+
+def _wait_for_members(call: DisturbedCall) -> None:
+    members = len(call.running()) + len(RELAYS) + 1
+    call.wait("all are listed again", lambda: call.store.command("HLEN", _MEMBERS) == str(members))
 
 
 def _say(what: str, **facts: object) -> None:

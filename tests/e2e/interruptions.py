@@ -5,42 +5,28 @@ browser says of itself. The page does nothing to help.
 """
 
 import contextlib
-import itertools
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
 from playwright.sync_api import Page
 
-from .chromium import CALL
-from .crossing import Crossed, through_the_relay
+from .costs import Cost, Watched, audio_of, is_check
 from .edge_processes import Edge
-from .namespaces import ip
-from .nonces import numbers_of, used_twice
 from .restarting import kill_worker, reload_relay, worker_pids
-from .sniffing import Sniffer, is_rtp, sniffing
-from .travelling import KEY, PUBLIC, Journey
+from .sniffing import Sniffer, sniffing
+from .travelling import PUBLIC, Journey
 
-__all__ = ["Cost", "DisturbedCall", "Store", "audio_times", "disturbed_call", "run_first"]
+__all__ = ["DisturbedCall", "Store", "run_first", "troubles"]
 
 RELAY = "relay-a"
-_BINDING_REQUEST = b"\x00\x01"
 _MOVES = "trio_voice_transceiver_moves_total"
 _PATIENCE = 30.0
 _UNDER_WAY = 0.3
-_WATCH = """() => {
-  const { pc, channel } = window.call;
-  const seen = window.seen = { ice: [], connection: [], negotiations: 0, closed: false };
-  pc.addEventListener("iceconnectionstatechange", () => seen.ice.push(pc.iceConnectionState));
-  pc.addEventListener("connectionstatechange", () => seen.connection.push(pc.connectionState));
-  pc.addEventListener("signalingstatechange", () => seen.negotiations++);
-  channel.addEventListener("close", () => seen.closed = true);
-}"""
 
 
 class Store(Protocol):
@@ -58,35 +44,6 @@ class Store(Protocol):
         """Ask it something."""
 
 
-@attrs.frozen(kw_only=True)
-class Cost:
-    """What an interruption cost.
-
-    Attributes:
-        up: towards the transceiver: what left the client, and what of it came nowhere.
-        down: back.
-        missing: numbers that never came back, of those that the transceiver echoes; more than were lost behind a
-            death, since the successor leaves some out.
-        gap_ms: the longest time without audio at the client.
-        reused: numbers that make nonces and that the transceivers have used twice, as far as they stand in the clear.
-        checks: Binding Requests of the client's between the interruption and the end of the longest gap.
-        browser: how far its own counters went meanwhile: packets sent, received and lost, milliseconds concealed.
-    """
-
-    up: Crossed
-    down: Crossed
-    missing: int
-    gap_ms: float
-    reused: int
-    checks: int
-    browser: dict[str, float]
-
-    @property
-    def frames(self) -> int:
-        """Packets that were lost between client and transceiver, on either way."""
-        return self.up.lost + self.down.lost
-
-
 @attrs.define
 class DisturbedCall:
     """The call.
@@ -96,6 +53,7 @@ class DisturbedCall:
         store: what the fleet shares.
         page: the browser's.
         location: of the call, at signal.
+        source: the SSRC of what the client hears.
         successors: relays that we have not started ourselves, by name.
     """
 
@@ -103,7 +61,8 @@ class DisturbedCall:
     store: Store
     page: Page
     location: str
-    successors: dict[str, int]
+    source: bytes
+    successors: dict[str, int] = attrs.field(factory=dict)
 
     @property
     def edge(self) -> Edge:
@@ -133,9 +92,26 @@ class DisturbedCall:
         """Have it replaced as planned."""
         self.successors[RELAY] = reload_relay(self.edge, RELAY)
 
+    def start_own_relay(self) -> None:
+        """Have a relay run that has not replaced another: such a one ends with the call."""
+        self.restart_relay()
+        self.wait("the relay is back", lambda: self.is_ready(RELAY))
+
     def drain(self, name: str) -> None:
-        """Stop a transceiver as an operator does."""
+        """Stop a transceiver as an operator does, and wait until it has ended."""
+        self.start_draining(name)
+        self.wait_for_end(name)
+
+    def start_draining(self, name: str) -> None:
+        """Stop a transceiver as an operator does, and wait until another has its calls."""
+        calls = self.calls_of(name)
+        others = [other for other in self.running() if other != name]
+        had = sum(map(self.calls_of, others))
         self.edge.processes[name].send_signal(signal.SIGTERM)
+        self.wait("others have its calls", lambda: sum(map(self.calls_of, others)) == had + calls)
+
+    def wait_for_end(self, name: str) -> None:
+        """Wait until a transceiver that was drained has ended; it may still have the backend's connection."""
         assert self.edge.processes[name].wait(_PATIENCE) == 0
 
     def kill(self, name: str) -> None:
@@ -165,10 +141,18 @@ class DisturbedCall:
 
         With `behind_check` it happens right after the client has checked its path, so that no check will help soon.
         """
+        return self.cost_of(self.watch(happening, seconds, behind_check=behind_check))
+
+    def cost_of(self, watched: Watched) -> Cost:
+        """What was watched cost the call, if there was no other."""
+        return watched.cost(self.audio_times(watched.client), self._hop_ports())
+
+    def watch(self, happening: Callable[[], object], seconds: float, *, behind_check: bool = False) -> Watched:
+        """Watch what goes by while something happens; see `count`."""
         server = self.travelling.names["server"]
         with sniffing(self.travelling.client) as client, sniffing(server) as hop:
             if behind_check:
-                self._wait_for_check(client)
+                self.wait_for_check(client)
             before, begin = self._browser(), time.monotonic()
             time.sleep(0.3)
             at = time.monotonic()
@@ -176,18 +160,19 @@ class DisturbedCall:
             time.sleep(seconds)
             end, after = time.monotonic(), self._browser()
             time.sleep(_UNDER_WAY)
-        up, down = through_the_relay(client, hop, (begin, end))
-        gap = _longest_gap(client, at - 0.1, end)
-        checks = [each for each in client.to(*PUBLIC) if each.data[:2] == _BINDING_REQUEST and at < each.at < gap[1]]
-        return Cost(
-            up=up,
-            down=down,
-            missing=client.heard(PUBLIC, since=begin).missing,
-            gap_ms=round(1000 * (gap[1] - gap[0]), 1),
-            reused=len(used_twice(*(numbers_of(hop, port) for port in self._hop_ports()))),
-            checks=len(checks),
-            browser={name: round(after[name] - before[name], 1) for name in after},
-        )
+        return Watched(client=client, hop=hop, stretch=(begin, end), at=at, before=before, after=after)
+
+    def audio_times(self, client: Sniffer) -> list[float]:
+        """When the client got audio."""
+        return audio_of(client, self.source)
+
+    # What the other side of the call says by itself: an echo nothing
+
+    def speak(self) -> None:
+        """Have it speak."""
+
+    def hush(self) -> None:
+        """Have it be silent."""
 
     def seen(self) -> dict[str, Any]:
         """What the browser has seen of the call: changes of state, all in all, and whether the channel was closed."""
@@ -204,11 +189,7 @@ class DisturbedCall:
 
     def running(self) -> list[str]:
         """The transceivers that run."""
-        return [
-            name
-            for name in self.travelling.transceivers
-            if name in self.edge.processes and self.edge.processes[name].poll() is None
-        ]
+        return self.travelling.running()
 
     def owner(self) -> str:
         """The one that has the call."""
@@ -268,9 +249,12 @@ class DisturbedCall:
         assert max(grown) > 0, grown
         return grown.index(max(grown))
 
-    def _wait_for_check(self, client: Sniffer) -> None:
+    def wait_for_check(self, client: Sniffer) -> None:
+        """Wait until the client has checked the path of this call, which has audio."""
+
         def checks() -> int:
-            return len([each for each in client.to(*PUBLIC) if each.data[:2] == _BINDING_REQUEST])
+            ports = {each.target for each in client.seen if each.source == PUBLIC and each.data[8:12] == self.source}
+            return len([each for each in client.to(*PUBLIC) if is_check(each.data) and each.source in ports])
 
         had, deadline = checks(), time.monotonic() + 10
         while checks() == had:
@@ -285,18 +269,14 @@ class DisturbedCall:
             "received": inbound["packetsReceived"],
             "lost": inbound["packetsLost"],
             "concealed_ms": inbound["concealedSamples"] / 48,
+            "troubles": troubles(self.seen()),
         }
 
 
-def audio_times(client: Sniffer) -> list[float]:
-    """When audio came to the client."""
-    return [each.at for each in client.seen if each.source == PUBLIC and is_rtp(each.data)]
-
-
-def _longest_gap(client: Sniffer, since: float, until: float) -> tuple[float, float]:
-    """Begin and end of the longest time without audio at the client, at least up to the end of the stretch."""
-    times = [*(at for at in audio_times(client) if since < at < until), until]
-    return max(itertools.pairwise(times), key=lambda pair: pair[1] - pair[0])
+def troubles(seen: Mapping[str, Any]) -> int:
+    """How often a call failed, was negotiated again or lost its channel, of what `DisturbedCall.seen` tells."""
+    failed = [*seen["ice"], *seen["connection"]].count("failed")
+    return int(failed + seen["negotiations"] + seen["closed"])
 
 
 def run_first(travelling: Journey) -> None:
@@ -306,21 +286,3 @@ def run_first(travelling: Journey) -> None:
     for name in (name for name in travelling.edge.servers if name.startswith("relay-")):
         server = travelling.edge.servers[name]
         travelling.edge.servers[name] = attrs.evolve(server, command=["chrt", "--fifo", "1", *server.command])
-
-
-@contextmanager
-def disturbed_call(travelling: Journey, store: Store, page: Page) -> Iterator[DisturbedCall]:
-    """Place a call with audio and a data channel, and wait until it is at rest; hangs up behind the block."""
-    for host in ("relay-a", "relay-b", "server"):
-        # What is sent in segments is to be cut where it leaves, and not seen as one long datagram.
-        ip("-n", travelling.names[host], "link", "set", "eth", "gso_max_segs", "1")
-    location = page.evaluate(CALL, {"key": KEY, "channel": True})["location"]
-    page.evaluate(_WATCH)
-    call = DisturbedCall(travelling, store, page, location, {})
-    try:
-        time.sleep(2.0)
-        yield call
-    finally:
-        page.evaluate("() => window.call.pc.close()")
-        for relay in tuple(call.successors):
-            call.kill_relay(relay)

@@ -18,7 +18,7 @@ import attrs
 from .edge_processes import PROGRAM, Edge, add_server
 from .namespaces import ip, run_in, switched
 
-__all__ = ["PUBLIC", "Journey", "journey"]
+__all__ = ["PUBLIC", "RELAYS", "Journey", "journey"]
 
 PUBLIC = ("10.90.0.1", 3478)
 KEY = "sk-test"
@@ -36,10 +36,12 @@ transceivers = ["http://127.0.0.1:7080"]
 ingresses = ["1={PUBLIC[0]}:{PUBLIC[1]}"]
 """
 _TRANSCEIVER = """
+{backends}
 [transceiver]
 backend = "echo"
 hop = "{server}:{hop}"
 control = "127.0.0.1:{control}"
+{section}
 """
 _RELAY = """
 [relay]
@@ -66,6 +68,8 @@ class Journey:
         store_url: of the store; empty without one.
         transceivers: their names.
         relay: the one that the client's packets come out at.
+        backends: tables of further backends for the transceivers' configuration.
+        section: further lines for their section.
     """
 
     edge: Edge
@@ -73,6 +77,8 @@ class Journey:
     store_url: str = ""
     transceivers: list[str] = attrs.field(factory=list)
     relay: str = "a"
+    backends: str = ""
+    section: str = ""
     _home: int = 0
 
     @property
@@ -105,8 +111,19 @@ class Journey:
         """Configure one more, to be started."""
         control = _CONTROL_PORT + len(self.transceivers)
         self.transceivers.append(name)
-        text = _TRANSCEIVER.format(server=SERVER, hop=self.hop_port(name), control=control)
+        text = _TRANSCEIVER.format(
+            server=SERVER, hop=self.hop_port(name), control=control, backends=self.backends, section=self.section
+        )
         self._add(name, "transceiver", text, f"http://127.0.0.1:{control}", self.names["server"])
+
+    def running(self) -> list[str]:
+        """The transceivers that run."""
+        processes = self.edge.processes
+        return [name for name in self.transceivers if name in processes and processes[name].poll() is None]
+
+    def missing(self) -> list[str]:
+        """The transceivers that do not run."""
+        return [name for name in self.transceivers if name not in self.running()]
 
     def hop_port(self, transceiver: str) -> int:
         """Where a transceiver talks with the relays."""
@@ -141,6 +158,8 @@ def journey(
     store_url: str = "",
     transceivers: Sequence[str] = ("transceiver",),
     relay_environment: Mapping[str, str] = MappingProxyType({}),
+    backends: str = "",
+    section: str = "",
 ) -> Iterator[Journey]:
     """Build it, start all; needs root and nft.
 
@@ -149,6 +168,8 @@ def journey(
         store_url: of the store that all share; empty for none. It is reached from all hosts, so by a Unix socket.
         transceivers: their names; one without a store.
         relay_environment: further variables of the relays.
+        backends: tables of backends beside the echo.
+        section: further lines for the section of the transceivers.
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     hosts = {"server": [f"{SERVER}/16"], "gateway": [f"{HOMES[0]}/16"], "client": []}
@@ -178,7 +199,7 @@ def journey(
             key=KEY,
             namespace=names["server"],
         )
-        made = Journey(edge, names, store_url)
+        made = Journey(edge, names, store_url, backends=backends, section=section)
         # As an installed program has it: a start takes it.
         bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/bytecode"}
         known = "" if store_url else _SIGNAL_KNOWS
