@@ -23,6 +23,7 @@ import socket
 import struct
 import sys
 from array import array
+from collections.abc import Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -130,6 +131,7 @@ class ReceiveSlots:
     Attributes:
         source_size: how long a source is, in the socket's family.
         view: all slots, one after another, to write headers into and to read datagrams from.
+        start: the address in memory of all slots.
         starts: the address in memory of each slot's datagram.
         offsets: the offset in `view` of each slot's datagram.
     """
@@ -143,9 +145,9 @@ class ReceiveSlots:
         self._memory = ffi.new("char[]", SLOT_SIZE * batch)
         self._vectors = ffi.new("struct iovec[]", batch)
         self._messages = ffi.new("struct mmsghdr[]", batch)
-        start = address_of(self._memory) + DATAGRAM_OFFSET
-        self.starts = [start + SLOT_SIZE * number for number in range(batch)]
+        self.start = address_of(self._memory)
         self.offsets = [DATAGRAM_OFFSET + SLOT_SIZE * number for number in range(batch)]
+        self.starts = [self.start + offset for offset in self.offsets]
         for number, offset in enumerate(self.offsets):
             vector = self._vectors[number]
             vector.iov_base, vector.iov_len = self._memory + offset, MAX_DATAGRAM + 1
@@ -272,7 +274,7 @@ class SendSlots:
     def _send_part(self, begin: int, end: int) -> None:
         self._send_some(self.destinations[begin:end], self.starts[begin:end], self.lengths[begin:end])
 
-    def _send_some(self, destinations: list[bytes], starts: list[int], lengths: list[int]) -> None:
+    def _send_some(self, destinations: Sequence[bytes], starts: Sequence[int], lengths: Sequence[int]) -> None:
         names, count = b"".join(destinations), len(destinations)
         if len(names) != self._destination_size * count:
             # One is of the other family, and would push all behind it out of place.

@@ -24,11 +24,12 @@ import errno
 import socket
 from array import array
 from collections import Counter
-from collections.abc import Hashable
-from itertools import accumulate, chain, repeat
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import chain, repeat
 from typing import NamedTuple
 
-from relay.mmsg import CALL, SendSlots, address_of, ffi
+from relay.gathering import MESSAGE_WORDS, Gathering
+from relay.mmsg import CALL, SendSlots, ffi
 from wire.core import Address, Drops
 
 __all__ = ["LONGEST_SEGMENT", "MOST_SEGMENTS", "SegmentSlots"]
@@ -53,11 +54,7 @@ _REFUSALS = frozenset((errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP
 _CONTROL_WORDS, _CONTROL_LENGTH = 3, 18
 _CONTROL_SIZE = 8 * _CONTROL_WORDS
 _SEGMENT_INDEX = 8  # in units of two bytes
-# struct mmsghdr, in words of eight bytes.
-_MESSAGE_WORDS = ffi.sizeof("struct mmsghdr") // 8
-_VECTORS, _VECTOR_COUNT, _CONTROL_LENGTHS = (
-    ffi.offsetof("struct msghdr", field) // 8 for field in ("msg_iov", "msg_iovlen", "msg_controllen")
-)
+_CONTROL_LENGTHS = ffi.offsetof("struct msghdr", "msg_controllen") // 8
 
 _CONTROL_SIZES = [0, 0, *[_CONTROL_SIZE] * (CALL - 1)]
 """By the number of datagrams: one by itself needs no option."""
@@ -90,24 +87,15 @@ class SegmentSlots(SendSlots):
         super().__init__(sock, drops)
         self.origins: list[Hashable] = []
         self.is_segmenting = _knows_segments(sock)
-        size = self._destination_size
-        names = ffi.new("char[]", size * CALL)
-        vectors = ffi.new("struct iovec[]", CALL)
         controls = ffi.new("char[]", _CONTROL_SIZE * CALL)
-        self._runs = ffi.new("struct mmsghdr[]", CALL)
+        self._runs = Gathering(sock, CALL, CALL)
         for number in range(CALL):
-            message = self._runs[number].msg_hdr
-            message.msg_name, message.msg_namelen = names + size * number, size
-            message.msg_control = controls + _CONTROL_SIZE * number
-        self._run_names = memoryview(ffi.buffer(names)).cast("B")
-        self._run_vectors = memoryview(ffi.buffer(vectors)).cast("B").cast("Q")
-        self._run_fields = memoryview(ffi.buffer(self._runs)).cast("B").cast("Q")
-        self._vector_starts = [address_of(vectors + number) for number in range(CALL)]
+            self._runs.messages[number].msg_hdr.msg_control = controls + _CONTROL_SIZE * number
         words = memoryview(ffi.buffer(controls)).cast("B").cast("Q")
         words[0::_CONTROL_WORDS] = array("Q", [_CONTROL_LENGTH] * CALL)
         words[1::_CONTROL_WORDS] = array("Q", [socket.IPPROTO_UDP | _UDP_SEGMENT << 32] * CALL)
         self._segment_sizes = words.cast("B").cast("H")[_SEGMENT_INDEX :: 4 * _CONTROL_WORDS]
-        self._run_memory = (names, vectors, controls)
+        self._run_memory = controls
 
     def add(self, datagram: bytes, address: Address, origin: Hashable = None) -> None:
         """Take a datagram that is a Python object, which is kept until `flush`; see `origins` for the last argument."""
@@ -122,26 +110,39 @@ class SegmentSlots(SendSlots):
         return told
 
     def _send_part(self, begin: int, end: int) -> None:
-        destinations, starts, lengths = self.destinations[begin:end], self.starts[begin:end], self.lengths[begin:end]
-        count = len(destinations)
-        if count < _FEWEST or not self.is_segmenting:
-            self._send_some(destinations, starts, lengths)
-        elif destinations.count(destinations[0]) == count:
-            self._send_runs(destinations[0], starts, lengths, self.origins[begin:end])
+        if len(self.destinations) - begin < _FEWEST or not self.is_segmenting:
+            super()._send_part(begin, end)
         else:
-            by_destination: dict[bytes, tuple[list[int], list[int], list[Hashable]]] = {}
-            for destination, start, length, origin in zip(
-                destinations, starts, lengths, self.origins[begin:end], strict=True
-            ):
-                own_starts, own_lengths, origins = by_destination.setdefault(destination, ([], [], []))
-                own_starts.append(start)
-                own_lengths.append(length)
-                origins.append(origin)
-            for destination, (own_starts, own_lengths, origins) in by_destination.items():
-                self._send_runs(destination, own_starts, own_lengths, origins)
+            for columns in self._by_destination(begin, end):
+                self._send_to(*columns)
+
+    def _by_destination(
+        self, begin: int, end: int
+    ) -> Iterable[tuple[bytes, Sequence[int], Sequence[int], Sequence[Hashable]]]:
+        """Put together what goes to one place: where that is, starts, lengths and origins."""
+        destinations, starts, lengths = self.destinations[begin:end], self.starts[begin:end], self.lengths[begin:end]
+        origins = self.origins[begin:end]
+        if destinations.count(destinations[0]) == len(destinations):
+            return ((destinations[0], starts, lengths, origins),)
+        found: dict[bytes, tuple[bytes, list[int], list[int], list[Hashable]]] = {}
+        for destination, start, length, origin in zip(destinations, starts, lengths, origins, strict=True):
+            _, own_starts, own_lengths, own_origins = found.setdefault(destination, (destination, [], [], []))
+            own_starts.append(start)
+            own_lengths.append(length)
+            own_origins.append(origin)
+        return found.values()
+
+    def _send_to(
+        self, destination: bytes, starts: Sequence[int], lengths: Sequence[int], origins: Sequence[Hashable]
+    ) -> None:
+        """Send to one place."""
+        if len(starts) < _FEWEST or not self.is_segmenting:
+            self._send_some([destination] * len(starts), starts, lengths)
+        else:
+            self._send_runs(destination, starts, lengths, origins)
 
     def _send_runs(
-        self, destination: bytes, starts: list[int], all_lengths: list[int], origins: list[Hashable]
+        self, destination: bytes, starts: Sequence[int], all_lengths: Sequence[int], origins: Sequence[Hashable]
     ) -> None:
         """Send to one place, what is of one length together."""
         find = _runs_of if len(set(origins)) == len(origins) else _runs_in_order
@@ -153,26 +154,21 @@ class SegmentSlots(SendSlots):
         if len(destination) != self._destination_size or total == count:
             self._send_some([destination] * count, starts, all_lengths)
             return
-        begins = list(accumulate(counts, initial=0))
         sorted_lengths = list(chain.from_iterable(map(repeat, lengths, counts)))
-        self._run_names[: len(destination) * total] = destination * total
-        self._run_vectors[0 : 2 * count : 2] = array("Q", sorted_starts)
-        self._run_vectors[1 : 2 * count : 2] = array("Q", sorted_lengths)
-        fields, end = self._run_fields, _MESSAGE_WORDS * total
-        vectors = list(map(self._vector_starts.__getitem__, begins[:-1]))
-        fields[_VECTORS:end:_MESSAGE_WORDS] = array("Q", vectors)
-        fields[_VECTOR_COUNT:end:_MESSAGE_WORDS] = array("Q", counts)
-        fields[_CONTROL_LENGTHS:end:_MESSAGE_WORDS] = array("Q", list(map(_CONTROL_SIZES.__getitem__, counts)))
+        self._runs.write(destination, sorted_starts, sorted_lengths, counts)
+        controls = array("Q", list(map(_CONTROL_SIZES.__getitem__, counts)))
+        self._runs.fields[_CONTROL_LENGTHS : MESSAGE_WORDS * total : MESSAGE_WORDS] = controls
         self._segment_sizes[:total] = array("H", lengths)
-        fd, sent = self._socket.fileno(), 0
+        fd, messages, sent = self._socket.fileno(), self._runs.messages, 0
         while sent < total:
-            went = self._send(fd, self._runs + sent, total - sent, socket.MSG_DONTWAIT)
+            went = self._send(fd, messages + sent, total - sent, socket.MSG_DONTWAIT)
             if went < 0:
                 refusal = ffi.errno
                 if refusal in _REFUSALS and counts[sent] > 1:
                     self.is_segmenting = False
-                    rest = slice(begins[sent], None)
-                    self._send_some([destination] * (count - begins[sent]), sorted_starts[rest], sorted_lengths[rest])
+                    begin = sum(counts[:sent])
+                    rest = slice(begin, None)
+                    self._send_some([destination] * (count - begin), sorted_starts[rest], sorted_lengths[rest])
                     return
                 self._count_refused(refusal, counts[sent])
                 went = 1
@@ -187,14 +183,14 @@ def _knows_segments(sock: socket.socket) -> bool:
     return True
 
 
-def _runs_of(starts: list[int], lengths: list[int], _origins: list[Hashable]) -> _Runs:
+def _runs_of(starts: Sequence[int], lengths: Sequence[int], _origins: Sequence[Hashable]) -> _Runs:
     """Put together what is of one length."""
     order = sorted(range(len(starts)), key=lengths.__getitem__)
     tally = Counter(map(lengths.__getitem__, order))
     return _Runs(list(tally), list(tally.values()), list(map(starts.__getitem__, order)))
 
 
-def _runs_in_order(starts: list[int], lengths: list[int], origins: list[Hashable]) -> _Runs:
+def _runs_in_order(starts: Sequence[int], lengths: Sequence[int], origins: Sequence[Hashable]) -> _Runs:
     """The same, but nothing goes into a run in front of one that has its origin's previous datagram."""
     run_lengths: list[int] = []
     runs: list[list[int]] = []
