@@ -16,6 +16,8 @@ Read in this order:
 * `mmsg`      many datagrams in one system call, over memory that is laid out once; declared in `mmsg_build`
 * `columns`   what is in the slots of a batch, read at once
 * `segments`  the same for datagrams of one length that go to one place: fewer ways through the kernel
+* `gathering` messages that are each gathered from several places in memory
+* `bundle_slots`, `hop_columns` bundles of the hop (`hop.bundles`), made and taken apart without a copy
 * `batches`   the same for Python objects
 * `tags`      the flow tag: why the way back needs no table, and why a transceiver cannot pick an address
 * `drops`     every reason for which a datagram is not forwarded

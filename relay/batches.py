@@ -6,7 +6,7 @@ send      [(bytes, address), …] ──▶ one joined copy ──▶ one call
 
 from socket import socket
 
-from relay.datagrams import Batch, UdpDropReason
+from relay.datagrams import BATCH, Batch, UdpDropReason
 from relay.mmsg import SLOT_SIZE, ReceiveSlots, SendSlots, address_of_bytes, slot_layout
 from relay.sockaddr import parse_sockaddr, serialize_sockaddr
 from wire.core import Address, Drops
@@ -22,15 +22,16 @@ class BatchReceiver:
 
     Args:
         sock: from `relay.udp.open_udp`.
+        batch: how many datagrams to take at a time.
     """
 
-    def __init__(self, sock: socket) -> None:
-        self._slots = ReceiveSlots(sock)
+    def __init__(self, sock: socket, batch: int = BATCH) -> None:
+        self._slots = ReceiveSlots(sock, batch=batch)
         self._layout = slot_layout(self._slots.source_size, "")
         self._sources: dict[bytes, Address] = {}
 
     def receive(self) -> Batch:
-        """Take the datagrams that have arrived, at most `BATCH`, each with its source."""
+        """Take the datagrams that have arrived, at most a batch, each with its source."""
         slots, sources = self._slots, self._sources
         lengths, view = slots.receive(), slots.view
         batch: Batch = []

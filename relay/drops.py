@@ -57,6 +57,8 @@ class DropReason(enum.StrEnum):
     """From a global relay, with a header that names an ingress which it does not serve."""
     BAD_HEADER = "bad-header"
     """From a live link, but neither a DOWN header nor a control message."""
+    BAD_BUNDLE = "bad-bundle"
+    """From a live link, but its parts do not add up, or one of them is none."""
     UNKNOWN_INGRESS = "unknown-ingress"
     """Names an ingress that is not one of ours, nor of a relay that we serve."""
     UNREACHABLE = "unreachable"

@@ -39,6 +39,7 @@ from relay.cluster_relay import ClusterRelay
 from relay.drops import DropReason
 from relay.flows import FlowTable
 from relay.hop.header import (
+    BUNDLE,
     IPV4_HEADER_SIZE,
     IPV6_HEADER_SIZE,
     KIND_SIZE,
@@ -67,7 +68,7 @@ KIND = bytes(
 )
 
 
-_SEALED = bytes((SEALED,))
+_SEALED, _BUNDLE = bytes((SEALED,)), bytes((BUNDLE,))
 
 
 @attrs.frozen(kw_only=True)
@@ -252,9 +253,16 @@ class Forwarder:
     # From the hop.
 
     def receive_from_hop(self, data: bytes, source: Address, now: float) -> None:
-        """Take one datagram from the hop socket: a client's, or a control message; see `receive_from_client`."""
+        """Take one datagram from the hop socket: a client's, some in a bundle, or a control message.
+
+        See `receive_from_client`.
+        """
         if len(data) > MAX_DATAGRAM:
             self.drops[DropReason.TOO_LONG] += 1
+            return
+        if data.startswith(_BUNDLE):
+            for part in self.hop.open_bundle(data, source):
+                self.receive_from_hop(part, source, now)
             return
         is_sealed = data.startswith(_SEALED)
         if is_sealed:
@@ -270,6 +278,14 @@ class Forwarder:
                 self.to_clients[claim.egress].append((data[size:], address_of_sockaddr(claim.sockaddr)))
                 return
         self.hop.receive(data, source, self.stun, now, is_sealed=is_sealed)
+
+    def is_peer(self, sockaddr: bytes) -> bool:
+        """Whether who is at an address has proven itself, so that bundles are taken from there."""
+        return self.hop.is_peer(address_of_sockaddr(sockaddr))
+
+    def takes_bundles(self, sockaddr: bytes) -> bool:
+        """Whether who is at an address reads bundles."""
+        return self.hop.takes_bundles(address_of_sockaddr(sockaddr))
 
     # Time and links.
 

@@ -20,6 +20,7 @@ from relay.claims import Route, TransceiverPlace
 from relay.cluster_relay import ClusterRelay
 from relay.drops import DropReason
 from relay.flows import FlowTable
+from relay.hop.bundles import parts_of
 from relay.hop.drops import HopDropReason
 from relay.hop.header import (
     CONTROL,
@@ -100,6 +101,27 @@ class HopRouter:
     def live(self) -> int:
         """How many links are up."""
         return len(self._places)
+
+    def is_peer(self, source: Address) -> bool:
+        """Whether a transceiver or a relay of another tier has proven itself at an address."""
+        return self._places.at(source) is not None or (self.cluster is not None and self.cluster.link.knows(source))
+
+    def takes_bundles(self, address: Address) -> bool:
+        """Whether a transceiver or a relay of another tier is at an address, and reads bundles."""
+        return self._links.takes_bundles(address) or (
+            self.cluster is not None and self.cluster.link.takes_bundles(address)
+        )
+
+    def open_bundle(self, data: bytes, source: Address) -> Iterable[bytes]:
+        """Take a bundle apart; nothing where that is refused and counted."""
+        if not self.is_peer(source):
+            self._drops[DropReason.UNKNOWN_PEER] += 1
+            return ()
+        parts = parts_of(data)
+        if parts is None:
+            self._drops[DropReason.BAD_BUNDLE] += 1
+            return ()
+        return parts
 
     def open_data(self, data: bytes, source: Address) -> bytes | None:
         """Open a sealed datagram; None where that is refused and counted."""

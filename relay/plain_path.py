@@ -11,6 +11,7 @@ from socket import AF_INET6, socket
 from relay.datagrams import RELAY_BATCH
 from relay.datapath import Sent
 from relay.forwarder import Forwarder
+from relay.hop.bundles import bundled
 from relay.local_addresses import LocalAddresses, PacketInfo, egress_of, is_wildcard
 from relay.udp import MAX_DATAGRAM, drain, send_batch
 from wire.core import Address, Drops
@@ -84,13 +85,19 @@ class PlainPath:
 
     def flush(self) -> Sent:
         """Send everything; see `relay.datapath.Datapath`."""
-        up = self._send(self._hop, self._forwarder.to_transceivers)
+        up = self._send_up(self._forwarder.to_transceivers)
         down_datagrams = down_bytes = 0
         for egress, (sock, control) in self._down.items():
             count, size = self._send(sock, self._forwarder.to_clients[egress], control)
             down_datagrams += count
             down_bytes += size
         return Sent(*up, down_datagrams, down_bytes)
+
+    def _send_up(self, datagrams: list[tuple[bytes, Address]]) -> tuple[int, int]:
+        count, size = len(datagrams), sum(len(data) for data, _ in datagrams)
+        send_batch(self._hop, bundled(datagrams, self._forwarder.hop.takes_bundles), self._drops)
+        datagrams.clear()
+        return count, size
 
     def _send(self, sock: socket, datagrams: list[tuple[bytes, Address]], control: _Control = ()) -> tuple[int, int]:
         count, size = len(datagrams), sum(len(data) for data, _ in datagrams)

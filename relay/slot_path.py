@@ -6,6 +6,9 @@
     hop socket       | source | headroom | DOWN header | the datagram     |     its path is found by the header's bytes,
                                                        | the datagram     | ──▶ and it is sent on from where it lies
 
+What leaves for one peer at the same moment is gathered into bundles (`relay.bundle_slots`), and of a bundle that comes
+each part is sent on from its place in it (`relay.hop_columns`).
+
 What needs a closer look (STUN, new paths, control messages, and all that is dropped) is handed to the `Forwarder` as a
 Python object, and what comes of it takes its place between the others, so that order is kept.
 
@@ -24,11 +27,13 @@ from functools import partial
 from operator import add
 from socket import AF_INET6, socket
 
+from relay.bundle_slots import BundleSlots
 from relay.columns import Columns
 from relay.datagrams import MAX_DATAGRAM, RELAY_BATCH
 from relay.datapath import Sent
 from relay.forwarder import FOLLOWS, KIND, Forwarder
 from relay.hop.header import (
+    CONTROL,
     FLAG_IPV6,
     IPV4_HEADER_SIZE,
     IPV6_HEADER_SIZE,
@@ -38,17 +43,15 @@ from relay.hop.header import (
     VALIDATED_IPV4,
     VALIDATED_IPV6,
 )
+from relay.hop_columns import HopBatch, HopColumns
 from relay.local_addresses import LocalAddresses, PacketInfo, egress_of, is_wildcard
 from relay.mmsg import ReceiveSlots, SendSlots
-from relay.segments import SegmentSlots
 from relay.sockaddr import parse_sockaddr
 from wire.core import Drops
 
 __all__ = ["SlotPath"]
 
 _FOLLOWING = bytes(first for first in range(256) if KIND[first] == FOLLOWS)
-_HOP_FIELDS = (f"{KIND_SIZE}s", f"{IPV4_HEADER_SIZE - KIND_SIZE}s", f"{IPV6_HEADER_SIZE - IPV4_HEADER_SIZE}s")
-"""Of what comes from the hop: the kind, an IPv4 client's path, and what an IPv6 client's has besides."""
 
 
 class SlotPath:
@@ -68,13 +71,13 @@ class SlotPath:
         self._forwarder = forwarder
         self._drops = drops
         self._local = LocalAddresses()
-        self._up = SegmentSlots(hop, drops)
+        self._up = BundleSlots(hop, drops, forwarder.takes_bundles)
         # By egress: the ingress's number, or with that of a local address (`relay.local_addresses`).
         self._down = {number: SendSlots(sock, drops) for number, sock in ingresses.items()}
         self._downward = [(forwarder.to_clients[number], sending) for number, sending in self._down.items()]
         hop_slots = ReceiveSlots(hop, batch=RELAY_BATCH)
         self.receivers: dict[socket, Callable[[float], int]] = {
-            hop: partial(self._receive_from_hop, hop_slots, Columns(hop_slots, *_HOP_FIELDS)),
+            hop: partial(self._receive_from_hop, hop_slots, HopColumns(hop_slots, forwarder.is_peer)),
             **{sock: partial(self._receive_from_clients, _Public(number, sock)) for number, sock in ingresses.items()},
         }
 
@@ -143,13 +146,13 @@ class SlotPath:
             self._downward.append((self._forwarder.to_clients.setdefault(egress, []), sending))
         return local
 
-    def _receive_from_hop(self, slots: ReceiveSlots, columns: Columns, now: float) -> int:
-        lengths = slots.receive()
-        count = len(lengths)
-        if not count:
+    def _receive_from_hop(self, slots: ReceiveSlots, columns: HopColumns, now: float) -> int:
+        received = slots.receive()
+        if not received:
             return 0
-        sources, kinds, paths, rests = columns.read(count)
-        kind, size = kinds[0], IPV4_HEADER_SIZE
+        batch = columns.read(received)
+        sources, kinds, paths, rests, lengths, offsets = batch
+        count, kind, size = len(kinds), kinds[0], IPV4_HEADER_SIZE
         if kind == VALIDATED_IPV6:
             paths, size = list(map(add, paths, rests)), IPV6_HEADER_SIZE
         table = self._forwarder.table
@@ -169,18 +172,17 @@ class SlotPath:
             for claim in known:
                 claim.told, claim.place.heard = tick, now
             sending.destinations += [claim.sockaddr for claim in known]
-            sending.starts += [start + size for start in slots.starts[:count]]
+            behind = slots.start + size
+            sending.starts += [behind + offset for offset in offsets]
             sending.lengths += [length - size for length in lengths]
         else:
-            self._look_at_each_from_hop(slots, columns, lengths, now)
-        return count
+            self._look_at_each_from_hop(slots, batch, now)
+        return len(received)
 
-    def _look_at_each_from_hop(self, slots: ReceiveSlots, columns: Columns, lengths: Sequence[int], now: float) -> None:
+    def _look_at_each_from_hop(self, slots: ReceiveSlots, batch: HopBatch, now: float) -> None:
         """Forward a batch of which not all is on known paths, or not all leaves by one of our addresses."""
         table, view = self._forwarder.table, slots.view
-        for source, kind, path, rest, length, start, offset in zip(
-            *columns.read(len(lengths)), lengths, slots.starts, slots.offsets, strict=False
-        ):
+        for source, kind, path, rest, length, offset in zip(*batch, strict=True):
             claim, size = None, IPV4_HEADER_SIZE
             if kind == VALIDATED_IPV4:
                 claim = table.by_path.get(path)
@@ -195,7 +197,7 @@ class SlotPath:
                 continue
             claim.told, claim.place.heard = table.tick, now
             sending.destinations.append(claim.sockaddr)
-            sending.starts.append(start + size)
+            sending.starts.append(slots.start + offset + size)
             sending.lengths.append(length - size)
 
     def _collect(self) -> None:
@@ -203,7 +205,7 @@ class SlotPath:
         if upward := self._forwarder.to_transceivers:
             for data, address in upward:
                 size = IPV6_HEADER_SIZE if data[1] & FLAG_IPV6 else IPV4_HEADER_SIZE
-                self._up.add(data, address, data[KIND_SIZE:size])
+                self._up.add(data, address, None if data[0] == CONTROL else data[KIND_SIZE:size])
             upward.clear()
         for downward, sending in self._downward:
             if downward:

@@ -120,28 +120,30 @@ def drain(sock: socket.socket, limit: int = BATCH, *, is_ipv6: bool | None = Non
 async def receive_batches(
     handlers: Mapping[socket.socket, Callable[[Batch, float], object]],
     flush: Callable[[float], object],
+    batch: int = BATCH,
 ) -> NoReturn:
     """Hand over what arrives on some sockets, in batches, until cancelled; cancellation takes effect between batches.
 
     Args:
         handlers: for each socket, from `open_udp`, what is called with each batch and the time; must not block.
         flush: called with the time after the sockets that had something were handled.
+        batch: how many datagrams a batch holds at most.
     """
 
     def receiver(sock: socket.socket, handle: Callable[[Batch, float], object]) -> Callable[[float], int]:
         if mmsg.is_available():
-            take: Callable[[], Batch] = BatchReceiver(sock).receive
+            take: Callable[[], Batch] = BatchReceiver(sock, batch).receive
         else:
-            take = partial(drain, sock, is_ipv6=sock.family == socket.AF_INET6)
+            take = partial(drain, sock, batch, is_ipv6=sock.family == socket.AF_INET6)
 
         def receive(now: float) -> int:
-            batch = take()
-            handle(batch, now)
-            return len(batch)
+            received = take()
+            handle(received, now)
+            return len(received)
 
         return receive
 
-    await receive_rounds({sock: receiver(sock, handle) for sock, handle in handlers.items()}, flush)
+    await receive_rounds({sock: receiver(sock, handle) for sock, handle in handlers.items()}, flush, batch)
 
 
 async def receive_rounds(

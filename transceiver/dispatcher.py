@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 import attrs
 
+from relay.hop.bundles import parts_of
 from relay.hop.header import (
+    BUNDLE,
     FLAG_IPV6,
     IPV4_HEADER_SIZE,
     IPV6_HEADER_SIZE,
@@ -55,7 +57,7 @@ _SENT_TOGETHER = 8
 """So many datagrams of a tick leave in one system call. The first of them waits for the others: most of a millisecond,
 where each has to be encoded; less than a relay that is busy waits anyway."""
 
-_SEALED = bytes((SEALED,))
+_SEALED, _BUNDLE = bytes((SEALED,)), bytes((BUNDLE,))
 
 _CHANGES = (PathSelected, PathValidated, PathExpired, ChannelOpened, ChannelClosed)
 """What a successor should know soon."""
@@ -79,7 +81,7 @@ class DropReason(enum.StrEnum):
     NOT_A_RELAY = "not-a-relay"
     """It came from an address at which no relay has proven itself lately, or should have been sealed."""
     MALFORMED_HOP = "malformed-hop"
-    """Its header does not parse."""
+    """Its header does not parse, or it is a bundle whose parts do not add up."""
     UNKNOWN_SESSION = "unknown-session"
     """Its session has ended, or was never here. The relay is told."""
     NO_WAY_BACK = "no-way-back"
@@ -187,6 +189,9 @@ class Dispatcher:
 
     def _receive_other(self, data: bytes, source: Address, now: float) -> bytes | None:
         """Take what is not a plain datagram of a client's; return the one that was sealed in it."""
+        if data[:1] == _BUNDLE:
+            self._receive_bundle(data, source, now)
+            return None
         if data[:1] != _SEALED:
             self._follow_link(self._link.receive_control(data, source, now), now)
             return None
@@ -195,6 +200,17 @@ class Dispatcher:
             self.drops[DropReason.MALFORMED_HOP] += 1
             return None
         return opened
+
+    def _receive_bundle(self, data: bytes, source: Address, now: float) -> None:
+        """Take the parts of a bundle, none of which is one."""
+        if not self._link.knows(source):
+            self.drops[DropReason.NOT_A_RELAY] += 1
+            return
+        parts = parts_of(data)
+        if parts is None:
+            self.drops[DropReason.MALFORMED_HOP] += 1
+            return
+        self.receive_datagrams([(part, source) for part in parts], now)
 
     def flush(self, now: float) -> None:
         """Send what the calls that heard something have to say, in one go."""

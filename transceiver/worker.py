@@ -67,6 +67,8 @@ from wire.core import Address, Drops, Entropy
 __all__ = ["DropReason", "Report", "Worker"]
 
 _RETRY_SECONDS = 2.0
+_BATCH = 16
+"""How many datagrams are taken from the hop before timers get their turn; most are bundles of ten."""
 _REST_SECONDS = 1.0  # the ticker of a worker without calls wakes up this often
 
 
@@ -205,7 +207,7 @@ class Worker:
                         run_ticker, self._dispatcher.tick, self.lateness, self._rest, self._calls.is_empty_phase
                     )
                     nursery.start_soon(
-                        receive_batches, {sock: self._dispatcher.receive_datagrams}, self._dispatcher.flush
+                        receive_batches, {sock: self._dispatcher.receive_datagrams}, self._dispatcher.flush, _BATCH
                     )
                     if self._handover is not None:
                         nursery.start_soon(self._handover.run)
@@ -252,7 +254,7 @@ class Worker:
 
     def _send(self, datagrams: Batch) -> None:
         if datagrams and self._sender is not None:
-            self._sender(datagrams)
+            self._sender(self._link.bundle(datagrams))
 
     # -- commands: what `Calls` promises
 

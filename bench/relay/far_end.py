@@ -1,5 +1,8 @@
 """The transceiver of the relay's measurements: a socket that takes clients' datagrams, and one that keeps the links.
 
+It speaks revision 2 of the hop protocol, which knows no bundles: the C forwarder and coturn, which are measured beside
+the relay, make none either.
+
 Both have one port. The kernel tells them apart by the first byte, so that a relay's control messages are answered at
 any time, by a thread, while the load takes everything else as fast as it comes.
 """
@@ -23,6 +26,7 @@ __all__ = ["FarEnd", "far_end"]
 _BUFFER = 4 << 20
 _LOOK_INTERVAL = 0.02
 _LONGEST = 2048
+_REVISION = 2
 
 # socket(7): a classic BPF program chooses the socket of a group, by its number in the order of binding.
 _ATTACH_FILTER = 51
@@ -73,7 +77,13 @@ class FarEnd:
     def keep_links(self, keys: HopKeys) -> None:
         """Answer relays from now on, as worker 0 of incarnation 1."""
         self._link = TransceiverLink(
-            keys=keys, cluster=0, incarnation=1, worker=0, entropy=os.urandom, now=time.monotonic()
+            keys=keys,
+            cluster=0,
+            incarnation=1,
+            worker=0,
+            entropy=os.urandom,
+            now=time.monotonic(),
+            revision=_REVISION,
         )
         self._thread = threading.Thread(target=self._answer, args=(self._link,), daemon=True)
         self._thread.start()

@@ -1,6 +1,6 @@
 """The hop: how a relay and a transceiver talk to each other.
 
-Two kinds of datagram share one UDP socket at each end: the client's datagrams behind a short header, and control
+Two kinds of datagram share one UDP socket at each end: the clients' datagrams behind a short header, and control
 messages sealed under the hop key. This package is the part of the relay that a transceiver imports too.
 
 Read in this order:
@@ -20,6 +20,7 @@ Read in this order:
   `pace` is how fast
 * `telling`   what a transceiver tells relays, and whom
 * `tunnel`    the clients' datagrams sealed, for links that leave the cluster
+* `bundles`   several of the clients' datagrams in one, which saves packets
 * `mtu`       how long a datagram may be, so that none is fragmented
 * `drops`     why a control message was refused
 """

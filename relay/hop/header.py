@@ -16,8 +16,8 @@
     |         client address: 4 bytes, or 16 with flag 6 (IPv6)     |
     +---------------------------------------------------------------+
 
-`type` is UP (to the transceiver) or DOWN (to the relay); CONTROL and SEALED are not this header, but
-`relay.hop.sealing` and `relay.hop.tunnel`.
+`type` is UP (to the transceiver) or DOWN (to the relay); CONTROL, SEALED and BUNDLE are not this header, but
+`relay.hop.sealing`, `relay.hop.tunnel` and `relay.hop.bundles`.
 Flag V (VALIDATED, DOWN only) is the transceiver's word that the client was proven to receive at this address. The
 flow tag is opaque to the transceiver, which echoes it (see `relay.tags`). `generation` counts the owners that a
 session has had; it is 0 until sessions move.
@@ -36,6 +36,7 @@ from wire.core import Address
 from wire.errors import LocalProtocolError
 
 __all__ = [
+    "BUNDLE",
     "CONTROL",
     "DOWN",
     "FLAG_IPV6",
@@ -72,6 +73,8 @@ CONTROL = VERSION << 4 | 3
 """First byte of a sealed control message."""
 SEALED = VERSION << 4 | 4
 """First byte of a sealed datagram with its header."""
+BUNDLE = VERSION << 4 | 5
+"""First byte of several datagrams in one."""
 
 FLAG_VALIDATED = 0x01
 FLAG_IPV6 = 0x02

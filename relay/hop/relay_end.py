@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
+from relay.hop.bundles import BUNDLES_SINCE
 from relay.hop.drops import HopDropReason
 from relay.hop.events import FlowsAnnounced, LinkDown, LinkUp, TransceiverIdentity
 from relay.hop.health import LinkHealth
@@ -89,6 +90,11 @@ class RelayLinks:
     def knows(self, address: Address) -> bool:
         """Whether there is or may be a transceiver at this address."""
         return address in self._peers
+
+    def takes_bundles(self, address: Address) -> bool:
+        """Whether a link with this address is up, and who is there reads bundles."""
+        peer = self._peers.get(address)
+        return peer is not None and peer.identity is not None and peer.revision >= BUNDLES_SINCE
 
     def set_ingresses(self, ingresses: Iterable[int], now: float) -> None:
         """Serve these from now on; if they are others than before, all transceivers hear of it at once."""

@@ -46,9 +46,9 @@ __all__ = ["ANYONE", "REPLAY_WINDOW", "REVISION", "WANTS_SEALED", "Opened", "dra
 ANYONE = 0
 """The receiver of a HELLO, which is sent before the sender knows who is there."""
 
-REVISION = 2
+REVISION = 3
 """What this version speaks. 0: HELLO, WELCOME, CONFIRM, GONE, WORKERS. 1: ingresses in CONFIRM; ANNOUNCE, ANNOUNCED,
-PING, PONG, ENDED, MOVED; sealed data. 2: SUSPECT."""
+PING, PONG, ENDED, MOVED; sealed data. 2: SUSPECT. 3: bundles."""
 WANTS_SEALED = 0x80
 
 REPLAY_WINDOW = 1024

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 
 from relay.hop.announcing import Announcements
+from relay.hop.bundles import BUNDLES_SINCE, bundled
 from relay.hop.cookies import COOKIE_SLOT, Cookies
 from relay.hop.drops import HopDropReason
 from relay.hop.events import FlowsAcknowledged, FlowsWanted, RelayLost, RelaySeen, TransceiverSuspected
@@ -58,6 +59,7 @@ class TransceiverLink:
         now: the present.
         sealed: whether we want data sealed.
         workers: how many workers listen on consecutive ports, for relays to find those they were not told of.
+        revision: what we say that we speak; None for all that this version does.
 
     Attributes:
         keys: may be replaced at any time.
@@ -76,9 +78,11 @@ class TransceiverLink:
         now: float,
         workers: int = 1,
         sealed: bool = False,
+        revision: int | None = None,
     ) -> None:
         self.keys = keys
         self.drops: Drops = Counter()
+        self._revision = revision
         self._identity = (cluster, incarnation, worker)
         self._workers = workers
         self._number = draw_number(entropy)
@@ -122,6 +126,15 @@ class TransceiverLink:
         return [
             (data if (tunnel := tunnels.get(relay)) is None else tunnel.seal(data), relay) for data, relay in datagrams
         ]
+
+    def takes_bundles(self, relay: Address) -> bool:
+        """Whether a relay is believed, and reads bundles."""
+        proven = self._relays.get(relay)
+        return proven is not None and proven.revision >= BUNDLES_SINCE
+
+    def bundle(self, datagrams: list[tuple[bytes, Address]]) -> list[tuple[bytes, Address]]:
+        """Put together what leaves at the same moment, for relays that read bundles."""
+        return bundled(datagrams, self.takes_bundles)
 
     def serves(self, relay: Address, up_header: bytes) -> bool:
         """Whether a relay is believed, and serves the ingress of a flow."""
@@ -296,12 +309,13 @@ class TransceiverLink:
 
     def _send(self, message: Message, receiver: int, relay: Address) -> None:
         self._counter += 1
+        revision = REVISION if self._revision is None else self._revision
         sealed = seal(
             self.keys,
             message,
             sender=self._number,
             counter=self._counter,
             receiver=receiver,
-            abilities=REVISION | (WANTS_SEALED if self._wants_sealed else 0),
+            abilities=revision | (WANTS_SEALED if self._wants_sealed else 0),
         )
         self._outgoing.append((sealed, relay))

@@ -8,6 +8,7 @@ from collections import Counter
 
 import attrs
 
+from relay.hop.bundles import parts_of
 from relay.hop.header import DOWN, IPV4_HEADER_SIZE, UP
 
 from .sniffing import Sniffer, is_rtp
@@ -41,9 +42,8 @@ def through_the_relay(client: Sniffer, server: Sniffer, stretch: Stretch) -> tup
     """Compare the two sides of the relay, up and down, for all that left in a stretch of time."""
 
     def on_the_hop(direction: int) -> list[tuple[float, bytes]]:
-        found = [
-            (each.at, each.data[IPV4_HEADER_SIZE:]) for each in server.seen if each.data[:1] == bytes((direction,))
-        ]
+        datagrams = [(each.at, part) for each in server.seen for part in parts_of(each.data) or [each.data]]
+        found = [(at, data[IPV4_HEADER_SIZE:]) for at, data in datagrams if data[:1] == bytes((direction,))]
         return [(at, data) for at, data in found if is_rtp(data)]
 
     left = [(each.at, each.data) for each in client.seen if each.target == PUBLIC and is_rtp(each.data)]

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from relay.hop.bundles import parts_of
 from relay.hop.header import DOWN, parse_header
 
 from .sniffing import Sniffer, is_rtp
@@ -47,10 +48,13 @@ def numbers_of(sniffer: Sniffer, port: int) -> Numbers:
     """Collect the numbers of all that a transceiver has sent from its port for the relays."""
     numbers: dict[Number, set[bytes]] = defaultdict(set)
     for each in sniffer.seen:
-        header = parse_header(each.data) if each.source[1] == port and each.data[:1] == bytes((DOWN,)) else None
-        if header is not None:
-            for number, packet in _numbered(each.data[header.size :]):
-                numbers[number].add(packet)
+        if each.source[1] != port:
+            continue
+        for data in parts_of(each.data) or [each.data]:
+            header = parse_header(data) if data[:1] == bytes((DOWN,)) else None
+            if header is not None:
+                for number, packet in _numbered(data[header.size :]):
+                    numbers[number].add(packet)
     return numbers
 
 

@@ -54,7 +54,7 @@ def mutated(weather: random.Random, data: bytes) -> bytes:
         elif kind == 2:
             changed[at:at] = weather.randbytes(weather.randrange(9))
         elif at < len(changed):
-            changed[at] = weather.choice([0x00, 0x11, 0x12, 0x13, 0x16, 0x80, 0xFF])
+            changed[at] = weather.choice([0x00, 0x11, 0x12, 0x13, 0x15, 0x16, 0x80, 0xFF])
     return bytes(changed)
 
 

@@ -13,7 +13,8 @@ from relay.datagrams import RELAY_BATCH
 from relay.drops import DropReason
 from relay.flows import TICK, ClaimState
 from relay.forwarder import Forwarder
-from relay.hop.header import SEALED, UP, answering, pack_header, parse_header, with_generation
+from relay.hop.bundles import bundle_front, parts_of
+from relay.hop.header import BUNDLE, CONTROL, SEALED, UP, answering, pack_header, parse_header, with_generation
 from relay.hop.links import TransceiverLink
 from relay.plain_path import PlainPath
 from relay.slot_path import SlotPath
@@ -26,7 +27,9 @@ INGRESS, OTHER_INGRESS = 3, 4
 class Relay:
     """A relay with one ingress, a transceiver beside it, and clients."""
 
-    def __init__(self, stack: ExitStack, kit, host: str, hop_host: str, *, sealed: bool = False) -> None:
+    def __init__(
+        self, stack: ExitStack, kit, host: str, hop_host: str, *, sealed: bool = False, revision: int | None = None
+    ) -> None:
         self._stack, self._kit, self._host = stack, kit, host
         self.public, self.other = self.open(host), self.open(host)
         self.hop, self.transceiver = self.open(hop_host), self.open(hop_host)
@@ -44,7 +47,14 @@ class Relay:
         ingresses = {INGRESS: self.public, OTHER_INGRESS: self.other}
         self.path = path(self.forwarder, self.hop, ingresses, self.drops)
         self.link = TransceiverLink(
-            keys=kit.hop_keys, cluster=1, incarnation=5, worker=0, entropy=os.urandom, now=NOW, sealed=sealed
+            keys=kit.hop_keys,
+            cluster=1,
+            incarnation=5,
+            worker=0,
+            entropy=os.urandom,
+            now=NOW,
+            sealed=sealed,
+            revision=revision,
         )
 
     def open(self, host: str) -> socket.socket:
@@ -84,6 +94,19 @@ class Relay:
         for sealed, address in self.link.seal_data([(answering(header, validated=True) + data, hop)]):
             (sender or self.transceiver).sendto(sealed, address)
 
+    def down_together(self, *datagrams: tuple[bytes, bytes], sender: socket.socket | None = None) -> int:
+        """Send datagrams, each with the UP header of its path, as a transceiver sends what leaves together."""
+        hop = address_of(self.hop)
+        leaving = [(answering(header, validated=True) + data, hop) for header, data in datagrams]
+        bundled = self.link.bundle(self.link.seal_data(leaving))
+        for data, address in bundled:
+            (sender or self.transceiver).sendto(data, address)
+        return len(bundled)
+
+    def heard(self) -> list[bytes]:
+        """What has come to the transceiver, bundles taken apart."""
+        return [part for data in taken(self.transceiver) for part in parts_of(data) or [data]]
+
 
 def taken(sock: socket.socket) -> list[bytes]:
     received = []
@@ -120,7 +143,7 @@ def test_what_a_client_sends_arrives_behind_its_header(relay):
             relay.up(sock, media(number, size))
             expected.append(header + media(number, size))
     count, size, *down = relay.forward()
-    assert taken(relay.transceiver) == expected
+    assert relay.heard() == expected
     assert (count, size) == (len(expected), sum(map(len, expected)))
     assert down == [0, 0]
     assert not relay.forwarder.drops
@@ -160,7 +183,7 @@ def test_order_is_kept_between_what_is_looked_at_and_what_is_not(relay, kit):
     for data in sent:
         relay.up(client, data)
     relay.forward()
-    assert taken(relay.transceiver) == [header + data for data in sent]
+    assert relay.heard() == [header + data for data in sent]
 
 
 def test_more_than_a_batch_is_taken_in_several(relay):
@@ -170,7 +193,7 @@ def test_more_than_a_batch_is_taken_in_several(relay):
         relay.up(client, data)
     counts = [relay.forward()[0] for _ in range(4)]
     assert counts == [RELAY_BATCH, RELAY_BATCH, 22, 0]
-    assert taken(relay.transceiver) == [header + data for data in sent]
+    assert relay.heard() == [header + data for data in sent]
 
 
 def test_what_is_too_long_or_empty_or_foreign_is_dropped_between_the_rest(relay):
@@ -180,7 +203,7 @@ def test_what_is_too_long_or_empty_or_foreign_is_dropped_between_the_rest(relay)
         relay.up(client, data)
     relay.up(stranger, b"\x80stranger")
     relay.forward()
-    assert taken(relay.transceiver) == [header + b"\x80a", header + b"\x80b"]
+    assert relay.heard() == [header + b"\x80a", header + b"\x80b"]
     drops = relay.forwarder.drops
     assert drops == {
         DropReason.EMPTY: 1,
@@ -201,7 +224,7 @@ def test_one_strange_datagram_of_a_known_client_is_dropped_alone(relay, strange,
         for data in batch:
             relay.up(client, data)
         relay.forward()
-    assert taken(relay.transceiver) == [header + b"\x80" + letter for letter in (b"a", b"b", b"c", b"d", b"e")]
+    assert relay.heard() == [header + b"\x80" + letter for letter in (b"a", b"b", b"c", b"d", b"e")]
     assert relay.forwarder.drops == {reason: 1}
 
 
@@ -253,7 +276,7 @@ def test_nothing_goes_to_a_transceiver_that_is_down(relay):
     relay.up(client, b"\x80lost")
     relay.down(header, b"unheard")
     relay.forward()
-    assert [taken(relay.transceiver), taken(client)] == [[], []]
+    assert [relay.heard(), taken(client)] == [[], []]
     assert relay.forwarder.drops == {DropReason.LINK_DOWN: 1, DropReason.UNKNOWN_PEER: 1}
 
 
@@ -276,7 +299,7 @@ def test_a_claim_that_ends_takes_its_path_along(relay):
     relay.forwarder.table.remove(claim)
     relay.up(client, b"\x80late")
     relay.forward()
-    assert taken(relay.transceiver) == []
+    assert relay.heard() == []
     assert relay.forwarder.drops == {DropReason.NO_FLOW: 1}
 
 
@@ -288,12 +311,12 @@ def test_while_two_sessions_claim_an_address_both_hear_it(relay, kit):
         ufrag = kit.credentials.mint(kit.route(1, 5, session, int(time.time())))
         relay.up(client, kit.binding_request(ufrag, kit.credentials.password(ufrag)))
         relay.forward()
-        (request,) = taken(relay.transceiver)
+        (request,) = relay.heard()
         headers.append(request[: parse_header(request).size])
     assert headers[0] != headers[1]
     relay.up(client, b"\x16hello")
     relay.forward()
-    assert sorted(taken(relay.transceiver)) == sorted(header + b"\x16hello" for header in headers)
+    assert sorted(relay.heard()) == sorted(header + b"\x16hello" for header in headers)
 
 
 def test_what_the_kernel_does_not_take_is_counted(relay):
@@ -317,7 +340,7 @@ def test_sealed_data_takes_the_same_way(kit, datapath):
         relay.transceiver.sendto(answering(header, validated=True) + b"plain", address_of(relay.hop))
         relay.down(header, b"from elsewhere", sender=stranger)
         relay.forward()
-        upward = taken(relay.transceiver)
+        upward = relay.heard()
         assert all(data[0] == SEALED for data in upward)
         assert [relay.link.open_data(data, address_of(relay.hop)) for data in upward] == [
             header + media(number, size) for number, size in enumerate((1, 1200, 27))
@@ -355,4 +378,159 @@ def test_a_datagram_of_an_earlier_owner_is_on_no_known_path_any_more(relay):
     assert relay.forwarder.drops == {DropReason.STALE_GENERATION: 2}
     relay.up(client, b"\x80media")
     relay.forward()
-    assert taken(relay.transceiver) == [renewed + b"\x80media"]
+    assert relay.heard() == [renewed + b"\x80media"]
+
+
+# Bundles.
+
+
+def test_what_goes_up_together_is_one_datagram(relay):
+    clients = [relay.client(session) for session in range(1, 7)]
+    expected = []
+    for number, (sock, header) in enumerate(clients):
+        relay.up(sock, media(number, 60 + number))
+        expected.append(header + media(number, 60 + number))
+    count, size, *_ = relay.forward()
+    (bundle,) = taken(relay.transceiver)
+    assert parts_of(bundle) == expected
+    assert (count, size) == (6, sum(map(len, expected)))  # clients' datagrams are counted, and not bundles
+
+
+def test_control_messages_are_in_no_bundle(relay):
+    client, header = relay.client(1)
+    for number in range(6):
+        relay.up(client, media(number, 60))
+    relay.forwarder.handle_timeout(NOW + 1.0)
+    relay.forward(NOW + 1.0)
+    datagrams = taken(relay.transceiver)
+    assert [data[0] for data in datagrams].count(CONTROL) >= 2  # HELLO and PING
+    (bundle,) = (data for data in datagrams if data[0] != CONTROL)
+    assert parts_of(bundle) == [header + media(number, 60) for number in range(6)]
+
+
+def test_what_comes_down_in_a_bundle_goes_to_each_client(relay):
+    ann, ann_header = relay.client(1)
+    bob, bob_header = relay.client(2)
+    sizes = [40, 1, 90, 0]
+    sent = [(header, media(number, size)) for number, size in enumerate(sizes) for header in (ann_header, bob_header)]
+    for _ in range(2):
+        assert relay.down_together(*sent) == 1
+        relay.down(bob_header, b"\x80alone")
+    *_, count, size = relay.forward()
+    expected = [media(number, size) for number, size in enumerate(sizes)]
+    assert [taken(ann), taken(bob)] == [expected * 2, [*expected, b"\x80alone"] * 2]
+    assert (count, size) == (18, 4 * sum(sizes) + 2 * len(b"\x80alone"))
+    (claim,) = relay.forwarder.table.claims_of(2)
+    assert claim.place.heard == NOW
+    assert not relay.forwarder.drops
+
+
+def test_clients_of_both_families_share_a_bundle(kit, datapath):
+    with ExitStack() as stack:
+        relay = Relay(stack, kit, "127.0.0.1", "127.0.0.1")
+        relay.bring_up()
+        relay.other.close()
+        relay.other = relay.open("::1")
+        path = SlotPath if mmsg.is_available() else PlainPath
+        relay.path = path(relay.forwarder, relay.hop, {INGRESS: relay.public, OTHER_INGRESS: relay.other}, relay.drops)
+        ann, ann_header = relay.client(1)
+        relay._host = "::1"
+        bob, bob_header = relay.client(2, OTHER_INGRESS)
+        assert len(bob_header) > len(ann_header)
+        sent = [
+            (ann_header, b"\x80one"),
+            (bob_header, b"\x80two"),
+            (ann_header, b"\x80three"),
+            (bob_header, b"\x80four"),
+        ]
+        for order in (sent, sent[::-1], sent[::2] * 2, sent[1::2] * 2):
+            assert relay.down_together(*order) == 1
+            relay.forward()
+            assert taken(ann) == [data for header, data in order if header == ann_header]
+            assert taken(bob) == [data for header, data in order if header == bob_header]
+        for order in (sent[::2] * 2, sent[1::2] * 2):  # in one batch
+            assert relay.down_together(*order) == 1
+        relay.forward()
+        assert [len(taken(ann)), len(taken(bob))] == [4, 4]
+        assert not relay.forwarder.drops
+
+
+def test_parts_that_need_a_closer_look_keep_their_order(relay):
+    """The first datagram down a new path is looked at closely, and so is one of an earlier owner."""
+    ann, ann_header = relay.client(1)
+    bob = relay.open(relay._host)
+    tag = relay._kit.flow_tags.make(INGRESS, 2, address_of(bob))
+    bob_header = pack_header(UP, ingress=INGRESS, client=address_of(bob), session=2, tag=tag)
+    renewed = with_generation(ann_header, 1)
+    assert relay.down_together(
+        (ann_header, b"one"), (bob_header, b"hello"), (renewed, b"two"), (ann_header, b"late"), (renewed, b"three")
+    )
+    relay.forward()
+    assert [taken(ann), taken(bob)] == [[b"one", b"two", b"three"], [b"hello"]]
+    assert relay.forwarder.drops == {DropReason.STALE_GENERATION: 1}
+
+
+def test_a_bundle_from_elsewhere_is_dropped_whole(relay):
+    client, header = relay.client(1)
+    stranger = relay.open(relay.hop.getsockname()[0])
+    relay.down_together(*[(header, b"forged")] * 9, sender=stranger)
+    relay.down_together(*[(header, b"true")] * 4)
+    relay.forward()
+    assert taken(client) == [b"true"] * 4
+    assert relay.forwarder.drops == {DropReason.UNKNOWN_PEER: 1}
+
+
+def test_a_bundle_that_is_none_is_dropped_between_the_rest(relay):
+    client, header = relay.client(1)
+    part = answering(header, validated=True) + b"part"
+    bundle = bundle_front([len(part)] * 3) + part * 3
+    front = bundle_front([len(bundle), len(part)])
+    strange = [bundle[:-1], bundle + b"x", front + bundle + part, bytes((BUNDLE,)), bytes((BUNDLE, 0))]
+    for data in (bundle, *strange, bundle):
+        relay.transceiver.sendto(data, address_of(relay.hop))
+    relay.forward()
+    assert taken(client) == [b"part"] * 6
+    assert relay.forwarder.drops == {DropReason.BAD_BUNDLE: 5}
+
+
+def test_a_bundle_in_a_slot_where_a_longer_one_has_been(relay):
+    client, header = relay.client(1)
+    for size in (90, 5, 40):
+        assert relay.down_together(*[(header, bytes(size))] * 8) == 1
+        relay.forward()
+        assert taken(client) == [bytes(size)] * 8
+    relay.transceiver.sendto(b"", address_of(relay.hop))
+    relay.transceiver.sendto(bytes((BUNDLE,)), address_of(relay.hop))
+    relay.forward()
+    assert taken(client) == []
+    assert relay.forwarder.drops == {DropReason.BAD_HEADER: 1, DropReason.BAD_BUNDLE: 1}
+
+
+def test_a_transceiver_of_the_revision_before_gets_no_bundles(kit, datapath):
+    with ExitStack() as stack:
+        relay = Relay(stack, kit, "127.0.0.1", "127.0.0.1", revision=2)
+        relay.bring_up()
+        client, header = relay.client(1)
+        for number in range(20):
+            relay.up(client, media(number, 60))
+        relay.forward()
+        assert sorted(taken(relay.transceiver)) == [header + media(number, 60) for number in range(20)]
+
+
+def test_sealed_datagrams_are_bundled_each_with_its_seal(kit, datapath):
+    with ExitStack() as stack:
+        relay = Relay(stack, kit, "127.0.0.1", "127.0.0.1", sealed=True)
+        relay.bring_up()
+        client, header = relay.client(1)
+        sent = [media(number, 40) for number in range(6)]
+        for data in sent:
+            relay.up(client, data)
+        assert relay.down_together(*[(header, data) for data in sent]) == 1
+        plain = answering(header, validated=True) + b"plain"
+        relay.transceiver.sendto(bundle_front([len(plain)] * 2) + plain * 2, address_of(relay.hop))
+        relay.forward()
+        (bundle,) = taken(relay.transceiver)
+        hop = address_of(relay.hop)
+        assert [relay.link.open_data(part, hop) for part in parts_of(bundle)] == [header + data for data in sent]
+        assert taken(client) == sent
+        assert relay.forwarder.drops == {DropReason.NOT_SEALED: 2}

@@ -26,7 +26,8 @@ from relay.admission import Admission
 from relay.claims import mark_of
 from relay.drops import DropReason
 from relay.forwarder import Forwarder, ForwarderOptions
-from relay.hop.header import IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, SEALED, UP, pack_header, parse_header
+from relay.hop.bundles import bundle_front, find_parts, parts_of
+from relay.hop.header import BUNDLE, IPV4_HEADER_SIZE, IPV6_HEADER_SIZE, SEALED, UP, pack_header, parse_header
 from relay.hop.links import RelayLinks
 from relay.hop.messages import Message as HopMessage
 from relay.hop.messages import parse_message
@@ -246,8 +247,22 @@ def hop_datagrams(env: SimpleNamespace) -> list[bytes]:
         kit.down_header(7, CLIENT, validated=False) + kit.stun(0x0001, b"i" * 12),
         kit.down_header(7, ("2001:db8::1", 1), validated=True) + b"x",
         pack_header(UP, ingress=1, client=CLIENT, session=7, tag=bytes(8)) + b"\x80x",
+        *bundles(env),
         *env.recorded,
     ]
+
+
+def bundles(env: SimpleNamespace) -> list[bytes]:
+    parts = [
+        env.kit.down_header(7, CLIENT, validated=True) + b"x" * 20,
+        env.kit.down_header(7, ("2001:db8::1", 1), validated=True) + b"x",
+        pack_header(UP, ingress=1, client=CLIENT, session=7, tag=bytes(8)) + b"\x80x",
+    ]
+    inner = bundle_front([len(part) for part in parts]) + b"".join(parts)
+    nested = inner
+    for _ in range(20):
+        nested = bundle_front([len(parts[0]), len(nested)]) + parts[0] + nested
+    return [inner, bundle_front([len(inner)] * 2) + inner * 2, nested[:2048], bytes((BUNDLE, 255)) + bytes(510)]
 
 
 @attrs.frozen
@@ -392,6 +407,27 @@ def sealed_data(env: SimpleNamespace) -> Target:
             datagrams.clear()
 
     return Target(feed=feed, examples=[bytes((SEALED,)) + bytes(40), *hop_datagrams(env)])
+
+
+@fuzzes(
+    "relay.hop.bundles.find_parts",
+    "relay.hop.bundles.parts_of",
+    "relay.hop_router.HopRouter.open_bundle",
+)
+def bundle(env: SimpleNamespace) -> Target:
+    world, first = env.world, env.world.transceivers[0]
+
+    def feed(data: bytes) -> None:
+        found, parts = find_parts(data), parts_of(data)
+        assert (found is None) == (parts is None)
+        for each in (data, bytes((BUNDLE,)) + data[1:]):
+            for source in (first.address, CLIENT):
+                assert list(world.forwarder.hop.open_bundle(each, source)) in ([], parts_of(each))
+        if parts is not None:
+            assert bundle_front([len(part) for part in parts]) + b"".join(parts) == data  # exactly one spelling
+            assert all(part[0] != BUNDLE and len(part) >= IPV4_HEADER_SIZE for part in parts)
+
+    return Target(feed=feed, examples=bundles(env))
 
 
 @fuzzes("relay.hop.header.parse_header")

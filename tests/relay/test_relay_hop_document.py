@@ -21,7 +21,8 @@ from relay.hop import (
     transceiver_end,
     warning,
 )
-from relay.hop.header import DOWN, UP, answering, pack_header, parse_header
+from relay.hop.bundles import BUNDLES_SINCE, LONGEST_BUNDLE, bundle_front, parts_of
+from relay.hop.header import DOWN, UP, VERSION, answering, pack_header, parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.messages import (
     Announce,
@@ -99,7 +100,13 @@ def vectors():
         made[name] = seal(KEYS, message, sender=sender, counter=counter, receiver=receiver, abilities=abilities)
     tunnel = Tunnel(keys=lambda: KEYS, number=RELAY, peer=TRANSCEIVER, count=lambda: 5)
     made["sealed"] = tunnel.seal(up_header(FIRST) + bytes.fromhex("806f0001"))
+    parts = parts_of_the_bundle(made["sealed"])
+    made["bundle"] = bundle_front([len(part) for part in parts]) + b"".join(parts)
     return made
+
+
+def parts_of_the_bundle(sealed):
+    return [up_header(FIRST) + bytes.fromhex("806f0001"), up_header(SECOND) + bytes.fromhex("16fefd"), sealed]
 
 
 def written():
@@ -131,6 +138,10 @@ def test_the_sealed_datagram_of_the_document_opens():
     assert opened == written()["up"] + bytes.fromhex("806f0001")
     assert len(written()["sealed"]) == len(opened) + OVERHEAD
     assert parse_header(opened).client == FIRST
+
+
+def test_the_bundle_of_the_document_comes_apart():
+    assert parts_of(written()["bundle"]) == parts_of_the_bundle(written()["sealed"])
 
 
 def test_headers_of_the_document_parse():
@@ -185,3 +196,6 @@ def test_timers_and_bounds_are_those_of_the_code():
     assert {name: said.get(name) for name in expected} == expected
     assert f"**{LEAST_MTU}**" in text
     assert f"| {LONGEST_CLIENT_DATAGRAM} |" in text
+    assert f"A bundle is at most {LONGEST_BUNDLE} bytes" in text
+    assert f"says revision {BUNDLES_SINCE}." in text
+    assert f"revision {sealing.REVISION} of version {VERSION}." in text

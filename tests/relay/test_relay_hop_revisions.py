@@ -162,6 +162,44 @@ def test_an_old_transceiver_is_refused_where_data_must_be_sealed(kit):
     assert links.drops == {HopDropReason.NOT_SEALED: 1}
 
 
+@pytest.mark.parametrize(("relay", "transceiver"), [(2, 3), (3, 2), (2, 2), (3, 3)])
+def test_bundles_are_for_who_says_that_they_are_read(kit, monkeypatch, relay, transceiver):
+    monkeypatch.setattr("relay.hop.relay_end.REVISION", relay)
+    links, link = make_relay(kit), make_transceiver(kit, revision=transceiver)
+    asked = []
+    for _ in range(4):
+        asked.append((links.takes_bundles(TRANSCEIVER), link.takes_bundles(RELAY)))
+        list(links.handle_timeout(100.0))
+        for data, _ in links.datagrams_to_send(100.0):
+            list(link.receive_control(data, RELAY, 100.0))
+        for data, _ in link.datagrams_to_send(100.0):
+            list(links.receive_control(data, TRANSCEIVER, 100.0))
+    assert asked[0] == (False, False)
+    assert asked[-1] == (transceiver == 3, relay == 3)
+    datagrams = [(pack_header(UP, ingress=1, client=("192.0.2.1", 1), session=7, tag=bytes(8)), RELAY)] * 4
+    assert len(link.bundle(datagrams)) == (1 if relay == 3 else 4)
+    # Who is not heard any more gets none.
+    list(links.set_transceivers([], 101.0))
+    list(link.handle_timeout(140.0))
+    assert (links.takes_bundles(TRANSCEIVER), link.takes_bundles(RELAY)) == (False, False)
+    assert link.bundle(datagrams) == datagrams
+
+
+def test_a_transceiver_that_goes_back_to_an_earlier_version_gets_no_bundles(kit):
+    links, link = make_relay(kit), make_transceiver(kit)
+    now = 100.0
+    for end in (link, make_transceiver(kit, revision=2)):
+        for _ in range(4):
+            now += 1.0
+            list(links.handle_timeout(now))
+            for data, _ in links.datagrams_to_send(now):
+                list(end.receive_control(data, RELAY, now))
+            for data, _ in end.datagrams_to_send(now):
+                list(links.receive_control(data, TRANSCEIVER, now))
+        assert links.up == (TRANSCEIVER,)
+        assert links.takes_bundles(TRANSCEIVER) is (end is link)
+
+
 def test_nobody_can_talk_two_ends_down(kit):
     """The byte that says what an end speaks is authenticated as all others are."""
     links, link = make_relay(kit), make_transceiver(kit)
@@ -172,7 +210,7 @@ def test_nobody_can_talk_two_ends_down(kit):
     assert link.drops == {HopDropReason.NOT_AUTHENTIC: 1}
 
 
-@pytest.mark.parametrize("revision", [3, 0x7F])
+@pytest.mark.parametrize("revision", [4, 0x7F])
 def test_a_later_revision_gets_what_we_speak(kit, monkeypatch, revision):
     links, link = make_relay(kit), make_transceiver(kit)
     for end in ("relay_end", "transceiver_end"):

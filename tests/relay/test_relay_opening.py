@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from relay.drops import DropReason
+from relay.hop.bundles import parts_of
 from relay.hop.header import CONTROL, DOWN, UP, pack_header, parse_header
 from relay.hop.links import FlowsWanted, TransceiverLink
 from relay.hop.messages import Confirm, Hello, Ping
@@ -41,7 +42,7 @@ class Transceiver:
             await trio.lowlevel.wait_readable(self.sock)
             data, source = self.sock.recvfrom(4096)
             if data[0] != CONTROL:
-                self.heard.append(data[parse_header(data).size :])
+                self.heard += [part[parse_header(part).size :] for part in parts_of(data) or [data]]
                 continue
             for kind, seconds in self.pauses.items():
                 if data[1] == kind.KIND:

@@ -5,6 +5,7 @@ import os
 import pytest
 import trio
 
+from relay.hop.bundles import parts_of
 from relay.hop.header import CONTROL, SEALED, UP, pack_header
 from relay.hop.links import FlowsWanted, TransceiverLink
 from relay.udp import address_of, drain, open_udp
@@ -50,7 +51,8 @@ class Transceiver:
                     await trio.lowlevel.wait_readable(self.sock)
                 now = trio.current_time()
                 for data, source in drain(self.sock):
-                    self.take(data, source, now)
+                    for part in parts_of(data) or [data]:
+                        self.take(part, source, now)
                 list(self.link.handle_timeout(now))
                 for data, relay in self.link.datagrams_to_send(now):
                     self.sock.sendto(data, relay)

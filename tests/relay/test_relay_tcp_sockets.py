@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from relay.binding import open_tcp
+from relay.hop.bundles import parts_of
 from relay.hop.header import CONTROL, answering, parse_header
 from relay.hop.links import TransceiverLink
 from relay.tcp.drops import TcpDropReason
@@ -51,10 +52,11 @@ class EchoTransceiver:
                     for answer, relay in self.link.datagrams_to_send(now):
                         self.sock.sendto(answer, relay)
                     continue
-                header = parse_header(data)
-                self.headers.append(header)
-                for payload in (data[header.size :], *self.extra):
-                    self.sock.sendto(answering(data[: header.size], validated=True) + payload, source)
+                for part in parts_of(data) or [data]:
+                    header = parse_header(part)
+                    self.headers.append(header)
+                    for payload in (part[header.size :], *self.extra):
+                        self.sock.sendto(answering(part[: header.size], validated=True) + payload, source)
 
 
 class Client:

@@ -5,8 +5,9 @@ import pytest
 
 from relay.drops import DropReason
 from relay.forwarder import Forwarder, ForwarderOptions
+from relay.hop.bundles import bundle_front
 from relay.hop.drops import HopDropReason
-from relay.hop.header import SEALED, UP, answering, generation_of, pack_header, with_generation
+from relay.hop.header import SEALED, UP, answering, generation_of, pack_header, up_header_of, with_generation
 from relay.hop.links import FlowsAcknowledged, FlowsWanted
 from relay.places import NO_CLUSTERS
 from relay.whereabouts import Whereabouts
@@ -171,6 +172,28 @@ def test_a_datagram_is_no_longer_on_one_hop_than_on_the_other(network):
     down = {data for data, _, _ in network.carried} - up
     assert len(up) == len(down) == 1
     assert [destination for _, _, destination in network.carried] == [INNER, TRANSCEIVER, INNER, GLOBAL]
+
+
+def test_bundles_cross_both_tiers(network):
+    transceiver = network.transceivers[TRANSCEIVER]
+    tiers, inner = network.relays[GLOBAL], network.relays[INNER]
+    headers = []
+    for session, client in zip((7, 8), CLIENTS, strict=True):
+        network.call(transceiver, session, client)
+        headers.append(network.kit.down_header(session, client, validated=True))
+    assert [tiers.hop.takes_bundles(each) for each in (INNER, TRANSCEIVER)] == [True, False]
+    assert [inner.hop.takes_bundles(each) for each in (GLOBAL, TRANSCEIVER, SECOND_TRANSCEIVER)] == [True, True, False]
+    down = [header + RTP for header in headers] * 2
+    up = [up_header_of(header[2:]) + RTCP for header in headers] * 2
+    for parts, source, destination in ((down, TRANSCEIVER, INNER), (down, INNER, GLOBAL), (up, GLOBAL, INNER)):
+        network._carry(bundle_front([len(part) for part in parts]) + b"".join(parts), source, destination)
+        network.pump()
+    expected = [(RTP, client, 1, GLOBAL) for client in CLIENTS] * 2
+    assert network.received_by_clients() == expected * 2
+    assert transceiver.payloads() == [RTCP] * 4
+    assert not any(relay.drops for relay in network.relays.values())
+    network._carry(bundle_front([len(part) for part in up]) + b"".join(up), SECOND_GLOBAL, INNER)
+    assert inner.drops == {DropReason.UNKNOWN_PEER: 1}
 
 
 def test_a_link_between_the_tiers_can_be_sealed_while_the_cluster_is_plain(kit):

@@ -10,6 +10,7 @@ import trio
 
 from relay.datagrams import RELAY_BATCH
 from relay.drops import DropReason
+from relay.hop.bundles import parts_of
 from relay.hop.header import CONTROL, answering, parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.links import TransceiverLink
@@ -58,10 +59,11 @@ class EchoTransceiver:
                         self.sock.sendto(answer, relay)
                     continue
                 assert self.link.accepts(source)
-                header = parse_header(data)
-                self.headers.append(header)
-                payload = data[header.size :]
-                self.sock.sendto(answering(data[: header.size], validated=True) + payload, source)
+                for part in parts_of(data) or [data]:
+                    header = parse_header(part)
+                    self.headers.append(header)
+                    payload = part[header.size :]
+                    self.sock.sendto(answering(part[: header.size], validated=True) + payload, source)
 
 
 async def exchange(client: trio.socket.SocketType, data: bytes, destination) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 
 from edge.caller.progress import Stage
 from edge.caller.results import MediaStatistics
+from relay.hop.bundles import bundle_front, parts_of
 from relay.hop.header import CONTROL, DOWN, parse_header
 from stun.attributes import Attribute, AttributeType
 from stun.binding import binding_request
@@ -172,6 +173,57 @@ def test_malformed_datagrams_are_dropped(world) -> None:
     world.receive(b"\x12\x00" + bytes(40))  # DOWN is not for us
     assert world.dispatcher.drops == {DropReason.MALFORMED_HOP: 3}
     assert sum(world.link.drops.values()) == 3
+
+
+def together(*parts: bytes) -> bytes:
+    return bundle_front([len(part) for part in parts]) + b"".join(parts)
+
+
+def test_each_part_of_a_bundle_gets_to_its_session(world) -> None:
+    clients = [world.add(number) for number in range(3)]
+    world.run(1)
+    heard = [client.call.session.media.packets_in for client in clients]
+
+    def packet(client) -> bytes:
+        media = client.caller.media
+        return client.header + media._srtp.protect_rtp(media.outbound.next_packet(world.now))
+
+    world.receive(together(*[packet(client) for client in (*clients, clients[0])]))
+    assert [client.call.session.media.packets_in for client in clients] == [heard[0] + 2, heard[1] + 1, heard[2] + 1]
+    assert not world.dispatcher.drops
+    world.dispatcher.flush(world.now)
+    leaving = [data for data, _ in world.sent]
+    assert len(leaving) == 4
+    (bundle,) = world.link.bundle(world.sent)
+    assert parts_of(bundle[0]) == leaving
+
+
+def test_a_bundle_from_others_than_relays_is_dropped_whole(world) -> None:
+    client = world.add()
+    world.run(1)
+    world.receive(together(*[client.header + b"\x80" * 40] * 9), STRANGER)
+    assert world.dispatcher.drops == {DropReason.NOT_A_RELAY: 1}
+
+
+def test_a_bundle_that_is_none_is_dropped(world) -> None:
+    client = world.add()
+    world.run(1)
+    part = client.header + b"\x80" * 40
+    bundle = together(part, part)
+    for data in (bundle[:-1], bundle + b"x", bundle[:1], b"\x15\x00", together(part, bundle)):
+        world.receive(data)
+    assert world.dispatcher.drops == {DropReason.MALFORMED_HOP: 5}
+
+
+def test_a_part_for_the_other_direction_is_dropped_alone(world) -> None:
+    client = world.add()
+    world.run(1)
+    heard = client.call.session.media.packets_in
+    packet = client.caller.media._srtp.protect_rtp(client.caller.media.outbound.next_packet(world.now))
+    world.receive(together(b"\x12\x00" + bytes(40), b"\x11\x80" + bytes(40), client.header + packet))
+    assert client.call.session.media.packets_in == heard + 1
+    assert world.dispatcher.drops == {DropReason.MALFORMED_HOP: 1}
+    assert sum(world.link.drops.values()) == 1
 
 
 def test_an_unknown_session_is_dropped_and_its_relay_told(world) -> None:

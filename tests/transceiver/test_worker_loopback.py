@@ -62,6 +62,15 @@ async def test_a_call_from_offer_to_hang_up(start, worker_network, host: str) ->
             assert secret not in str(running.reports)
 
 
+async def test_what_calls_say_at_the_same_moment_leaves_in_bundles(start, worker_network) -> None:
+    async with start() as running:
+        callers = [(await running.call(port=50000 + number))[1] for number in range(6)]
+        heard = running.relay.bundles
+        await worker_network.eventually(lambda: running.relay.bundles > heard + 10)
+        assert all(MediaStatistics.of(caller).lost == 0 for caller in callers)
+        assert not running.worker.all_drops()
+
+
 async def test_a_call_tells_how_long_its_way_takes(start, worker_network) -> None:
     async with start() as running:
         wishes = CallWishes(caller_network="198.51.100.0/24", placed_because=("It is near.",))

@@ -19,6 +19,7 @@ from edge.caller.events import EventReceived
 from edge.caller.opus_file import Clip
 from edge.caller.progress import CallerOptions, Stage
 from edge.caller.session import CallerSession
+from relay.hop.bundles import parts_of
 from relay.hop.header import CONTROL, UP, pack_header, parse_header
 from relay.hop.keys import HopKeys
 from relay.hop.links import RelayLinks, SessionEnded
@@ -57,6 +58,7 @@ class Relay:
     sessions: dict[Address, int] = attrs.field(factory=dict)
     gone: list[int] = attrs.field(factory=list)
     told: dict[Address, list[Event]] = attrs.field(factory=dict)
+    bundles: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.sock = open_udp(self.host, 0, on_warning=lambda _: None)
@@ -87,7 +89,10 @@ class Relay:
                 with trio.move_on_after(0.005):
                     await trio.lowlevel.wait_readable(self.sock)
                 for data, source in drain(self.sock):
-                    self.take(data, source)
+                    parts = parts_of(data)
+                    self.bundles += parts is not None
+                    for part in parts or [data]:
+                        self.take(part, source)
 
     def take(self, data: bytes, source: Address) -> None:
         now = trio.current_time()
