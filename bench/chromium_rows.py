@@ -16,6 +16,8 @@ __all__ = ["REALTIME", "Told", "crossing", "missing", "rows_of", "silence"]
 
 REALTIME = "realtime: "
 """Stands before what was done to a call with a backend in another process."""
+_CHECKPOINTED_MS = 1600
+"""After a change in a conversation a checkpoint follows within 1.5 s; saying and writing it takes a moment."""
 _EVERYTHING = "everything"
 _REBOUND = "rebound"
 _KILLED, _PAUSED, _DRAINED = "transceiver killed", "transceiver paused", "transceiver drained"
@@ -175,7 +177,7 @@ def _rows_of_events(conversed: Told, passed: Sequence[Any], notes: tuple[str, ..
     oldest = max(events["oldest_lost_ms"] for events in died)
     yield _row_of_counts(
         "realtime, transceiver killed or paused, or everything: events lost beyond what is said at a death",
-        [events["broken"] for events in died],
+        [events["broken"] + (events["oldest_lost_ms"] > _CHECKPOINTED_MS) for events in died],
         (
             *notes,
             f"{_said(died)}; {len(died)} times",

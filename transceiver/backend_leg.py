@@ -67,6 +67,10 @@ _LAST_SECONDS = 1.0
 
 _LAST_ANSWERS = 0.4
 """Seconds before that in which nothing more is said to the backend, and its answers to what was said before come."""
+_LONGEST_ANSWERS = 0.9
+"""The same at most, while more and more of them come."""
+_ANSWERED = 0.2
+"""Seconds without an event after which all answers have come."""
 
 _GOODBYE_SECONDS = 6.0
 """What a link has to come to an end after the call did; an agent may want to write something down."""
@@ -143,6 +147,7 @@ class BackendLeg:
         self._heard_at: float | None = None  # when the caller will have heard the last of it
         self._round_trip_time: float | None = None
         self._stirred_at = -math.inf  # when an event came last, of either side's
+        self._answered_at = -math.inf  # when one of the backend's did
         self._playout_delay = _PLAYOUT_DELAY
         self._is_handed_over = False
         self._is_ours = trio.Event()
@@ -150,7 +155,7 @@ class BackendLeg:
         self._tunnelled = tunnelled
         self._link: BackendLink | None = tunnelled
         self._leaves_from = self._leaves_at = math.inf
-        self._left_at: float | None = None  # when the connection will be closed that is about to be left
+        self._left_at: float | None = None  # since when a connection is being left
         self._is_leaving = False
         self._hops = 0
         if tunnelled is None:
@@ -351,15 +356,19 @@ class BackendLeg:
         is_late = now >= self._leaves_at
         if self._left_at is None:
             if is_late or self.is_quiet(now):
-                self._left_at = now + _LAST_ANSWERS
+                self._left_at = now
                 self._bridge.hold_clients()
         elif not is_late and not self._bridge.is_between_turns:
             self._left_at = None
             self._bridge.release_clients(now)
-        elif now >= self._left_at and self._link is not None:
+        elif self._is_answered(now - self._left_at, now) and self._link is not None:
             self._is_leaving = True
             self._leaves_from = math.inf
             self._link.close()
+
+    def _is_answered(self, held: float, now: float) -> bool:
+        """Whether no more answers are to be waited for, clients having been held for so long."""
+        return held >= _LONGEST_ANSWERS or (held >= _LAST_ANSWERS and now - self._answered_at >= _ANSWERED)
 
     def _hung_up(self) -> None:
         """Take the end of the connection for the end of the call, once the caller has heard the last words."""
@@ -374,7 +383,7 @@ class BackendLeg:
 
     def backend_event(self, event: Mapping[str, object]) -> None:
         """See `BackendSink.backend_event`."""
-        self._stirred_at = now = trio.current_time()
+        self._stirred_at = self._answered_at = now = trio.current_time()
         self._take(now, self._bridge.receive_backend_event, event, now)
 
     def backend_audio(self, speech: Speech, pcm: bytes) -> None:

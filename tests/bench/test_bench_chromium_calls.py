@@ -86,6 +86,11 @@ def test_the_worst_counts_in_conversations(told: dict[str, list[Any]]) -> None:
         "transceiver killed or paused, or everything: events lost beyond what is said at a death",
     }
     assert made["transceiver drained, frames lost"].ours == "3 (median 2)"
+    died = "transceiver killed or paused, or everything: events lost beyond what is said at a death"
+    told[REALTIME + "transceiver killed"] = [spoken(conversed=conversed(oldest_lost_ms=1500.0)), spoken()]
+    assert rows(told)["realtime, " + died].verdict == "as wanted"
+    told[REALTIME + "transceiver killed"] = [spoken(conversed=conversed(oldest_lost_ms=1700.0)), spoken()]
+    assert rows(told)["realtime, " + died].verdict == "MISSED"
     assert made["transceiver paused, audio back after"].ours == "1200 ms (median 610)"
     assert {row.verdict for row in rows(told).values() if "realtime" not in row.what} == {"as wanted", "-"}
 

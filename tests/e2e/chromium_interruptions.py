@@ -23,7 +23,7 @@ from tests.redis_server import redis_server
 from .chromium import chromium_page, write_tone
 from .conversing import BACKEND, SECTION, ConversingCall, NumberingBackend, conversing_call, numbering_backend
 from .everything import go_through_everything
-from .interruptions import DisturbedCall, Store, run_first
+from .interruptions import DisturbedCall, Store
 from .placing import disturbed_call
 from .travelling import RELAYS, Journey, journey
 
@@ -56,7 +56,7 @@ def main(folder: Path, times: int) -> None:
             namespace=travelling.client,
         ) as page,
     ):
-        run_first(travelling)
+        travelling.run_relays_first()
         travelling.add_transceiver(_JOINS)
         with disturbed_call(travelling, store, page) as call:
             for interrupt in (_workers, _restarts, _moves, _deaths, _pauses, _everything_replaced, _store):

@@ -24,7 +24,7 @@ _LATE = 0.1
 """Seconds before a step in which a silence may begin that is the step's: a frame, and what a busy machine adds."""
 _REBIND_SECONDS = 10.0
 """Chromium's checks alone notice a new address, and come every 2.5 s; a busy machine may make it miss one."""
-_NUMBER_EVERY_MS = 250
+_NUMBER_EVERY_MS = 400
 """As many as a conversation remembers are not said in this time."""
 
 

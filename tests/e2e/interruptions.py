@@ -6,7 +6,6 @@ browser says of itself. The page does nothing to help.
 
 import contextlib
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from .restarting import kill_worker, reload_relay, worker_pids
 from .sniffing import Sniffer, sniffing
 from .travelling import PUBLIC, Journey
 
-__all__ = ["DisturbedCall", "Store", "run_first", "troubles"]
+__all__ = ["DisturbedCall", "Store", "troubles"]
 
 RELAY = "relay-a"
 _MOVES = "trio_voice_transceiver_moves_total"
@@ -277,12 +276,3 @@ def troubles(seen: Mapping[str, Any]) -> int:
     """How often a call failed, was negotiated again or lost its channel, of what `DisturbedCall.seen` tells."""
     failed = [*seen["ice"], *seen["connection"]].count("failed")
     return int(failed + seen["negotiations"] + seen["closed"])
-
-
-def run_first(travelling: Journey) -> None:
-    """Let relays run before everything else on this machine, as on hosts of their own; from their next start on."""
-    if shutil.which("chrt") is None:
-        return
-    for name in (name for name in travelling.edge.servers if name.startswith("relay-")):
-        server = travelling.edge.servers[name]
-        travelling.edge.servers[name] = attrs.evolve(server, command=["chrt", "--fifo", "1", *server.command])

@@ -10,10 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-__all__ = ["CHECKPOINTED_MS", "Events", "Got", "Told", "Way", "compare_events"]
-
-CHECKPOINTED_MS = 1600.0
-"""After a change in the conversation a checkpoint follows within 1.5 s; saying and writing takes a moment."""
+__all__ = ["Events", "Got", "Told", "Way", "compare_events"]
 
 
 @attrs.frozen(kw_only=True)
@@ -109,14 +106,12 @@ class Events:
 
     @property
     def broken(self) -> int:
-        """What even a death does not excuse (docs/failover.md).
+        """What even a death does not excuse (docs/failover.md), but for `oldest_lost_ms`, for which time decides.
 
-        Of the client's events all is known that was said so long before that a checkpoint must have followed, and all
-        that was said after the restart; and they are in order. Of the backend's none comes twice, and of each
-        connection's those that come are the first ones; of the newest all come.
+        All of the client's is known that was said after the restart, and they are in order. Of the backend's none comes
+        twice, and of each connection's those that come are the first ones; of the newest all come.
         """
-        never = self.lost_behind + self.up.disordered + self.down.repeated + self.down.disordered + self.holes
-        return never + (self.oldest_lost_ms > CHECKPOINTED_MS)
+        return self.lost_behind + self.up.disordered + self.down.repeated + self.down.disordered + self.holes
 
     def to_json(self) -> dict[str, object]:
         """All of it, as JSON types."""

@@ -36,6 +36,8 @@ MOST_FRAMES = 2
 AUDIO_BACK_MS, FENCED_MS = 1000, 3000
 RECORDED_SECONDS = 2.0
 """After which what was said is in the store."""
+LATE_RECORD_MS = 5000
+"""The same on a busy machine, for what was said before a death."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,9 @@ def store(redis_server: ModuleType) -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def travelling(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     folder = tmp_path_factory.mktemp("journey")
-    with journey(folder, store_url=store.url, transceivers=NAMES, backends=BACKEND, section=SECTION) as travelling:
+    with journey(
+        folder, store_url=store.url, transceivers=NAMES, backends=BACKEND, section=SECTION, relays_first=True
+    ) as travelling:
         yield travelling
 
 
@@ -107,6 +111,12 @@ def finish(call: DisturbedCall) -> Conversed | None:
     return conversed
 
 
+def assert_excused(conversed: Conversed) -> None:
+    """Nothing was lost but what is said at a death."""
+    assert conversed.events.broken == 0
+    assert conversed.events.oldest_lost_ms <= LATE_RECORD_MS
+
+
 def test_the_transceiver_is_drained_and_then_the_relay_replaced(call: DisturbedCall) -> None:
     owner = call.owner()
     drained = count(call, lambda: call.start_draining(owner), 1.0)
@@ -127,7 +137,7 @@ def test_the_transceiver_is_killed(call: DisturbedCall) -> None:
     assert count(call, lambda: call.kill(owner), 2.0).gap_ms <= AUDIO_BACK_MS
     assert call.owner() != owner
     if conversed := finish(call):
-        assert conversed.events.broken == 0
+        assert_excused(conversed)
 
 
 def test_the_transceiver_is_paused_and_resumed(call: DisturbedCall) -> None:
@@ -139,7 +149,7 @@ def test_the_transceiver_is_paused_and_resumed(call: DisturbedCall) -> None:
     ended = call.edge.counted(call.edge.servers[owner].health, "trio_voice_transceiver_events_total")
     assert ended["ended-fenced"] == 1
     if conversed := finish(call):
-        assert conversed.events.broken == 0
+        assert_excused(conversed)
 
 
 def test_redis_is_started_again(call: DisturbedCall) -> None:

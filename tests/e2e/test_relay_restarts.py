@@ -17,7 +17,6 @@ from playwright.sync_api import Playwright
 from .calling import paced_call
 from .chromium import CALL, chromium_page
 from .edge_processes import Edge
-from .interruptions import run_first
 from .sniffing import Sniffer, sniffing
 from .travelling import KEY, PUBLIC, Journey, journey
 
@@ -32,7 +31,7 @@ BINDING_REQUEST = b"\x00\x01"
 @pytest.fixture(scope="module")
 def travelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     with journey(tmp_path_factory.mktemp("journey")) as made:
-        run_first(made)
+        made.run_relays_first()
         restart(made.edge)
         made.edge.wait_until("the relay is there", lambda: made.edge.is_ready(made.relay_url("a")))
         yield made

@@ -7,6 +7,7 @@ Both relays hold the public address, as with anycast; nothing translates address
 be several transceivers, which move calls between them, and nobody's configuration names another.
 """
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -116,6 +117,14 @@ class Journey:
         )
         self._add(name, "transceiver", text, f"http://127.0.0.1:{control}", self.names["server"])
 
+    def run_relays_first(self) -> None:
+        """Let relays run before everything else on this machine; from their next start on."""
+        if shutil.which("chrt") is None:
+            return
+        for name in (name for name in self.edge.servers if name.startswith("relay-")):
+            server = self.edge.servers[name]
+            self.edge.servers[name] = attrs.evolve(server, command=["chrt", "--fifo", "1", *server.command])
+
     def running(self) -> list[str]:
         """The transceivers that run."""
         processes = self.edge.processes
@@ -160,6 +169,7 @@ def journey(
     relay_environment: Mapping[str, str] = MappingProxyType({}),
     backends: str = "",
     section: str = "",
+    relays_first: bool = False,
 ) -> Iterator[Journey]:
     """Build it, start all; needs root and nft.
 
@@ -170,6 +180,7 @@ def journey(
         relay_environment: further variables of the relays.
         backends: tables of backends beside the echo.
         section: further lines for the section of the transceivers.
+        relays_first: whether relays run before everything else on this machine, as on hosts of their own.
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     hosts = {"server": [f"{SERVER}/16"], "gateway": [f"{HOMES[0]}/16"], "client": []}
@@ -214,6 +225,8 @@ def journey(
             variables = {**bytecode, **relay_environment}
             made._add(f"relay-{name}", "relay", text, f"http://{host}:7090", where, variables)
         made.lead_to("a")
+        if relays_first:
+            made.run_relays_first()
         edge.start_all()
         try:
             yield made
