@@ -1,6 +1,5 @@
 """How many of a call's packets are lost, both ways, from one look at it to the next."""
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 __all__ = ["LossMeter", "PacketCounts"]
@@ -26,23 +25,22 @@ class PacketCounts(NamedTuple):
 
 
 class LossMeter:
-    """Tells of each call what share it has lost since it was looked at before."""
+    """Tells what share a call has lost since it was looked at before."""
 
     def __init__(self) -> None:
-        self._before: dict[int, PacketCounts] = {}
+        self._before: PacketCounts | None = None
 
-    def share(self, session_id: int, counts: PacketCounts) -> float | None:
+    def share(self, counts: PacketCounts) -> float | None:
         """Tell what was lost in the worse direction, 0 to 1; None when too little was said to tell.
 
         Args:
-            session_id: of the call.
             counts: of now.
         """
-        before = self._before.setdefault(session_id, counts)
-        expected, sent = counts.expected - before.expected, counts.sent - before.sent
-        if expected < 0 or sent < 0:
-            self._before[session_id] = counts  # a source has begun anew, or another process goes on
+        before = self._before
+        if before is None or counts.expected < before.expected or counts.sent < before.sent:
+            self._before = counts  # the first look; or a source has begun anew, or another process goes on
             return None
+        expected, sent = counts.expected - before.expected, counts.sent - before.sent
         shares = []
         if expected >= _FEWEST:
             shares.append(1 - (counts.received - before.received) / expected)
@@ -50,10 +48,6 @@ class LossMeter:
             shares.append((counts.lost - before.lost) / sent)
         if not shares:
             return None
-        self._before[session_id] = counts
+        self._before = counts
         # Packets that came twice, or a client that says anything, make shares that are none.
         return min(1.0, max(0.0, *shares))
-
-    def keep_only(self, session_ids: Collection[int]) -> None:
-        """Forget the calls that have ended."""
-        self._before = {each: counts for each, counts in self._before.items() if each in session_ids}

@@ -14,6 +14,7 @@ from transceiver.describing import describe_session, drops_of
 from transceiver.flows import Flow
 from transceiver.handover.custody import Custody
 from transceiver.handover.kept import KeptDatagrams
+from transceiver.losses import LossMeter
 from transceiver.session import Session
 from transceiver.ticker import PHASES
 from wire.core import Path
@@ -41,6 +42,7 @@ class Call:
         is_leaving: it was suspended as it is about to move away: no checkpoint of it is written.
         flows: how each of its paths is reached.
         is_touched: it has heard something since the last flush.
+        losses: what it has lost since it was looked at before.
     """
 
     call_id: str
@@ -58,6 +60,7 @@ class Call:
     is_leaving: bool = False
     flows: dict[Path, Flow] = attrs.field(factory=dict)
     is_touched: bool = False
+    losses: LossMeter = attrs.field(factory=LossMeter)
 
     def drops(self) -> dict[str, int]:
         """Count what its legs have dropped, by "layer.reason"."""

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Sequence
 
-from transceiver.losses import LossMeter
 from transceiver.registry import Call, CallRegistry
 from transceiver.round_trips import LATEST, LossSample, RoundTripSample
 
@@ -25,7 +24,6 @@ class WayLog:
         self._calls = calls
         self._round_trips: deque[RoundTripSample] = deque(maxlen=LATEST)
         self._losses: deque[LossSample] = deque(maxlen=LATEST)
-        self._meter = LossMeter()
         self._round_trip_count = self._loss_count = 0
         self._waiting: list[int] = []  # numbers of sessions, as calls may end meanwhile
         self._next_sample = self._next_round = float("-inf")
@@ -46,7 +44,6 @@ class WayLog:
         self._next_sample = now + _SAMPLE_SECONDS
         if now >= self._next_round:
             self._waiting = [call.session_id for call in self._calls if call.wishes.caller_network]
-            self._meter.keep_only(set(self._waiting))
             self._next_round = now + _ROUND_SECONDS if self._waiting else now
         turn = self._waiting[-_AT_ONCE:]
         del self._waiting[-_AT_ONCE:]
@@ -68,7 +65,7 @@ class WayLog:
         self._round_trip_count += 1
         self._round_trips.append(RoundTripSample(self._round_trip_count, network, ingress, round(seconds * 1000, 1)))
         if session.media is not None:
-            share = self._meter.share(call.session_id, session.media.packet_counts)
+            share = call.losses.share(session.media.packet_counts)
             if share is not None:
                 self._loss_count += 1
                 self._losses.append(LossSample(self._loss_count, network, ingress, round(share, 4)))

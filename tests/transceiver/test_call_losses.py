@@ -17,7 +17,7 @@ def counts(expected: int = 0, received: int = 0, sent: int = 0, lost: int = 0) -
 
 def shares(*looks: PacketCounts) -> list[float | None]:
     meter = LossMeter()
-    return [meter.share(1, look) for look in looks]
+    return [meter.share(look) for look in looks]
 
 
 def test_a_look_tells_of_what_was_since_the_one_before() -> None:
@@ -47,14 +47,6 @@ def test_whatever_is_counted_a_share_is_a_share(looks: list[PacketCounts]) -> No
     assert all(share is None or 0 <= share <= 1 for share in shares(*looks))
 
 
-def test_calls_that_have_ended_are_forgotten() -> None:
-    meter = LossMeter()
-    for number in range(10):
-        meter.share(number, counts())
-    meter.keep_only({3})
-    assert list(meter._before) == [3]
-
-
 class Calls(dict):
     """A registry with one call, of a network, by an ingress."""
 
@@ -63,7 +55,7 @@ class Calls(dict):
         session = SimpleNamespace(media=self.media, ice=None, path=SimpleNamespace(via=7))
         session.ice = SimpleNamespace(round_trip_time=None)
         wishes = SimpleNamespace(caller_network="n")
-        super().__init__({1: SimpleNamespace(session_id=1, wishes=wishes, session=session)})
+        super().__init__({1: SimpleNamespace(session_id=1, wishes=wishes, session=session, losses=LossMeter())})
 
     def __iter__(self):
         return iter(list(self.values()))

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from transceiver.losses import PacketCounts
+from transceiver.losses import LossMeter, PacketCounts
 from transceiver.round_trips import LATEST, RoundTripSample, SamplesOfAll
 from transceiver.sampling import WayLog
 
@@ -30,6 +30,7 @@ def make_call(number: int, *, stun: float | None = 0.02, rtcp: float | None = No
             media=None if rtcp is None else SimpleNamespace(round_trip_time=rtcp, packet_counts=NOTHING),
             path=None if via == 0 else SimpleNamespace(via=via),
         ),
+        losses=LossMeter(),
     )
 
 

@@ -74,7 +74,7 @@ class Fleet:
 
 
 @pytest.fixture
-async def fleet(network, make_calls, autojump_clock):
+async def fleet(network, make_calls):
     heard = [Heard(member(each), 0.5) for each in (ME, OTHER, THIRD)]
     peers = FleetPeers(
         members=lambda: heard,
@@ -85,36 +85,36 @@ async def fleet(network, make_calls, autojump_clock):
     return Fleet(network, make_calls, heard, peers)
 
 
-async def test_who_answers_lives_and_who_refuses_is_gone(fleet):
+async def test_who_answers_lives_and_who_refuses_is_gone(fleet, autojump_clock):
     fleet.answers(OTHER)
     assert await fleet.takes(owner(OTHER), Pulse.ALIVE) < 0.01
     assert await fleet.takes(owner(THIRD), Pulse.GONE) < 0.01
     assert await fleet.takes(owner(4711), Pulse.GONE) < 0.01, "its lease has run out"
 
 
-async def test_who_is_in_the_place_of_another_has_not_its_calls(fleet):
+async def test_who_is_in_the_place_of_another_has_not_its_calls(fleet, autojump_clock):
     fleet.answers(4711, host=OTHER)
     await fleet.takes(owner(OTHER), Pulse.GONE)
 
 
-async def test_who_has_just_begun_and_knows_nobody_leaves_it_to_the_relays(fleet):
+async def test_who_has_just_begun_and_knows_nobody_leaves_it_to_the_relays(fleet, autojump_clock):
     fleet.heard.clear()
     await fleet.takes(owner(OTHER), Pulse.SILENT)
 
 
-async def test_silence_takes_a_tenth_of_a_second(fleet):
+async def test_silence_takes_a_tenth_of_a_second(fleet, autojump_clock):
     fleet.answers(OTHER, after=10.0)
     assert await fleet.takes(owner(OTHER), Pulse.SILENT) == pytest.approx(0.1, abs=0.03)
 
 
 @pytest.mark.parametrize(("lateness", "patience"), [(0.01, 0.14), (0.05, 0.3), (9.0, 0.5), (-1.0, 0.1)])
-async def test_one_whose_loop_was_late_is_waited_for(fleet, lateness, patience):
+async def test_one_whose_loop_was_late_is_waited_for(fleet, lateness, patience, autojump_clock):
     fleet.answers(OTHER, after=10.0)
     fleet.heard[1] = Heard(member(OTHER, lateness=lateness), 0.5)
     assert await fleet.takes(owner(OTHER), Pulse.SILENT) == pytest.approx(patience, abs=0.03)
 
 
-async def test_one_that_has_answered_lately_is_slow_and_gets_more_time(fleet):
+async def test_one_that_has_answered_lately_is_slow_and_gets_more_time(fleet, autojump_clock):
     fleet.answers(OTHER, after=0.05)
     await fleet.takes(owner(OTHER), Pulse.ALIVE)
     fleet.answers(OTHER, after=0.2)
@@ -125,7 +125,7 @@ async def test_one_that_has_answered_lately_is_slow_and_gets_more_time(fleet):
     await fleet.takes(owner(OTHER), Pulse.SILENT)
 
 
-async def test_one_that_was_paused_and_is_back_is_not_slow(fleet):
+async def test_one_that_was_paused_and_is_back_is_not_slow(fleet, autojump_clock):
     fleet.answers(OTHER, after=10.0)
     await fleet.takes(owner(OTHER), Pulse.SILENT)
     fleet.answers(OTHER)
@@ -157,7 +157,7 @@ async def test_only_the_time_counts_in_which_our_own_loop_turns(network, make_ca
         assert await peers.feel_pulse(owner(OTHER)) is Pulse.ALIVE
 
 
-async def test_all_workers_of_a_dead_process_are_no_candidates(fleet):
+async def test_all_workers_of_a_dead_process_are_no_candidates(fleet, autojump_clock):
     fleet.heard[1] = Heard(member(OTHER, workers=3), 0.5)
     everybody = [owner(ME), *(owner(OTHER, number) for number in range(3)), owner(THIRD)]
     assert list(fleet.peers.candidates()) == everybody
@@ -169,7 +169,7 @@ async def test_all_workers_of_a_dead_process_are_no_candidates(fleet):
     assert fleet.peers._dead == {}, "it is not remembered for ever"
 
 
-async def test_the_siblings_of_a_dead_worker_that_serve_are_candidates(fleet):
+async def test_the_siblings_of_a_dead_worker_that_serve_are_candidates(fleet, autojump_clock):
     fleet.heard[1] = Heard(member(OTHER, workers=3), 0.5)
     states = [{"serves": True}, {"serves": False}, {"serves": False}]
     fleet.answers(OTHER, each_worker=states)
@@ -188,7 +188,7 @@ async def test_the_siblings_of_a_dead_worker_that_serve_are_candidates(fleet):
         lambda each: Heard(each, LATE + 0.1),
     ],
 )
-async def test_who_would_not_come_is_not_waited_for(fleet, change):
+async def test_who_would_not_come_is_not_waited_for(fleet, change, autojump_clock):
     changed = change(member(OTHER))
     fleet.heard[1] = changed if isinstance(changed, Heard) else Heard(changed, 0.5)
     assert list(fleet.peers.candidates()) == [owner(ME), owner(THIRD)]
