@@ -42,7 +42,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 
 RATE = 24000
 FRAME_SECONDS = 0.04
-AHEAD_SECONDS = 0.2
+AHEAD_SECONDS = 0.4
 """How far it is ahead of the voice, as a backend that makes speech faster than real time and yet a bit at a time."""
 ANSWER_FRAMES = 12
 LOUDNESS = 6000
