@@ -25,7 +25,8 @@ class UdpDropReason(enum.StrEnum):
     """Why a datagram did not get through a socket."""
 
     RECEIVE_BUFFER_FULL = "receive-buffer-full"
-    """It arrived while the kernel held as much for us as it will: we were too slow, or not there."""
+    """It arrived while the kernel held as much for us as it will: we were too slow, or not there. The kernel
+    counts; a bundle on the hop (`relay.hop.bundles`) is one to it."""
 
     SEND_BUFFER_FULL = "send-buffer-full"
     """The kernel holds as much as it will; waiting would delay everybody behind it."""
