@@ -137,8 +137,9 @@ def test_a_call_moves_between_releases(fleet: Edge, former: Release, number: sig
     if not is_upgrade:
         stop(fleet, owner)
         start_as(fleet, OWN, owner)
+    fleet.wait_until("signal knows both", lambda: fleet.ready_transceivers() == 2)
     stop(fleet, other)
-    fleet.wait_until("signal knows the one that is left", lambda: fleet.ready_transceivers() == 1)
+    fleet.wait_until("signal knows who is left", lambda: fleet.ready_transceivers() == 1)
     try:
         with paced_call(fleet.signal_url) as call:
             start_as(fleet, OWN if is_upgrade else former, other)
