@@ -6,7 +6,8 @@ So bundles are preferred to whoever reads them, except for datagrams so long tha
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from socket import MSG_DONTWAIT, socket
+from itertools import pairwise
+from socket import socket
 
 from relay.gathering import Gathering
 from relay.hop.bundles import FEWEST, bundle_front, ends_of
@@ -79,10 +80,4 @@ class BundleSlots(SegmentSlots):
             sizes += lengths[begin:end]
             begin = end
         self._bundles.write(destination, pieces, sizes, counts)
-        fd, messages, sent, total = self._socket.fileno(), self._bundles.messages, 0, len(ends)
-        while sent < total:
-            went = self._send(fd, messages + sent, total - sent, MSG_DONTWAIT)
-            if went < 0:
-                self._count_refused(ffi.errno, ends[sent] - (ends[sent - 1] if sent else 0))
-                went = 1
-            sent += went
+        self._send_messages(self._bundles.messages, [end - begin for begin, end in pairwise((0, *ends))])

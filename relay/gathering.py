@@ -5,8 +5,7 @@ from array import array
 from collections.abc import Sequence
 from itertools import accumulate
 
-from relay.mmsg import address_of, ffi
-from relay.sockaddr import IPV4_SIZE, IPV6_SIZE
+from relay.mmsg import address_of, ffi, named_messages
 
 __all__ = ["MESSAGE_WORDS", "Gathering"]
 
@@ -29,13 +28,8 @@ class Gathering:
     """
 
     def __init__(self, sock: socket.socket, messages: int, pieces: int) -> None:
-        size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
-        names = ffi.new("char[]", size * messages)
+        self.messages, names = named_messages(sock, messages)
         vectors = ffi.new("struct iovec[]", pieces)
-        self.messages = ffi.new("struct mmsghdr[]", messages)
-        for number in range(messages):
-            message = self.messages[number].msg_hdr
-            message.msg_name, message.msg_namelen = names + size * number, size
         self.fields = memoryview(ffi.buffer(self.messages)).cast("B").cast("Q")
         self._names = memoryview(ffi.buffer(names)).cast("B")
         self._vectors = memoryview(ffi.buffer(vectors)).cast("B").cast("Q")

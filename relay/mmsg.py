@@ -44,6 +44,7 @@ __all__ = [
     "address_of_bytes",
     "ffi",
     "is_available",
+    "named_messages",
     "slot_layout",
 ]
 
@@ -195,6 +196,24 @@ CALL = RELAY_BATCH
 """Datagrams in one system call. The kernel takes 1024; more than a batch costs memory that leaves the caches."""
 
 
+def named_messages(sock: socket.socket, count: int) -> tuple[_CData, _CData]:
+    """Lay out messages to be sent, each with room for its destination.
+
+    Args:
+        sock: what they leave by, of either family.
+        count: how many.
+
+    Returns:
+        The messages, and the room of all destinations, one after another, which has to be kept.
+    """
+    size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
+    names, messages = ffi.new("char[]", size * count), ffi.new("struct mmsghdr[]", count)
+    for number in range(count):
+        message = messages[number].msg_hdr
+        message.msg_name, message.msg_namelen = names + size * number, size
+    return messages, names
+
+
 class SendSlots:
     """Datagrams on their way to one socket, wherever in memory they are.
 
@@ -219,19 +238,14 @@ class SendSlots:
         self.starts: list[int] = []
         self.lengths: list[int] = []
         self._kept: list[object] = []
-        size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
-        self._destination_size = size
-        names = ffi.new("char[]", size * CALL)
+        self._destination_size = IPV6_SIZE if sock.family == socket.AF_INET6 else IPV4_SIZE
+        self._messages, names = named_messages(sock, CALL)
         vectors = ffi.new("struct iovec[]", CALL)
-        self._messages = ffi.new("struct mmsghdr[]", CALL)
+        controls = ffi.from_buffer(control)
         for number in range(CALL):
             message = self._messages[number].msg_hdr
-            message.msg_name, message.msg_namelen = names + size * number, size
             message.msg_iov, message.msg_iovlen = vectors + number, 1
-        controls = ffi.from_buffer(control)
-        if control:
-            for number in range(CALL):
-                message = self._messages[number].msg_hdr
+            if control:
                 message.msg_control, message.msg_controllen = controls, len(control)
         self._names = memoryview(ffi.buffer(names)).cast("B")
         self._vectors = memoryview(ffi.buffer(vectors)).cast("B").cast("Q")
@@ -285,12 +299,21 @@ class SendSlots:
         self._names[: len(names)] = names
         self._vectors[0 : 2 * count : 2] = array("Q", starts)
         self._vectors[1 : 2 * count : 2] = array("Q", lengths)
-        fd, sent = self._socket.fileno(), 0
-        while sent < count:
-            went = self._send(fd, self._messages + sent, count - sent, socket.MSG_DONTWAIT)
+        self._send_messages(self._messages, [1] * count)
+
+    def _send_messages(self, messages: _CData, counts: Sequence[int]) -> None:
+        """Send what is laid out.
+
+        Args:
+            messages: the first of them.
+            counts: of how many datagrams each consists.
+        """
+        fd, sent, total = self._socket.fileno(), 0, len(counts)
+        while sent < total:
+            went = self._send(fd, messages + sent, total - sent, socket.MSG_DONTWAIT)
             if went < 0:
                 # The first of them is refused; those behind it have their chance.
-                self._count_refused(ffi.errno, 1)
+                self._count_refused(ffi.errno, counts[sent])
                 went = 1
             sent += went
 

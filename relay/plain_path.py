@@ -85,7 +85,7 @@ class PlainPath:
 
     def flush(self) -> Sent:
         """Send everything; see `relay.datapath.Datapath`."""
-        up = self._send_up(self._forwarder.to_transceivers)
+        up = self._send(self._hop, self._forwarder.to_transceivers, takes_bundles=self._forwarder.hop.takes_bundles)
         down_datagrams = down_bytes = 0
         for egress, (sock, control) in self._down.items():
             count, size = self._send(sock, self._forwarder.to_clients[egress], control)
@@ -93,14 +93,15 @@ class PlainPath:
             down_bytes += size
         return Sent(*up, down_datagrams, down_bytes)
 
-    def _send_up(self, datagrams: list[tuple[bytes, Address]]) -> tuple[int, int]:
+    def _send(
+        self,
+        sock: socket,
+        datagrams: list[tuple[bytes, Address]],
+        control: _Control = (),
+        takes_bundles: Callable[[Address], bool] | None = None,
+    ) -> tuple[int, int]:
         count, size = len(datagrams), sum(len(data) for data, _ in datagrams)
-        send_batch(self._hop, bundled(datagrams, self._forwarder.hop.takes_bundles), self._drops)
-        datagrams.clear()
-        return count, size
-
-    def _send(self, sock: socket, datagrams: list[tuple[bytes, Address]], control: _Control = ()) -> tuple[int, int]:
-        count, size = len(datagrams), sum(len(data) for data, _ in datagrams)
-        send_batch(sock, datagrams, self._drops, control)
+        ready = datagrams if takes_bundles is None else bundled(datagrams, takes_bundles)
+        send_batch(sock, ready, self._drops, control)
         datagrams.clear()
         return count, size
