@@ -10,4 +10,5 @@ nothing of speed. Read in this order:
 * `simulation`  a day in five thousand seconds, second by second
 * `results`     what came of it: round trips, loads, changes
 * `plot`        the pictures `docs/images/fleet-simulation.svg` and `fleet-health.svg`
+* `trial`       how a test finds out that the pictures are out of date
 """

@@ -12,6 +12,7 @@ from bench.fleet_simulation.fleet import Ailment
 from bench.fleet_simulation.plot import draw, draw_ailment
 from bench.fleet_simulation.results import Results, quantile
 from bench.fleet_simulation.simulation import Settings, simulate
+from bench.fleet_simulation.trial import fingerprint, sign
 from geo.scoring import Weights
 
 _PICTURES = Path(__file__).parent.parent.parent / "docs" / "images"
@@ -65,16 +66,17 @@ def _main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (1)")
     words = parser.parse_args()
     settings = Settings(callers=words.callers, seed=words.seed)
+    trial = fingerprint()
     results = simulate(settings)
     _tell("all of it", results)
     unmeasured = simulate(attrs.evolve(settings, callers=max(1, words.callers // 4), learns=False))
     _tell("a quarter of the callers, without measured round trips", unmeasured)
-    _PICTURE.write_text(draw(results, unmeasured))
+    _PICTURE.write_text(sign(draw(results, unmeasured), settings, trial))
     quiet = attrs.evolve(settings, victim="", ailment=_AILMENT)
     minded, ignored = simulate(quiet), simulate(attrs.evolve(quiet, weights=Weights(loss=0)))
     _tell_ailment("and that counts", minded, quiet)
     _tell_ailment("and that does not count", ignored, quiet)
-    _HEALTH.write_text(draw_ailment(_AILMENT, minded, ignored))
+    _HEALTH.write_text(sign(draw_ailment(_AILMENT, minded, ignored), settings, trial))
     print(f"{_PICTURE} and {_HEALTH} drawn")
 
 

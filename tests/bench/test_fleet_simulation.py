@@ -1,5 +1,6 @@
 """Twelve regions on the real code of geo, smaller than `python -m bench.fleet_simulation`: what it shows holds."""
 
+from pathlib import Path
 from statistics import mean, pstdev
 
 import attrs
@@ -9,6 +10,7 @@ from bench.fleet_simulation.fleet import Ailment
 from bench.fleet_simulation.plot import draw, draw_ailment
 from bench.fleet_simulation.results import Results, quantile
 from bench.fleet_simulation.simulation import Settings, simulate
+from bench.fleet_simulation.trial import fingerprint, read_origin, sign
 from geo.scoring import Weights
 
 SETTINGS = Settings(callers=8000, seconds=1000, mean_call=100, seed=7)
@@ -159,3 +161,27 @@ def test_the_picture_of_an_ailment_is_one(quiet: Results, ailing: Results) -> No
     assert picture.endswith("</svg>\n")
     assert picture.count("<polyline ") == 2 + 11, "the region's with and without, and those of the others"
     assert "nan" not in picture
+
+
+PICTURES = Path(__file__).parents[2] / "docs" / "images"
+COMMAND = "python -m bench.fleet_simulation --callers 100000 --seed 1"
+
+
+def test_the_pictures_in_the_documents_are_of_today() -> None:
+    today = fingerprint()
+    for name in ("fleet-simulation.svg", "fleet-health.svg"):
+        origin = read_origin((PICTURES / name).read_text())
+        assert origin == (COMMAND, today), f"{name}: what it shows is chosen or drawn otherwise now; `{COMMAND}`"
+    assert f"`{COMMAND}`" in (PICTURES.parent / "geography.md").read_text()
+
+
+def test_a_trial_sees_another_weight() -> None:
+    few = Settings(callers=300, seconds=300, mean_call=60)
+    prints = [fingerprint(attrs.evolve(few, weights=weights)) for weights in (Weights(), Weights(load=0))]
+    assert prints[0] == fingerprint(few) != prints[1]
+
+
+def test_what_does_not_say_where_it_is_from_is_out_of_date() -> None:
+    assert read_origin(sign("<svg></svg>\n", Settings(callers=5, seed=2), "0" * 16))[1] == "0" * 16
+    with pytest.raises(ValueError, match="where it is from"):
+        read_origin("<svg></svg>\n")
