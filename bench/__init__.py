@@ -5,6 +5,7 @@ What is measured and how to read it is told in `docs/benchmarks.md`. Read in thi
 * `__main__`      the command line: which measurements, in which order
 * `settings`      what every measurement is told
 * `table`         a row of the result, its verdict, the table
+* `publish`       the results of a release, as a page of the documentation
 * `processes`     CPU time and memory of other processes
 * `servers`       what answers calls: our three processes, aiortc, the bare loop
 * `voices`        what answers calls with a voice, and the bare codecs

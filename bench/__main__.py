@@ -58,7 +58,7 @@ def main(names: tuple[str, ...], quick: bool) -> None:
     _allow_many_sockets()
     rows: list[Row] = []
     problems: dict[str, str] = {}
-    started = time.monotonic()
+    started, load = time.monotonic(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="trio-voice-bench-") as folder:
         settings = Settings(folder=Path(folder), is_quick=quick)
         _keep_bytecode(settings.folder)
@@ -69,7 +69,8 @@ def main(names: tuple[str, ...], quick: bool) -> None:
             except* (CallFailed, NotMeasured) as group:
                 problems[name] = str(group.exceptions[0])
                 settings.say(f"{name}: not measured: {problems[name]}")
-    path = save(rows, _RESULTS, seconds=round(time.monotonic() - started), quick=quick, problems=problems)
+    seconds = round(time.monotonic() - started)
+    path = save(rows, _RESULTS, seconds=seconds, load_before=round(load, 1), quick=quick, problems=problems)
     print(f"\n{render(rows)}\n")
     for name in problems:
         print(f"NOT MEASURED: {name} (see above)")

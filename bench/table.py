@@ -10,9 +10,11 @@ from statistics import median
 
 import attrs
 
-__all__ = ["Row", "render", "save"]
+from edge.version import VERSION
 
-_HEADINGS = ("what", "ours", "peer or limit", "ratio", "must", "want", "verdict")
+__all__ = ["HEADINGS", "Row", "render", "save"]
+
+HEADINGS = ("what", "ours", "peer or limit", "ratio", "must", "want", "verdict")
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +99,7 @@ def _ratio_text(value: float | None) -> str:
 def render(rows: Iterable[Row]) -> str:
     """Write the table, and below it the notes of each row."""
     rows = tuple(rows)
-    lines = [_HEADINGS, *(row.cells() for row in rows)]
+    lines = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = [_line(line, widths) for line in lines]
     text.insert(1, "  ".join("-" * width for width in widths))
@@ -115,6 +117,8 @@ def save(rows: Iterable[Row], folder: Path, **circumstances: object) -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / time.strftime("%Y%m%d-%H%M%S.json")
     document = {
+        "version": VERSION,
+        "when": time.strftime("%Y-%m-%d %H:%M"),
         "machine": {"processors": cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
         **circumstances,
         "rows": [{**attrs.asdict(row), "verdict": row.verdict} for row in rows],
