@@ -44,6 +44,7 @@ class Counted:
         gap_packets: the longest run of missing ones.
         send_errors: packets that the kernel did not take.
         closed: the stage of the session.
+        records: DTLS records with SCTP in them that came, authentic.
         drops: what the caller has dropped in all its life, by reason.
     """
 
@@ -54,6 +55,7 @@ class Counted:
     gap_packets: int
     send_errors: int
     closed: str
+    records: int
     drops: dict[str, int]
 
 
@@ -114,6 +116,7 @@ def paced_call(
     port: int = 0,
     server: str = "",
     dtls12: bool = False,
+    has_events: bool = False,
 ) -> Iterator[PacedCall]:
     """Start a call and wait until audio flows; hangs up behind the block.
 
@@ -124,12 +127,14 @@ def paced_call(
         address: to send from; empty for any.
         port: to send from; 0 for any.
         server: which of the answer's candidates to take; empty for all.
-        dtls12: whether to speak no other DTLS than 1.2, and to send events all the time.
+        dtls12: whether to speak no other DTLS than 1.2.
+        has_events: whether to send events over a data channel all the time.
     """
     command = [sys.executable, _HERE / "paced_caller.py", url, "--port", str(port), "--address", address]
     command += ["--server", server] if server else []
     command += ["--key", key] if key else []
     command += ["--dtls-1.2"] if dtls12 else []
+    command += ["--events"] if has_events else []
     process = subprocess.Popen(
         command_in(namespace, *command),
         stdin=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """A call that counts every packet: the headless caller in a process of its own, which runs in any namespace.
 
-    python paced_caller.py URL [--key KEY] [--port PORT] [--address HOST] [--server HOST] [--dtls-1.2]
+    python paced_caller.py URL [--key KEY] [--port PORT] [--address HOST] [--server HOST] [--dtls-1.2] [--events]
 
 says {"connected": …} when audio flows both ways, and then obeys lines of its standard input:
 
@@ -11,8 +11,8 @@ says {"connected": …} when audio flows both ways, and then obeys lines of its 
 
 Each packet of audio carries a number, and the server echoes it: so what it tells is exact. `sent`, `missing` (numbers
 that never came back), `twice`, `gap_ms` (the longest time between two arrivals) and `gap_packets` (the longest run of
-missing numbers), `local` (our port). With `--dtls-1.2` it speaks no other version, and sends an event over a data
-channel all the time, so that there are records to see.
+missing numbers), `records` (of DTLS, with SCTP in them, that came), `local` (our port). With `--dtls-1.2` it speaks no
+other version; with `--events` it sends an event over a data channel all the time, so that there are records to see.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 import trio
@@ -39,6 +39,7 @@ from edge.caller.progress import CallerOptions
 from edge.caller.session import CallerSession
 from edge.caller.signalling import SignalClient
 from edge.caller.wires import UdpWire
+from wire.core import Event
 from wire.errors import LocalProtocolError
 
 _NUMBERED = struct.Struct(
@@ -47,6 +48,8 @@ _NUMBERED = struct.Struct(
 _LATE = 1.0
 _EVENT_INTERVAL = 0.1
 _PATIENCE = 30.0
+
+Receive = Callable[[bytes, float], Sequence[Event]]
 
 
 class Numbered(tuple[bytes, ...]):  # noqa: SLOT001 - one that has attributes cannot have slots
@@ -69,6 +72,7 @@ class Journal:
         self.twice = 0
         self.last = time.monotonic()
         self.gap = 0.0
+        self.records = 0
 
     def add(self, sequence_number: int, timestamp: int, packet: bytes) -> None:
         if len(packet) != _NUMBERED.size:
@@ -80,6 +84,15 @@ class Journal:
         self.times[number] = now
         self.gap = max(self.gap, now - self.last)
         self.last = now
+
+    def counting(self, receive: Receive) -> Receive:
+        """Count the records of which SCTP gets the application data."""
+
+        def receive_counted(data: bytes, now: float) -> Sequence[Event]:
+            self.records += 1
+            return receive(data, now)
+
+        return receive_counted
 
     def finish(self) -> None:
         pass
@@ -116,7 +129,7 @@ async def _main(words: argparse.Namespace) -> None:
     packets.sent = 0
     clip = Clip(packets=packets, samples=(960,))
     dtls = DtlsOptions(versions=(Version.DTLS_1_2,)) if words.dtls12 else DtlsOptions()
-    options = CallerOptions(clip=clip, recording=journal, dtls=dtls, has_events=words.dtls12)
+    options = CallerOptions(clip=clip, recording=journal, dtls=dtls, has_events=words.events)
     exchange, signal = Exchange(), SignalClient(words.url, words.key)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(exchange.run)
@@ -142,7 +155,8 @@ async def _main(words: argparse.Namespace) -> None:
         await caller.hear(call)
         (wire,) = line.wires()
         server = session.path.address
-        if words.dtls12:
+        if words.events:
+            session.events.receive = journal.counting(session.events.receive)
             nursery.start_soon(_send_events, session)
         _say({"connected": signalled.path, "local": wire.port, "server": list(server)})
         await _obey(line, packets, journal)
@@ -164,7 +178,7 @@ async def _obey(line: Line, packets: Numbered, journal: Journal) -> None:
         order, _, count = (await trio.to_thread.run_sync(sys.stdin.readline)).strip().partition(" ")
         if order == "begin":
             first, errors = packets.sent, line.send_errors
-            journal.twice, journal.gap, journal.last = 0, 0.0, time.monotonic()
+            journal.twice, journal.records, journal.gap, journal.last = 0, 0, 0.0, time.monotonic()
             _say({"begun": first})
         elif order == "finish":
             with trio.move_on_after(_PATIENCE):
@@ -185,6 +199,7 @@ async def _obey(line: Line, packets: Numbered, journal: Journal) -> None:
                     "gap_packets": _longest_run(missing),
                     "send_errors": line.send_errors - errors,
                     "closed": line.session.stage.value,
+                    "records": journal.records,
                     "drops": {str(reason): count for reason, count in line.session.dropped().items()},
                 }
             )
@@ -212,5 +227,6 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--address", default="", help="to send from")
     parser.add_argument("--server", help="the one of the answer's candidates to take")
-    parser.add_argument("--dtls-1.2", dest="dtls12", action="store_true", help="and events all the time")
+    parser.add_argument("--dtls-1.2", dest="dtls12", action="store_true", help="speak no other version")
+    parser.add_argument("--events", action="store_true", help="send events all the time")
     trio.run(_main, parser.parse_args())

@@ -1,16 +1,14 @@
-"""A call outlives its transceiver: drained, killed, paused and resumed; shown in stock Chromium and with our caller.
+"""A call of stock Chromium's outlives its transceiver, which is drained or killed.
 
 The page does nothing to help: no ICE restart, no renegotiation. Counted are the packets on the loopback interface,
 beside what Chromium says itself.
 """
 
 import itertools
-import json
-import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,21 +16,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Playwright
 
-from .calling import PacedCall, paced_call
 from .conftest import chromium_page
 from .edge_processes import PROGRAM, Edge, free_port
 from .fleet_processes import start_fleet
-from .nonces import Kind, numbers_of, of_kind, used_twice
+from .owners import NAMES, owner_and_other, transceiver_calls, wait_for_record
 from .sniffing import Sniffer, is_rtp, sniffing
 
 pytestmark = pytest.mark.e2e
 
 CALL = (Path(__file__).parent / "call.js").read_text()
 CONVERSE = (Path(__file__).parent / "converse.js").read_text()
-NAMES = ("alpha", "beta")
 TONE_HZ = 700
-ENOUGH = {Kind.RTP: 40, Kind.RTCP: 3, Kind.DTLS: 5}
-"""Packets, or records, that each owner sends in a second at least."""
 
 SPEAKER = """
 import trio
@@ -71,16 +65,9 @@ def server(redis_server: ModuleType) -> Iterator[Any]:
 
 
 @pytest.fixture
-def fleet(server: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Edge]:
-    """A relay, a signal server and two transceivers, of which the tests may leave one; the parameter is workers."""
-    workers = getattr(request, "param", 1)
-    fleet = start_fleet(
-        tmp_path,
-        server.url,
-        NAMES,
-        top='[log]\nformat = "json"\n',
-        sections={"transceiver": f"workers = {workers}\n"},
-    )
+def fleet(server: Any, tmp_path: Path) -> Iterator[Edge]:
+    """A relay, a signal server and two transceivers, of which the tests may leave one."""
+    fleet = start_fleet(tmp_path, server.url, NAMES)
     try:
         fleet.wait_until("both are known", lambda: server.command("HLEN", "trio-voice:members") == "4")
         yield fleet
@@ -92,21 +79,6 @@ def fleet(server: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
 def page(fleet: Edge, playwright: Playwright, tone_wav: Path) -> Iterator[Page]:
     with chromium_page(playwright, tone_wav, fleet.signal_url) as page:
         yield page
-
-
-@pytest.fixture
-def wire() -> Iterator[Sniffer]:
-    """What goes over loopback, from before the call on."""
-    with sniffing(None, "lo") as sniffer:
-        yield sniffer
-
-
-@pytest.fixture
-def call(fleet: Edge, request: pytest.FixtureRequest) -> Iterator[PacedCall]:
-    """A call of ours, of which the store has a record; with "DTLS 1.2" as the parameter, with an event at all times."""
-    with paced_call(fleet.signal_url, dtls12=getattr(request, "param", "") == "DTLS 1.2") as call:
-        wait_for_record(fleet)
-        yield call
 
 
 @pytest.fixture
@@ -129,29 +101,6 @@ def talking(
         fleet.kill()
         backend.kill()
         backend.wait()
-
-
-def transceiver_calls(fleet: Edge, name: str) -> int:
-    return int(fleet.metric(fleet.servers[name].health, "trio_voice_transceiver_calls"))
-
-
-def wait_for_record(fleet: Edge, names: tuple[str, ...] = NAMES) -> None:
-    def is_kept() -> bool:
-        samples = (fleet.counted(fleet.servers[name].health, "trio_voice_transceiver_moves_total") for name in names)
-        return any(counted["checkpoint.created"] for counted in samples)
-
-    fleet.wait_until("the store has a record", is_kept)
-
-
-def owner_and_other(fleet: Edge) -> tuple[str, str]:
-    names = sorted(NAMES, key=lambda name: -transceiver_calls(fleet, name))
-    assert transceiver_calls(fleet, names[0]) == 1
-    return names[0], names[1]
-
-
-def hop_port(fleet: Edge, name: str) -> int:
-    text = (fleet.folder / f"{name}.toml").read_text()
-    return int(text.split('hop = "127.0.0.1:')[1].split('"')[0])
 
 
 def longest_silence(sniffer: Sniffer, port: int, since: float) -> float:
@@ -294,60 +243,3 @@ def conversations(fleet: Edge) -> int:
 def types_since(page: Page, number: int) -> list[str]:
     types: list[str] = page.evaluate("(from) => window.talk.since(from)", number)
     return types
-
-
-def test_a_drain_costs_at_most_two_frames(fleet: Edge, call: PacedCall) -> None:
-    name, other = owner_and_other(fleet)
-    call.begin()
-    time.sleep(0.3)
-    fleet.processes[name].send_signal(signal.SIGTERM)
-    assert fleet.processes[name].wait(10) == 0
-    time.sleep(0.5)
-    counted = call.finish()
-    assert len(counted.missing) <= 2
-    assert counted.twice == 0
-    assert transceiver_calls(fleet, other) == 1
-
-
-@pytest.mark.parametrize(
-    ("call", "kinds"), [("DTLS 1.2", Kind), ("DTLS 1.3", (Kind.RTP, Kind.RTCP))], indirect=["call"]
-)
-def test_an_owner_that_was_paused_is_fenced(fleet: Edge, wire: Sniffer, call: PacedCall, kinds: Iterable[Kind]) -> None:
-    """No number makes a nonce twice; those of DTLS 1.3 are encrypted, so 1.2 shows it for both."""
-    name, other = owner_and_other(fleet)
-    paused = fleet.processes[name]
-    time.sleep(1.0)
-    paused.send_signal(signal.SIGSTOP)
-    fleet.wait_until("another has it", lambda: transceiver_calls(fleet, other) == 1)
-    time.sleep(0.5)  # now the relay knows it, too
-    call.begin()
-    time.sleep(1.0)
-    paused.send_signal(signal.SIGCONT)
-    fleet.wait_until("the old owner lets go", lambda: transceiver_calls(fleet, name) == 0)
-    time.sleep(1.0)
-    assert call.finish().missing == []
-    ended = fleet.counted(fleet.servers[name].health, "trio_voice_transceiver_events_total")
-    assert ended["ended-fenced"] == 1
-    by_owner = [numbers_of(wire, hop_port(fleet, each)) for each in (name, other)]
-    for kind in kinds:
-        counts = [len(of_kind(numbers, kind)) for numbers in by_owner]
-        print(f"{kind.value}: {counts}")
-        assert min(counts) >= ENOUGH[kind]
-    assert not used_twice(*by_owner)
-
-
-@pytest.mark.parametrize("fleet", [2], indirect=True)
-def test_a_worker_that_is_killed_loses_no_call(fleet: Edge, call: PacedCall) -> None:
-    """Whoever is first takes it over: the process that replaces it, its sibling, or another transceiver."""
-    name, _ = owner_and_other(fleet)
-    lines = [json.loads(line) for line in fleet.log(name).splitlines() if line.startswith("{")]
-    pids = [line["pid"] for line in lines if line["event"] == "worker started"]
-    assert len(pids) == 2
-    for pid in pids:  # one of them has the call
-        call.begin()
-        os.kill(pid, signal.SIGKILL)
-        time.sleep(3.0)
-        counted = call.finish()
-        print(f"{len(counted.missing)} frames missing, {counted.gap_ms:.0f} ms")
-        assert counted.gap_ms <= 1500
-        assert call.for_a_while(0.5).missing == []
