@@ -3,15 +3,17 @@
 import json
 import signal
 import subprocess
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from .calling import PacedCall, paced_call
+from .calling import PACKETS_A_SECOND, PacedCall, paced_call
 from .edge_processes import PROGRAM, Edge
 from .fleet_processes import start_fleet
 from .restarting import reload_relay, stop_successor
@@ -57,6 +59,27 @@ def run(*words: str) -> str:
     done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@contextmanager
+def slow(process: subprocess.Popen[bytes], held: float, free: float) -> Iterator[None]:
+    """Hold a process up again and again for some seconds, and let it run in between; it always comes to its answers."""
+    over = threading.Event()
+
+    def hold_up() -> None:
+        while not over.is_set():
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(held)
+            process.send_signal(signal.SIGCONT)
+            over.wait(free)
+
+    thread = threading.Thread(target=hold_up)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def assert_flows(call: PacedCall) -> None:
@@ -155,6 +178,35 @@ def test_members_join_and_leave_at_run_time(fleet: Edge, server: Any) -> None:
         for _ in range(2):
             assert_flows(stack.enter_context(paced_call(fleet.signal_url)))
         fleet.wait_until("both have one", lambda: calls(fleet) == {"alpha": 1, "beta": 1})
+
+
+def test_a_slow_member_gets_no_call_and_costs_the_others_nothing(fleet: Edge) -> None:
+    """It answers all that it is asked, but late: its heartbeats, signal's questions and relays' PINGs wait for it."""
+    fleet.wait_until("nobody calls", lambda: not calls(fleet).total())
+    beta = fleet.servers["beta"].health
+
+    def created() -> int:
+        return fleet.counted(beta, "trio_voice_transceiver_events_total")["created"]
+
+    def is_known() -> bool:
+        (known,) = (each for each in fleet.fleet_state()["transceivers"] if each["name"] == beta)
+        return known["health_ms"] > 0
+
+    with ExitStack() as stack:
+        placed: list[PacedCall] = []
+        while not calls(fleet)["alpha"]:
+            placed.append(stack.enter_context(paced_call(fleet.signal_url)))
+        with slow(fleet.processes["beta"], held=3.0, free=0.15):
+            fleet.wait_until("signal knows", is_known, 60)
+            before = created()
+            mine = placed[-1]
+            mine.begin()
+            placed += [stack.enter_context(paced_call(fleet.signal_url)) for _ in range(4)]
+            assert len(mine.finish(at_least=3 * PACKETS_A_SECOND).missing) <= 2
+            for call in placed[-4:]:
+                assert_flows(call)
+            assert (created(), calls(fleet)["alpha"] >= 5) == (before, True)
+    fleet.wait_until("it is well", lambda: ready(fleet)["beta"])
 
 
 def test_a_relay_that_is_replaced_knows_its_transceivers_before_it_takes_over(fleet: Edge) -> None:
