@@ -183,6 +183,19 @@ async def test_a_secret_reads_no_metrics(edge, read_failure):
     assert read_failure(await edge.ask("GET", "/metrics", peer="203.0.113.5", authorization=secret)).status == 403
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "apart", "status"),
+    [(30, 60, 401), (70, 60, 201), (30, -60, 201), (30, 0, 201)],
+    ids=["over too early", "long enough", "its clock is slow", "same time"],
+)
+async def test_another_node_takes_a_secret_by_its_own_clock(edge, lifetime, apart, status):
+    """One who mints may be read a moment later by a signal node whose clock is a minute apart."""
+    await edge.start(api_keys=KEYS)
+    secret = await edge.mint(key="alpha-key", expires_after={"seconds": lifetime})
+    edge.unix_time = NOW + apart
+    assert (await edge.call(authorization=secret)).status == status
+
+
 async def test_a_secret_is_used_many_times_until_it_expires(edge, read_failure):
     await edge.start(api_keys=KEYS)
     secret = await edge.mint(key="alpha-key", expires_after={"seconds": 60})
