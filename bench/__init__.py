@@ -12,6 +12,7 @@ What is measured and how to read it is told in `docs/benchmarks.md`. Read in thi
 * `aiortc_echo`, `bare_loop`, `bare_codec`, `sctp_ours`, `sctp_aiortc`, `delay`   the programs of the peers, and the
   long line
 * `load`          calls placed from this process
+* `browser`       how Chromium is started
 * `stretch`       what happened to them in a stretch of time, and what it cost whom
 * `ticks`         how late the transceiver's ticks were
 * `onsets`, `agents`, `probe`   sharp sounds, an agent that hears and says them, and calls that measure delay

@@ -19,6 +19,7 @@ from statistics import median
 import trio
 from playwright.sync_api import Error, sync_playwright
 
+from bench.browser import MICROPHONE_FLAGS, OFFLINE_FLAGS
 from bench.processes import MachineClock, free_port, spawned
 from bench.servers import our_edge
 from bench.settings import NotMeasured, Settings
@@ -29,18 +30,6 @@ __all__ = ["measure"]
 _ONE_WAY = 0.1
 _RUNS = 9
 _QUICK_RUNS = 3
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-)
 _CALL = (Path(__file__).parent / "first_audio.js").read_text()
 
 
@@ -63,7 +52,7 @@ def _measure(settings: Settings) -> list[Row]:
         sync_playwright() as playwright,
     ):
         try:
-            browser = playwright.chromium.launch(executable_path=chromium, args=list(_FLAGS))
+            browser = playwright.chromium.launch(executable_path=chromium, args=[*OFFLINE_FLAGS, *MICROPHONE_FLAGS])
             version = browser.version
             page = browser.new_page()
             page.goto(f"http://127.0.0.1:{http}/")

@@ -11,24 +11,14 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, Playwright
 
+from bench.browser import MICROPHONE_FLAGS, OFFLINE_FLAGS
+
 __all__ = ["CALL", "TONE_HZ", "chromium_page", "launch", "write_tone"]
 
 CALL = (Path(__file__).parent / "call.js").read_text()
 """Places a call from a page of signal's."""
 
 TONE_HZ = 700.0
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-)
 
 
 def write_tone(path: Path) -> Path:
@@ -47,7 +37,7 @@ def launch(playwright: Playwright, tone: Path, *flags: str, program: Path | None
     assert executable, "the system's Chromium is missing: `make test` installs it from Debian's packages"
     return playwright.chromium.launch(
         executable_path=executable,
-        args=[*_FLAGS, f"--use-file-for-fake-audio-capture={tone}", *flags],
+        args=[*OFFLINE_FLAGS, *MICROPHONE_FLAGS, f"--use-file-for-fake-audio-capture={tone}", *flags],
     )
 
 

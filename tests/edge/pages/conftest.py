@@ -18,17 +18,10 @@ import attrs
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from bench.browser import OFFLINE_FLAGS
+
 CHROMIUM = "/usr/bin/chromium"
 TONE_HZ = 440
-OFFLINE_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @attrs.define
