@@ -10,8 +10,9 @@ ARGS ?=
 # Two for each processor, as many tests wait for a clock. Who is through helps the others.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 2 )))
 UNIT := -q -n $(WORKERS) --dist worksteal -m "not e2e"
-# They wait more than they compute; a file's tests may share servers, and stay together.
-E2E := -q -n 2 --dist loadfile -m e2e
+# They wait more than they compute; a file's tests may share servers, and stay together. At the end stands what was left
+# out, and why: who is not root has no network namespaces.
+E2E := -q -rs -n 2 --dist loadfile -m e2e
 # Bytecode is kept, that of tests above all: making it takes longer than most of them. Empty is as good as not set.
 export PYTHONDONTWRITEBYTECODE :=
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -28,8 +29,20 @@ def server(redis_server: ModuleType) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def fleet(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    fleet = start_fleet(tmp_path_factory.mktemp("fleet"), server.url)
+def way(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Signal's own way to the store, a link that can be taken away."""
+    way = tmp_path_factory.mktemp("way") / "redis.sock"
+    way.symlink_to(server.url.removeprefix("unix://"))
+    return way
+
+
+@pytest.fixture(scope="module")
+def fleet(server: Any, way: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    fleet = start_fleet(
+        tmp_path_factory.mktemp("fleet"),
+        server.url,
+        environment=lambda name: {"TRIO_VOICE_STORE_URL": f"unix://{way}"} if name == "signal" else {},
+    )
     try:
         fleet.wait_until("both transceivers are ready", lambda: calls(fleet).keys() >= {"alpha", "beta"})
         yield fleet
@@ -141,6 +154,27 @@ def test_redis_goes_away_during_a_call_and_comes_back(fleet: Edge, server: Any) 
         assert_flows(call)
         with paced_call(fleet.signal_url) as another:
             assert_flows(another)
+
+
+def test_signal_alone_loses_the_store_and_gets_it_back(fleet: Edge, server: Any, way: Path) -> None:
+    def away() -> int:
+        return fleet.log("signal").count("store away")
+
+    before = away()
+    target = way.readlink()
+    way.unlink()
+    server.command("CLIENT", "KILL", "TYPE", "normal")  # the others are there again at once
+    try:
+        fleet.wait_until("signal misses the store", lambda: away() > before)
+        fleet.wait_until("the others forget signal", lambda: server.command("HLEN", "trio-voice:members") == "3")
+        assert ready(fleet) == {"alpha": True, "beta": True}, "signal forgets nobody who answers"
+        with ExitStack() as stack:
+            for _ in range(4):
+                assert_flows(stack.enter_context(paced_call(fleet.signal_url)))
+            assert min(calls(fleet).values()) >= 1
+    finally:
+        way.symlink_to(target)
+    fleet.wait_until("all are listed again", lambda: server.command("HLEN", "trio-voice:members") == "4")
 
 
 def test_a_member_that_is_paused_is_not_chosen(fleet: Edge) -> None:

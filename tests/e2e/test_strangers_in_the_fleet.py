@@ -19,7 +19,7 @@ import pytest
 from .calling import PacedCall, mere_offer, paced_call
 from .edge_processes import PROGRAM, Edge, add_server, free_port
 from .fleet_processes import start_fleet
-from .namespaces import ip, switched
+from .namespaces import run_in, switched
 
 pytestmark = pytest.mark.e2e
 
@@ -123,10 +123,22 @@ def regions(server: Any, tmp_path: Path) -> Iterator[tuple[Edge, dict[str, str]]
             edge.kill()
 
 
+def cut(namespace: str, sender: str) -> None:
+    """Let nothing arrive in a namespace that an address has sent, as over a broken link."""
+    rules = "add table ip cut; add chain ip cut in { type filter hook input priority 0; }; "
+    run_in(namespace, "nft", f"{rules}add rule ip cut in ip saddr {sender} drop")
+
+
+def mend(namespace: str) -> None:
+    run_in(namespace, "nft", "delete table ip cut")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
-def test_signal_loses_a_region_and_gets_it_back(regions: tuple[Edge, dict[str, str]]) -> None:
-    """Nothing that the region sends to signal arrives, as over a broken link; the store hears of it as ever."""
+@pytest.mark.parametrize("lost", [("hub", "north"), ("north", "hub")], ids=["from the region", "to the region"])
+def test_signal_loses_a_region_and_gets_it_back(regions: tuple[Edge, dict[str, str]], lost: tuple[str, str]) -> None:
+    """One way between them is broken, whichever; the store hears of the region as ever."""
     edge, names = regions
+    there, sender = lost
     southern = attrs.evolve(edge, key=SOUTHERN)
 
     def place(of: Edge) -> PacedCall:
@@ -137,8 +149,7 @@ def test_signal_loses_a_region_and_gets_it_back(regions: tuple[Edge, dict[str, s
         assert (calls(edge, "south"), calls(edge, "north")) == (2, 2)
         for call in in_south + in_north:
             call.begin()
-        lost = ("-n", names["north"], "route")
-        ip(*lost, "add", "blackhole", "10.78.0.1/32")
+        cut(names[there], HOSTS[sender])
         # At once: two seconds later signal will have seen, by questions of its own, that nobody answers there.
         began = time.monotonic()
         _, location = edge.offer(mere_offer())
@@ -153,6 +164,6 @@ def test_signal_loses_a_region_and_gets_it_back(regions: tuple[Edge, dict[str, s
         assert (status, "transceiver_unreachable" in body) == (503, True), "it is not told to be over"
         assert southern.call_state(in_south[0].location) is not None
         assert edge.get(f"{edge.signal_url}/readyz")[0] == 200
-        ip(*lost, "del", "blackhole", "10.78.0.1/32")
+        mend(names[there])
         edge.wait_until("all are reached", lambda: all(edge.call_state(call.location) for call in in_north + later))
         assert edge.delete(in_north[0].location)[0] == 200
