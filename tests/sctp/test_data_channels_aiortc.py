@@ -1,136 +1,40 @@
-"""Data channels with aiortc at the other end, in a lossy network, on a clock that only jumps."""
+"""Data channels with aiortc at the other end, in fair and in bad weather, on a clock that only jumps."""
 
 import asyncio
 import random
-import selectors
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import pytest
 from aiortc import RTCDataChannel, RTCDataChannelParameters
-from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
+from aiortc.rtcsctptransport import RTCSctpTransport
 
 from sctp.channel_events import ChannelClosed, ChannelOpened, MessageReceived
 from sctp.channels import DataChannels
-from wire.core import Closed, Event
 
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes at once whenever there is nothing to do."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        jumping = self
-
-        class Selector(selectors.SelectSelector):
-            def select(self, timeout: float | None = None) -> Any:
-                jumping.now += max(timeout or 0, 0)
-                return super().select(0)
-
-        super().__init__(Selector())
-
-    def time(self) -> float:
-        return self.now
-
-
-class Wire:
-    """What aiortc takes for a DTLS transport, with us at the other end of it."""
-
-    state = "connected"
-
-    def __init__(self, ours: Any, role: str, seed: int, loss: float) -> None:
-        self._role = role
-        self.ours = ours
-        self.events: list[Event] = []
-        self._random = random.Random(seed)
-        self._loss = loss
-        self._receiver: Any = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.get_running_loop()
-
-    def _register_data_receiver(self, receiver: Any) -> None:
-        self._receiver = receiver
-
-    def _unregister_data_receiver(self, _receiver: Any) -> None:
-        self._receiver = None
-
-    async def _send_data(self, data: bytes) -> None:
-        if self._random.random() >= self._loss:
-            self._loop.call_later(0.02, self._arrive, data)
-
-    def _arrive(self, data: bytes) -> None:
-        self.events.extend(self.ours.receive_datagram(data, self._loop.time()))
-        self.flush()
-
-    def _time_is_up(self) -> None:
-        self.events.extend(self.ours.handle_timeout(self._loop.time()))
-        self.flush()
-
-    def _deliver(self, data: bytes) -> None:
-        if self._receiver is not None:
-            task = self._loop.create_task(self._receiver._handle_data(data))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    def flush(self) -> None:
-        now = self._loop.time()
-        for packet in self.ours.datagrams_to_send(now):
-            if self._random.random() >= self._loss:
-                self._loop.call_later(0.02, self._deliver, packet)
-        if self._timer is not None:
-            self._timer.cancel()
-        when = self.ours.next_timeout()
-        self._timer = None if when is None else self._loop.call_at(when, self._time_is_up)
-
-    def of(self, kind: type) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    async def until(self, condition: Callable[[], bool], limit: float = 120) -> None:
-        self.flush()
-        end = self._loop.time() + limit
-        while not condition():
-            assert self._loop.time() < end, "did not happen"
-            await asyncio.sleep(0.01)
-            self.flush()
+FAIR: dict[str, float] = {}
+BAD = {"loss": 0.1, "repetition": 0.05, "jitter": 0.06}
 
 
 @pytest.fixture
-def call(channel_network: ModuleType) -> Callable[..., None]:
-    """Runs a scene with a wire and an aiortc that is connected."""
+def call(aiortc_network: ModuleType, channel_network: ModuleType) -> Callable[..., None]:
+    """Plays a scene with a wire and an aiortc that is connected."""
 
-    def run(scene: Callable[[Wire, RTCSctpTransport], Awaitable[None]], *, is_client: bool, loss: float) -> None:
-        async def play() -> None:
-            ours = (channel_network.client if is_client else channel_network.server)(max_message_size=65536)
-            wire = Wire(ours, "server" if is_client else "client", seed=1, loss=loss)
-            theirs = RTCSctpTransport(wire)
-            await theirs.start(RTCSctpCapabilities(maxMessageSize=65536), 5000)
-            await wire.until(lambda: theirs.state == "connected" and bool(wire.events))
-            await scene(wire, theirs)
-            # aiortc says once that it ends, and never again.
-            wire._loss = 0
-            await theirs.stop()
-            await wire.until(lambda: bool(wire.of(Closed)))
-            if wire._timer is not None:
-                wire._timer.cancel()
+    def play(scene: Any, *, is_client: bool, weather: dict[str, float], seed: int = 1) -> None:
+        ours = (channel_network.client if is_client else channel_network.server)()
+        aiortc_network.play(scene, ours, is_client=is_client, weather=aiortc_network.Weather(**weather), seed=seed)
 
-        loop = JumpingLoop()
-        try:
-            loop.run_until_complete(play())
-        finally:
-            loop.close()
-
-    return run
+    return play
 
 
-@pytest.mark.parametrize("loss", [0, 0.1], ids=["fair", "lossy"])
+@pytest.mark.parametrize("weather", [FAIR, BAD], ids=["fair", "bad"])
 @pytest.mark.parametrize("is_client", [True, False], ids=["DTLS client", "DTLS server"])
-def test_a_conversation(call: Callable[..., None], is_client: bool, loss: float) -> None:
-    large = random.Random(2).randbytes(60_000)
+def test_a_conversation(call: Callable[..., None], is_client: bool, weather: dict[str, float]) -> None:
+    large = random.Random(2).randbytes(262_144)
     sent = ["text", b"bytes", "", b"", "é" * 3000, large]
 
-    async def scene(wire: Wire, theirs: RTCSctpTransport) -> None:
+    async def scene(wire: Any, theirs: RTCSctpTransport) -> None:
         heard: list[str | bytes] = []
         channels: list[RTCDataChannel] = []
 
@@ -173,17 +77,17 @@ def test_a_conversation(call: Callable[..., None], is_client: bool, loss: float)
         await wire.until(lambda: len(channels) == 2)
         assert not wire.ours.drops.keys() - {"duplicate-tsn", "old-sack", "unexpected-chunk", "reconfiguration"}
 
-    call(scene, is_client=is_client, loss=loss)
+    call(scene, is_client=is_client, weather=weather)
 
 
-@pytest.mark.parametrize("loss", [0, 0.1], ids=["fair", "lossy"])
+@pytest.mark.parametrize("weather", [FAIR, BAD], ids=["fair", "bad"])
 @pytest.mark.parametrize("is_client", [True, False], ids=["DTLS client", "DTLS server"])
 def test_we_go_on_from_an_older_snapshot(
-    call: Callable[..., None], channel_network: ModuleType, is_client: bool, loss: float
+    call: Callable[..., None], channel_network: ModuleType, is_client: bool, weather: dict[str, float]
 ) -> None:
     """aiortc answers our INIT, and goes on with its own numbers."""
 
-    async def scene(wire: Wire, theirs: RTCSctpTransport) -> None:
+    async def scene(wire: Any, theirs: RTCSctpTransport) -> None:
         heard: list[str | bytes] = []
         channels: list[RTCDataChannel] = []
 
@@ -214,7 +118,92 @@ def test_we_go_on_from_an_older_snapshot(
         await wire.until(lambda: "to after 59" in [event.message for event in wire.of(MessageReceived)])
         told = [event.message for event in wire.of(MessageReceived)]
         assert told == [f"to after {number}" for number in range(60 - len(told), 60)]
-        assert len(told) == 60 or loss
+        assert len(told) == 60 or weather
         assert channels[0].readyState == "open"
 
-    call(scene, is_client=is_client, loss=loss)
+    call(scene, is_client=is_client, weather=weather)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("is_client", [True, False], ids=["DTLS client", "DTLS server"])
+def test_large_messages_both_ways_at_once(call: Callable[..., None], is_client: bool, seed: int) -> None:
+    """256 KB each, as much as either takes, where the weather has done all that it can."""
+    source = random.Random(seed)
+    sent = [[source.randbytes(262_144) for _ in range(2)] for _ in range(2)]
+
+    async def scene(wire: Any, theirs: RTCSctpTransport) -> None:
+        heard: list[bytes] = []
+        channels: list[RTCDataChannel] = []
+
+        def take(channel: RTCDataChannel) -> None:
+            channels.append(channel)
+            channel.on("message", heard.append)
+
+        theirs.on("datachannel", take)
+        now = asyncio.get_running_loop().time
+        channel_id = wire.ours.open("bulk", now=now())
+        await wire.until(lambda: bool(channels))
+        for ours, others in zip(*sent, strict=True):
+            wire.ours.send(channel_id, ours, now=now())
+            channels[0].send(others)
+        await wire.until(lambda: len(heard) == len(wire.of(MessageReceived)) == 2)
+        assert heard == sent[0]
+        assert [event.message for event in wire.of(MessageReceived)] == sent[1]
+        assert min(wire.lost, wire.repeated, wire.overtaken) > 20
+        assert wire.ours.drops["duplicate-tsn"] > 0
+
+    call(scene, is_client=is_client, weather=BAD, seed=seed)
+
+
+@pytest.mark.parametrize("weather", [FAIR, BAD], ids=["fair", "bad"])
+@pytest.mark.parametrize("is_client", [True, False], ids=["DTLS client", "DTLS server"])
+def test_a_thousand_channels_opened_and_closed(
+    call: Callable[..., None], is_client: bool, weather: dict[str, float]
+) -> None:
+    """In ten waves, half from either side, so that identifiers are used again; each closed by either side."""
+    source = random.Random(7)
+
+    async def scene(wire: Any, theirs: RTCSctpTransport) -> None:
+        now = asyncio.get_running_loop().time
+        at_theirs: dict[int, RTCDataChannel] = {}
+        heard: list[tuple[int, str]] = []
+
+        def follow(channel: RTCDataChannel) -> None:
+            channel.on("message", lambda message: heard.append((channel.id, message)))
+
+        def take(channel: RTCDataChannel) -> None:
+            at_theirs[channel.id] = channel
+            follow(channel)
+
+        theirs.on("datachannel", take)
+        used: set[int] = set()
+        for wave in range(10):
+            ours = [wire.ours.open(f"{wave}", now=now()) for _ in range(50)]
+            for channel_id in ours:
+                wire.ours.send(channel_id, f"to {wave}", now=now())
+            opened = [RTCDataChannel(theirs, RTCDataChannelParameters(label=f"{wave}")) for _ in range(50)]
+            await wire.until(lambda: len(wire.of(ChannelOpened)) == 100 and len(at_theirs) == 50)  # noqa: B023
+            await wire.until(lambda: all(channel.readyState == "open" for channel in opened))  # noqa: B023
+            at_theirs |= {channel.id: channel for channel in opened}
+            for channel in opened:
+                channel.send(f"from {wave}")
+            await wire.until(lambda: len(heard) == len(wire.of(MessageReceived)) == 50)
+            assert sorted(heard) == [(channel_id, f"to {wave}") for channel_id in sorted(ours)]
+            told = sorted((event.channel_id, event.message) for event in wire.of(MessageReceived))
+            assert told == [(channel.id, f"from {wave}") for channel in sorted(opened, key=lambda each: each.id)]
+            used |= set(at_theirs)
+            assert set(at_theirs) == set(wire.ours.channels)
+            for channel_id, channel in at_theirs.items():
+                if source.random() < 0.5:
+                    channel.close()
+                else:
+                    wire.ours.close_channel(channel_id, now=now())
+            await wire.until(lambda: len(wire.of(ChannelClosed)) == 100)
+            await wire.until(lambda: all(channel.readyState == "closed" for channel in at_theirs.values()))  # noqa: B023
+            assert not wire.ours.channels
+            wire.events.clear()
+            heard.clear()
+            at_theirs.clear()
+        assert len(used) < 200
+
+    call(scene, is_client=is_client, weather=weather)
