@@ -16,7 +16,7 @@ async def test_all_messages_arrive(program: str) -> None:
     with trio.fail_after(30):
         used = await run_program(program, 20, 65_536)
     assert used["bytes"] == 20 * 65_536
-    assert used["cpu"] > 0
+    assert 0 < used["cpu"] < used["seconds"] + 0.02  # one thread; two clocks
 
 
 @pytest.mark.e2e

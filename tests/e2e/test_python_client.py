@@ -65,11 +65,12 @@ def test_a_client_secret_binds_instructions_and_backend(client: OpenAI, talk: Ta
     assert heard.of_type("session.update")[0]["session"]["instructions"] == INSTRUCTIONS
 
 
-def test_an_offer_and_its_session_by_way_of_the_application(client: OpenAI, talk: Talk) -> None:
+@pytest.mark.parametrize("place", ["agent", "remote"])
+def test_an_offer_and_its_session_by_way_of_the_application(client: OpenAI, talk: Talk, place: str) -> None:
     talk.page.goto(f"{talk.voice.origin}/plain.html")
     offer = talk.page.evaluate("makeOffer({talking: false})")
     answered = client.realtime.calls.create(
-        sdp=offer, session={"type": "realtime", "model": "parrot", "instructions": INSTRUCTIONS}
+        sdp=offer, session={"type": "realtime", "model": f"parrot-{place}", "instructions": INSTRUCTIONS}
     )
     call_id = answered.response.headers["Location"].rpartition("/")[2]
     talk.page.evaluate("takeAnswer", answered.text)
@@ -79,12 +80,16 @@ def test_an_offer_and_its_session_by_way_of_the_application(client: OpenAI, talk
     assert talk.voice.end_of(call_id) == "hang-up"
 
 
-def test_a_sideband_takes_part_and_ends_with_the_call(client: OpenAI, talk: Talk) -> None:
-    call_id = talk.call_plainly("parrot", talking=False)
+@pytest.mark.parametrize("place", ["agent", "remote"])
+def test_a_sideband_takes_part_and_ends_with_the_call(client: OpenAI, talk: Talk, place: str) -> None:
+    """The agent is in the transceiver's process, or behind a WebSocket in one of its own."""
+    minted = client.realtime.client_secrets.create(session={"type": "realtime", "model": f"parrot-{place}"})
+    call_id = talk.call_plainly(key=minted.value, talking=False)
     talk.wait("session.created")
     with client.realtime.connect(call_id=call_id) as sideband:
         created = sideband.recv()
         assert created.type == "session.created"
+        assert created.session.model == f"parrot-{place}"
         sideband.session.update(session={"type": "realtime", "instructions": INSTRUCTIONS})
         assert receive(sideband, "session.updated").session.instructions == INSTRUCTIONS
         assert talk.wait("session.updated").event["session"]["instructions"] == INSTRUCTIONS
