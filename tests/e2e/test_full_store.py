@@ -1,0 +1,104 @@
+"""A Redis that is full: what `docs/operations.md` says of calls, of new ones, and of those that move meanwhile."""
+
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from .calling import paced_call
+from .edge_processes import Edge
+from .fleet_processes import start_fleet
+from .owners import NAMES, owner_and_other, transceiver_calls, wait_for_record
+
+pytestmark = pytest.mark.e2e
+
+MEMBERS = "trio-voice:members"
+
+
+@pytest.fixture
+def server(redis_server: ModuleType) -> Iterator[Any]:
+    with redis_server.redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def fleet(server: Any, tmp_path: Path) -> Iterator[Edge]:
+    """A relay, a signal server and two transceivers."""
+    fleet = start_fleet(tmp_path, server.url, NAMES)
+    try:
+        fleet.wait_until("both are known", lambda: server.command("HLEN", MEMBERS) == "4")
+        yield fleet
+    finally:
+        fleet.kill()
+
+
+@contextmanager
+def full(server: Any) -> Iterator[None]:
+    server.command("CONFIG", "SET", "maxmemory", "1")
+    yield
+    server.command("CONFIG", "SET", "maxmemory", "0")
+
+
+def moves(fleet: Edge, *names: str) -> Counter[str]:
+    """What became of checkpoints and calls, of some transceivers together."""
+    counted = (fleet.counted(fleet.servers[name].health, "trio_voice_transceiver_moves_total") for name in names)
+    return sum(counted, Counter())
+
+
+def test_calls_go_on_and_new_ones_are_placed(fleet: Edge, server: Any) -> None:
+    with paced_call(fleet.signal_url) as call, ExitStack() as stack:
+        wait_for_record(fleet)
+        with full(server):
+            before = moves(fleet, *NAMES)
+            call.begin()
+            another = stack.enter_context(paced_call(fleet.signal_url))
+            another.begin()
+            counted = call.finish(at_least=600)  # 12 s: a checkpoint is due every 10
+            assert len(counted.missing) <= 2
+            assert len(another.finish(at_least=500).missing) <= 2
+            amid = moves(fleet, *NAMES)
+            assert amid["checkpoint.unanswered"] >= before["checkpoint.unanswered"] + 2  # calls
+            assert amid["checkpoint.confirmed"] == before["checkpoint.confirmed"]
+            assert amid["checkpoint.created"] == before["checkpoint.created"] == 1
+            assert server.command("HLEN", MEMBERS) == "4"
+            logs = "".join(map(fleet.log, fleet.processes))
+            assert "store away" not in logs
+            assert "maxmemory" not in logs
+        call.begin()
+        fleet.wait_until("the new call has a record", lambda: moves(fleet, *NAMES)["checkpoint.created"] == 2)
+        fleet.wait_until(
+            "that of the other is renewed",
+            lambda: moves(fleet, *NAMES)["checkpoint.confirmed"] > amid["checkpoint.confirmed"],
+        )
+        assert len(call.finish().missing) <= 2
+
+
+def test_a_drain_waits_for_room(fleet: Edge, server: Any) -> None:
+    with paced_call(fleet.signal_url) as call:
+        wait_for_record(fleet)
+        owner, other = owner_and_other(fleet)
+        call.begin()
+        with full(server):
+            fleet.processes[owner].send_signal(signal.SIGTERM)
+            fleet.wait_until("it has tried", lambda: moves(fleet, owner)["drain.not-confirmed"] >= 1)
+            assert (transceiver_calls(fleet, owner), transceiver_calls(fleet, other)) == (1, 0)
+        assert fleet.processes[owner].wait(15) == 0
+        assert transceiver_calls(fleet, other) == 1
+        assert len(call.finish(at_least=100).missing) <= 2
+
+
+def test_a_call_of_a_dead_transceiver_is_lost(fleet: Edge, server: Any) -> None:
+    with paced_call(fleet.signal_url) as call:
+        wait_for_record(fleet)
+        owner, other = owner_and_other(fleet)
+        with full(server):
+            fleet.processes[owner].kill()
+            fleet.wait_until("another gives it up", lambda: moves(fleet, other)["takeover.lost-again"] == 1)
+            assert transceiver_calls(fleet, other) == 0
+            counted = call.for_a_while(1.0)
+            assert len(counted.missing) == counted.sent, "nobody sends who cannot say so to the store"
