@@ -18,6 +18,8 @@ REALTIME = "realtime: "
 """Stands before what was done to a call with a backend in another process."""
 _CHECKPOINTED_MS = 1600
 """After a change in a conversation a checkpoint follows within 1.5 s; saying and writing it takes a moment."""
+_SILENCE_MS = 1000, 500
+"""What it must be and should be after the worst; whatever else is done to the fleet is heard for no longer."""
 _EVERYTHING = "everything"
 _REBOUND = "rebound"
 _KILLED, _PAUSED, _DRAINED = "transceiver killed", "transceiver paused", "transceiver drained"
@@ -100,14 +102,14 @@ _PROMISES = (
     _promise("relay replaced as planned, frames lost", _REPLACED, crossing, 0),
     _promise("moved to another relay of the group, frames lost", "moved to another relay", missing, 3),
     _promise("transceiver drained, frames lost", _DRAINED, missing, 2),
-    _promise("transceiver killed, audio back after", _KILLED, silence, 1000, 500, " ms"),
-    _promise("transceiver paused, audio back after", _PAUSED, silence, 1000, 500, " ms"),
+    _promise("transceiver killed, audio back after", _KILLED, silence, *_SILENCE_MS, " ms"),
+    _promise("transceiver paused, audio back after", _PAUSED, silence, *_SILENCE_MS, " ms"),
     _promise("transceiver paused and resumed, numbers used twice", _PAUSED, lambda told: told["reused"], 0),
     _promise("Redis started again, frames lost", _STORE, missing, 0),
 )
 _SPOKEN_PROMISES = (
     _promise("realtime, transceiver drained, frames lost", _DRAINED, _spoken, 2),
-    _promise("realtime, transceiver killed, audio back after", _KILLED, silence, 1000, 500, " ms"),
+    _promise("realtime, transceiver killed, audio back after", _KILLED, silence, *_SILENCE_MS, " ms"),
     _promise("realtime, transceiver paused, audio back after", _PAUSED, silence, None, unit=" ms"),
     _promise("realtime, transceiver paused and resumed, numbers used twice", _PAUSED, lambda told: told["reused"], 0),
     _promise("realtime, Redis started again, frames lost", _STORE, missing, 0),
@@ -154,10 +156,15 @@ def _rows_of_everything(passed: Sequence[Any], notes: tuple[str, ...]) -> Iterat
 
 
 def _row_of_gaps(kind: str, passed: Sequence[Any], notes: tuple[str, ...]) -> Row:
+    must, want = _SILENCE_MS
     gaps = [max(gap for step, gap in each["gaps_ms"].items() if step != _REBOUND) for each in passed]
     return Row(
         what=f"Chromium: {kind}everything in one call, longest silence but of the new address",
         ours=_worst_of(gaps, " ms"),
+        peer=f"{must} ms",
+        ratio=max(gaps) / must,
+        must=1.0,
+        want=want / must,
         notes=(*notes, f"{len(passed)} calls, each beside one of the other kind; each was hung up by its id"),
         details={"each": list(passed)},
     )

@@ -72,6 +72,16 @@ def test_the_worst_counts(told: dict[str, list[Any]]) -> None:
     assert (both.ours, both.verdict) == ("1 (median 0)", "met")
 
 
+def test_no_step_of_everything_may_be_silent_for_longer_than_a_kill_but_the_new_address(told: dict[str, Any]) -> None:
+    for kind, prefix in (("echo", ""), ("realtime", "realtime, ")):
+        longer = {"drained": 30.0, "rebound": 2400.0, "killed": 999.0}
+        for gap, verdict in ((400.0, "as wanted"), (999.0, "met"), (1001.0, "MISSED")):
+            longer["drained"] = longer["killed"] = gap
+            told["everything"] = [{**told["everything"][0], kind: {**told["everything"][0][kind], "gaps_ms": longer}}]
+            row = rows(told)[f"{prefix}everything in one call, longest silence but of the new address"]
+            assert (row.peer, row.verdict) == ("1000 ms", verdict)
+
+
 def test_the_worst_counts_in_conversations(told: dict[str, list[Any]]) -> None:
     told[REALTIME + "transceiver drained"] = [spoken(missing=1, unheard=2), spoken(conversed=conversed(wrong=1))]
     told[REALTIME + "transceiver killed"] = [spoken(gap_ms=1001.0), spoken(conversed=conversed(broken=2))]

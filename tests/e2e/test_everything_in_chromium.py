@@ -17,8 +17,10 @@ from .travelling import journey
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")]
 
-REBIND_LIMIT_MS, LIMIT_MS, LATE_RECORD_MS = 8000, 5000, 5000
-"""On a busy machine; on a quiet one the first is 2.4 s, the time until Chromium's next check, and the last 1.5 s."""
+LIMITS_MS = {REBOUND: 8000, "killed": 2000}
+LIMIT_MS, LATE_RECORD_MS = 3000, 5000
+"""Silences by what was done, of all other steps, and the last moment. All on a busy machine: on a quiet one they are
+2.4 s, the time until Chromium's next check, 0.4 s, less than 0.5 s, and 1.5 s; `make bench` is strict."""
 
 
 @pytest.fixture
@@ -48,8 +50,8 @@ def calls(
 def test_calls_go_through_everything(calls: list[DisturbedCall]) -> None:
     for passed in go_through_everything(calls, "gamma"):
         print(passed)
-        assert passed.gaps_ms[REBOUND] <= REBIND_LIMIT_MS
-        assert max(gap for step, gap in passed.gaps_ms.items() if step != REBOUND) <= LIMIT_MS
+        assert passed.gaps_ms.keys() > LIMITS_MS.keys()
+        assert {step: gap for step, gap in passed.gaps_ms.items() if gap > LIMITS_MS.get(step, LIMIT_MS)} == {}
         assert troubles(passed.seen) == 0
     conversed = passed.conversed
     assert conversed is not None
