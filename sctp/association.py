@@ -211,6 +211,11 @@ class SctpAssociation:
         """What was dropped, by `DropReason`."""
         return self._block.drops
 
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether all that was to be sent has been sent, and the peer has it."""
+        return self._block.sender.is_done
+
     def buffered_amount(self, stream_id: int) -> int:
         """Bytes queued on a stream that were not sent for the first time yet."""
         return self._block.sender.queue.buffered_amount(stream_id)

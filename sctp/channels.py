@@ -87,6 +87,11 @@ class DataChannels:
         """Whether the association has ended."""
         return self._table.is_closed
 
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether all that was to be sent on any channel has been sent, and the peer has it."""
+        return self._association.is_acknowledged
+
     def buffered_amount(self, channel_id: int) -> int:
         """Bytes of a channel's messages that were not sent yet."""
         return self._association.buffered_amount(channel_id)

@@ -36,6 +36,7 @@ Many calls in one loop:
 * `intake`          from an offer to a session and the answer
 * `ice_updates`     an ICE restart or trickled candidates in the middle of a call
 * `moved_calls`     where calls have gone that were handed over
+* `last_words`      what clients are told before their calls end with us
 * `registry`        the calls of a worker, found by everything that names one
 * `round_trips`, `losses`, `sampling`   what calls show of the ways to their clients, for whoever places the next ones
 * `describing`      what others are told of a call

@@ -415,6 +415,11 @@ class BackendLeg:
 
     # -- the end
 
+    def server_stops(self, now: float) -> None:
+        """Tell everybody that our process ends, and the call with it; `close` follows."""
+        self._bridge.server_stops(now)
+        self._carry(now)
+
     def close(self, now: float) -> None:
         """End everything of the leg: sidebands once they have read what waits for them, and the link.
 

@@ -81,6 +81,11 @@ class DataTransport:
         self._set_up(association)
         return self
 
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the client has all that it was to be sent, or will never have it."""
+        return self.channels.is_closed or self.channels.is_acknowledged
+
     # -- inputs
 
     def receive_packet(self, data: bytes, now: float) -> list[Event]:

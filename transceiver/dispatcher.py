@@ -291,6 +291,16 @@ class Dispatcher:
 
     # -- commands
 
+    def say(self, call: Call, say: Callable[[Call], None], now: float) -> None:
+        """Have something said in a call, which leaves at once; nothing in one that is held."""
+        if call.is_held or call not in self._calls:
+            return
+        try:
+            say(call)
+        except Exception as error:  # noqa: BLE001 - see _fail
+            self._fail(call, error, now)
+        self._flush_call(call, now)
+
     def end(self, call: Call, reason: str, now: float) -> None:
         """End a call: its client and its relays are told, and everything of it is freed."""
         try:

@@ -54,6 +54,7 @@ from transceiver.handover.services import HandoverServices
 from transceiver.handover.tunnels import TunnelRefused
 from transceiver.ice_updates import ice_tag, update_ice
 from transceiver.intake import Intake
+from transceiver.last_words import say_last_words, wait_until_heard
 from transceiver.moved_calls import MovedCalls
 from transceiver.options import SessionOptions, WorkerOptions
 from transceiver.realtime.passthrough import ClientTooSlow, PassThroughOptions, pass_through
@@ -148,6 +149,7 @@ class Worker:
         self._socket: socket | None = None
         self._sender: Callable[[Batch], object] | None = None
         self._is_draining = self._is_moving = False
+        self._told: set[int] = set()  # sessions whose clients know that we stop
         self._has_call = trio.Event()
         self._legs = BackendLegs(dispatcher=self._dispatcher, entropy=entropy, unix_time=unix_time, report=report)
         self._pass_throughs = 0
@@ -219,9 +221,13 @@ class Worker:
     async def stop(self) -> None:
         """Take no further call, say goodbye to every client, and wait for their backends, which have a few seconds.
 
+        Clients that listen for events are told why first (`last_words`).
+
         `run` goes on until it is cancelled. Cancellation leaves backends to themselves.
         """
         self.start_draining()
+        self._say_last_words()
+        await wait_until_heard(self._calls)
         self._end_all()
         if self._handover is not None:
             self._handover.tunnels.end_all()
@@ -239,7 +245,16 @@ class Worker:
         if self._handover is not None:
             await self._handover.drain(self.options.drain_deadline)
 
+    def _say_last_words(self) -> None:
+        """Tell the clients that are left, each but once, that their calls are about to end."""
+        now = trio.current_time()
+        for call in self._calls:
+            if call.session_id not in self._told and not call.is_held:
+                self._told.add(call.session_id)
+                self._dispatcher.say(call, partial(say_last_words, entropy=self._entropy, now=now), now)
+
     def _end_all(self) -> None:
+        self._say_last_words()
         for call in self._calls:
             self._dispatcher.end(call, "shutdown", trio.current_time())
 

@@ -211,6 +211,7 @@ async def test_a_worker_that_stops_waits_for_agents(start, worker_network, agent
             nursery.start_soon(running.worker.serve_sideband, created.call_id, OWNER, socket)
             await worker_network.eventually(lambda: bool(socket.got))
             await running.worker.stop()  # and the sideband ends, or this block would not
+        assert socket.got[-1]["error"]["code"] == "server_shutting_down"
         assert [what for what, _ in agents.seen].count("tidied") >= 1
         assert ("cancelled", None) not in agents.seen
         assert running.worker.status()["calls"] == 0

@@ -28,7 +28,7 @@ from transceiver.realtime.options import BridgeOptions
 from transceiver.realtime.outputs import Output, ToBackend
 from transceiver.realtime.parts import Parts
 from transceiver.realtime.playback import Playback
-from transceiver.realtime.server_events import backend_disconnected, dtmf_received
+from transceiver.realtime.server_events import backend_disconnected, dtmf_received, server_shutting_down
 from transceiver.realtime.session_config import SessionConfiguration
 from transceiver.realtime.session_updates import SessionUpdates
 from transceiver.realtime.states import BackendState
@@ -206,6 +206,10 @@ class Bridge:
         """The backend is connected anew, and that is nobody's failure: `backend_opened` follows, if all goes well."""
         self._clients.hold()
         self._backend.lost(will_retry=True, is_told=False)
+
+    def server_stops(self, now: float) -> None:  # noqa: ARG002 - as all inputs
+        """The call is about to end, because our process does."""
+        self._parts.audience.broadcast(server_shutting_down())
 
     # Playing, and time.
 

@@ -15,6 +15,7 @@ __all__ = [
     "output_audio_buffer",
     "refused",
     "response_failed",
+    "server_shutting_down",
     "session_event",
 ]
 
@@ -42,6 +43,12 @@ def backend_disconnected(event_id: str | None = None) -> Event:
     """`error`: there is no backend, for which reason the operator knows; also in answer to a client's event."""
     message = "The connection to the model was lost."
     return refused(Refusal("backend_disconnected", message, event_id=event_id, type="server_error"))
+
+
+def server_shutting_down() -> Event:
+    """`error`: the call ends with its server, and its client may place it again."""
+    message = "The server of this call is shutting down, and the call ends. Place the call again."
+    return refused(Refusal("server_shutting_down", message, type="server_error"))
 
 
 def output_audio_buffer(what: str, response_id: str) -> Event:
