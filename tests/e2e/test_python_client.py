@@ -83,6 +83,8 @@ def test_an_offer_and_its_session_by_way_of_the_application(client: OpenAI, talk
 @pytest.mark.parametrize("place", ["agent", "remote"])
 def test_a_sideband_takes_part_and_ends_with_the_call(client: OpenAI, talk: Talk, place: str) -> None:
     """The agent is in the transceiver's process, or behind a WebSocket in one of its own."""
+    voice = talk.voice
+    voice.edge.wait_until("the agent's own process has no calls", lambda: voice.conversations_apart() == 0, SECONDS)
     minted = client.realtime.client_secrets.create(session={"type": "realtime", "model": f"parrot-{place}"})
     call_id = talk.call_plainly(key=minted.value, talking=False)
     talk.wait("session.created")
@@ -90,6 +92,7 @@ def test_a_sideband_takes_part_and_ends_with_the_call(client: OpenAI, talk: Talk
         created = sideband.recv()
         assert created.type == "session.created"
         assert created.session.model == f"parrot-{place}"
+        assert voice.conversations_apart() == (place == "remote")
         sideband.session.update(session={"type": "realtime", "instructions": INSTRUCTIONS})
         assert receive(sideband, "session.updated").session.instructions == INSTRUCTIONS
         assert talk.wait("session.updated").event["session"]["instructions"] == INSTRUCTIONS

@@ -4,6 +4,7 @@ import json
 import os
 import struct
 import subprocess
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -87,6 +88,12 @@ class VoiceEdge:
         with urllib.request.urlopen(request, timeout=10) as response:
             state: Mapping[str, Any] = json.load(response)
             return state
+
+    def conversations_apart(self) -> int:
+        """Count the connections that the parrot in a process of its own has now."""
+        port = urllib.parse.urlsplit(self.agent_url).port
+        connections = [line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(local.endswith(f":{port:04X}") and state == "01" for local, _, state in connections)
 
     def calls(self) -> float:
         return self.edge.metric(self.edge.control_url, "trio_voice_transceiver_calls")
