@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import ssl
 import subprocess
 import tempfile
 import time
@@ -20,8 +19,9 @@ from pathlib import Path
 import attrs
 
 from .container_file import Instruction, Stage, parse, read_ignored_names, substitute
+from .lent_network import lent_network, mirror
 
-__all__ = ["Image", "build", "make_mount_points", "run_command"]
+__all__ = ["Image", "build", "command_as_root", "copied", "make_mount_points", "run_command"]
 
 _SUITES = {"debian:12-slim": "bookworm", "debian:13-slim": "trixie"}
 _KEEP_SECONDS = 4.0
@@ -103,7 +103,7 @@ def build(file: Path, context: Path) -> Iterator[Image]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             builder = _Builder(cache, work, context)
             state = [builder.carry_out(stage) for stage in parse(file.read_text(encoding="utf-8"))][-1]
-            builder.forget_others()
+            builder.forget_others(file.name)
         yield Image(
             root=builder.roots[state.key],
             environment=state.environment,
@@ -113,6 +113,22 @@ def build(file: Path, context: Path) -> Iterator[Image]:
         )
     finally:
         _remove(work)
+
+
+@contextlib.contextmanager
+def copied(root: Path, checkout: Path, target: str) -> Iterator[Path]:
+    """Give a copy of a root that may be written to and goes away again.
+
+    Args:
+        root: of an image, which may be the one that is kept for later builds.
+        checkout: a folder that is copied into it, without what builds ignore.
+        target: where to.
+    """
+    with tempfile.TemporaryDirectory(dir=_scratch(), prefix="trio-voice-") as name:
+        copy = Path(name) / "root"
+        _copy_tree(root, copy)
+        _copy(checkout, copy / target.lstrip("/"), read_ignored_names(checkout / ".dockerignore"))
+        yield copy
 
 
 def _scratch() -> Path | None:
@@ -182,10 +198,16 @@ class _Builder:
                 self._keep(root, states[index + 1].key)
         return root
 
-    def forget_others(self) -> None:
-        """Remove roots that this build had no use for: those of an older container file, or of other versions."""
+    def forget_others(self, name: str) -> None:
+        """Remove roots that no container file had a use for when it was built last.
+
+        Args:
+            name: of the file that is built now; each leaves a list of what it has used.
+        """
+        (self._cache / f"{name}.roots").write_text("\n".join(sorted(self._used)))
+        used = {key for each in self._cache.glob("*.roots") for key in each.read_text().split()}
         for path in self._cache.iterdir():
-            if path.is_dir() and path.name not in self._used:
+            if path.is_dir() and path.name not in used:
                 _remove(path)
 
     def _debian(self, image: str) -> _State:
@@ -196,7 +218,7 @@ class _Builder:
             assert shutil.which("debootstrap"), "debootstrap is missing: `make test` installs it from Debian's packages"
             with tempfile.TemporaryDirectory(dir=self._cache) as name:  # not in memory, where it finds no devices
                 root = Path(name) / "root"
-                _run(["debootstrap", "--variant=minbase", suite, str(root), _mirror()])
+                _run(["debootstrap", "--variant=minbase", suite, str(root), mirror()])
                 for path in (*root.glob("var/cache/apt/archives/*.deb"), *root.glob("var/lib/apt/lists/*Packages")):
                     path.unlink()  # as the images of Debian come
                 root.rename(self._cache / state.key)
@@ -291,6 +313,17 @@ def make_mount_points(image: Image, volumes: Mapping[Path, str]) -> None:
             point.touch()
 
 
+def command_as_root(root: Path, mounts: Sequence[str], script: str) -> list[str]:
+    """Return the command line that runs a shell's script as root in a root that may be written to.
+
+    Args:
+        root: where.
+        mounts: what `lent_network` gives, or none.
+        script: for a shell.
+    """
+    return _entering(root, mounts, ["sh", "-c", script])
+
+
 def _entering(root: Path, mounts: Sequence[str], program: Sequence[str]) -> list[str]:
     apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     return [*apart, "sh", "-c", _ENTER, "sh", str(root), *mounts, "--", *program]
@@ -298,39 +331,14 @@ def _entering(root: Path, mounts: Sequence[str], program: Sequence[str]) -> list
 
 def _run_in(root: Path, state: _State, script: str) -> None:
     """Carry out a RUN with this machine's way to the network, of which nothing stays behind."""
-    environment, mounts, made = {**state.environment, "DEBIAN_FRONTEND": "noninteractive"}, [], []
-    names = {"http_proxy", "https_proxy", "no_proxy", "pip_index_url", "pip_extra_index_url", "pip_trusted_host"}
-    environment |= {name: value for name, value in os.environ.items() if name.lower() in names}
-    certificates = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
-    given = {"/etc/resolv.conf": Path("/etc/resolv.conf"), "/etc/pip.conf": Path("/etc/pip.conf")}
-    if certificates:
-        given["/etc/certificates-for-the-build"] = Path(certificates)
-        environment["PIP_CERT"] = "/etc/certificates-for-the-build"
-    for target, source in given.items():
-        if source.is_file():
-            point = root / target.lstrip("/")
-            if not point.exists():
-                point.touch()
-                made.append(point)
-            mounts.append(f"ro:{source}:{target}")
-    shell = ["sh", "-c", f"cd {state.folder} && {script}"]
-    try:
-        _run(_entering(root, mounts, shell), environment)
-    finally:
-        for point in made:
-            point.unlink()
+    with lent_network(root) as (variables, mounts):
+        environment = {**state.environment, "DEBIAN_FRONTEND": "noninteractive", **variables}
+        _run(_entering(root, mounts, ["sh", "-c", f"cd {state.folder} && {script}"]), environment)
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, f"{command[-1]} failed:\n{done.stdout.decode(errors='replace')[-4000:]}"
-
-
-def _mirror() -> str:
-    """Find the mirror that this machine's own packages come from."""
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
-    found = subprocess.run(command, check=False, capture_output=True, text=True).stdout.split()
-    return next((uri for uri in found if uri.rstrip("/").endswith("/debian")), "http://deb.debian.org/debian")
 
 
 def _origin(instruction: Instruction) -> str:
