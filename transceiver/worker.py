@@ -426,6 +426,9 @@ class Worker:
         if self._handover is not None:
             self._handover.withdraw(offered.session, offered.generation)
 
+    async def hear_worker(self, worker: int) -> None:
+        """We are asked ourselves, and our loop turns; see `Movable.hear_worker`."""
+
     async def start_drain(self) -> None:
         """Begin to move all calls away; see `Movable.start_drain`."""
         self.start_draining()

@@ -21,6 +21,7 @@ Read in this order:
 | `GET /control/v1/calls/{call_id}/sideband?…`  | 101: the events of a call; 404; 403; 503                            |
 | `GET /control/v1/realtime`                    | 101: a backend's events and audio, for `Trio-Voice-Wishes`; 403; 503|
 | `GET /control/v1/status`                      | 200 and the transceiver's state                                     |
+| `GET /control/v1/status?worker=1`             | the same, when that worker has shown that it turns                  |
 
 A call that was handed over is answered with 421 `call_moved` and its new owner's identity, whatever was asked.
 

@@ -100,10 +100,16 @@ class MovingClient:
         ) as socket:
             yield socket
 
-    async def status(self) -> Mapping[str, object] | None:
-        """Ask for its status; None when it refuses the connection, or says nothing in time."""
+    async def status(self, worker: int | None = None) -> Mapping[str, object] | None:
+        """Ask for its status; None when it refuses the connection, or says nothing in time.
+
+        Args:
+            worker: which of its workers has to answer first; None for none. A version that does not know the question
+                answers for all of them.
+        """
+        query = "" if worker is None else f"?worker={worker}"
         try:
-            return _read(await self._ask("GET", "/control/v1/status"))
+            return _read(await self._ask("GET", f"/control/v1/status{query}"))
         except HandOverRefused:
             return None
 

@@ -2,7 +2,7 @@
 
 Whether one is alive is asked of itself: the registry is seconds old, and a relay may have trouble of its own. A
 connection that is refused is an answer; so is silence, after a while; and so is another incarnation at the same
-address.
+address. Of several workers the one in question is asked, through its front, which is silent as long as that one is.
 
 How long that while is follows from how busy everybody is: `_PATIENCE` for one that was in time with its last heartbeat,
 and longer the later it was; `_LONGER` for one that has answered a question like this lately, since it is slow rather
@@ -116,11 +116,11 @@ class FleetPeers:
         return pulse
 
     async def _ask(self, member: Member, suspect: Owner) -> tuple[Pulse, Collection[int]]:
-        """Ask for a status; returns what it says of the suspect, and which workers serve."""
+        """Ask for a status, which comes when the suspect turns; returns what it says of it, and which workers serve."""
         answers: list[Mapping[str, object] | None] = []
 
         async def ask() -> None:
-            answers.append(await self._client(member.control).status())
+            answers.append(await self._client(member.control).status(suspect.worker))
             nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
@@ -137,7 +137,7 @@ class FleetPeers:
         serving = set(range(max(member.workers, suspect.worker + 1)))
         if isinstance(workers, list):
             # One that is still being started serves nobody; it takes over itself what nobody else has taken by then.
-            serving -= {number for number, each in enumerate(workers) if not _serves(each)}
+            serving = {number for number, each in enumerate(workers) if _serves(each)}
         return Pulse.ALIVE if suspect.worker in serving else Pulse.GONE, serving
 
     def _patience(self, member: Member) -> float:

@@ -1,6 +1,7 @@
 """The transceiver's end of the control API: a handler over its `Calls`."""
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Iterable
 
 from edge.control import refusals
@@ -34,6 +35,8 @@ __all__ = ["CONTROL_LIMITS", "ControlHandler"]
 CONTROL_LIMITS = HttpLimits(body_bytes=1_048_576, header_bytes=131_072, connections=8192, connections_per_source=4096)
 """An offer grows when it is written as JSON, a socket's request carries a session configuration in a header, and one
 signal node may hold many connections: each sideband is one."""
+
+_WORKER = re.compile("[0-9]{1,3}")
 
 
 class ControlHandler:
@@ -76,6 +79,7 @@ class ControlHandler:
         self._router.add("GET", "/control/v1/status", self._status)
         if conversations is not None:
             ConversationRoutes(conversations).add_to(self._router)
+        self._movable = movable
         if movable is not None:
             MovingRoutes(movable).add_to(self._router)
         add_health_routes(self._router, self._not_ready_reason, render_metrics)
@@ -148,7 +152,10 @@ class ControlHandler:
         await self._calls.end_call(request.parameters["call_id"], request.query.get("owner"))
         return json_response(200, {})
 
-    async def _status(self, _request: Request) -> Response:
+    async def _status(self, request: Request) -> Response:
+        worker = _WORKER.fullmatch(request.query.get("worker", ""))
+        if worker is not None and self._movable is not None:
+            await self._movable.hear_worker(int(worker[0]))
         return json_response(200, self._calls.status())
 
     def _not_ready_reason(self) -> str:

@@ -188,6 +188,12 @@ class Front:
             with suppress(HandOverRefused):  # it forgets what is not released by itself
                 await moving.withdraw(offered, owner)
 
+    async def hear_worker(self, worker: int) -> None:
+        """Ask a worker how it is, and wait for its answer; see `Movable.hear_worker`."""
+        life = self._places[worker].life if worker < len(self._places) else None
+        if life is not None and life.moving is not None:
+            await life.moving.status()
+
     async def start_drain(self) -> None:
         """Have every worker move its calls to other transceivers; see `Movable.start_drain`."""
         self._is_draining = True

@@ -34,6 +34,13 @@ class Movable(Protocol):
     async def withdraw_call(self, offered: Offered, owner: Owner) -> None:
         """Forget a held call: its owner keeps it. Arguments as `release_call` has them."""
 
+    async def hear_worker(self, worker: int) -> None:
+        """Return when a worker has shown that its loop turns; at once when it does not serve, or there is none such.
+
+        One that stands still is waited for, for longer than anybody waits who wants to know whether it lives: its
+        silence is its own answer, and nobody gives another for it.
+        """
+
     async def start_drain(self) -> None:
         """Take no further call, and begin to move all that are to other transceivers; once begun, it goes on."""
 
