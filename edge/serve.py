@@ -41,6 +41,8 @@ __all__ = ["serve"]
 STOP_SECONDS = 5.0
 _STARTING = 3.0
 """Seconds that a start which is nearly done may still take when we are told to stop; see `_Process`."""
+_RELOADING = 1.0
+"""Likewise a reload: a tier that is taking another configuration cannot stop in the middle of it."""
 
 
 def load_keys(config: Config) -> tuple[Keyring, tuple[str, ...]]:
@@ -186,6 +188,7 @@ class _Process:
     _is_stopping: bool = False
     _started: trio.Event = attrs.field(factory=trio.Event)
     _reloading: trio.Lock = attrs.field(factory=trio.Lock)
+    _reload_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     async def follow_signals(self, received: AsyncIterator[int]) -> None:
         """Act on signals as they come, until the scope is cancelled."""
@@ -236,31 +239,47 @@ class _Process:
         from edge.logs import get_logger
 
         get_logger("process").info("stopping")
+        await self._end_reload()
         with trio.move_on_after(STOP_SECONDS + _drain_deadline(self.running.config)):
             await self.running.stop()
         self.scope.cancel()
 
+    async def _end_reload(self) -> None:
+        """Wait for a reload that is going on, and give it up if it does not end."""
+        with trio.move_on_after(_RELOADING) as patience:
+            async with self._reloading:
+                return
+        if patience.cancelled_caught:
+            self._reload_scope.cancel()
+            async with self._reloading:
+                return
+
     async def _reload(self, running: RunningRoles) -> None:
         """Apply what has changed. Nothing is applied when anything of it is wrong; that is logged."""
+        async with self._reloading:
+            if not self._is_stopping:
+                with trio.CancelScope() as self._reload_scope:
+                    await self._reload_now(running)
+
+    async def _reload_now(self, running: RunningRoles) -> None:
         from edge.logs import configure_logs, get_logger
 
         log = get_logger("process")
-        async with self._reloading:
-            try:
-                loaded = self.launch.load()
-                config, waiting = what_can_change(running.config, running.complete(loaded.config))
-                # Keys that were made for this process stay: calls that are going on depend on them.
-                keys, warnings = (self.keys, ()) if config.keys is None else load_keys(config)
-            except (ConfigError, KeysError) as error:
-                log.error("reload refused", problems=str(error).splitlines())  # noqa: TRY400 - not our mistake
-                return
-            try:
-                await running.reload(config, keys)
-            except StartError as error:
-                log.error("reload incomplete", problems=str(error).splitlines())  # noqa: TRY400 - as above
-                return
-            self.keys = keys
-            configure_logs(config.log)
+        try:
+            loaded = self.launch.load()
+            config, waiting = what_can_change(running.config, running.complete(loaded.config))
+            # Keys that were made for this process stay: calls that are going on depend on them.
+            keys, warnings = (self.keys, ()) if config.keys is None else load_keys(config)
+        except (ConfigError, KeysError) as error:
+            log.error("reload refused", problems=str(error).splitlines())  # noqa: TRY400 - not our mistake
+            return
+        try:
+            await running.reload(config, keys)
+        except StartError as error:
+            log.error("reload incomplete", problems=str(error).splitlines())  # noqa: TRY400 - as above
+            return
+        self.keys = keys
+        configure_logs(config.log)
         for warning in (*loaded.warnings, *warnings):
             log.warning(warning)
         if waiting:

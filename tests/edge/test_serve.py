@@ -149,3 +149,44 @@ async def test_a_second_signal_ends_a_start_at_once(started, monkeypatch: pytest
         signal.raise_signal(signal.SIGINT)
 
     assert await started(start) == 128 + signal.SIGINT
+
+
+class Reloadable(Stoppable):
+    """A tier whose reload takes as long as a test wants, and which must not be stopped meanwhile."""
+
+    def __init__(self) -> None:
+        self.may_go_on = trio.Event()
+        self.reloads: list[str] = []
+
+    async def reload(self, _config: object, _keys: object) -> None:
+        self.reloads.append("begun")
+        try:
+            await self.may_go_on.wait()
+            self.reloads.append("done")
+        finally:
+            assert not self.has_stopped
+
+
+@pytest.mark.parametrize(("ends", "reloads"), [(True, ["begun", "done"]), (False, ["begun"])])
+async def test_a_stop_in_the_middle_of_a_reload_waits_for_it_but_not_for_long(
+    started, monkeypatch: pytest.MonkeyPatch, ends: bool, reloads: list[str]
+) -> None:
+    monkeypatch.setattr(edge.serve, "_RELOADING", 1000.0 if ends else 0.01)
+    tier = Reloadable()
+
+    async def start(running: RunningRoles, task_status) -> None:
+        running.tiers[Role.RELAY] = tier
+        task_status.started(running)
+        while not tier.reloads:
+            signal.raise_signal(signal.SIGHUP)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        signal.raise_signal(signal.SIGHUP)  # waits for its turn, which does not come
+        signal.raise_signal(signal.SIGTERM)
+        await trio.testing.wait_all_tasks_blocked()
+        if ends:
+            assert not tier.has_stopped
+            tier.may_go_on.set()
+
+    assert await started(start) == 0
+    assert tier.has_stopped
+    assert tier.reloads == reloads
