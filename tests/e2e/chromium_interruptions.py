@@ -22,12 +22,15 @@ from tests.redis_server import redis_server
 
 from .chromium import chromium_page, write_tone
 from .conversing import BACKEND, SECTION, ConversingCall, NumberingBackend, conversing_call, numbering_backend
+from .costs import Cost
 from .everything import go_through_everything
 from .interruptions import DisturbedCall, Store
 from .placing import disturbed_call
 from .travelling import RELAYS, Journey, journey
 
 _FIRST, _JOINS = ("alpha", "beta"), "gamma"
+_OWNERS = 2
+"""Of a call whose transceiver was paused: numbers of both must be seen, or none could be used twice."""
 _MEMBERS = "trio-voice:members"
 _REBIND_SECONDS = 4.5
 """Twice a client's pause between its checks, nearly."""
@@ -104,7 +107,8 @@ def _deaths(call: DisturbedCall) -> None:
 
 def _pauses(call: DisturbedCall) -> None:
     owner = call.owner_with_record()
-    _count("transceiver paused", call, lambda: call.pause(owner), 0.5)
+    cost = _count("transceiver paused", call, lambda: call.pause(owner), 0.5)
+    assert cost.senders == _OWNERS
 
 
 def _store(call: DisturbedCall) -> None:
@@ -124,8 +128,10 @@ def _everything_replaced(call: DisturbedCall) -> None:
 
 def _count(
     what: str, call: DisturbedCall, happening: Callable[[], object], seconds: float, *, behind_check: bool = False
-) -> None:
-    _say(what, cost=attrs.asdict(call.count(happening, seconds, behind_check=behind_check)))
+) -> Cost:
+    cost = call.count(happening, seconds, behind_check=behind_check)
+    _say(what, cost=attrs.asdict(cost))
+    return cost
 
 
 # A conversation
@@ -155,7 +161,8 @@ def _conversation_outlives(call: ConversingCall) -> None:
 
 def _conversation_is_fenced(call: ConversingCall) -> None:
     owner = _begin_on_record(call)
-    _count_conversed("transceiver paused", call, lambda: call.pause(owner), 1.0)
+    cost = _count_conversed("transceiver paused", call, lambda: call.pause(owner), 1.0)
+    assert cost.senders == _OWNERS
 
 
 def _conversation_goes_on(call: ConversingCall) -> None:
@@ -175,9 +182,10 @@ def _begin_on_record(call: ConversingCall) -> str:
     return owner
 
 
-def _count_conversed(what: str, call: ConversingCall, happening: Callable[[], object], seconds: float) -> None:
+def _count_conversed(what: str, call: ConversingCall, happening: Callable[[], object], seconds: float) -> Cost:
     cost = call.count(happening, seconds)
     _say(f"realtime: {what}", cost=attrs.asdict(cost), conversed=call.finish().to_json())
+    return cost
 
 
 # Both, and everything

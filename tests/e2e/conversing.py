@@ -139,6 +139,12 @@ class ConversingCall(DisturbedCall):
         self.page.evaluate("ms => window.talk.count(ms)", every_ms)
         self.speak()
 
+    def keep_saying(self) -> None:
+        """It says numbers all the time."""
+
+    def stop_saying(self) -> None:
+        """What has become of them is told by `finish`."""
+
     def speak(self) -> None:
         assert self.page.evaluate("() => window.talk.speak()"), "the backend does not speak"
         if self._hushed_at:

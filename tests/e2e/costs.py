@@ -25,7 +25,8 @@ class Cost:
         missing: numbers that never came back, of those that the transceiver echoes; more than were lost behind a
             death, since the successor leaves some out.
         gap_ms: the longest time without audio at the client.
-        reused: numbers that make nonces and that the transceivers have used twice, as far as they stand in the clear.
+        shown: numbers that make nonces, as far as they stand in the clear, of each transceiver.
+        reused: those of them that were used twice.
         checks: Binding Requests of the client's between the interruption and the end of the longest gap.
         browser: how far its own counters went meanwhile: packets sent, received and lost, milliseconds concealed.
     """
@@ -34,6 +35,7 @@ class Cost:
     down: Crossed
     missing: int
     gap_ms: float
+    shown: tuple[int, ...]
     reused: int
     checks: int
     browser: dict[str, float]
@@ -42,6 +44,11 @@ class Cost:
     def frames(self) -> int:
         """Packets that were lost between client and transceiver, on either way."""
         return self.up.lost + self.down.lost
+
+    @property
+    def senders(self) -> int:
+        """Transceivers that have sent something under a key; of fewer than two none can have used another's number."""
+        return sum(count > 0 for count in self.shown)
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +80,7 @@ class Watched:
         """
         begin, end = self.stretch
         up, down = through_the_relay(self.client, self.hop, self.stretch)
+        numbers = [numbers_of(self.hop, port) for port in hop_ports]
         times = [*(at for at in audio if self.at - 0.1 < at < end), end]
         gap = max(itertools.pairwise(times), key=lambda pair: pair[1] - pair[0])
         return Cost(
@@ -80,7 +88,8 @@ class Watched:
             down=down,
             missing=self.client.heard(PUBLIC, since=begin).missing,
             gap_ms=round(1000 * (gap[1] - gap[0]), 1),
-            reused=len(used_twice(*(numbers_of(self.hop, port) for port in hop_ports))),
+            shown=tuple(map(len, numbers)),
+            reused=len(used_twice(*numbers)),
             checks=len(
                 [each for each in self.client.to(*PUBLIC) if is_check(each.data) and self.at < each.at < gap[1]]
             ),

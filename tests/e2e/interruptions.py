@@ -26,6 +26,20 @@ RELAY = "relay-a"
 _MOVES = "trio_voice_transceiver_moves_total"
 _PATIENCE = 30.0
 _UNDER_WAY = 0.3
+_KEEP_SAYING = """() => {
+  const { call } = window;
+  call.saying = setInterval(() => call.channel.send("still there?"), 50);
+}"""
+_STOP_SAYING = """async () => {
+  const { pc, channel, saying } = window.call;
+  clearInterval(saying);
+  channel.send("all of it?");
+  const after = pc.createDataChannel("after");
+  const late = new Promise((resolve) => setTimeout(() => resolve(false), 10000));
+  const closed = new Promise((resolve) => { after.onclose = () => resolve(true); });
+  after.onopen = () => after.close();
+  return { state: channel.readyState, arrived: await Promise.race([closed, late]), waits: channel.bufferedAmount };
+}"""
 
 
 class Store(Protocol):
@@ -152,6 +166,7 @@ class DisturbedCall:
         with sniffing(self.travelling.client) as client, sniffing(server) as hop:
             if behind_check:
                 self.wait_for_check(client)
+            self.keep_saying()
             before, begin = self._browser(), time.monotonic()
             time.sleep(0.3)
             at = time.monotonic()
@@ -159,11 +174,27 @@ class DisturbedCall:
             time.sleep(seconds)
             end, after = time.monotonic(), self._browser()
             time.sleep(_UNDER_WAY)
+        self.stop_saying()
         return Watched(client=client, hop=hop, stretch=(begin, end), at=at, before=before, after=after)
 
     def audio_times(self, client: Sniffer) -> list[float]:
         """When the client got audio."""
         return audio_of(client, self.source)
+
+    # What the client says meanwhile over its data channel
+
+    def keep_saying(self) -> None:
+        """Have it say something every 50 ms."""
+        self.page.evaluate(_KEEP_SAYING)
+
+    def stop_saying(self) -> None:
+        """Have it say the last of it, and wait until that has arrived.
+
+        A page is not told what was acknowledged, but when a channel is closed on both sides: and that is when the
+        transceiver has all that was sent before, on any channel (RFC 6525 §5.2.2, by the sender's last assigned TSN).
+        """
+        said = self.page.evaluate(_STOP_SAYING)
+        assert said == {"state": "open", "arrived": True, "waits": 0}, said
 
     # What the other side of the call says by itself: an echo nothing
 
