@@ -80,6 +80,7 @@ class Life:
         self._placed = 0
         self._unreported: deque[str] = deque()  # owners of the calls that its figures do not count yet
         self._is_silent = False
+        self._is_stopping = False
         self._url = ""
         self._channel: Channel | None = None
         self._reloaded: Reloaded | None = None
@@ -113,6 +114,8 @@ class Life:
     async def _listen(self, process: ChildProcess, channel: Channel) -> str:
         """Follow what the worker says until its end; returns what was wrong with what it said, if anything was."""
         nonsense = ""
+        if self._is_stopping:
+            return nonsense  # it was told before there was anybody to tell
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_end_with, process, nursery.cancel_scope)
             try:
@@ -168,6 +171,7 @@ class Life:
 
     async def stop(self) -> None:
         """Make it say goodbye to its clients and exit; `run` returns then."""
+        self._is_stopping = True
         if self._channel is not None:
             try:
                 await self._channel.send(ORDERS.write(Stop()))

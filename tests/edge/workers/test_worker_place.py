@@ -1,6 +1,7 @@
 """A worker's place: filled again when its process dies, but not in a hurry; and told what goes on in it."""
 
 import itertools
+from contextlib import asynccontextmanager
 
 import attrs
 import pytest
@@ -275,3 +276,32 @@ async def test_a_cancelled_place_lets_go_of_its_process(autojump_clock, launch, 
         nursery.cancel_scope.cancel()
     assert await launch.last.is_let_go()
     assert place.life is None
+
+
+async def test_a_stop_while_a_dead_worker_is_being_replaced_waits_for_nobody(
+    autojump_clock, launch, make_start, report
+) -> None:
+    """The process is being started: there is nobody yet who could be told."""
+    is_starting, may_start = trio.Event(), trio.Event()
+
+    @asynccontextmanager
+    async def launch_slowly():
+        if launch.born:
+            is_starting.set()
+            await may_start.wait()
+        async with launch() as child:
+            yield child
+
+    place = Place(make_start(), report, launch_slowly)
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place.run)
+            await (await launch.next()).say(STARTED)
+            await trio.testing.wait_all_tasks_blocked()
+            await launch.last.die()
+            await is_starting.wait()
+            nursery.start_soon(place.stop)
+            await trio.testing.wait_all_tasks_blocked()
+            may_start.set()
+    assert place.life is None
+    assert await launch.last.is_let_go()
