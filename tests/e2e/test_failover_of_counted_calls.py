@@ -149,3 +149,33 @@ def test_a_worker_that_is_killed_loses_no_call(fleet: Edge, call: PacedCall) -> 
         print(f"{len(counted.missing)} frames missing, {counted.gap_ms:.0f} ms")
         assert counted.gap_ms <= 1500
         assert call.for_a_while(0.5).missing == []
+
+
+@pytest.mark.parametrize(("fleet", "call"), [(2, "DTLS 1.2")], indirect=True)
+def test_a_worker_that_hangs_alone_loses_no_call_and_is_fenced(fleet: Edge, wire: Sniffer, call: PacedCall) -> None:
+    """Its front and its sibling serve all the time, and do not answer for it."""
+    name, _ = owner_and_other(fleet)
+    url = fleet.servers[name].health
+    lines = [json.loads(line) for line in fleet.log(name).splitlines() if line.startswith("{")]
+    pids = {line["worker"]: line["pid"] for line in lines if line["event"] == "worker started"}
+    calls = {number: fleet.metric(url, "trio_voice_transceiver_worker_calls", worker=str(number)) for number in pids}
+    (hung,) = [pids[number] for number, count in calls.items() if count]
+    call.begin()
+    time.sleep(0.3)
+    os.kill(hung, signal.SIGSTOP)
+    time.sleep(2.0)
+    counted = call.finish()
+    print(f"{len(counted.missing)} frames missing, {counted.gap_ms:.0f} ms")
+    assert 0 < counted.gap_ms <= 1000
+    call.begin()
+    time.sleep(0.5)
+    os.kill(hung, signal.SIGCONT)
+    fleet.wait_until(
+        "it lets go", lambda: fleet.counted(url, "trio_voice_transceiver_events_total")["ended-fenced"] == 1
+    )
+    time.sleep(1.0)
+    assert call.finish().missing == []
+    by_worker = [numbers_of(wire, hop_port(fleet, each) + number) for each in NAMES for number in pids]
+    senders = [numbers for numbers in by_worker if len(of_kind(numbers, Kind.RTP)) >= ENOUGH[Kind.RTP]]
+    assert len(senders) == 2
+    assert not used_twice(*by_worker)
