@@ -20,6 +20,7 @@ _FRAME = 0.01  # seconds
 _AUDIBLE = 0.003  # -50 dB of full scale
 _WINDOW = 40  # frames
 _PIECE = 100  # frames
+_ALIKE = 0.9  # correlation of a piece that was found for certain
 _STRETCH = 25  # frames: how much the delay of a window may differ from the usual one
 
 
@@ -109,6 +110,7 @@ class Match:
     Attributes:
         correlation: of the envelopes; 1.0 for the same shape.
         delay: of the copy, in seconds; the median, as a jitter buffer stretches and shortens a little.
+        least: the least delay, in seconds, that of what no stall has made late; infinity if nothing is like it.
         spread: from the least delay to the greatest, in seconds.
         gain: of the copy, in dB.
         seconds: how much was compared, from the first sound to the last.
@@ -116,6 +118,7 @@ class Match:
 
     correlation: float
     delay: float
+    least: float
     spread: float
     gain: float
     seconds: float
@@ -161,6 +164,7 @@ def match(original: Envelope, copy: Envelope, *, latest: float, earliest: float 
     return Match(
         correlation=statistics.correlation(ours, theirs),
         delay=statistics.median(chosen) * _FRAME,
+        least=min(chosen) * _FRAME,
         spread=(max(chosen) - min(chosen)) * _FRAME,
         gain=Envelope(0.0, theirs).level() - Envelope(0.0, ours).level(),
         seconds=len(ours) * _FRAME,
@@ -189,6 +193,7 @@ def match_pieces(original: Envelope, copy: Envelope, *, earliest: float, latest:
     return Match(
         correlation=statistics.median(piece.correlation for piece in pieces),
         delay=statistics.median(delays),
+        least=min((piece.delay for piece in pieces if piece.correlation > _ALIKE), default=math.inf),
         spread=max(delays) - min(delays),
         gain=statistics.median(piece.gain for piece in pieces),
         seconds=sum(piece.seconds for piece in pieces),

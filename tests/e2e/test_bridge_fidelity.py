@@ -11,7 +11,7 @@ pytestmark = pytest.mark.e2e
 RATE = 24000
 LISTEN = 9.0  # seconds that are compared, each by itself
 SAME = 0.9  # correlation; other words of the same voice have 0.7 at best
-EARLY, LATE = -0.1, 0.5  # seconds; audio is a hundredth older than the page says it is, and buffered for 20 to 200 ms
+LATE = 0.5  # seconds; there are jitter buffers of 20 to 200 ms on the way
 STALL = 3.0  # seconds that the browser's audio may stand still, on a machine that is busy with something else
 
 
@@ -32,7 +32,7 @@ def test_both_ways(talk: Talk, model: str, loss: float) -> None:
     for way in (up, down):
         assert way.correlation > SAME
         assert abs(way.gain) < 2
-        assert EARLY < way.delay < LATE
+        assert way.least < LATE  # of the best second, as all after a stall of the browser's is late
     assert (path.lost > 0) == (loss > 0)
 
 

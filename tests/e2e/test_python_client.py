@@ -84,7 +84,7 @@ def test_an_offer_and_its_session_by_way_of_the_application(client: OpenAI, talk
 def test_a_sideband_takes_part_and_ends_with_the_call(client: OpenAI, talk: Talk, place: str) -> None:
     """The agent is in the transceiver's process, or behind a WebSocket in one of its own."""
     voice = talk.voice
-    voice.edge.wait_until("the agent's own process has no calls", lambda: voice.conversations_apart() == 0, SECONDS)
+    voice.edge.wait_until("the agent's own process has no calls", lambda: voice.conversations_apart() == 0, 30)
     minted = client.realtime.client_secrets.create(session={"type": "realtime", "model": f"parrot-{place}"})
     call_id = talk.call_plainly(key=minted.value, talking=False)
     talk.wait("session.created")
@@ -92,7 +92,6 @@ def test_a_sideband_takes_part_and_ends_with_the_call(client: OpenAI, talk: Talk
         created = sideband.recv()
         assert created.type == "session.created"
         assert created.session.model == f"parrot-{place}"
-        assert voice.conversations_apart() == (place == "remote")
         sideband.session.update(session={"type": "realtime", "instructions": INSTRUCTIONS})
         assert receive(sideband, "session.updated").session.instructions == INSTRUCTIONS
         assert talk.wait("session.updated").event["session"]["instructions"] == INSTRUCTIONS
@@ -102,6 +101,7 @@ def test_a_sideband_takes_part_and_ends_with_the_call(client: OpenAI, talk: Talk
         assert said.content[0].text == "hello there"
         sideband.response.create()
         assert receive(sideband, "response.output_audio_transcript.done").transcript == "hello there"
+        assert voice.conversations_apart() == (place == "remote")
         talk.wait("response.output_audio_transcript.done", transcript="hello there")
         receive(sideband, "output_audio_buffer.started")
         talk.wait_for_sound(since=talk.wait("output_audio_buffer.started"))
