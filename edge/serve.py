@@ -6,6 +6,7 @@ Logs come last: who starts again has calls waiting, and what is reported meanwhi
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -112,9 +113,9 @@ async def serve(launch: Launch, loaded: Loaded, head_start: HeadStart = NO_HEAD_
         get_logger("process").critical("crashed", exc_info=error)
         return 1
     if process.successor is not None:
-        print(f"Replaced by process {process.successor}.", flush=True)
+        _tell(f"Replaced by process {process.successor}.")
     elif not process.exit_code:
-        print("Stopped.", flush=True)
+        _tell("Stopped.")
     return process.exit_code
 
 
@@ -295,7 +296,18 @@ def _drain_deadline(config: Config) -> float:
 
 def _announce(running: RunningRoles, role: Role | None) -> None:
     if role is None:
-        print(f"Open {running.url} and press Talk.", flush=True)
+        _tell(f"Open {running.url} and press Talk.")
         return
     for tier in running.tiers.values():
-        print(f"Ready. {tier.describe()}", flush=True)
+        _tell(f"Ready. {tier.describe()}")
+
+
+def _tell(line: str) -> None:
+    """Tell whoever has started us. Who has closed our output, as `head -1` does, wants to hear nothing; calls go on."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # What is left of the line would be tried again at the end, and be a failure then.
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)

@@ -68,10 +68,22 @@ class Process:
             raise
         return self._process.returncode, out, err
 
+    def close_output(self) -> None:
+        """Read no more of what it prints."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def end_unread(self) -> tuple[int, str]:
+        """Stop one whose output is closed; return exit code and standard error."""
+        assert self._process.stderr is not None
+        self.send(signal.SIGTERM)
+        code = self._process.wait(PATIENCE)
+        return code, self._process.stderr.read()
+
     def kill(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
 
 
 @pytest.fixture
@@ -93,6 +105,11 @@ def status_of(url: str) -> int:
             return response.status
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def metrics(http: int) -> str:
@@ -123,6 +140,18 @@ def test_serve_says_where_to_go_and_stops_cleanly(start, number: int) -> None:
     assert (code, out) == (0, "Stopped.\n")
     assert time.monotonic() - before < 4
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_who_does_not_read_what_serve_says_ends_no_call(start, reads: bool) -> None:
+    http, media = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    process = start("serve", "--http", http, "--media-port", media)
+    if reads:  # the first line, as `head -1` does
+        process.first_line()
+    process.close_output()
+    eventually(lambda: is_listening(http) and status_of(f"http://127.0.0.1:{http}/readyz") == 200)
+    code, err = process.end_unread()
+    assert (code, "Traceback" in err, "BrokenPipe" in err) == (0, False, False), err
 
 
 def test_three_processes_make_a_call_and_reload_while_it_goes_on(start, tmp_path: Path) -> None:
