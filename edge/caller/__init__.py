@@ -21,7 +21,7 @@ Read in this order:
 * `placing`           one call from beginning to end, and the words for what may go wrong
 * `conversing`        what a call says and hears in events
 * `results`           what a call was like, in numbers
-* `load`              many calls: ramping, the first loss or late tick, and whose fault it was
+* `load`              many calls: ramping, the first loss or late ticks, and whose fault it was
 * `printing`          what the terminal shows
 * `command`           the command line
 """

@@ -88,8 +88,8 @@ def call(
     """Call the server at URL, such as http://127.0.0.1:8080, and say how it went.
 
     A spoken clip is sent unless --wav or --packets names another sound, and whatever comes back is measured. With
-    --count, calls are added until all are there, or until the first packet is lost or the first tick is late; then it
-    says whether this caller or the server was at its limit.
+    --count, calls are added until all are there, or until the first packet is lost, or until more than one tick of this
+    caller in a thousand comes over 5 ms late; then it says whether this caller or the server was at its limit.
     """
     if count > 1 and record is not None:
         raise click.UsageError("--record is for a single call; leave --count away")

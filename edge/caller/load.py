@@ -81,7 +81,7 @@ class LoadResult:
     """How a load test ended.
 
     Attributes:
-        held: the most calls that went without a loss or a late tick.
+        held: the most calls that went without a loss, and with no more late ticks than `LATE` allows.
         reached: the most calls there were.
         stopped_by: what stopped it; None when all calls were held.
         median_setup: seconds from POST to first audio.

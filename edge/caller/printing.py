@@ -51,7 +51,7 @@ def describe_progress(window: Window, count: int) -> str:
 def describe_load(result: LoadResult) -> Iterator[str]:
     """Say how a load test ended."""
     if result.stopped_by is None:
-        yield f"{result.held} calls held: no loss, no late tick."
+        yield f"{result.held} calls held: no loss, and ticks in time."
     else:
         yield f"{result.held} calls held; stopped at {result.reached}."
         yield f"Saturated: {result.stopped_by.side}. {result.stopped_by.why}"

@@ -1,11 +1,15 @@
 """The command as a process, against all tiers as another."""
 
+import array
 import itertools
+import math
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +106,56 @@ def test_a_file_of_ones_own_is_sent(url: str, clip: Clip, tmp_path: Path) -> Non
     assert len(heard) > 20, said
     start = backwards.index(heard[0])
     assert heard == backwards[start : start + len(heard)]
+
+
+TONE_HZ = 620.0
+LOUDNESS = 8000
+
+
+def write_tone(path: Path, seconds: float) -> None:
+    rate = 16000  # not that of Opus
+    samples = (round(LOUDNESS * math.sin(2 * math.pi * TONE_HZ * n / rate)) for n in range(round(seconds * rate)))
+    with wave.open(str(path), "wb") as wav:
+        wav.setparams((1, 2, rate, 0, "NONE", ""))
+        wav.writeframes(array.array("h", samples).tobytes())
+
+
+def frequency_of(path: Path) -> float:
+    """Measure the frequency of half a second behind the middle, by its rising zero crossings; it must be loud."""
+    with wave.open(str(path), "rb") as wav:
+        rate = wav.getframerate()
+        samples = array.array("h", wav.readframes(wav.getnframes()))
+    middle = samples[len(samples) // 2 :][: rate // 2]
+    assert len(middle) == rate // 2, f"{len(samples) / rate} s recorded"
+    assert 0.7 * LOUDNESS < max(middle) < 1.3 * LOUDNESS
+    rising = [n for n, (before, after) in enumerate(itertools.pairwise(middle)) if before < 0 <= after]
+    return rate * (len(rising) - 1) / (rising[-1] - rising[0])
+
+
+def test_a_tone_goes_in_by_a_wav_file_and_comes_back_in_another(url: str, tmp_path: Path) -> None:
+    own, echo = tmp_path / "in.wav", tmp_path / "out.wav"
+    write_tone(own, 3.0)
+    process = caller(url, "--seconds", "2", "--wav", str(own), "--record", str(echo))
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert re.search(rf"Recorded [12]\.\d s to {re.escape(str(echo))}", said), said
+    assert frequency_of(echo) == pytest.approx(TONE_HZ, abs=3)
+
+
+def test_many_calls_say_how_many_were_held(url: str) -> None:
+    """All of them where this machine has nothing else to do; else the caller must say that it was late itself."""
+    process = caller(url, "--count", "3", "--seconds", "1")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert re.match(r"calls 1/3 +sent \d+ +lost 0 ", said), said
+    held = re.search(r"^(\d) calls held", said, re.MULTILINE)
+    assert held, said
+    assert re.search(r"^Set-up, median from POST to first audio: \d+\.\d ms$", said, re.MULTILINE), said
+    if held[1] == "3":
+        assert "3 calls held: no loss, and ticks in time." in said
+        assert len(re.findall(r"^calls \d/3 ", said, re.MULTILINE)) == 3
+    else:
+        assert re.search(r"^Saturated: this caller.*ms late at p99\.9", said, re.MULTILINE), said
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

@@ -39,7 +39,7 @@ def test_progress_and_result_in_words() -> None:
     assert describe_progress(GOOD, 500) == "calls 100/500   sent 10000   lost 0   late p99.9 1.0 ms   own CPU 40%"
     held = LoadResult(held=500, reached=500, stopped_by=None, median_setup=0.0123)
     assert list(describe_load(held)) == [
-        "500 calls held: no loss, no late tick.",
+        "500 calls held: no loss, and ticks in time.",
         "Set-up, median from POST to first audio: 12.3 ms",
     ]
     stopped = LoadResult(

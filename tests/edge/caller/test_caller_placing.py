@@ -1,16 +1,18 @@
 """Calls over real sockets on loopback: placing, hearing, hanging up, ramping, and what goes wrong."""
 
 import socket
+import types
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import attrs
 import pytest
 import trio
+from trio.testing import MockClock
 
 from edge.caller import placing
 from edge.caller.exchange import Exchange, has_route
-from edge.caller.load import ramp, steps
+from edge.caller.load import LATE, ramp, steps
 from edge.caller.opus_file import Clip
 from edge.caller.placing import Caller
 from edge.caller.progress import CallerOptions
@@ -212,6 +214,35 @@ async def test_ramp_stops_at_loss_and_accuses_the_server(server_maker, options, 
         assert result.stopped_by.side == "server or network"
         assert "did not come back" in result.stopped_by.why
         assert len(server.ended) == result.reached
+
+
+@pytest.mark.parametrize(("cpu", "side"), [(0.9, "this caller"), (0.2, "this caller's machine")])
+async def test_ramp_stops_at_a_late_tick_and_accuses_the_caller(
+    server_maker, options, monkeypatch, autojump_clock: MockClock, cpu: float, side: str
+) -> None:
+    """The loop is held up in the window of the second call; a clock of our own makes all other ticks punctual."""
+    monkeypatch.setattr("edge.caller.load.time", types.SimpleNamespace(process_time=lambda: cpu * trio.current_time()))
+    async with calling(server_maker) as (caller, exchange, server):
+        seen = []
+
+        async def hold_up() -> None:
+            while not seen or len(exchange.lines) < 2:  # noqa: ASYNC110 - neither tells
+                await trio.sleep(0.01)
+            before = exchange.lateness
+            while exchange.lateness is before:  # noqa: ASYNC110 - the window has not begun
+                await trio.sleep(0.01)
+            autojump_clock.jump(0.05)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hold_up)
+            result = await ramp(caller, exchange, options, count=3, seconds=1.0, show=seen.append)
+        assert (result.held, result.reached) == (1, 2)
+        assert [(window.calls, window.lost) for window in seen] == [(1, 0), (2, 0)]
+        assert seen[0].lateness < LATE < seen[1].lateness < 0.1
+        assert seen[1].cpu == pytest.approx(cpu)
+        assert result.stopped_by.side == side
+        assert f"{seen[1].lateness * 1000:.1f} ms late" in result.stopped_by.why
+        assert len(server.ended) == 2
 
 
 async def test_ramp_stops_when_a_call_cannot_be_made(server_maker, options) -> None:
