@@ -29,7 +29,8 @@ def test_nothing_is_fetched_from_elsewhere():
     own = {"index.html": ["app.js", "icon.svg", "style.css"]}
     own["fleet.html"] = ["fleet.css", "fleet.js", "icon.svg", "style.css"]
     for page, files in own.items():
-        assert sorted(re.findall(r'(?:src|href)="([^"]*)"', read(page))) == files
+        text = re.sub(r'<link rel="modulepreload" [^>]*>', "", read(page))
+        assert sorted(re.findall(r'(?:src|href)="([^"]*)"', text)) == files
     for style in ("style.css", "fleet.css"):
         assert "@import" not in read(style)
         assert "url(" not in read(style)
@@ -40,12 +41,26 @@ def test_nothing_is_fetched_from_elsewhere():
         )
 
 
-def test_every_script_is_used():
-    reached, found = set(), {"app.js", "fleet.js"}
+def reached_from(script: str) -> set[str]:
+    """A script and all that it imports, by others too."""
+    reached: set[str] = set()
+    found = {script}
     while found:
         reached |= found
         found = {target.removeprefix("./") for name in found for target in imports_of(name)} - reached
-    assert sorted(reached) == SCRIPTS
+    return reached
+
+
+def test_every_script_is_used():
+    assert sorted(reached_from("app.js") | reached_from("fleet.js")) == SCRIPTS
+
+
+@pytest.mark.parametrize(("page", "script"), [("index.html", "app.js"), ("fleet.html", "fleet.js")])
+def test_all_modules_are_asked_for_at_once(page, script):
+    """Else each is found only in the one that imports it, a round trip later."""
+    preloaded = re.findall(r'<link rel="modulepreload" href="([^"]*)">', read(page))
+    assert preloaded == sorted(reached_from(script) - {script})
+    assert read(page).count("modulepreload") == len(preloaded)
 
 
 def test_a_file_has_one_subject():
