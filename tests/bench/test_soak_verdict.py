@@ -1,5 +1,6 @@
 """What the soak takes for a leak, and whom it names."""
 
+import functools
 from collections.abc import Mapping
 
 import attrs
@@ -184,3 +185,20 @@ def test_words() -> None:
     assert "1200 calls went as planned" in text
     assert "2 NOT AS PLANNED: socket: sideband: refused" in text
     assert "10 / 10 / 11 tasks" in text
+
+
+async def test_bounded_caches_do_not_count_and_unbounded_ones_do() -> None:
+    @functools.lru_cache(4)
+    def bounded(number: int) -> tuple[list[int]]:
+        return ([number],)
+
+    @functools.lru_cache(None)
+    def unbounded(number: int) -> tuple[list[int]]:
+        return ([number],)
+
+    bounded(1)
+    unbounded(1)
+    Census.take(collects=False)
+    assert bounded.cache_info().currsize == 1
+    Census.take(collects=True)
+    assert (bounded.cache_info().currsize, unbounded.cache_info().currsize) == (0, 1)
