@@ -173,6 +173,12 @@ class Calls:
         found = re.search(rf"^trio_voice_{re.escape(name)} (.*)$", page, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
+    async def until_both_workers_are_ready(self, url: str) -> None:
+        """Wait until each has told the front by itself that the relay has come; before, it gets no call."""
+        for number in range(2):
+            ready = f'transceiver_worker_ready{{worker="{number}"}}'
+            await self.until(lambda ready=ready: _is(self.metric(url, ready), 1))
+
     async def until(self, condition, seconds: float = 10.0) -> None:
         with trio.fail_after(seconds):
             while not await condition():  # noqa: ASYNC110 - what another process will do soon
@@ -185,9 +191,7 @@ async def test_calls_on_two_workers_one_of_which_is_killed(nursery, start, tmp_p
     with several_hosts(start, tmp_path) as (transceiver, url, control, relay):
         calls = Calls(exchange, url)
         await calls.until(lambda: _is(calls.metric(relay, "relay_transceivers"), 2))
-        for number in range(2):  # each tells the front by itself that the relay has come
-            ready = f'transceiver_worker_ready{{worker="{number}"}}'
-            await calls.until(lambda ready=ready: _is(calls.metric(control, ready), 1))
+        await calls.until_both_workers_are_ready(control)
         placed = [await calls.place() for _ in range(4)]
         states = [await calls.state_of(call) for _, call in placed]
         assert [state["state"] for state in states if state] == ["established"] * 4
@@ -246,6 +250,7 @@ async def test_ctrl_c_says_goodbye_to_every_client_and_leaves_no_process(nursery
     http, media = free_port(), free_port(socket.SOCK_DGRAM)
     edge = start("--http", http, "--media-port", media, "--workers", 2, "--backend", "echo")
     calls = Calls(exchange, f"http://127.0.0.1:{http}")
+    await calls.until_both_workers_are_ready(calls.url)
     placed = [await calls.place() for _ in range(2)]
     before = time.monotonic()
     assert await trio.to_thread.run_sync(edge.end, number) == 0, edge.log_path.read_text()
