@@ -24,3 +24,13 @@ def test_the_configuration_in_the_readme_is_one_that_works(tmp_path: Path) -> No
     loaded = load(path=file, environ={}, defaults=partial(embedded_tree, None))
     assert loaded.config.signal is not None
     assert loaded.warnings == ()
+
+
+def test_each_stop_of_the_reading_guide_names_what_stands_in_its_file() -> None:
+    guide = (ROOT / "docs" / "reading-guide.md").read_text(encoding="utf-8")
+    stops = re.findall(r"\]\(\.\./([^)]+\.(?:py|js))\)(?: `(\w+)`)?", guide)
+    assert len(stops) > 50
+    for file, name in stops:
+        assert name, f"{file}: which function?"
+        defined = rf"^\s*(?:async )?(?:def|class|function) {name}\b|^\s*(?:async )?{name}\(.*\{{$"
+        assert re.search(defined, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), f"{file} has no {name}"
