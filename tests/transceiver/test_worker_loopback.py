@@ -64,7 +64,7 @@ async def test_a_call_from_offer_to_hang_up(start, worker_network, host: str) ->
 
 async def test_what_calls_say_at_the_same_moment_leaves_in_bundles(start, worker_network) -> None:
     async with start() as running:
-        callers = [(await running.call(port=50000 + number))[1] for number in range(6)]
+        callers = [(await running.call(port=50000 + number))[1] for number in range(16)]
         heard = running.relay.bundles
         await worker_network.eventually(lambda: running.relay.bundles > heard + 10)
         assert all(MediaStatistics.of(caller).lost == 0 for caller in callers)
