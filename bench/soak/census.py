@@ -97,9 +97,12 @@ class Census:
 
 def _empty_bounded_caches() -> None:
     """Forget what is kept for speed: how much that is follows from how many calls there were, up to a bound."""
-    for found in gc.get_objects():
-        if type(found) is _CACHE and found.cache_parameters()["maxsize"] is not None:
-            found.cache_clear()
+    # Looked for in modules, since the interpreter does not list what was frozen (`edge.collector`).
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in _OURS:
+            for found in list(vars(module).values()):
+                if type(found) is _CACHE and found.cache_parameters()["maxsize"] is not None:
+                    found.cache_clear()
 
 
 def _give_back() -> None:
