@@ -44,5 +44,9 @@ class Recent(Generic[_Key, _Value]):
     def take(self, key: _Key, now: float) -> _Value | None:
         """The value of a key, which is forgotten with that."""
         value = self.get(key, now)
-        self._entries.pop(key, None)
+        self.forget(key)
         return value
+
+    def forget(self, key: _Key) -> None:
+        """Forget a key."""
+        self._entries.pop(key, None)

@@ -10,14 +10,15 @@ needs no word of its old owner, which may be dead: it was proven by a flow tag w
 
 Bounds: `MAX_NOTES` of each kind, the oldest out first. A note that is lost costs a datagram to the old owner, who says
 it again; and where that is dead, requests from new addresses have to wait until one from an address that is claimed
-already has come, or the new owner announces the session again. That a session has ended is forgotten after
-`ENDED_LIFE` s, and at once when its owner speaks for it.
+already has come, or the new owner announces the session again. That a session has ended counts for `ENDED_LIFE` s, or
+until its owner speaks for it; the memory is given back when the next session ends.
 """
 
 from typing import NamedTuple
 
 from relay.claims import TransceiverPlace
 from relay.hop.links import TransceiverIdentity
+from relay.recent import Recent
 
 __all__ = ["ENDED_LIFE", "MAX_NOTES", "Owner", "Whereabouts"]
 
@@ -47,7 +48,7 @@ class Whereabouts:
     """Remembers what was said; all of it may be lost."""
 
     def __init__(self) -> None:
-        self._ended: dict[_Word, float] = {}
+        self._ended: Recent[_Word, bool] = Recent(life=ENDED_LIFE, limit=MAX_NOTES)
         self._moves: dict[_Word, tuple[TransceiverIdentity, int]] = {}
         self._taken: dict[int, tuple[TransceiverIdentity, int]] = {}
 
@@ -57,14 +58,11 @@ class Whereabouts:
 
     def note_ended(self, session: int, identity: TransceiverIdentity, now: float) -> None:
         """Remember that a transceiver has no such session."""
-        self._ended.pop((session, identity), None)
-        if len(self._ended) >= MAX_NOTES:
-            del self._ended[next(iter(self._ended))]
-        self._ended[session, identity] = now + ENDED_LIFE
+        self._ended.keep((session, identity), True, now)
 
     def note_alive(self, session: int, identity: TransceiverIdentity) -> None:
         """Forget that the session has ended: the transceiver speaks for it."""
-        self._ended.pop((session, identity), None)
+        self._ended.forget((session, identity))
 
     def note_moved(
         self, session: int, identity: TransceiverIdentity, owner: TransceiverIdentity, generation: int
@@ -124,5 +122,4 @@ class Whereabouts:
 
     def has_ended(self, session: int, identity: TransceiverIdentity, now: float) -> bool:
         """Whether a transceiver has said lately that a session is not there."""
-        until = self._ended.get((session, identity))
-        return until is not None and now < until
+        return self._ended.get((session, identity), now) is not None

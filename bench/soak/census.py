@@ -26,7 +26,9 @@ UNTOUCHED, COLLECTED = signal.SIGUSR1, signal.SIGUSR2
 """Signals that ask a process for a census: as it is, or of what is left without garbage and free memory."""
 
 _OURS = frozenset({"wire", "stun", "dtls", "srtp", "sctp", "relay", "transceiver", "geo", "edge"})
-_BOUNDED = frozenset({"transceiver.round_trips.RoundTripSample", "relay.hop.health._Sent"})
+_BOUNDED = frozenset(
+    {"transceiver.round_trips.LossSample", "transceiver.round_trips.RoundTripSample", "relay.hop.health._Sent"}
+)
 """What is kept on purpose, of ended calls and of the last minute, in a list that has an end; counted among `others`."""
 _CACHE = type(functools.lru_cache(lambda: None))
 _PATIENCE = 30.0

@@ -229,6 +229,15 @@ def test_notes_are_bounded_and_the_oldest_go_first(monkeypatch):
     assert [session for session in range(10) if notes.find(session, ANN) == (BEN, 1)] == [7, 8, 9]
 
 
+def test_what_has_ended_is_kept_a_minute_and_no_longer():
+    notes = Whereabouts()
+    for session in range(1000):
+        notes.note_ended(session, ANN, float(session))
+    assert len(notes) == ENDED_LIFE
+    assert not notes.has_ended(1000 - 1 - int(ENDED_LIFE), ANN, 999.0)
+    assert notes.has_ended(1000 - int(ENDED_LIFE), ANN, 999.0)
+
+
 def test_moves_in_a_circle_come_to_an_end():
     notes = Whereabouts()
     for generation in range(1, 30):
