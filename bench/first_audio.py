@@ -9,7 +9,6 @@ browser's own first packet.
 """
 
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,8 @@ import trio
 from playwright.sync_api import Error, sync_playwright
 
 from bench.browser import MICROPHONE_FLAGS, OFFLINE_FLAGS
-from bench.processes import MachineClock, free_port, spawned
+from bench.ports import free_port
+from bench.processes import MachineClock, spawned
 from bench.servers import our_edge
 from bench.settings import NotMeasured, Settings
 from bench.table import Row
@@ -42,7 +42,7 @@ def _measure(settings: Settings) -> list[Row]:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise NotMeasured("the system's Chromium is missing; `make bench` installs it from Debian's packages")
-    http, media = free_port(), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     folder = settings.folder / "first-audio"
     runs = []
     machine = MachineClock()

@@ -5,7 +5,6 @@ compared is CPU time, user and system together, which the kernel accounts to a p
 """
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,6 @@ __all__ = [
     "MachineClock",
     "cpu_of",
     "family_of",
-    "free_port",
     "giving_way",
     "memory_of",
     "not_giving_way",
@@ -185,10 +183,3 @@ def _stop(processes: Processes) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port of the loopback address that nobody uses just now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

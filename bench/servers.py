@@ -7,11 +7,11 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from socket import SOCK_DGRAM
 
 import attrs
 
-from bench.processes import cpu_of, free_port, memory_of, spawned
+from bench.ports import WORKERS, free_port
+from bench.processes import cpu_of, memory_of, spawned
 
 __all__ = [
     "EDGE",
@@ -122,8 +122,8 @@ def our_edge(
     """
     folder.mkdir(parents=True)
     subprocess.run([*PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
-    ports = {name: free_port() for name in ("http", "relay_http", "control")}
-    ports |= {name: free_port(SOCK_DGRAM) for name in ("media", "relay_hop", "transceiver_hop")}
+    ports = {name: free_port() for name in ("http", "relay_http", "control", "media")}
+    ports |= {name: free_port(WORKERS) for name in ("relay_hop", "transceiver_hop")}
     if relay_keys:
         ports["relay_hop"] = 0  # which may be of several workers; transceivers learn the ports by themselves
     ports["advertised"] = advertised_port or ports["media"]
@@ -167,7 +167,7 @@ def our_edge_in_one(folder: Path, *, backend: str = "echo") -> Iterator[Server]:
         backend: what answers calls, as `--backend` names it.
     """
     folder.mkdir(parents=True)
-    http, media = free_port(), free_port(SOCK_DGRAM)
+    http, media = free_port(), free_port()
     url = f"http://127.0.0.1:{http}"
     command = [*PROGRAM, "serve", "--http", str(http), "--media-port", str(media), "--backend", backend]
     with spawned({"all three": command}, folder, lambda: bool(fetch(f"{url}/readyz"))) as processes:
@@ -189,7 +189,7 @@ def aiortc_echo(folder: Path) -> Iterator[Server]:
 def bare_loop(folder: Path) -> Iterator[Server]:
     """Run the bare loop, one process."""
     folder.mkdir(parents=True)
-    port = free_port(SOCK_DGRAM)
+    port = free_port()
     command = [sys.executable, "-m", "bench.bare_loop", str(port)]
     log = folder / "bare.log"
     with spawned({"bare": command}, folder, lambda: "ready" in log.read_text()) as processes:

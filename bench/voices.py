@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from bench.processes import free_port
+from bench.ports import free_port
 from bench.servers import PROGRAM, Server, our_edge
 from transceiver.audio.adaptation import SendingOptions
 from transceiver.ticker import TICK_SECONDS

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import attrs
 
-from bench.processes import cpu_of, free_port, spawned
+from bench.ports import free_port
+from bench.processes import cpu_of, spawned
 from bench.relay.far_end import far_end
 from bench.relay.load import Load
 from bench.relay.sides import LOOPBACK, Clients, Side
@@ -63,7 +64,7 @@ def coturn(folder: Path, clients: Clients) -> Iterator[Coturn]:
     if allowed < len(clients.hosts):
         name = f"coturn, with {allowed} flows,"
         clients = attrs.evolve(clients, hosts=clients.hosts[:allowed])
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     user = f"{_CREDENTIALS.user}:{_CREDENTIALS.password}"
     command = [program, *_OPTIONS, "-L", LOOPBACK, "-E", _RELAYED_HOST, "-p", str(port), "-u", user]
     command += ["-r", _CREDENTIALS.realm, f"--pidfile={folder}/coturn.pid", f"--userdb={folder}/coturn.db"]

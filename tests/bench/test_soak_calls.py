@@ -2,7 +2,6 @@
 
 import gc
 import os
-import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ import pytest
 import trio
 
 from bench.load import exchanging
+from bench.ports import free_port
 from bench.soak.attempt import Attempt, Means
 from bench.soak.calls import Plan, Tally, call_in_turn
 from bench.soak.census import Census
@@ -46,16 +46,10 @@ SHARED = (
 )
 
 
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(KERNELS_CHOICE)
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 async def running(nursery: trio.Nursery) -> RunningRoles:
     """All tiers, with a parrot."""
-    media = ("127.0.0.1", free_udp_port())
+    media = ("127.0.0.1", free_port())
     config = Config(
         signal=SignalConfig(listen=KERNELS_CHOICE, ingresses=(SignalIngress(id=4, advertise=media),)),
         relay=RelayConfig(hop=KERNELS_CHOICE, ingresses=(RelayIngress(id=4, advertise=media, bind=media),)),

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from edge.config.model import Role
 
-from ..e2e.edge_processes import free_port  # noqa: TID252 - tests are no package that could be named
 from .bare_root import Image, build, run_command
 from .fleet_manifests import ROOT, fleet_of
 from .one_node import is_answered, one_node, started, wait_until

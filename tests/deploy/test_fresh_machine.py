@@ -14,7 +14,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from ..e2e.edge_processes import free_port  # noqa: TID252 - tests are no package that could be named
+from bench.ports import free_port
+
 from ..e2e.sound import Envelope, match, speech, write_wav  # noqa: TID252
 from .bare_root import build, command_as_root, copied
 from .fleet_manifests import ROOT

@@ -40,7 +40,7 @@ class Counted:
         sent: packets sent.
         missing: numbers of those that never came back.
         twice: packets that came back once more.
-        gap_ms: the longest time without one.
+        gap_ms: the longest time without one; what the caller itself stood still in does not count.
         gap_packets: the longest run of missing ones.
         send_errors: packets that the kernel did not take.
         closed: the stage of the session.

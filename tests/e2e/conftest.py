@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from .chromium import TONE_HZ, chromium_page, launch, write_tone
-from .edge_processes import PROGRAM, Edge, free_port, start_edge
+from .edge_processes import PROGRAM, Edge, start_edge
 from .former_release import Release, unpack_former_release
 from .page_server import serve_pages
 from .scripted_backend import serve_scripted_backend
@@ -15,7 +17,7 @@ from .sound import speech, write_wav
 from .talk import Talk
 from .voice_edge import VoiceEdge, start_voice_edge
 
-__all__ = ["PROGRAM", "TONE_HZ", "Edge", "Talk", "VoiceEdge", "chromium_page", "free_port", "launch"]
+__all__ = ["PROGRAM", "TONE_HZ", "Edge", "Talk", "VoiceEdge", "chromium_page", "launch"]
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +25,13 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     edge = start_edge(tmp_path_factory.mktemp("edge"))
     yield edge
     edge.stop()
+
+
+@pytest.fixture
+def server(redis_server: ModuleType) -> Iterator[Any]:
+    """A store of the test's own."""
+    with redis_server.redis_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

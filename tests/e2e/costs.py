@@ -1,6 +1,5 @@
 """What an interruption of a call costs, by the RTP on both sides and by what the browser says."""
 
-import itertools
 from collections.abc import Collection, Mapping, Sequence
 
 import attrs
@@ -8,9 +7,10 @@ import attrs
 from .crossing import Crossed, through_the_relay
 from .nonces import numbers_of, used_twice
 from .sniffing import Sniffer, is_rtp
+from .stalls import silences
 from .travelling import PUBLIC
 
-__all__ = ["Cost", "Watched", "audio_of", "is_check"]
+__all__ = ["Cost", "Watched", "audio_of", "departures", "is_check"]
 
 _BINDING_REQUEST = b"\x00\x01"
 
@@ -24,7 +24,7 @@ class Cost:
         down: back.
         missing: numbers that never came back, of those that the transceiver echoes; more than were lost behind a
             death, since the successor leaves some out.
-        gap_ms: the longest time without audio at the client.
+        gap_ms: the longest time without audio at the client, that it did not stand still in.
         shown: numbers that make nonces, as far as they stand in the clear, of each transceiver.
         reused: those of them that were used twice.
         checks: Binding Requests of the client's between the interruption and the end of the longest gap.
@@ -82,16 +82,16 @@ class Watched:
         up, down = through_the_relay(self.client, self.hop, self.stretch)
         numbers = [numbers_of(self.hop, port) for port in hop_ports]
         times = [*(at for at in audio if self.at - 0.1 < at < end), end]
-        gap = max(itertools.pairwise(times), key=lambda pair: pair[1] - pair[0])
+        gap = max(silences(times, departures(self.client)), key=lambda silence: silence.seconds)
         return Cost(
             up=up,
             down=down,
             missing=self.client.heard(PUBLIC, since=begin).missing,
-            gap_ms=round(1000 * (gap[1] - gap[0]), 1),
+            gap_ms=round(1000 * gap.seconds, 1),
             shown=tuple(map(len, numbers)),
             reused=len(used_twice(*numbers)),
             checks=len(
-                [each for each in self.client.to(*PUBLIC) if is_check(each.data) and self.at < each.at < gap[1]]
+                [each for each in self.client.to(*PUBLIC) if is_check(each.data) and self.at < each.at < gap.end]
             ),
             browser={name: round(self.after[name] - self.before[name], 1) for name in self.after},
         )
@@ -101,6 +101,11 @@ def audio_of(client: Sniffer, source: bytes, least_size: int = 0) -> list[float]
     """When a source's audio came to the client; packets of a size, at least."""
     rtp = [each for each in client.seen if each.source == PUBLIC and is_rtp(each.data)]
     return [each.at for each in rtp if each.data[8:12] == source and len(each.data) >= least_size]
+
+
+def departures(client: Sniffer) -> list[float]:
+    """When the client has sent audio."""
+    return [each.at for each in client.to(*PUBLIC) if is_rtp(each.data)]
 
 
 def is_check(data: bytes) -> bool:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,9 +18,11 @@ from typing import Any
 import attrs
 import pytest
 
+from bench.ports import WORKERS, free_port
+
 from .namespaces import command_in, inside
 
-__all__ = ["PROGRAM", "Edge", "add_server", "free_port", "start_edge"]
+__all__ = ["PROGRAM", "Edge", "add_server", "start_edge"]
 
 _START_SECONDS = 60.0  # of a machine that is busy with something else
 
@@ -30,12 +31,6 @@ _ANY_CERTIFICATE.check_hostname = False
 _ANY_CERTIFICATE.verify_mode = ssl.CERT_NONE  # as probes do it
 
 PROGRAM = Path(sys.executable).with_name("trio-voice")
-
-
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @attrs.frozen(kw_only=True)
@@ -226,8 +221,8 @@ def start_edge(
         hosts: addresses of the relay's ingresses, which are numbered from 1 and share a port.
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
-    http, relay_http, control = free_port(), free_port(), free_port()
-    media, relay_hop, transceiver_hop = (free_port(socket.SOCK_DGRAM) for _ in range(3))
+    http, relay_http, control, media = (free_port() for _ in range(4))
+    relay_hop, transceiver_hop = free_port(WORKERS), free_port(WORKERS)
     tcp_port = free_port() if tcp else 0
     public = [("udp", f"[{host}]:{media}" if ":" in host else f"{host}:{media}") for host in hosts]
     public += [("tcp", f"127.0.0.1:{tcp_port}")] if tcp else []

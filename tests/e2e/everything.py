@@ -4,7 +4,6 @@ The call is drained from A to B, C is added, A and every relay are started again
 changes, B is killed; and in the end the call is hung up by its id. Several calls may go through it together.
 """
 
-import itertools
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -13,8 +12,10 @@ from typing import Any
 import attrs
 
 from .conversing import Conversed, ConversingCall
+from .costs import departures
 from .interruptions import DisturbedCall, troubles
 from .sniffing import Sniffer, sniffing
+from .stalls import silences
 from .travelling import RELAYS
 
 __all__ = ["REBOUND", "Passed", "go_through_everything"]
@@ -141,8 +142,8 @@ def _gaps(call: DisturbedCall, client: Sniffer, steps: Sequence[tuple[float, str
     """The longest silence that began in each step, in milliseconds, at least up to the end of all."""
     gaps = {step: 0.0 for _, step in steps[:-1]}
     over, _ = steps[-1]
-    for begin, end in itertools.pairwise([*(at for at in call.audio_times(client) if at < over), over]):
-        step = next((step for at, step in reversed(steps) if at <= begin + _LATE), "over")
+    for silence in silences([*(at for at in call.audio_times(client) if at < over), over], departures(client)):
+        step = next((step for at, step in reversed(steps) if at <= silence.begin + _LATE), "over")
         if step in gaps:
-            gaps[step] = max(gaps[step], round(1000 * (end - begin), 1))
+            gaps[step] = max(gaps[step], round(1000 * silence.seconds, 1))
     return gaps

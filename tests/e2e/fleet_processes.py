@@ -1,14 +1,20 @@
 """A fleet of processes that know of each other by a store alone."""
 
-import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from .edge_processes import PROGRAM, Edge, add_server, free_port
+from bench.ports import WORKERS, free_port
 
-__all__ = ["start_fleet"]
+from .edge_processes import PROGRAM, Edge, add_server
+
+__all__ = ["MEMBERS", "listed_fleet", "start_fleet"]
+
+MEMBERS = "trio-voice:members"
+"""The hash in which the store lists who is in the fleet."""
 
 
 def start_fleet(
@@ -36,7 +42,7 @@ def start_fleet(
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     http, relay_http = free_port(), free_port()
-    media, hop = (free_port(socket.SOCK_DGRAM) for _ in range(2))
+    media, hop = free_port(), free_port(WORKERS)
     edge = Edge(folder, f"http://127.0.0.1:{http}", f"http://127.0.0.1:{relay_http}", "", media)
 
     def add(name: str, role: str, text: str, health: str) -> None:
@@ -47,7 +53,7 @@ def start_fleet(
     for name, port in (("signal", http), *((name, free_port()) for name in more_signals)):
         add(name, "signal", f'listen = "127.0.0.1:{port}"\nregions = ["here"]\n', f"http://127.0.0.1:{port}")
     relays = [("relay", relay_http, media, hop)]
-    relays += [(name, free_port(), *(free_port(socket.SOCK_DGRAM) for _ in range(2))) for name in more_relays]
+    relays += [(name, free_port(), free_port(), free_port(WORKERS)) for name in more_relays]
     for number, (name, pages, public, own_hop) in enumerate(relays, 1):
         text = (
             f'hop = "127.0.0.1:{own_hop}"\nhttp = "127.0.0.1:{pages}"\n'
@@ -56,9 +62,29 @@ def start_fleet(
         )
         add(name, "relay", text, f"http://127.0.0.1:{pages}")
     for name in transceivers:
-        control, own_hop = free_port(), free_port(socket.SOCK_DGRAM)
+        control, own_hop = free_port(), free_port(WORKERS)
         text = f'backend = "echo"\nhop = "127.0.0.1:{own_hop}"\ncontrol = "127.0.0.1:{control}"\n'
         scheme = "https" if "tls_certificate" in sections.get("transceiver", "") else "http"
         add(name, "transceiver", text, f"{scheme}://127.0.0.1:{control}")
     edge.start_all()
     return edge
+
+
+@contextmanager
+def listed_fleet(
+    folder: Path, server: Any, transceivers: Sequence[str] = ("alpha", "beta"), **options: Any
+) -> Iterator[Edge]:
+    """Start a fleet, wait until the store lists all of it, and leave nothing of it behind.
+
+    Args:
+        folder: see `start_fleet`.
+        server: the store, of `tests.redis_server`.
+        transceivers: their names.
+        options: the others of `start_fleet`.
+    """
+    fleet = start_fleet(folder, server.url, transceivers, **options)
+    try:
+        fleet.wait_until("all are listed", lambda: server.command("HLEN", MEMBERS) == str(len(fleet.servers)))
+        yield fleet
+    finally:
+        fleet.kill()

@@ -10,7 +10,8 @@ says {"connected": …} when audio flows both ways, and then obeys lines of its 
     stop      hangs up, and ends
 
 Each packet of audio carries a number, and the server echoes it: so what it tells is exact. `sent`, `missing` (numbers
-that never came back), `twice`, `gap_ms` (the longest time between two arrivals) and `gap_packets` (the longest run of
+that never came back), `twice`, `gap_ms` (the longest time between two arrivals, without what the caller itself stood
+still in) and `gap_packets` (the longest run of
 missing numbers), `records` (of DTLS, with SCTP in them, that came), `local` (our port). With `--dtls-1.2` it speaks no
 other version; with `--events` it sends an event over a data channel all the time, so that there are records to see.
 """
@@ -27,6 +28,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 import trio
+from stalls import Stalls
 
 from dtls.certificate import Certificate
 from dtls.options import DtlsOptions
@@ -56,9 +58,11 @@ class Numbered(tuple[bytes, ...]):  # noqa: SLOT001 - one that has attributes ca
     """Packets that carry their number."""
 
     sent: int
+    stalls: Stalls
 
     def __getitem__(self, index: int) -> bytes:
         self.sent += 1
+        self.stalls.sent(time.monotonic())
         return _NUMBERED.pack(0xF8, self.sent - 1)
 
 
@@ -67,23 +71,36 @@ class Journal:
 
     seconds = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, packets: Numbered) -> None:
         self.times: dict[int, float] = {}
         self.twice = 0
-        self.last = time.monotonic()
         self.gap = 0.0
         self.records = 0
+        self._stalls = packets.stalls = Stalls(time.monotonic())
+        packets.sent = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Count anew."""
+        self.twice, self.records, self.gap = 0, 0, 0.0
+        self._last = time.monotonic()
+        self._stood = self._stalls.until(self._last)
+
+    def silent(self) -> float:
+        """Seconds since something came, without those that we stood still in."""
+        now = time.monotonic()
+        return now - self._last - (self._stalls.until(now) - self._stood)
 
     def add(self, sequence_number: int, timestamp: int, packet: bytes) -> None:
         if len(packet) != _NUMBERED.size:
             return  # silence of the server's own
-        number, now = _NUMBERED.unpack(packet)[1], time.monotonic()
+        number = _NUMBERED.unpack(packet)[1]
         if number in self.times:
             self.twice += 1
             return
-        self.times[number] = now
-        self.gap = max(self.gap, now - self.last)
-        self.last = now
+        self.gap = max(self.gap, self.silent())
+        self.times[number] = self._last = time.monotonic()
+        self._stood = self._stalls.until(self._last)
 
     def counting(self, receive: Receive) -> Receive:
         """Count the records of which SCTP gets the application data."""
@@ -125,8 +142,8 @@ class _Line(Line):
 
 
 async def _main(words: argparse.Namespace) -> None:
-    packets, journal = Numbered((b"",)), Journal()
-    packets.sent = 0
+    packets = Numbered((b"",))
+    journal = Journal(packets)
     clip = Clip(packets=packets, samples=(960,))
     dtls = DtlsOptions(versions=(Version.DTLS_1_2,)) if words.dtls12 else DtlsOptions()
     options = CallerOptions(clip=clip, recording=journal, dtls=dtls, has_events=words.events)
@@ -178,7 +195,7 @@ async def _obey(line: Line, packets: Numbered, journal: Journal) -> None:
         order, _, count = (await trio.to_thread.run_sync(sys.stdin.readline)).strip().partition(" ")
         if order == "begin":
             first, errors = packets.sent, line.send_errors
-            journal.twice, journal.records, journal.gap, journal.last = 0, 0, 0.0, time.monotonic()
+            journal.begin()
             _say({"begun": first})
         elif order == "finish":
             with trio.move_on_after(_PATIENCE):

@@ -15,7 +15,6 @@ Each packet carries a number, and the server echoes it. `late` is how late this 
 import argparse
 import json
 import sys
-import time
 
 import trio
 from paced_caller import Journal, Numbered
@@ -36,9 +35,9 @@ class _Numbers:
     """A call, what it has sent and what came back."""
 
     def __init__(self, samples: int) -> None:
-        self.packets, self.journal = Numbered((b"",)), Journal()
-        self.packets.sent = self._first = 0
-        self._last = 0
+        self.packets = Numbered((b"",))
+        self.journal = Journal(self.packets)
+        self._first = self._last = 0
         self._silent, self._behind = 0.0, 0
         self.options = CallerOptions(clip=Clip(packets=self.packets, samples=(samples,)), recording=self.journal)
         self.call: Call | None = None
@@ -62,11 +61,11 @@ class _Numbers:
 
     def begin(self) -> None:
         self._first = self.packets.sent
-        self.journal.twice, self.journal.gap, self.journal.last = 0, 0.0, time.monotonic()
+        self.journal.begin()
 
     def end(self) -> None:
         self._last = self.packets.sent
-        self._silent = time.monotonic() - self.journal.last
+        self._silent = self.journal.silent()
         self._behind = self.packets.sent - 1 - max(self.journal.times, default=0)
         self.journal.gap = max(self.journal.gap, self._silent)
 

@@ -1,6 +1,5 @@
 """What goes over an interface, as its owner would see it with tcpdump: UDP over IPv4. Needs root."""
 
-import itertools
 import math
 import socket
 import struct
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import attrs
 
 from .namespaces import inside
+from .stalls import silences
 
 __all__ = ["Heard", "Sniffed", "Sniffer", "is_rtp", "sniffing"]
 
@@ -40,7 +40,7 @@ class Heard:
         sent: packets that left.
         returned: packets that came back, each number once.
         missing: numbers that never came back between the first and the last that did.
-        gap_ms: the longest time between two that came back.
+        gap_ms: the longest time between two that came back, that the client did not stand still in.
     """
 
     sent: int
@@ -74,12 +74,12 @@ class Sniffer:
             ahead = (int.from_bytes(each.data[2:4], "big") - highest + 0x8000 & 0xFFFF) - 0x8000
             numbers.add(highest + ahead)
             highest = max(highest, highest + ahead)
-        gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(back)]
+        sent = [each.at for each in rtp if each.target == server]
         return Heard(
-            sent=len([each for each in rtp if each.target == server]),
+            sent=len(sent),
             returned=len(numbers),
             missing=highest - first + 1 - len([number for number in numbers if number >= first]),
-            gap_ms=round(1000 * max(gaps), 1),
+            gap_ms=round(1000 * max(each.seconds for each in silences((each.at for each in back), sent)), 1),
         )
 
     def between(self, source: tuple[str, int], target: tuple[str, int]) -> list[bytes]:

@@ -14,6 +14,7 @@ import attrs
 import pytest
 import trio
 
+from bench.ports import free_port
 from dtls.alerts import AlertDescription, AlertLevel
 from dtls.extensions.block import ExtensionBlock
 from dtls.extensions.groups import KeyShareEntry, KeyShares, SupportedGroups
@@ -42,7 +43,7 @@ from wire.buffer import Writer
 
 from .attack_arena import Arena, loopback_arena
 from .calling import PacedCall
-from .edge_processes import Edge, add_server, free_port
+from .edge_processes import Edge, add_server
 
 KEY = "sk-test"
 BESIDE_PACKETS = 5

@@ -4,23 +4,24 @@ The page does nothing to help: no ICE restart, no renegotiation. Counted are the
 beside what Chromium says itself.
 """
 
-import itertools
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Playwright
 
+from bench.ports import free_port
+
 from .conftest import chromium_page
-from .edge_processes import PROGRAM, Edge, free_port
-from .fleet_processes import start_fleet
+from .edge_processes import PROGRAM, Edge
+from .fleet_processes import listed_fleet, start_fleet
 from .owners import NAMES, owner_and_other, transceiver_calls, wait_for_record
 from .sniffing import Sniffer, is_rtp, sniffing
+from .stalls import silences
 
 pytestmark = pytest.mark.e2e
 
@@ -59,20 +60,10 @@ SEEN = "() => ({ ...window.seen, channel: window.call.channel.readyState })"
 
 
 @pytest.fixture
-def server(redis_server: ModuleType) -> Iterator[Any]:
-    with redis_server.redis_server() as server:
-        yield server
-
-
-@pytest.fixture
 def fleet(server: Any, tmp_path: Path) -> Iterator[Edge]:
     """A relay, a signal server and two transceivers, of which the tests may leave one."""
-    fleet = start_fleet(tmp_path, server.url, NAMES)
-    try:
-        fleet.wait_until("both are known", lambda: server.command("HLEN", "trio-voice:members") == "4")
+    with listed_fleet(tmp_path, server, NAMES) as fleet:
         yield fleet
-    finally:
-        fleet.kill()
 
 
 @pytest.fixture
@@ -104,9 +95,11 @@ def talking(
 
 
 def longest_silence(sniffer: Sniffer, port: int, since: float) -> float:
-    """Seconds without RTP from the relay's public port."""
-    times = [each.at for each in sniffer.seen if each.source[1] == port and is_rtp(each.data) and each.at > since - 0.2]
-    return max(later - earlier for earlier, later in itertools.pairwise(times))
+    """Seconds without RTP from the relay's public port, that the client did not stand still in."""
+    rtp = [each for each in sniffer.seen if is_rtp(each.data) and each.at > since - 0.2]
+    arrivals = [each.at for each in rtp if each.source[1] == port]
+    departures = [each.at for each in rtp if each.target[1] == port]
+    return max(silence.seconds for silence in silences(arrivals, departures))
 
 
 def in_chromium(page: Page, fleet: Edge, disturb: Callable[[str], None]) -> tuple[Sniffer, float, str]:

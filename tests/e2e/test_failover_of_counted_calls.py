@@ -9,14 +9,13 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from .calling import PacedCall, paced_call
 from .edge_processes import Edge
-from .fleet_processes import start_fleet
+from .fleet_processes import listed_fleet
 from .nonces import Kind, numbers_of, of_kind, used_twice
 from .owners import NAMES, hop_port, owner_and_other, transceiver_calls, wait_for_record
 from .sniffing import Sniffer, sniffing
@@ -29,27 +28,12 @@ ENOUGH = {Kind.RTP: 40, Kind.RTCP: 3, Kind.DTLS: 5}
 
 
 @pytest.fixture
-def server(redis_server: ModuleType) -> Iterator[Any]:
-    with redis_server.redis_server() as server:
-        yield server
-
-
-@pytest.fixture
 def fleet(server: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Edge]:
     """A relay, a signal server and two transceivers; the parameter is workers."""
     workers = getattr(request, "param", 1)
-    fleet = start_fleet(
-        tmp_path,
-        server.url,
-        NAMES,
-        top='[log]\nformat = "json"\n',
-        sections={"transceiver": f"workers = {workers}\n"},
-    )
-    try:
-        fleet.wait_until("both are known", lambda: server.command("HLEN", "trio-voice:members") == "4")
+    sections = {"transceiver": f"workers = {workers}\n"}
+    with listed_fleet(tmp_path, server, NAMES, top='[log]\nformat = "json"\n', sections=sections) as fleet:
         yield fleet
-    finally:
-        fleet.kill()
 
 
 @pytest.fixture

@@ -2,40 +2,28 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from .calling import paced_call
 from .edge_processes import Edge
-from .fleet_processes import start_fleet
+from .fleet_processes import MEMBERS, listed_fleet
 from .owners import NAMES, owner_and_other, transceiver_calls
 
 pytestmark = pytest.mark.e2e
 
-MEMBERS = "trio-voice:members"
 ANNOUNCED = {MEMBERS, f"{MEMBERS}:heard"}
 """All keys of a fleet of which nobody has put a call into the store."""
 SUSPECTED = "trio_voice_relay_transceivers_suspected_total"
-
-
-@pytest.fixture
-def server(redis_server: ModuleType) -> Iterator[Any]:
-    with redis_server.redis_server() as server:
-        yield server
 
 
 @pytest.fixture(params=[1, 2], ids=["a worker", "several workers"])
 def fleet(server: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Edge]:
     """A relay, a signal server and two transceivers."""
     section = f"failover = false\nworkers = {request.param}\n"
-    fleet = start_fleet(tmp_path, server.url, NAMES, sections={"transceiver": section})
-    try:
-        fleet.wait_until("both are known", lambda: server.command("HLEN", MEMBERS) == "4")
+    with listed_fleet(tmp_path, server, NAMES, sections={"transceiver": section}) as fleet:
         yield fleet
-    finally:
-        fleet.kill()
 
 
 def test_a_call_is_not_in_the_store_and_nobody_takes_it_over(fleet: Edge, server: Any) -> None:

@@ -4,16 +4,16 @@ Firefox ignores loopback candidates: media takes the machine's own address.
 """
 
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from edge.config.embedded import own_address
 
-from .conftest import PROGRAM, Edge, free_port
+from .conftest import PROGRAM, Edge
 from .firefox import Firefox
 
 pytestmark = [
@@ -47,7 +47,7 @@ AUDIO_LEVEL = """
 @pytest.fixture(scope="module")
 def local_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """All tiers in one process, as somebody who tries it starts them, but reachable at the machine's own address."""
-    http, media = free_port(), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     url = f"http://127.0.0.1:{http}"
     edge = Edge(tmp_path_factory.mktemp("serve"), signal_url=url, relay_url=url, control_url=url, media_port=media)
     with (edge.folder / "serve.log").open("wb") as log:

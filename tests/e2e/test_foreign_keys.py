@@ -4,7 +4,6 @@ What `docs/operations.md` tells of it is looked up here, in metrics and answers.
 """
 
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -14,8 +13,10 @@ from typing import Any
 import attrs
 import pytest
 
+from bench.ports import free_port
+
 from .calling import mere_offer, paced_call
-from .edge_processes import PROGRAM, Edge, add_server, free_port
+from .edge_processes import PROGRAM, Edge, add_server
 from .fleet_processes import start_fleet
 from .owners import NAMES, transceiver_calls
 
@@ -40,7 +41,7 @@ def fleet(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edg
     folder = tmp_path_factory.mktemp("fleet")
     fleet = start_fleet(folder, server.url)
     try:
-        relay, media = free_port(), free_port(socket.SOCK_DGRAM)
+        relay, media = free_port(), free_port()
         control, listen = free_port(), free_port()
         add_foreigner(
             fleet,

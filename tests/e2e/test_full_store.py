@@ -5,36 +5,23 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from .calling import paced_call
 from .edge_processes import Edge
-from .fleet_processes import start_fleet
+from .fleet_processes import MEMBERS, listed_fleet
 from .owners import NAMES, owner_and_other, transceiver_calls, wait_for_record
 
 pytestmark = pytest.mark.e2e
-
-MEMBERS = "trio-voice:members"
-
-
-@pytest.fixture
-def server(redis_server: ModuleType) -> Iterator[Any]:
-    with redis_server.redis_server() as server:
-        yield server
 
 
 @pytest.fixture
 def fleet(server: Any, tmp_path: Path) -> Iterator[Edge]:
     """A relay, a signal server and two transceivers."""
-    fleet = start_fleet(tmp_path, server.url, NAMES)
-    try:
-        fleet.wait_until("both are known", lambda: server.command("HLEN", MEMBERS) == "4")
+    with listed_fleet(tmp_path, server, NAMES) as fleet:
         yield fleet
-    finally:
-        fleet.kill()
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import attrs
@@ -20,12 +19,6 @@ from .edge_processes import PROGRAM, Edge, add_server
 from .namespaces import run_in, switched
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def server(redis_server: ModuleType) -> Iterator[Any]:
-    with redis_server.redis_server() as server:
-        yield server
 
 
 def calls(fleet: Edge, name: str) -> int:

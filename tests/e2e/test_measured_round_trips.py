@@ -5,14 +5,15 @@ in the near region lies a slow path.
 """
 
 import json
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .edge_processes import PROGRAM, Edge, add_server, free_port
+from bench.ports import free_port
+
+from .edge_processes import PROGRAM, Edge, add_server
 from .slow_path import slow_path
 
 pytestmark = pytest.mark.e2e
@@ -25,7 +26,7 @@ SLOW = 0.1
 def edge(tmp_path: Path) -> Iterator[Edge]:
     subprocess.run([PROGRAM, "keys", "new", tmp_path / "keys"], check=True, capture_output=True)
     http, relay_http, near, far = (free_port() for _ in range(4))
-    media, other, hop, near_hop, far_hop = (free_port(socket.SOCK_DGRAM) for _ in range(5))
+    media, other, hop, near_hop, far_hop = (free_port() for _ in range(5))
     edge = Edge(tmp_path, f"http://127.0.0.1:{http}", f"http://127.0.0.1:{relay_http}", "", media)
     with slow_path(media, SLOW) as slow:
         signal = f"""

@@ -14,8 +14,10 @@ from types import ModuleType
 import pytest
 from playwright.sync_api import Page, Playwright
 
+from bench.ports import free_port
+
 from .conftest import chromium_page
-from .edge_processes import PROGRAM, Edge, free_port
+from .edge_processes import PROGRAM, Edge
 from .fleet_processes import start_fleet
 from .former_release import Release, install, installed_on, own_release
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -30,12 +29,6 @@ EVERYBODY = TRANSCEIVERS + SIGNALS + RELAYS
 CALLS = 8
 A_SECOND = 50
 """Frames."""
-
-
-@pytest.fixture
-def server(redis_server: ModuleType) -> Iterator[Any]:
-    with redis_server.redis_server() as server:
-        yield server
 
 
 @pytest.fixture

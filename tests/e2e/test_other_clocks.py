@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -38,12 +37,6 @@ def clocks(folder: Path, ahead: Mapping[str, float]) -> Callable[[str], Mapping[
     (folder / "sitecustomize.py").write_text(ANOTHER_CLOCK)
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     return lambda name: {"PYTHONPATH": path, "CLOCK_AHEAD": str(ahead[name])} if name in ahead else {}
-
-
-@pytest.fixture
-def server(redis_server: ModuleType) -> Iterator[Any]:
-    with redis_server.redis_server() as server:
-        yield server
 
 
 @pytest.fixture(params=[60, -60], ids=["relay and beta ahead", "relay and beta behind"])

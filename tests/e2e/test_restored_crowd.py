@@ -7,13 +7,13 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
 from .calling import crowd
 from .edge_processes import Edge
-from .fleet_processes import start_fleet
+from .fleet_processes import listed_fleet
 
 pytestmark = pytest.mark.e2e
 
@@ -23,15 +23,10 @@ FRAMES = 10
 
 
 @pytest.fixture
-def fleet(redis_server: ModuleType, tmp_path: Path) -> Iterator[Edge]:
-    with redis_server.redis_server() as server:
-        # alpha is full with the first calls, so beta gets the others.
-        fleet = start_fleet(tmp_path, server.url, sections={"transceiver": f"max_calls = {MANY}\n"})
-        try:
-            fleet.wait_until("both are known", lambda: server.command("HLEN", "trio-voice:members") == "4")
-            yield fleet
-        finally:
-            fleet.kill()
+def fleet(server: Any, tmp_path: Path) -> Iterator[Edge]:
+    # alpha is full with the first calls, so beta gets the others.
+    with listed_fleet(tmp_path, server, sections={"transceiver": f"max_calls = {MANY}\n"}) as fleet:
+        yield fleet
 
 
 def moves(fleet: Edge, name: str, event: str) -> int:

@@ -9,14 +9,13 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from .calling import Crowd, CrowdCounted, crowd
 from .edge_processes import Edge
-from .fleet_processes import start_fleet
+from .fleet_processes import listed_fleet
 from .restarting import reload_relay, stop_successor
 
 pytestmark = pytest.mark.e2e
@@ -30,21 +29,10 @@ CHECKPOINTS = "trio_voice_transceiver_moves_total"
 
 
 @pytest.fixture
-def server(redis_server: ModuleType) -> Iterator[Any]:
-    with redis_server.redis_server() as server:
-        yield server
-
-
-@pytest.fixture
 def fleet(server: Any, tmp_path: Path) -> Iterator[Edge]:
-    fleet = start_fleet(
-        tmp_path, server.url, TRANSCEIVERS, more_signals=["signal-2"], more_relays=["relay-2"], top=JSON_LOG
-    )
-    try:
-        fleet.wait_until("all are known", lambda: server.command("HLEN", "trio-voice:members") == "7")
+    more = {"more_signals": ["signal-2"], "more_relays": ["relay-2"]}
+    with listed_fleet(tmp_path, server, TRANSCEIVERS, top=JSON_LOG, **more) as fleet:
         yield fleet
-    finally:
-        fleet.kill()
 
 
 JSON_LOG = '[log]\nformat = "json"\n'

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Playwright
 
-from .conftest import PROGRAM, TONE_HZ, Edge, free_port, launch
+from bench.ports import free_port
+
+from .conftest import PROGRAM, TONE_HZ, Edge, launch
 from .edge_processes import start_edge
 
 pytestmark = pytest.mark.e2e
@@ -275,7 +277,7 @@ def test_the_headless_caller_connects_anew_to_a_relay_that_was_killed(tmp_path: 
 
 
 def test_all_in_one_has_a_single_port_for_page_and_media(tmp_path: Path) -> None:
-    http, media = free_port(), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     command = [PROGRAM, "serve", "--http", str(http), "--media-port", str(media), "--backend", "echo"]
     log = tmp_path / "log"
     with log.open("wb") as file:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
+
 from .calling import paced_call
-from .edge_processes import PROGRAM, Edge, add_server, free_port
+from .edge_processes import PROGRAM, Edge, add_server
 
 pytestmark = pytest.mark.e2e
 
@@ -23,7 +24,7 @@ is up to a machine that is shared."""
 def start_two_tiers(folder: Path, *, sealed: bool) -> Edge:
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     http, global_http, inner_http, control = (free_port() for _ in range(4))
-    media, global_hop, inner_hop, transceiver_hop = (free_port(socket.SOCK_DGRAM) for _ in range(4))
+    media, global_hop, inner_hop, transceiver_hop = (free_port() for _ in range(4))
     edge = Edge(
         folder,
         f"http://127.0.0.1:{http}",

@@ -13,12 +13,13 @@ from typing import Any
 
 import attrs
 
+from bench.ports import free_port
 from edge.config.model import Role
 from edge.key_files import bundle_path, load_bundle
 from edge.signal.client_secrets import ClientSecretKeys
 from edge.tiers.keyring import client_secret_keys
 
-from .edge_processes import PROGRAM, Edge, free_port, start_edge
+from .edge_processes import PROGRAM, Edge, start_edge
 from .scripted_backend import Heard, ScriptedBackend
 
 __all__ = ["API_KEY", "VoiceEdge", "start_voice_edge"]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,28 +10,12 @@ import urllib.request
 
 import pytest
 
+from bench.ports import free_port
+
 pytestmark = pytest.mark.e2e
 
 COMMAND = [sys.executable, "-m", "edge"]
 PATIENCE = 20.0
-
-
-def free_ports(kind: int, count: int = 1) -> int:
-    """Find free ports that follow each other; return the first."""
-    while True:
-        sockets = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
-        try:
-            sockets[0].bind(("127.0.0.1", 0))
-            first = sockets[0].getsockname()[1]
-            for number, each in enumerate(sockets[1:], 1):
-                each.bind(("127.0.0.1", first + number))
-        except (OSError, OverflowError):
-            continue
-        else:
-            return first
-        finally:
-            for each in sockets:
-                each.close()
 
 
 def ask(url: str) -> tuple[int, str]:
@@ -59,8 +42,8 @@ def ready_url(request, redis_server, tmp_path):
     with redis_server.redis_server() as store:
         store.stop()
         subprocess.run([*COMMAND, "keys", "new", tmp_path / "keys"], check=True, capture_output=True)
-        control, media = free_ports(socket.SOCK_STREAM), free_ports(socket.SOCK_DGRAM)
-        relay_hop, hop = free_ports(socket.SOCK_DGRAM), free_ports(socket.SOCK_DGRAM, request.param)
+        control, media = free_port(), free_port()
+        relay_hop, hop = free_port(), free_port(request.param)
         config = tmp_path / "config.toml"
         config.write_text(f"""
 keys = "{tmp_path}/keys"

@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 
+from bench.ports import free_port
 from edge.caller.exchange import Exchange
 from edge.caller.opus_file import read_clip
 from edge.caller.placing import Caller
@@ -37,19 +38,13 @@ ROOT = new_root(lambda size: bytes(range(size)), NOW)
 KERNELS_CHOICE = ("127.0.0.1", 0)
 
 
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(KERNELS_CHOICE)
-        return probe.getsockname()[1]
-
-
 def keyring(root: Root = ROOT):
     return {role: derive_bundle(root, role) for role in Role}
 
 
 @pytest.fixture
 def config() -> Config:
-    media = ("127.0.0.1", free_udp_port())
+    media = ("127.0.0.1", free_port())
     return Config(
         signal=SignalConfig(listen=KERNELS_CHOICE, ingresses=(SignalIngress(id=4, advertise=media),)),
         relay=RelayConfig(

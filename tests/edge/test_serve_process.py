@@ -14,16 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
+
 pytestmark = pytest.mark.e2e
 
 COMMAND = [sys.executable, "-m", "edge"]
 PATIENCE = 20.0
-
-
-def free_port(kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Process:
@@ -130,7 +126,7 @@ def becomes_ready(url: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_says_where_to_go_and_stops_cleanly(start, number: int) -> None:
-    http, media = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     process = start("serve", "--http", http, "--media-port", media)
     assert process.first_line() == f"Open http://127.0.0.1:{http} and press Talk."
     assert status_of(f"http://127.0.0.1:{http}/readyz") == 200
@@ -144,7 +140,7 @@ def test_serve_says_where_to_go_and_stops_cleanly(start, number: int) -> None:
 
 @pytest.mark.parametrize("reads", [True, False])
 def test_who_does_not_read_what_serve_says_ends_no_call(start, reads: bool) -> None:
-    http, media = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     process = start("serve", "--http", http, "--media-port", media)
     if reads:  # the first line, as `head -1` does
         process.first_line()
@@ -156,8 +152,8 @@ def test_who_does_not_read_what_serve_says_ends_no_call(start, reads: bool) -> N
 
 def test_three_processes_make_a_call_and_reload_while_it_goes_on(start, tmp_path: Path) -> None:
     subprocess.run([*COMMAND, "keys", "new", tmp_path / "keys"], check=True, capture_output=True)
-    http, control, relay_http = (free_port(socket.SOCK_STREAM) for _ in range(3))
-    media, relay_hop, transceiver_hop = (free_port(socket.SOCK_DGRAM) for _ in range(3))
+    http, control, relay_http = (free_port() for _ in range(3))
+    media, relay_hop, transceiver_hop = (free_port() for _ in range(3))
     config = tmp_path / "config.toml"
     config.write_text(f"""
 keys = "{tmp_path}/keys"
@@ -215,7 +211,7 @@ http = "127.0.0.1:{relay_http}"
 
 
 def test_a_broken_reload_changes_nothing_and_is_logged(start, tmp_path: Path) -> None:
-    http, media = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     config = tmp_path / "config.toml"
     config.write_text(f'[signal]\nlisten = "127.0.0.1:{http}"\n')
     process = start("serve", "--config", config, "--media-port", media)
@@ -229,7 +225,7 @@ def test_a_broken_reload_changes_nothing_and_is_logged(start, tmp_path: Path) ->
 
 
 def test_a_second_signal_does_not_wait(start) -> None:
-    http, media = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     process = start("serve", "--http", http, "--media-port", media)
     process.first_line()
     with socket.create_connection(("127.0.0.1", http)) as connection:

@@ -5,7 +5,6 @@ import itertools
 import math
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from edge.caller.opus_file import Clip, OpusRecording, read_clip
 
 PROGRAM = Path(sys.executable).with_name("trio-voice")
@@ -25,16 +25,10 @@ pytestmark = [
 ]
 
 
-def free_port(kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """All roles in one process."""
-    http, media = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     log = tmp_path_factory.mktemp("serve") / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(

@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from bench.browser import OFFLINE_FLAGS
+from bench.ports import free_port
 
 CHROMIUM = "/usr/bin/chromium"
 TONE_HZ = 440
@@ -113,7 +114,7 @@ def start_edge() -> Iterator[Callable[[], FakeEdgeProcess]]:
 def real_edge() -> Iterator[str]:
     """The address of `trio-voice serve`, all tiers in one process."""
     command = [str(Path(sys.executable).with_name("trio-voice")), "serve", "--log-format", "json"]
-    ports = ["--http", f"127.0.0.1:{free_port(socket.SOCK_STREAM)}", "--media-port", str(free_port(socket.SOCK_DGRAM))]
+    ports = ["--http", f"127.0.0.1:{free_port()}", "--media-port", str(free_port())]
     process = subprocess.Popen([*command, *ports], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     said = []
@@ -126,13 +127,6 @@ def real_edge() -> Iterator[str]:
     yield found[1] + "/"
     process.terminate()
     process.communicate(timeout=20)
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @pytest.fixture(scope="session")

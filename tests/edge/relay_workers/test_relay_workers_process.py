@@ -15,17 +15,12 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
+from bench.ports import free_port
 from edge.cli import main
 
 pytestmark = pytest.mark.e2e
 
 PATIENCE = 20.0
-
-
-def free_port(kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(condition: Callable[[], object], what: str = "") -> None:
@@ -74,7 +69,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Relay]]:
     started: list[Relay] = []
 
     def run(media: int = 0) -> Relay:
-        media, http = media or free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+        media, http = media or free_port(), free_port()
         config = tmp_path / f"relay{len(started)}.toml"
         config.write_text(f"""
 keys = "{tmp_path}/keys/relay.keys"

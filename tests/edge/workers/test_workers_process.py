@@ -18,6 +18,7 @@ import httpcore
 import pytest
 import trio
 
+from bench.ports import free_port
 from edge.caller.exchange import Exchange
 from edge.caller.opus_file import read_clip
 from edge.caller.placing import Caller
@@ -28,25 +29,6 @@ pytestmark = pytest.mark.e2e
 
 COMMAND = [sys.executable, "-m", "edge"]
 PATIENCE = 20.0
-
-
-def free_port(kind: int = socket.SOCK_STREAM, count: int = 1) -> int:
-    """Find a port that is free, and so are those that follow it."""
-    for _ in range(50):
-        probes = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
-        try:
-            probes[0].bind(("127.0.0.1", 0))
-            first = int(probes[0].getsockname()[1])
-            for offset, probe in enumerate(probes[1:], 1):
-                probe.bind(("127.0.0.1", first + offset))
-        except (OSError, OverflowError):
-            continue
-        else:
-            return first
-        finally:
-            for probe in probes:
-                probe.close()
-    raise AssertionError("no free ports")
 
 
 @attrs.define(eq=False)
@@ -123,7 +105,7 @@ def several_hosts(start: Callable[..., Process], folder: Path) -> Iterator[tuple
     """A transceiver of two workers, a relay that is told one address of it, and signal: three processes and two."""
     subprocess.run([*COMMAND, "keys", "new", folder / "keys"], check=True, capture_output=True)
     http, control, relay_http = (free_port() for _ in range(3))
-    media, hop = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM, count=2)
+    media, hop = free_port(), free_port(2)
     config = folder / "config.toml"
     config.write_text(f"""
 keys = "{folder}/keys"
@@ -247,7 +229,7 @@ def _check_no_secrets(pid: int, folder: Path) -> None:
 async def test_ctrl_c_says_goodbye_to_every_client_and_leaves_no_process(nursery, start, number: int) -> None:
     exchange = Exchange()
     nursery.start_soon(exchange.run)
-    http, media = free_port(), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     edge = start("--http", http, "--media-port", media, "--workers", 2, "--backend", "echo")
     calls = Calls(exchange, f"http://127.0.0.1:{http}")
     await calls.until_both_workers_are_ready(calls.url)
@@ -269,7 +251,7 @@ async def test_ctrl_c_says_goodbye_to_every_client_and_leaves_no_process(nursery
 async def test_workers_do_not_outlive_a_front_that_is_killed(nursery, start) -> None:
     exchange = Exchange()
     nursery.start_soon(exchange.run)
-    http, media = free_port(), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     edge = start("--http", http, "--media-port", media, "--workers", 2, "--backend", "echo")
     await Calls(exchange, f"http://127.0.0.1:{http}").place()
     pids = edge.worker_pids()
@@ -284,7 +266,7 @@ async def test_workers_do_not_outlive_a_front_that_is_killed(nursery, start) -> 
 
 
 def test_workers_ignore_what_is_sent_to_the_whole_group(start) -> None:
-    http, media = free_port(), free_port(socket.SOCK_DGRAM)
+    http, media = free_port(), free_port()
     edge = start("--http", http, "--media-port", media, "--workers", 2)
     pids = edge.worker_pids()
     for pid in pids.values():
@@ -299,13 +281,13 @@ def test_workers_ignore_what_is_sent_to_the_whole_group(start) -> None:
 
 
 def test_a_port_that_is_taken_is_named_once_and_nothing_stays(tmp_path: Path) -> None:
-    hop = free_port(socket.SOCK_DGRAM, count=2)
+    hop = free_port(2)
     config = tmp_path / "config.toml"
     config.write_text(f'[transceiver]\nhop = "127.0.0.1:{hop}"\nworkers = 2\n')
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", hop + 1))
         done = subprocess.run(
-            [*COMMAND, "serve", "--config", config, "--http", "0", "--media-port", str(free_port(socket.SOCK_DGRAM))],
+            [*COMMAND, "serve", "--config", config, "--http", "0", "--media-port", str(free_port())],
             capture_output=True,
             text=True,
             timeout=PATIENCE,
