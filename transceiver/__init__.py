@@ -27,6 +27,7 @@ What is behind a call:
 * `realtime`        the rules between a caller and a backend: the bridge
 * `websocket`       how servers are reached
 * `backend_leg`     one call's backend: what connects session, bridge and link
+* `events_channel`  the client's data channel for events
 * `sidebands`       further connections that take part in a call
 
 Many calls in one loop:

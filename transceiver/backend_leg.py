@@ -15,10 +15,9 @@ When the call moves, a connection to a server may stay here as a tunnel (`hold`,
 owner begins with the other end of it, until it connects to the backend itself.
 """
 
-import enum
 import math
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 import trio
 
@@ -29,9 +28,11 @@ from transceiver.backends.contract import BackendLink, BackendUnavailable, Speec
 from transceiver.backends.realtime import BackendRefused, RealtimeLink
 from transceiver.backends.reconnecting import Reconnecting, ReconnectPolicy
 from transceiver.backends.tunnel import Tunnel
+from transceiver.backends.tunnel_term import Step, TunnelTerm
 from transceiver.backends.tunnel_ticket import Reading, TunnelTicket
 from transceiver.backends.tunnelled import TunnelEnded, TunnelledLink
 from transceiver.calls import EventSocket
+from transceiver.events_channel import DropReason, EventsChannel
 from transceiver.media import Media
 from transceiver.realtime.bridge import Bridge
 from transceiver.realtime.moved_playback import MAX_MOVED_SPEECH
@@ -40,12 +41,8 @@ from transceiver.session import Session
 from transceiver.session_events import DataClosed
 from transceiver.sidebands import Sidebands
 from wire.core import Drops, Entropy, Event
-from wire.errors import LocalProtocolError
 
-__all__ = ["EVENTS_LABEL", "BackendLeg", "DropReason"]
-
-EVENTS_LABEL = "oai-events"
-"""The data channel that carries the events of the Realtime protocol (specs of the clients)."""
+__all__ = ["BackendLeg"]
 
 _JITTER_BUFFER = 0.06
 """Seconds for which a browser's jitter buffer holds a packet on a good network."""
@@ -53,38 +50,14 @@ _JITTER_BUFFER = 0.06
 _PLAYOUT_DELAY = 0.1
 """From us to the caller's ear, in seconds, until it is measured."""
 
-_MAX_RESUMED = 256
-"""Events that wait for a channel that is being restarted; the oldest are left out."""
-
 _QUIET_SECONDS = 0.7
 """Without an event between two turns it is quiet: a backend may think that long before it begins to answer."""
 
 _MAX_TUNNELLED_SPEECH = 384_000
 """Bytes of PCM that wait, beyond which no call is moved with a tunnel: with all else it has to fit into a request."""
 
-_LAST_SECONDS = 1.0
-"""Of a tunnel that is about to end: at some instant of it the backend is connected anew, whatever is under way."""
-
-_LAST_ANSWERS = 0.4
-"""Seconds before that in which nothing more is said to the backend, and its answers to what was said before come."""
-_LONGEST_ANSWERS = 0.9
-"""The same at most, while more and more of them come."""
-_ANSWERED = 0.2
-"""Seconds without an event after which all answers have come."""
-
 _GOODBYE_SECONDS = 6.0
 """What a link has to come to an end after the call did; an agent may want to write something down."""
-
-
-class DropReason(enum.StrEnum):
-    """Why an event did not get across."""
-
-    NO_CHANNEL = "no-events-channel"
-    """The client has closed the channel for events."""
-    CHANNEL_REFUSED = "channel-refused"
-    """The channel takes no message so long, or holds as much as it may: the client does not read."""
-    OTHER_CHANNEL = "other-channel"
-    """The client sent it on a channel that is not for events."""
 
 
 class BackendLeg:
@@ -137,8 +110,7 @@ class BackendLeg:
         self._failed = failed
         self._report = report
         self._sidebands = Sidebands(bridge, advanced, self.drops)
-        self._channel_id: int | None = None
-        self._resumed: deque[str] | None = None  # for a client whose channel is being restarted
+        self._channel = EventsChannel(session, self.drops)
         self._scope = trio.CancelScope()
         self._is_carrying = False
         self._now = 0.0  # while it carries
@@ -154,10 +126,7 @@ class BackendLeg:
         # What is said before the tunnel is taken waits in it.
         self._tunnelled = tunnelled
         self._link: BackendLink | None = tunnelled
-        self._leaves_from = self._leaves_at = math.inf
-        self._left_at: float | None = None  # since when a connection is being left
-        self._is_leaving = False
-        self._hops = 0
+        self._term: TunnelTerm | None = None
         if tunnelled is None:
             self._is_ours.set()
 
@@ -165,10 +134,10 @@ class BackendLeg:
 
     def follow(self, event: Event, now: float) -> None:
         """Take what the session reports; what is not about data channels is left alone."""
-        if self._resumed is not None:
-            self._find_channel(self._resumed, now)
+        if self._channel.is_missing:
+            self._channel.find(now)
         match event:
-            case MessageReceived() if event.channel_id == self._channel_id:
+            case MessageReceived() if event.channel_id == self._channel.id:
                 message = event.message
                 # Events are texts; one that came as bytes is read all the same.
                 text = message if isinstance(message, str) else message.decode(errors="replace")
@@ -176,38 +145,27 @@ class BackendLeg:
                 self._bridge.receive_client_text(text, now)
             case MessageReceived():
                 self.drops[DropReason.OTHER_CHANNEL] += 1
-            case ChannelOpened() if event.channel.label == EVENTS_LABEL and self._channel_id is None:
-                self._channel_id = event.channel.id
+            case ChannelOpened() if self._channel.takes(event):
                 self._bridge.client_opened(now)
-            case ChannelClosed() if event.channel_id == self._channel_id:
+            case ChannelClosed() if event.channel_id == self._channel.id:
                 self._client_left(now)
-            case DataClosed() if self._channel_id is not None:
+            case DataClosed() if self._channel.id is not None:
                 self._client_left(now)
             case _:
                 pass
 
     def _client_left(self, now: float) -> None:
-        self._channel_id = None
+        self._channel.close()
         self.ended = "client-hung-up"
         self._bridge.client_closed(now)
-
-    def _find_channel(self, waiting: Iterable[str], now: float) -> None:
-        """Look for the channel of a call that has come from elsewhere; SCTP may have to be restarted first."""
-        data = self._session.data
-        channels = {} if data is None else data.channels.channels
-        self._channel_id = next((each for each, channel in channels.items() if channel.label == EVENTS_LABEL), None)
-        if self._channel_id is not None:
-            self._resumed = None
-            for text in waiting:
-                self._send_to_client(text, now)
 
     def advance(self, now: float) -> None:
         """Carry audio and events to where they go. Called whenever the session may have heard something."""
         session = self._session
         if session.closed is not None:
             return
-        if self._resumed is not None:
-            self._find_channel(self._resumed, now)
+        if self._channel.is_missing:
+            self._channel.find(now)
         media = session.media
         if media is not None and (voice := media.voice) is not None:
             if pcm := voice.hear(now):
@@ -231,14 +189,14 @@ class BackendLeg:
         if when is not None and when <= now:
             bridge.handle_timeout(now)
         voice = None if media is None else media.voice
-        if self._resumed is not None or (voice is not None and now >= voice.quiet_until):
+        if self._channel.is_missing or (voice is not None and now >= voice.quiet_until):
             self.advance(now)
         elif bridge.outputs:
             self._carry(now)
         if self._has_hung_up and not self._speech.has_speech:
             self._follow_last_words(now)
-        if self._tunnelled is not None and now >= self._leaves_from and self._link is self._tunnelled:
-            self._leave_tunnel(now)
+        if self._term is not None and self._tunnelled is not None and self._link is self._tunnelled:
+            self._leave_tunnel(self._term, self._tunnelled, now)
 
     def _measured(self, media: Media) -> None:
         """Say how far what we send is ahead of the caller's ear: half a round trip, and the jitter buffer."""
@@ -276,23 +234,11 @@ class BackendLeg:
                 if self._link is not None:
                     self._link.send_event(item.event)
             case ToClient():
-                self._send_to_client(item.text, now)
+                self._channel.send(item.text, now)
             case ToSideband():
                 self._sidebands.send(item.number, item.text)
             case CloseSideband():
                 self._sidebands.finish(item.number, now)
-
-    def _send_to_client(self, text: str, now: float) -> None:
-        if self._resumed is not None:
-            self._resumed.append(text)
-            return
-        if self._channel_id is None:
-            self.drops[DropReason.NO_CHANNEL] += 1
-            return
-        try:
-            self._session.send_message(self._channel_id, text, now)
-        except LocalProtocolError:
-            self.drops[DropReason.CHANNEL_REFUSED] += 1
 
     # -- the backend's side
 
@@ -316,14 +262,14 @@ class BackendLeg:
                 else:
                     if self._is_handed_over:
                         return
-                    if not self._is_leaving:
+                    if self._term is None or not self._term.has_left:
                         self._hung_up()
                         return
                     pause = self._replace("it is connected anew in time")
 
     def _lost(self, error: BackendUnavailable) -> float | None:
         """Tell everybody; return the seconds to wait before the next attempt, None when there is to be none."""
-        self._link = self._tunnelled = self._left_at = None
+        self._link = self._tunnelled = self._term = None
         now = trio.current_time()
         pause = None
         if not self._is_closed:
@@ -338,8 +284,7 @@ class BackendLeg:
 
     def _replace(self, reason: str) -> float | None:
         """Do without the tunnel; return the seconds to wait before the backend is connected, None if it is not."""
-        self._link = self._tunnelled = self._left_at = None
-        self._is_leaving = False
+        self._link = self._tunnelled = self._term = None
         if self._is_closed:
             return None
         now = trio.current_time()
@@ -348,27 +293,20 @@ class BackendLeg:
         self._advanced(now)
         return 0.0
 
-    def _leave_tunnel(self, now: float) -> None:
-        """Connect to the backend anew: between two turns, or because the tunnel is about to end.
-
-        Whatever is not answered by then, the backend that comes will not be told.
-        """
-        is_late = now >= self._leaves_at
-        if self._left_at is None:
-            if is_late or self.is_quiet(now):
-                self._left_at = now
+    def _leave_tunnel(self, term: TunnelTerm, link: BackendLink, now: float) -> None:
+        """Connect to the backend anew: between two turns, or because the tunnel is about to end."""
+        match term.step(
+            now,
+            is_quiet=self.is_quiet(now),
+            is_between_turns=self._bridge.is_between_turns,
+            answered_at=self._answered_at,
+        ):
+            case Step.HOLD_CLIENTS:
                 self._bridge.hold_clients()
-        elif not is_late and not self._bridge.is_between_turns:
-            self._left_at = None
-            self._bridge.release_clients(now)
-        elif self._is_answered(now - self._left_at, now) and self._link is not None:
-            self._is_leaving = True
-            self._leaves_from = math.inf
-            self._link.close()
-
-    def _is_answered(self, held: float, now: float) -> bool:
-        """Whether no more answers are to be waited for, clients having been held for so long."""
-        return held >= _LONGEST_ANSWERS or (held >= _LAST_ANSWERS and now - self._answered_at >= _ANSWERED)
+            case Step.RELEASE_CLIENTS:
+                self._bridge.release_clients(now)
+            case Step.LEAVE:
+                link.close()
 
     def _hung_up(self) -> None:
         """Take the end of the connection for the end of the call, once the caller has heard the last words."""
@@ -442,7 +380,7 @@ class BackendLeg:
 
     def resume(self) -> None:
         """Go on with the channel for events that the client has opened before the call came here."""
-        self._resumed = deque(maxlen=_MAX_RESUMED)
+        self._channel.resume()
 
     def is_quiet(self, now: float) -> bool:
         """Whether a move would be heard by nobody: it is between two turns, and all that was said can move."""
@@ -466,21 +404,21 @@ class BackendLeg:
         Without a channel for events that is open what waits for it would be lost.
         """
         link, data = self._link, self._session.data_description
-        is_leaving = self._is_leaving or self._left_at is not None
+        is_leaving = self._term is not None and self._term.is_leaving
         if not isinstance(link, RealtimeLink) or not self._is_ours.is_set() or is_leaving or self._has_hung_up:
             return False
-        has_channel = self._channel_id is not None or data is None
+        has_channel = self._channel.id is not None or data is None
         return has_channel and self._bridge.has_backend and self._speech.waiting_bytes <= _MAX_TUNNELLED_SPEECH
 
     @property
     def hops(self) -> int:
         """Processes between this one and the backend."""
-        return self._hops if self._tunnelled is not None else 0
+        return 0 if self._term is None else self._term.hops
 
     @property
     def tunnel_left(self) -> float:
         """Seconds for which the connection may be used at most; infinite for one of our own."""
-        return self._leaves_at - trio.current_time() if self._tunnelled is not None else math.inf
+        return math.inf if self._term is None else self._term.ends_at - trio.current_time()
 
     @property
     def input_rate(self) -> int:
@@ -489,9 +427,7 @@ class BackendLeg:
 
     def use_tunnel(self, ticket: TunnelTicket, now: float) -> None:
         """Keep to what a ticket says of the tunnel that the leg begins with."""
-        self._hops = ticket.hops
-        self._leaves_from = now + ticket.ends_in / 2
-        self._leaves_at = now + ticket.ends_in - self._entropy(1)[0] / 255 * min(_LAST_SECONDS, ticket.ends_in / 2)
+        self._term = TunnelTerm(ticket, self._entropy, now)
 
     def settle(self) -> None:
         """The call is ours alone: the tunnel may be taken."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import trio
 
-from transceiver.backend_leg import EVENTS_LABEL
+from transceiver.events_channel import EVENTS_LABEL
 from transceiver.realtime.identifiers import Identifiers
 from transceiver.realtime.required_keys import complete
 from transceiver.realtime.serialization import serialize_event

@@ -12,11 +12,12 @@ from sctp.channel import Channel
 from sctp.channel_events import ChannelClosed, ChannelOpened, MessageReceived
 from transceiver.audio.speech_queue import SpeechQueue
 from transceiver.audio.telephone_event import DtmfReceived
-from transceiver.backend_leg import EVENTS_LABEL, BackendLeg, DropReason
+from transceiver.backend_leg import BackendLeg
 from transceiver.backends.contract import BackendSink, BackendUnavailable, Speech
 from transceiver.backends.realtime import BackendRefused
 from transceiver.backends.reconnecting import ReconnectPolicy
 from transceiver.calls import CallWishes, Overloaded, SocketClosed
+from transceiver.events_channel import EVENTS_LABEL, DropReason
 from transceiver.realtime.bridge import Bridge
 from transceiver.realtime.options import BackendProfile, BridgeOptions
 from transceiver.realtime.passthrough import ClientTooSlow

@@ -12,6 +12,6 @@ Read in this order:
 * `realtime`     any server that speaks the Realtime protocol over WebSocket; `realtime_options` says which, and how
   patient to be with it, `realtime_reading` is what it sends
 * `tunnel`       such a connection, kept for a call that goes on in another process; `tunnel_ticket` is the right to it,
-  and `tunnelled` the other process's end
+  `tunnelled` the other process's end, and `tunnel_term` says when that one leaves it
 * `reconnecting` how often a lost server is tried again
 """
