@@ -81,7 +81,7 @@ class Front:
             except Overloaded as refusal:
                 retry_after = refusal.retry_after
             except TransceiverUnreachable:
-                continue  # it is dying; its place notices
+                life.left_unanswered()  # the next caller need not wait for it, too; if it is dying, its place notices
             else:
                 life.call_placed(owner)
                 return created
@@ -150,6 +150,7 @@ class Front:
                     retry_after = refusal.retry_after
                     continue
                 except TransceiverUnreachable:
+                    life.left_unanswered()
                     continue
                 life.sockets += 1
                 try:

@@ -80,6 +80,7 @@ class Life:
         self._placed = 0
         self._unreported: deque[str] = deque()  # owners of the calls that its figures do not count yet
         self._is_silent = False
+        self._owes_answer = False
         self._is_stopping = False
         self._url = ""
         self._channel: Channel | None = None
@@ -137,7 +138,7 @@ class Life:
                 self._is_silent = True
                 self._on_silence()
             return
-        self._is_silent = False
+        self._is_silent = self._owes_answer = False
         match WORDS.read(line):
             case Figures() as figures:
                 self._follow_figures(figures)
@@ -182,7 +183,13 @@ class Life:
         """Tell why it takes no calls now; empty when it does."""
         if self.client is None:
             return "it is starting"
-        return f"it has said nothing for {SILENCE:g} seconds" if self._is_silent else self.figures.reason
+        if self._is_silent:
+            return f"it has said nothing for {SILENCE:g} seconds"
+        return "it has left a command unanswered" if self._owes_answer else self.figures.reason
+
+    def left_unanswered(self) -> None:
+        """It did not answer in time: it takes no calls until it speaks again, which it does each second if it can."""
+        self._owes_answer = True
 
     def call_placed(self, owner: str) -> None:
         """It has taken a call for an owner."""

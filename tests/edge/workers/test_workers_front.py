@@ -376,6 +376,21 @@ async def test_a_silent_worker_gets_no_calls(autojump_clock, bench) -> None:
     assert bench.spread == [3, 0, 0]
 
 
+async def test_one_that_leaves_a_command_unanswered_gets_no_calls_until_it_speaks(autojump_clock, bench) -> None:
+    """Only the first caller waits for it."""
+    server = bench.network.servers.pop("10.1.0.0")
+    await bench.places[0].life.client.aclose()
+    asked = trio.current_time()
+    for _ in range(2):
+        assert bench.worker_of((await bench.call()).call_id) != 0
+    await bench.say(1)
+    assert bench.front.status()["each_worker"][0]["reason"] == "it has left a command unanswered"
+    bench.network.servers["10.1.0.0"] = server
+    await bench.say(0)
+    assert trio.current_time() - asked < SILENCE
+    assert bench.worker_of((await bench.call()).call_id) == 0
+
+
 async def test_a_draining_front_takes_no_calls(bench) -> None:
     call_id = (await bench.call()).call_id
     bench.front.start_draining()
