@@ -142,7 +142,7 @@ class SignalConfig:
             disturb the calls that are; more have to wait. 0 for no bound.
         max_call_wait: seconds that an offer may wait for its turn then; beyond, it gets a 503 with a time to retry.
         max_calls_under_way: calls that this server may be placing on one transceiver at a time; a transceiver that
-            answers slowly gets no more.
+            answers slowly gets no more. With all of them so busy, an offer waits for one, as long as for its turn.
         limits: what HTTP clients may take.
     """
 

@@ -15,7 +15,7 @@ Who is refused is told a time, and each of them another: turns are given out to 
 wait, so that they do not come back all at once. Nobody is bound to come, so these turns are kept by nothing else.
 
 Beside the rate there is a bound on the calls that are being placed on one transceiver at a time (`Member.under_way`): a
-transceiver that is slow gets no more of them, whatever the rate is.
+transceiver that is slow gets no more of them, whatever the rate is (`attempts`).
 """
 
 from wire.core import Entropy

@@ -73,6 +73,7 @@ class CallRoutes:
         self._finder = finder
         self._report = report
         self._under_way: Counter[str] = Counter()  # calls being placed, by owner
+        self._room = trio.lowlevel.ParkingLot()
         self._refused = 0  # by the pace, since that was told
         self._refusals_told = float("-inf")
 
@@ -83,9 +84,10 @@ class CallRoutes:
         wishes = choose_wishes(request, offer, caller)
         self._check_count(caller.owner)
         self._under_way[caller.owner] += 1
+        waits_until = trio.current_time() + self._config.max_call_wait
         try:
             await self.wait_for_turn()
-            created = await self._place(request, offer.sdp, caller.owner, wishes)
+            created = await self._place(request, offer.sdp, caller.owner, wishes, waits_until)
         finally:
             self._under_way[caller.owner] -= 1
             if not self._under_way[caller.owner]:
@@ -127,7 +129,9 @@ class CallRoutes:
         if seconds:
             await trio.sleep(seconds)
 
-    async def _place(self, request: Request, sdp: str, owner: str, wishes: CallWishes) -> CreatedCall:
+    async def _place(
+        self, request: Request, sdp: str, owner: str, wishes: CallWishes, waits_until: float
+    ) -> CreatedCall:
         proposal = self._placement.propose(request, owner, wishes.model)
         if proposal.residency.why and not (proposal.ingresses and proposal.members):
             self._report("no-permitted-region", {"request": request.id, "why": list(proposal.reasons)})
@@ -138,8 +142,8 @@ class CallRoutes:
         retry_after: float | None = None
         unknown_model: ModelNotAllowed | None = None
         wishes = attrs.evolve(wishes, caller_network=proposal.location.network, placed_because=proposal.reasons)
-        members = Attempts(proposal.members, self._config.max_calls_under_way)
-        while (member := members.next()) is not None:
+        members = Attempts(proposal.members, self._config.max_calls_under_way, self._room, waits_until)
+        while (member := await members.next()) is not None:
             facts = {"request": request.id, "transceiver": member.client.url}
             try:
                 with members.trying(member):

@@ -1,5 +1,6 @@
 """Everybody comes at once, and some of those they are led to are dead."""
 
+import math
 import random
 from collections import Counter
 
@@ -84,22 +85,26 @@ def members(*regions: str | None) -> list[Member]:
     return [Member(Client(), region=Region(name=name) if name else None) for name in regions]
 
 
-def test_what_failed_one_may_have_failed_its_region() -> None:
+def attempts_on(*some: Member, most: int = 32, until: float = math.inf) -> Attempts:
+    return Attempts(some, most, trio.lowlevel.ParkingLot(), until)
+
+
+async def test_what_failed_one_may_have_failed_its_region() -> None:
     one, two, three, four = members("eu", "eu", "us", None)
-    attempts = Attempts([one, two, three, four], 32)
-    assert attempts.next() is one
+    attempts = attempts_on(one, two, three, four)
+    assert await attempts.next() is one
     attempts.avoid_region_of(one)
-    assert [attempts.next(), attempts.next(), attempts.next()] == [three, four, None]
-    nameless = Attempts([four, one, two], 32)
-    nameless.avoid_region_of(nameless.next())
-    assert nameless.next() is one
+    assert [await attempts.next() for _ in range(3)] == [three, four, None]
+    nameless = attempts_on(four, one, two)
+    nameless.avoid_region_of(await nameless.next())
+    assert await nameless.next() is one
 
 
 async def test_patience_is_short_while_there_is_another(autojump_clock) -> None:
-    attempts = Attempts(members(None, None), 32)
+    attempts = attempts_on(*members(None, None))
 
     async def hang() -> None:
-        member = attempts.next()
+        member = await attempts.next()
         with attempts.trying(member):
             assert member.under_way == 1
             await trio.sleep_forever()
@@ -165,14 +170,56 @@ async def test_calls_that_are_being_placed_count_as_load(empty_edge, autojump_cl
     assert [len(calls.calls) for calls in edge.transceivers.values()] == [10, 10]
 
 
+async def test_a_crowd_waits_for_room_on_the_only_transceiver(empty_edge, autojump_clock):
+    empty_edge.add_transceiver("one", 1, max_calls=1000)
+    edge = await empty_edge.start(max_calls_under_way=4)
+    edge.transceivers["one"].delay = 0.1
+    made = []
+
+    async def call() -> None:
+        made.append(((await edge.call()).status, trio.current_time()))
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(40):
+            nursery.start_soon(call)
+    assert {status for status, _ in made} == {201}
+    assert edge.transceivers["one"].most_under_way == 4
+    assert max(when for _, when in made) - began == pytest.approx(40 / 4 * 0.1, abs=0.01), "none waits in vain"
+
+
+async def test_who_waits_takes_the_first_that_has_room_though_another_was_woken(autojump_clock) -> None:
+    """Room that is of no use to who was woken for it, since his call may not be there."""
+    one, two = members("eu", "us")
+    one.under_way = two.under_way = 1
+    room = trio.lowlevel.ParkingLot()
+    only_one, any_of_them = (Attempts(some, 1, room, 10.0) for some in ([one], [one, two]))
+    found = []
+
+    async def wait(attempts: Attempts) -> None:
+        found.append(await attempts.next())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, only_one)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(wait, any_of_them)
+        await trio.testing.wait_all_tasks_blocked()
+        two.under_way = 0
+        room.unpark()
+    assert (found, trio.current_time()) == ([two, None], 10.0)
+    assert only_one.is_held_back
+    assert not any_of_them.is_held_back
+
+
 async def test_with_all_of_them_busy_a_client_is_told_to_come_back(empty_edge, autojump_clock, read_failure):
     empty_edge.add_transceiver("one", 1)
-    edge = await empty_edge.start(max_calls_under_way=1)
+    edge = await empty_edge.start(max_calls_under_way=1, max_call_wait=0.5)
     edge.transceivers["one"].delay = 1.0
     async with trio.open_nursery() as nursery:
         nursery.start_soon(edge.call)
         await trio.sleep(0.1)
         failure = read_failure(await edge.call())
+        assert trio.current_time() == pytest.approx(0.6)
     assert (failure.status, failure.code) == (503, "session_limit_reached")
     assert 2 <= float(failure.headers["retry-after-ms"]) / 1000 <= 2.5
 
