@@ -1,5 +1,6 @@
 """A run: callers come second by second; the busiest region dies and returns, or one loses packets for a while."""
 
+import math
 import random
 import time
 from collections import Counter, defaultdict, deque
@@ -121,13 +122,18 @@ class _Run:
             self.results.loads[name].append(load)
 
 
-def simulate(settings: Settings) -> Results:
-    """Run it; the same settings give the same results."""
+def simulate(settings: Settings, until: float = math.inf) -> Results:
+    """Run it; the same settings give the same results.
+
+    Args:
+        settings: what it is like.
+        until: when to stop, in seconds since the beginning, for who only looks at what was until then.
+    """
     run = _Run(settings)
     arrivals = sorted((run.random.uniform(0, settings.seconds), number) for number in range(settings.callers))
     again: deque[tuple[float, Caller]] = deque()
     position = 0
-    for second in range(settings.seconds):
+    for second in range(int(min(settings.seconds, until))):
         now = float(second)
         run.fleet.end_calls(now)
         run.learn(now)

@@ -120,7 +120,7 @@ def moving_network(load_neighbour):
 
 @pytest.fixture
 def start_fleet(moving_network, certificate, clip):
-    """Run two workers and a relay."""
+    """Run two workers and a relay; for tests that use `autojump_clock`."""
     return partial(moving_network.run_fleet, certificate, clip)
 
 

@@ -1,6 +1,7 @@
-"""Two workers, a relay and callers on loopback sockets, and a store in memory.
+"""Two workers, a relay and callers on loopback sockets, and a store in memory; for tests that use `autojump_clock`.
 
-Loaded by the fixture `moving_network`.
+Loaded by the fixture `moving_network`. Sockets of one machine deliver at once: when nothing is left to read, the clock
+leaps to what comes next. So a call of many seconds takes a moment.
 """
 
 import json
@@ -51,6 +52,7 @@ CREDENTIALS = CredentialKeys([CredentialKey(key_id=1, token=b"t" * 64, ice_pwd=b
 CALL_IDS = CallIdKeys([CallIdKey(key_id=1, token=b"c" * 64)], 1)
 HOP = HopKeys.derive({1: b"h" * 32}, 1)
 SNAPSHOT_KEYS = SnapshotKeys({1: b"s" * 32}, 1)
+STARTED = time.time()
 ECHO = Backends(default=BackendSettings(kind=BackendKind.ECHO))
 
 
@@ -204,7 +206,7 @@ class Fleet:
         caller = CallerSession(
             certificate=self.certificate,
             options=CallerOptions(clip=self.clip, has_events=has_events),
-            unix_time=time.time(),
+            unix_time=wall_clock(),
             entropy=os.urandom,
             now=trio.current_time(),
         )
@@ -213,6 +215,11 @@ class Fleet:
         created = await place.worker.create_call(caller.offer, [ingress], "0wner")
         caller.accept(parse_answer(created.answer), trio.current_time())
         return Client(caller, created, (host, port))
+
+
+def wall_clock() -> float:
+    """The time that hosts would show: it goes as Trio's clock does."""
+    return STARTED + trio.current_time()
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -239,7 +246,7 @@ async def run_fleet(
         keys: of each worker's snapshots; there are as many workers.
         clocks: by how many seconds the wall clock of each is fast.
     """
-    store = MemoryOwnership()
+    store = MemoryOwnership(trio.current_time)
     places: list[Place] = []
     async with trio.open_nursery() as nursery:
         for number, own_keys in enumerate(keys, 1):
@@ -252,7 +259,7 @@ async def run_fleet(
                 call_id_keys=CALL_IDS,
                 hop_keys=HOP,
                 report=lambda name, facts, lines=reports: lines.append((name, dict(facts))),
-                unix_time=lambda fast=clocks[number - 1]: time.time() + fast,
+                unix_time=lambda fast=clocks[number - 1]: wall_clock() + fast,
                 handover=HandoverServices(store=store, peers=Neighbours(places, owner), keys=own_keys),
             )
             place = Place(worker, owner, trio.CancelScope(), reports)

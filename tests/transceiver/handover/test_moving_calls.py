@@ -37,7 +37,7 @@ async def record_of(fleet, client):
     return await fleet.store.find(route.session)
 
 
-async def test_a_drained_call_goes_on_elsewhere_without_a_gap(start_fleet, moving_network):
+async def test_a_drained_call_goes_on_elsewhere_without_a_gap(autojump_clock, start_fleet, moving_network):
     async with start_fleet() as fleet:
         first, second = fleet.places
         client = await started(fleet, moving_network)
@@ -54,7 +54,7 @@ async def test_a_drained_call_goes_on_elsewhere_without_a_gap(start_fleet, movin
         assert (await second.worker.describe_call(client.created.call_id))["state"] == "established"
 
 
-async def test_a_killed_workers_call_goes_on_within_a_second(start_fleet, moving_network):
+async def test_a_killed_workers_call_goes_on_within_a_second(autojump_clock, start_fleet, moving_network):
     async with start_fleet() as fleet:
         first, second = fleet.places
         client = await started(fleet, moving_network)
@@ -67,7 +67,9 @@ async def test_a_killed_workers_call_goes_on_within_a_second(start_fleet, moving
         assert (record.owner, record.generation) == (second.owner, 1)
 
 
-async def test_an_owner_that_was_overtaken_ends_without_a_word(start_fleet, moving_network, monkeypatch):
+async def test_an_owner_that_was_overtaken_ends_without_a_word(
+    autojump_clock, start_fleet, moving_network, monkeypatch
+):
     monkeypatch.setattr(custody, "CHECKPOINT_INTERVAL", 0.5)
     monkeypatch.setattr(checkpointing, "_SCAN", 0.1)
     async with start_fleet() as fleet:
@@ -86,7 +88,7 @@ async def _says_gone(_suspect):
     return Pulse.GONE
 
 
-async def test_a_drain_does_not_wait_for_who_never_came(start_fleet, moving_network, monkeypatch):
+async def test_a_drain_does_not_wait_for_who_never_came(autojump_clock, start_fleet, moving_network, monkeypatch):
     monkeypatch.setattr(draining, "_CONNECTING", 0.2)
     monkeypatch.setattr(draining, "_RETRY", 0.1)
     async with start_fleet() as fleet:
@@ -97,7 +99,7 @@ async def test_a_drain_does_not_wait_for_who_never_came(start_fleet, moving_netw
         assert first.worker.status()["calls"] == 1
 
 
-async def test_a_drain_waits_for_who_is_about_to_come(start_fleet, moving_network, monkeypatch):
+async def test_a_drain_waits_for_who_is_about_to_come(autojump_clock, start_fleet, moving_network, monkeypatch):
     monkeypatch.setattr(draining, "_RETRY", 0.1)
     async with start_fleet() as fleet:
         first, second = fleet.places
@@ -126,7 +128,7 @@ async def talk(start_fleet, moving_network, monkeypatch):
         yield fleet, client
 
 
-async def test_an_answer_is_heard_to_its_end_across_a_drain(talk, moving_network):
+async def test_an_answer_is_heard_to_its_end_across_a_drain(autojump_clock, talk, moving_network):
     fleet, client = talk
     first, second = fleet.places
     await first.worker.start_drain()
@@ -143,7 +145,7 @@ async def test_an_answer_is_heard_to_its_end_across_a_drain(talk, moving_network
     assert client.longest_gap < 1.0
 
 
-async def test_a_drain_does_not_wait_for_ever_for_the_end_of_a_turn(talk, moving_network, monkeypatch):
+async def test_a_drain_does_not_wait_for_ever_for_the_end_of_a_turn(autojump_clock, talk, moving_network, monkeypatch):
     fleet, _ = talk
     first, second = fleet.places
     (call,) = first.worker._calls
@@ -156,7 +158,7 @@ async def test_a_drain_does_not_wait_for_ever_for_the_end_of_a_turn(talk, moving
     await moving_network.eventually(lambda: second.worker.status()["calls"] == 1)
 
 
-async def test_who_is_draining_takes_nothing_over(start_fleet, moving_network):
+async def test_who_is_draining_takes_nothing_over(autojump_clock, start_fleet, moving_network):
     async with start_fleet() as fleet:
         first, second = fleet.places
         client = await started(fleet, moving_network)

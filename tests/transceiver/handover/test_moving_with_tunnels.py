@@ -26,7 +26,7 @@ NAMES = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "conte
 
 @attrs.define(eq=False)
 class Speaker:
-    """A Realtime server that answers with numbered words, in real time."""
+    """A Realtime server that answers with numbered words, as fast as they are spoken."""
 
     nursery: trio.Nursery
     url: str = ""
@@ -101,7 +101,7 @@ async def speaker(nursery) -> Speaker:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait, also on a machine that has much else to do: answers take three seconds of real time."""
+    """Wait; answers take three seconds."""
     with trio.fail_after(30):
         while not condition():  # noqa: ASYNC110 - the things waited for are plain cores, which know no Trio
             await trio.sleep(0.005)
@@ -142,7 +142,7 @@ def statuses(client) -> list[str]:
 ALL = [f"{number} " for number in range(WORDS)]
 
 
-async def test_an_answer_goes_on_through_the_tunnel(talk, speaker):
+async def test_an_answer_goes_on_through_the_tunnel(autojump_clock, talk, speaker):
     fleet, client = talk
     first = fleet.places[0]
     await first.worker.start_drain()
@@ -160,7 +160,7 @@ async def test_an_answer_goes_on_through_the_tunnel(talk, speaker):
     assert "error" not in client.types()
 
 
-async def test_what_the_caller_says_and_writes_goes_on(talk, speaker):
+async def test_what_the_caller_says_and_writes_goes_on(autojump_clock, talk, speaker):
     fleet, client = talk
     await fleet.places[0].worker.start_drain()
     await eventually(lambda: counts(fleet.places[0]).get("tunnel.taken") == 1)
@@ -175,7 +175,7 @@ async def test_what_the_caller_says_and_writes_goes_on(talk, speaker):
     assert sizes == {RATE * 40 // 1000 * 2}
 
 
-async def test_a_call_that_moves_twice_goes_through_both(talk, speaker):
+async def test_a_call_that_moves_twice_goes_through_both(autojump_clock, talk, speaker):
     fleet, client = talk
     first = fleet.places[0]
     await first.worker.start_drain()
@@ -203,7 +203,7 @@ async def more_words(client, count: int = 3) -> None:
     await eventually(lambda: len(words(client)) > before + count)
 
 
-async def test_the_old_process_dies(talk, speaker):
+async def test_the_old_process_dies(autojump_clock, talk, speaker):
     fleet, client = talk
     first = fleet.places[0]
     await first.worker.start_drain()
@@ -218,7 +218,7 @@ async def test_the_old_process_dies(talk, speaker):
     await eventually(lambda: statuses(client) == ["failed", "completed"])
 
 
-async def test_the_backend_is_lost_in_the_tunnel(talk, speaker):
+async def test_the_backend_is_lost_in_the_tunnel(autojump_clock, talk, speaker):
     fleet, client = talk
     speaker.drops_at = 20
     await fleet.places[0].worker.start_drain()
@@ -229,7 +229,7 @@ async def test_the_backend_is_lost_in_the_tunnel(talk, speaker):
     assert error["code"] == "backend_disconnected"
 
 
-async def test_the_time_on_the_ticket_is_up_in_a_pause(talk, speaker, monkeypatch):
+async def test_the_time_on_the_ticket_is_up_in_a_pause(autojump_clock, talk, speaker, monkeypatch):
     fleet, client = talk
     monkeypatch.setattr(tunnels, "_SHORTEST", 0.1)
     first = fleet.places[0]
@@ -243,7 +243,7 @@ async def test_the_time_on_the_ticket_is_up_in_a_pause(talk, speaker, monkeypatc
     assert speaker.open == 1
 
 
-async def test_the_time_on_the_ticket_is_up_in_an_answer(talk, speaker, monkeypatch):
+async def test_the_time_on_the_ticket_is_up_in_an_answer(autojump_clock, talk, speaker, monkeypatch):
     fleet, client = talk
     monkeypatch.setattr(tunnels, "_SHORTEST", 0.1)
     first = fleet.places[0]
@@ -256,7 +256,7 @@ async def test_the_time_on_the_ticket_is_up_in_an_answer(talk, speaker, monkeypa
     assert "error" not in client.types()
 
 
-async def test_nothing_is_lost_that_is_said_when_the_time_is_up(talk, speaker, monkeypatch):
+async def test_nothing_is_lost_that_is_said_when_the_time_is_up(autojump_clock, talk, speaker, monkeypatch):
     fleet, client = talk
     monkeypatch.setattr(tunnels, "_SHORTEST", 0.1)
     first = fleet.places[0]
@@ -283,7 +283,7 @@ def numbers(events) -> list[int]:
     return [int(item["content"][0]["text"]) for item in created if item["role"] == "user"]
 
 
-async def test_a_drain_that_leaves_no_time_for_a_tunnel_waits_for_the_end_of_the_answer(talk, speaker):
+async def test_a_drain_that_leaves_no_time_for_a_tunnel_waits_for_the_end_of_the_answer(autojump_clock, talk, speaker):
     fleet, client = talk
     first = fleet.places[0]
     first.worker.options = attrs.evolve(first.worker.options, drain_deadline=5.9)
@@ -295,7 +295,7 @@ async def test_a_drain_that_leaves_no_time_for_a_tunnel_waits_for_the_end_of_the
     await eventually(lambda: speaker.connections == 2)
 
 
-async def test_a_target_that_knows_no_tunnels(talk, speaker, monkeypatch):
+async def test_a_target_that_knows_no_tunnels(autojump_clock, talk, speaker, monkeypatch):
     fleet, client = talk
     monkeypatch.setattr(tunnels, "_TAKEN_WITHIN", 0.5)
     recall = bridge.recall
@@ -308,7 +308,7 @@ async def test_a_target_that_knows_no_tunnels(talk, speaker, monkeypatch):
     await eventually(lambda: speaker.open == 1)
 
 
-async def test_the_last_owners_word_does_not_come(talk, speaker):
+async def test_the_last_owners_word_does_not_come(autojump_clock, talk, speaker):
     """The relays lead the client here; by that the call is known to be ours, and its tunnel is taken."""
     fleet, client = talk
     first = fleet.places[0]
@@ -324,7 +324,7 @@ async def say_nothing(*_args: object) -> None:
     return
 
 
-async def test_a_tunnel_that_is_refused(talk, speaker):
+async def test_a_tunnel_that_is_refused(autojump_clock, talk, speaker):
     fleet, client = talk
     first = fleet.places[0]
     first.worker._handover.tunnels.serve = refuse
@@ -339,7 +339,7 @@ async def refuse(*_args: object) -> None:
     raise tunnels.TunnelRefused
 
 
-async def test_a_call_that_nobody_takes_goes_on_here(talk, speaker):
+async def test_a_call_that_nobody_takes_goes_on_here(autojump_clock, talk, speaker):
     fleet, client = talk
     first = fleet.places[0]
     for place in fleet.places[1:]:

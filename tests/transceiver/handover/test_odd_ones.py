@@ -29,7 +29,9 @@ async def goes_on(client, moving_network):
 
 
 @pytest.mark.parametrize("clocks", [(60.0, 0.0), (0.0, 60.0), (30.0, -30.0)])
-async def test_calls_move_between_hosts_whose_clocks_are_a_minute_apart(start_fleet, moving_network, clocks):
+async def test_calls_move_between_hosts_whose_clocks_are_a_minute_apart(
+    autojump_clock, start_fleet, moving_network, clocks
+):
     """Placed at a relay that has yet another time, drained to the second, and taken over by the third."""
     keys = [moving_network.SNAPSHOT_KEYS] * 3
     async with start_fleet(clocks=(*clocks, clocks[0]), keys=keys) as fleet:
@@ -48,7 +50,7 @@ async def test_calls_move_between_hosts_whose_clocks_are_a_minute_apart(start_fl
         assert counts(third)["takeover.taken-over"] == 1
 
 
-async def test_a_call_is_not_moved_to_who_has_not_its_key(start_fleet, moving_network):
+async def test_a_call_is_not_moved_to_who_has_not_its_key(autojump_clock, start_fleet, moving_network):
     async with start_fleet(keys=(moving_network.SNAPSHOT_KEYS, WRONG)) as fleet:
         first, _ = fleet.places
         client = await started(fleet, moving_network)
@@ -60,7 +62,7 @@ async def test_a_call_is_not_moved_to_who_has_not_its_key(start_fleet, moving_ne
         assert "another snapshot key" in facts["reason"], name
 
 
-async def test_who_has_not_the_key_leaves_a_dead_ones_call_to_others(start_fleet, moving_network):
+async def test_who_has_not_the_key_leaves_a_dead_ones_call_to_others(autojump_clock, start_fleet, moving_network):
     right = moving_network.SNAPSHOT_KEYS
     async with start_fleet(keys=(right, WRONG, right)) as fleet:
         first, wrong, third = fleet.places
@@ -89,7 +91,7 @@ async def worn(start_fleet, moving_network):
         yield fleet, client
 
 
-async def test_a_call_that_cannot_move_any_more_stays_until_the_drain_is_over(worn, moving_network):
+async def test_a_call_that_cannot_move_any_more_stays_until_the_drain_is_over(autojump_clock, worn, moving_network):
     fleet, client = worn
     first, second = fleet.places
     with trio.move_on_after(1.5):
@@ -104,7 +106,7 @@ async def test_a_call_that_cannot_move_any_more_stays_until_the_drain_is_over(wo
     assert second.worker.status()["calls"] == 0
 
 
-async def test_nobody_takes_over_a_call_that_cannot_move_any_more(worn, moving_network):
+async def test_nobody_takes_over_a_call_that_cannot_move_any_more(autojump_clock, worn, moving_network):
     fleet, _ = worn
     first, second = fleet.places
     first.kill()
