@@ -34,6 +34,7 @@ _WARNINGS = frozenset(
         "location-database-unreadable",
         "no-permitted-region",
         "socket-warning",
+        "store-full",
         "tls-handshake-failed",
         "worker-silent",
     }

@@ -174,6 +174,11 @@ def add_membership_metrics(metrics: Metrics, membership: Membership) -> None:
         return {kind.value: sum(each.member.kind is kind for each in heard) for kind in Role}
 
     metrics.add_gauge("store_reachable", "Whether the store answers.", lambda: float(not membership.stores.problem))
+    metrics.add_gauge(
+        "store_full",
+        "Whether the store has refused something of this process lately, as it has no room.",
+        lambda: float(membership.stores.is_full),
+    )
     metrics.add_gauges(
         "fleet_members", "Members of the fleet, as this process knows them.", "tier", lambda: count(only_late=False)
     )

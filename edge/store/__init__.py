@@ -6,6 +6,7 @@ Read in this order:
 * `memory`  ownership in one process, and for tests
 * `place`   where Redis is
 * `script`  what it is asked
+* `fullness` how it is told that it has no room, and when it is said
 * `connection`, `link`  the way there: deadlines, and coming back
 * `redis`   ownership for a fleet
 * `opening` the stores of one process, as it is configured

@@ -18,6 +18,7 @@ from coredis.pool import ConnectionPool
 from coredis.retry import NoRetryPolicy
 
 from edge.config.store import StoreConfig, read_password
+from edge.store.fullness import StoreFull
 from edge.store.place import RedisPlace
 from edge.store.script import Argument, Script
 from transceiver.handover.ownership import StoreUnavailable
@@ -72,13 +73,18 @@ class Connection:
         """Connect, and have Redis learn the scripts; it is lost if that fails."""
         with self._within_deadline():
             for script in scripts:
-                self._digests[script] = bytes(await self._redis.script_load(script.source))
+                try:
+                    self._digests[script] = bytes(await self._redis.script_load(script.source))
+                except ResponseError as error:  # Redis 6 does not know a script's first line, in which its flags are
+                    self.lose(f"{self._place}: {error}; Redis 7 or Valkey is needed")
+                    return
 
     async def ask(self, script: Script, arguments: Sequence[Argument]) -> object:
         """Carry out a script.
 
         Raises:
-            StoreUnavailable: an error, and then it may be lost.
+            StoreFull: it needs memory, and Redis has none left; the connection goes on.
+            StoreUnavailable: an error; it is lost.
         """
         with self._within_deadline():
             return await self._redis.evalsha(self._digests[script], args=arguments)
@@ -108,7 +114,7 @@ class Connection:
             except Exception as error:
                 problem = f"{self._place}: {_describe(error)}"
                 if isinstance(error, ResponseError) and "maxmemory" in problem:
-                    raise StoreUnavailable(problem) from error  # it is full; what needs no room can still be asked
+                    raise StoreFull(problem) from error  # what needs no room can still be asked
                 self.lose(problem)
         if scope.cancelled_caught:
             self.lose(f"no answer from {self._place} within {self._timeout:g} seconds")

@@ -9,13 +9,14 @@ Cancelled, or refused, a request may have been carried out all the same.
 
 import random
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 from edge.config.store import StoreConfig
 from edge.reports import Report
+from edge.store.fullness import IS_THERE_ROOM, Fullness, StoreFull
 from edge.store.place import RedisPlace
 from edge.store.script import Argument, Script
 from transceiver.handover.ownership import StoreUnavailable
@@ -37,14 +38,15 @@ class RedisLink:
     Args:
         config: where it is.
         scripts: all that will be asked of it.
-        report: takes a line when it is lost or found.
+        report: takes a line when it is lost or found, is full or has room again.
     """
 
     def __init__(self, config: StoreConfig, scripts: Sequence[Script], report: Report) -> None:
         self._problem = "the store has not been reached yet"
         self._config = config
         self._place = RedisPlace.parse(config.url or "")
-        self._scripts = tuple(scripts)
+        self._scripts = (*scripts, IS_THERE_ROOM)
+        self._fullness = Fullness(str(self._place), report)
         self._report = report
         self._connection: Connection | None = None
 
@@ -75,16 +77,29 @@ class RedisLink:
         """Why nothing can be asked now; empty when something can."""
         return self._problem if self._connection is None else self._connection.problem
 
+    @property
+    def is_full(self) -> bool:
+        """Whether Redis refuses what needs memory, as it has told this process."""
+        return self._fullness.is_full
+
     async def ask(self, script: Script, arguments: Sequence[Argument]) -> object:
         """Carry out a script; its answer has bytes, integers, None and lists of these.
 
         Raises:
+            StoreFull: Redis is full, and nothing was changed.
             StoreUnavailable: no answer in time, or an error.
         """
         connection = self._connection
         if connection is None or connection.problem:
             raise StoreUnavailable(self.problem)
-        return await connection.ask(script, arguments)
+        return await self._ask(connection, script, arguments)
+
+    async def _ask(self, connection: "Connection", script: Script, arguments: Sequence[Argument]) -> object:
+        try:
+            return await connection.ask(script, arguments)
+        except StoreFull as problem:
+            self._fullness.refused(problem, trio.current_time())
+            raise
 
     async def _keep(self, connection: "Connection") -> None:
         """Use a connection until it is lost."""
@@ -93,10 +108,20 @@ class RedisLink:
                 with trio.move_on_after(_PULSE) as pause:
                     await connection.lost.wait()
                 if pause.cancelled_caught:
-                    await connection.feel_pulse()
+                    await self._feel_pulse(connection)
         finally:
             self._connection = None
+            self._fullness.forget()
             self._note_absence(connection.problem)
+
+    async def _feel_pulse(self, connection: "Connection") -> None:
+        """Ask whether anybody is there; and of one that was full, whether it still is."""
+        if not self.is_full:
+            await connection.feel_pulse()
+            return
+        with suppress(StoreUnavailable):
+            await self._ask(connection, IS_THERE_ROOM, ())
+            self._fullness.accepted(trio.current_time())
 
     def _note_presence(self, connection: "Connection") -> None:
         self._connection = connection

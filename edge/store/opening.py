@@ -45,6 +45,11 @@ class Stores:
         """Why the store is away; empty when it is not."""
         return "" if self._link is None else self._link.problem
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the store has refused writes lately, as it has no room."""
+        return self._link is not None and self._link.is_full
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the connection until cancelled. Started when the store was tried once, be it there or not."""
         if self._link is None:
@@ -59,7 +64,7 @@ def open_stores(config: StoreConfig, report: Report) -> Stores:
 
     Args:
         config: where the store is.
-        report: takes a line when it is lost or found.
+        report: takes a line when it is lost or found, is full or has room again.
     """
     if config.url is None:
         return Stores(MemoryOwnership(), MemoryMembers())

@@ -15,8 +15,17 @@ else. So a session is taken only when its last checkpoint was kept by this very 
 A checkpoint that is carried out more than `_LATE` seconds after it was sent is refused: nobody knows any more that it
 was (docs/failover.md). So what Redis has said last of its clock goes with it.
 
-A full Redis (`maxmemory` with `noeviction`) refuses checkpoints before anything is changed; sessions can still be taken
-and forgotten, which needs next to no room.
+A full Redis (`maxmemory` with `noeviction`) refuses checkpoints before anything is changed; then they are sent again as
+a script that needs no room, because it makes no record where there is none:
+
+    a record that is there, and would not grow     is replaced
+    one that would                                 too, while Redis is less than an eighth above its limit
+    one that may not                               stays as it is, but for its life: UNKEPT
+    one that is not there                          is not made: NO_ROOM
+
+"Not grow" goes by `_STEP` bytes, as snapshots vary by some. So all that is ever above the limit, whatever clients do to
+make their calls' snapshots large, is an eighth of it and `_STEP` for each record. Sessions are taken and forgotten as
+ever, which needs next to no room.
 """
 
 import time
@@ -24,6 +33,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from edge.store.fullness import StoreFull
 from edge.store.link import RedisLink
 from edge.store.script import Argument, Script
 from transceiver.handover.ownership import (
@@ -40,6 +50,8 @@ __all__ = ["SCRIPTS", "RedisOwnership"]
 _LATE = 5.0
 _BATCH = 250
 """Records to a script: Redis does nothing else meanwhile, and a snapshot has some kilobytes."""
+_STEP = 1024
+"""Bytes of which a snapshot has room for a whole number."""
 
 _NOW = """
 local time = redis.call('TIME')
@@ -59,9 +71,29 @@ _RUN = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 """
 
-_CHECKPOINT = Script(
-    "#!lua\n"
-    + _NOW
+_ANY_ROOM = """
+local function has_room() return true end
+"""
+
+_LITTLE_ROOM = f"""
+local memory = redis.call('INFO', 'memory')
+local function bytes(name)
+  return tonumber(string.match(memory, '\\n' .. name .. ':(%d+)') or 0)
+end
+local above = bytes('used_memory') - bytes('mem_not_counted_for_evict') - bytes('maxmemory')
+local left = bytes('maxmemory') / 8 - above
+local function has_room(key, snapshot, is_there)
+  if not is_there then return false end
+  local before = redis.call('HSTRLEN', key, 'snapshot')
+  if math.ceil(#snapshot / {_STEP}) <= math.ceil(before / {_STEP}) then return true end
+  if #snapshot - before > left then return false end
+  left = left - (#snapshot - before)
+  return true
+end
+"""
+
+_KEEP = (
+    _NOW
     + _RUN
     + """
 local said = {now}
@@ -75,6 +107,9 @@ for at = 4, #ARGV, 6 do
   local is_missing = not kept[2] or tonumber(kept[2]) < tonumber(generation)
   if is_missing and may_create ~= '1' then
     table.insert(said, 'missing')
+  elseif (is_ours or is_missing) and not has_room(key, snapshot, kept[2]) then
+    if is_ours then touch(session, owner, generation) end
+    table.insert(said, is_ours and 'unkept' or 'no-room')
   elseif is_ours or is_missing then
     if not is_ours and kept[2] then
       redis.call('DEL', key)
@@ -91,6 +126,10 @@ end
 return said
 """
 )
+
+_CHECKPOINT = Script("#!lua\n" + _ANY_ROOM + _KEEP)
+
+_CHECKPOINT_OF_FULL = Script("#!lua flags=allow-oom\n" + _LITTLE_ROOM + _KEEP)
 
 _TIME = Script("#!lua flags=no-writes\n" + _NOW + "return now")
 
@@ -146,7 +185,7 @@ return {kept[1], kept[2], kept[3]}
 """
 )
 
-SCRIPTS = (_CHECKPOINT, _TIME, _TAKE, _FORGET, _SESSIONS_OF, _FIND)
+SCRIPTS = (_CHECKPOINT, _CHECKPOINT_OF_FULL, _TIME, _TAKE, _FORGET, _SESSIONS_OF, _FIND)
 
 
 class RedisOwnership:
@@ -198,7 +237,10 @@ class RedisOwnership:
         for each in records:
             arguments += (f"{each.session:x}", _text(each.owner), each.generation, each.call_id, each.snapshot)
             arguments.append(int(each.may_create))
-        answer = await self._link.ask(_CHECKPOINT, (*self._common, *arguments))
+        try:
+            answer = await self._link.ask(_CHECKPOINT, (*self._common, *arguments))
+        except StoreFull:  # with the same arguments: they are not younger than when they were sent first
+            answer = await self._link.ask(_CHECKPOINT_OF_FULL, (*self._common, *arguments))
         assert isinstance(answer, list)  # noqa: S101 - what the script returns
         self._learn_time(answer[0])
         if len(answer) <= len(records):

@@ -20,7 +20,7 @@ from transceiver.backends.tunnel_ticket import TunnelTicket
 from transceiver.handover.call_snapshot import CallSnapshot, FlowSnapshot
 from transceiver.handover.custody import Custody, Verdict
 from transceiver.handover.dispatching import MovingDispatcher
-from transceiver.handover.ownership import Owner, Ownership, OwnershipStore, StoreUnavailable
+from transceiver.handover.ownership import Confirmation, Owner, Ownership, OwnershipStore, StoreUnavailable
 from transceiver.handover.session_snapshot import SessionSnapshot
 from transceiver.registry import Call, CallRegistry
 from wire.buffer import Writer
@@ -34,6 +34,7 @@ _SCAN = 0.5
 _BATCH = 16
 _AT_ONCE = 4
 """Snapshots that are made before the loop has another turn."""
+_REFUSED = frozenset({Confirmation.UNKEPT, Confirmation.NO_ROOM})
 _MAX_ENDED = 1 << 12
 """Ended calls whose records are still to be marked; beyond that they run out by themselves."""
 
@@ -92,7 +93,8 @@ class Checkpointer:
         """Write checkpoints of calls, and follow the answers.
 
         Returns:
-            Those whose ownership is confirmed; None when the store gave no answer.
+            Those whose ownership is confirmed, also where there was no room for the snapshot; None when the store gave
+            no answer.
         """
         began = trio.current_time()
         written: list[tuple[Call, Custody, SessionSnapshot, Ownership]] = []
@@ -133,15 +135,19 @@ class Checkpointer:
         now, confirmed = trio.current_time(), []
         for (call, custody, session, _), answer in zip(written, answers, strict=True):
             self.counts[answer.value] += 1
-            match custody.answered(answer, now):
-                case Verdict.RAISE:
-                    call.session.raise_ceilings(session)
-                    confirmed.append(call)
-                case Verdict.FENCE:
-                    self._dispatcher.fence(call, now)
-                case _:
-                    pass
+            if answer.is_ours:
+                confirmed.append(call)
+            if answer in _REFUSED:
+                custody.refused(answer, began, now)
+            else:
+                self._follow(custody.answered(answer, now), call, session, now)
         return confirmed
+
+    def _follow(self, verdict: Verdict, call: Call, session: SessionSnapshot, now: float) -> None:
+        if verdict is Verdict.RAISE:
+            call.session.raise_ceilings(session)
+        elif verdict is Verdict.FENCE:
+            self._dispatcher.fence(call, now)
 
     async def _asks(self) -> bool:
         """Whether the store answers a question."""

@@ -72,7 +72,8 @@ class Custody:
         self.has_ceilings = is_known
         self._is_known = is_known
         self._has_changed = True
-        self._begun = now  # the last checkpoint
+        self._begun = self._begun_before = now  # the last checkpoint that may have been kept, and the one before it
+        self._tried = now  # the last checkpoint, whatever became of it
         self._next = now
         self._heard = self._seen = now  # the client; this session, by `look`
         self._heard_since = now  # the client, without a gap
@@ -106,7 +107,7 @@ class Custody:
     def touch(self, now: float) -> None:
         """Note that something has changed that a successor should know."""
         self._has_changed = True
-        self._next = min(self._next, max(now, self._begun + CHANGED_INTERVAL))
+        self._next = min(self._next, max(now, self._tried + CHANGED_INTERVAL))
 
     def begin(self, now: float) -> Verdict:
         """Note that a checkpoint is about to be sent; what changes from here on belongs to the next.
@@ -116,7 +117,8 @@ class Custody:
             kept without our hearing of it. Else NOTHING.
         """
         self._has_changed = False
-        self._begun = now
+        self._begun_before, self._begun = self._begun, now
+        self._tried = now
         self._next = now + CHECKPOINT_INTERVAL
         if self.has_ceilings:
             return Verdict.NOTHING
@@ -143,6 +145,25 @@ class Custody:
         if self._has_changed:
             self.touch(now)
         return Verdict.RAISE
+
+    def refused(self, confirmation: Confirmation, begun: float, now: float) -> None:
+        """Take the word that a checkpoint was not kept for lack of room.
+
+        It does not put off the time when an owner may do without the store, else trying again and again would do so for
+        ever. Ceilings that were raised for it stay until then.
+
+        Args:
+            confirmation: UNKEPT or NO_ROOM.
+            begun: when it was begun.
+            now: the present.
+        """
+        if confirmation is Confirmation.UNKEPT:
+            self._is_known = True
+            self._missing_since = None
+        self._has_changed = True
+        self._next = now + _RETRY
+        if begun == self._begun:  # else another was begun since, and may be kept
+            self._begun = self._begun_before
 
     def may_create(self, now: float) -> bool:
         """Whether a record that is not there is to be made: nobody else can be the owner."""

@@ -150,6 +150,10 @@ class Draining:
         dispatcher.suspend(call, began)
         is_ours = True
         try:
+            if call.session.ceilings is None:
+                # The store had no room for the snapshot, and meanwhile we do without it: the target may not.
+                self.counts["not-confirmed"] += 1
+                return False
             session = call.session.snapshot(began)
             snapshot = snapshot_of(call, session, is_exact=True, ticket=ticket)
             sealed = self._seal(snapshot, call.session_id, call.generation)

@@ -47,7 +47,7 @@ LAST_GENERATION = 0xFFFF
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - named for what happened, like an HTTP reason
-    """The store gave no answer in time, or could not keep what it was given. The text says what happened, for logs.
+    """The store gave no answer in time, or none that helps. The text says what happened, for logs.
 
     Whether a change was made is not known.
     """
@@ -106,6 +106,18 @@ class Confirmation(enum.Enum):
     FENCED = "fenced"
     """The session belongs to another, or has ended. The checkpoint was not kept."""
 
+    UNKEPT = "unkept"
+    """The record is there, with this owner and generation, and stays; but it has the snapshot from before, with that
+    one's age, as the store has no room for a larger one."""
+
+    NO_ROOM = "no-room"
+    """There is none, or one of a lower generation, and no room for it. The checkpoint was not kept."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the record names who has asked."""
+        return bool(self) or self is Confirmation.UNKEPT
+
     def __bool__(self) -> bool:
         """Whether the checkpoint was kept."""
         return self in (Confirmation.CONFIRMED, Confirmation.CREATED)
@@ -128,7 +140,7 @@ class OwnershipStore(Protocol):
             What became of each, in the same order. Where it was kept, its age begins anew.
 
         Raises:
-            StoreUnavailable: no answer, or no room. Some of the records may have been kept.
+            StoreUnavailable: no answer. Some of the records may have been kept.
         """
 
     async def take(self, session: int, *, generation: int, owner: Owner, within: float | None) -> Ownership | None:

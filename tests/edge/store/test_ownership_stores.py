@@ -8,7 +8,7 @@ from transceiver.handover.ownership import LAST_GENERATION, RECORD_LIFE, Confirm
 
 A, B, C = (Owner(cluster=3, incarnation=number, worker=number % 4) for number in (0xFFFFFFFF, 2, 3))
 SESSION = 0xFFFFFFFFFFFFFFFF  # beyond what Lua's numbers hold exactly
-CONFIRMED, CREATED, MISSING, FENCED = Confirmation
+CONFIRMED, CREATED, MISSING, FENCED, UNKEPT, NO_ROOM = Confirmation
 
 
 def record(session=SESSION, owner=A, generation=0, snapshot=b"\x00\xff\r\n snapshot", *, may_create=True) -> Ownership:

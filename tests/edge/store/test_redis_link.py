@@ -1,4 +1,4 @@
-"""The connection to Redis, over a server that goes away, hangs, is full, and asks for a password."""
+"""The connection to Redis, over a server that goes away, hangs, and asks for a password."""
 
 import os
 import signal
@@ -16,6 +16,7 @@ from edge.store.connection import open_connection
 from edge.store.link import RedisLink
 from edge.store.place import BadStoreUrl, RedisPlace
 from edge.store.redis import SCRIPTS, RedisOwnership
+from edge.store.script import Script
 from transceiver.handover.ownership import Confirmation, Owner, Ownership, StoreUnavailable
 
 A = Owner(cluster=1, incarnation=1, worker=0)
@@ -104,25 +105,6 @@ async def test_a_server_that_vanishes_unnoticed_is_missed_within_two_seconds(own
             await trio.sleep(0.05)
 
 
-async def test_a_full_server_refuses_checkpoints_and_lets_sessions_move_and_end(redis, nursery):
-    link, store = await linked(nursery, StoreConfig(url=redis.url))
-    await store.checkpoint([record(1), record(2)])
-    redis.command("CONFIG", "SET", "maxmemory", "1")
-    try:
-        with pytest.raises(StoreUnavailable, match="maxmemory"):
-            await store.checkpoint([record(1, b"newer"), record(3)])
-        assert not link.problem
-        assert await store.find(3) is None
-        taken = await store.take(1, generation=0, owner=B, within=20.0)
-        assert taken is not None
-        assert taken.snapshot == b"snapshot"
-        await store.forget(2, owner=A, generation=0)
-        assert await store.find(2) is None
-    finally:
-        redis.command("CONFIG", "SET", "maxmemory", "0")
-    assert await store.checkpoint([attrs.evolve(taken, snapshot=b"newer")]) == [Confirmation.CONFIRMED]
-
-
 async def test_a_server_that_has_forgotten_the_scripts_is_told_them_again(redis, nursery):
     link, store = await linked(nursery, StoreConfig(url=redis.url))
     redis.command("SCRIPT", "FLUSH")
@@ -130,6 +112,12 @@ async def test_a_server_that_has_forgotten_the_scripts_is_told_them_again(redis,
         await store.find(1)
     await until_back(link)
     assert await store.find(1) is None
+
+
+async def test_a_server_that_does_not_take_the_scripts_is_told_from_one_that_is_away(redis, nursery):
+    link = RedisLink(StoreConfig(url=redis.url), [Script("#!old")], lambda _name, _facts: None)  # as Redis 6 reads ours
+    await nursery.start(link.run)
+    assert "Redis 7 or Valkey is needed" in link.problem
 
 
 async def test_a_password_comes_from_a_file_and_a_wrong_one_is_told(redis, nursery, tmp_path):

@@ -13,7 +13,7 @@ from transceiver.handover.custody import (
 )
 from transceiver.handover.ownership import Confirmation
 
-CONFIRMED, CREATED, MISSING, FENCED = Confirmation
+CONFIRMED, CREATED, MISSING, FENCED, UNKEPT, NO_ROOM = Confirmation
 
 
 @pytest.fixture
@@ -132,3 +132,43 @@ def test_a_successor_is_known_to_the_store():
     custody = Custody(3, 50.0, is_known=True)
     assert custody.begin(50.0) is Verdict.NOTHING
     assert custody.answered(CONFIRMED, 50.0) is Verdict.RAISE
+
+
+def test_trying_again_in_vain_does_not_put_off_the_time_when_an_owner_is_free(custody):
+    for now in range(10, int(FREE_AFTER) + 1):
+        assert custody.look(float(now), float(now)) is Verdict.NOTHING
+        custody.begin(float(now))
+        custody.refused(UNKEPT, float(now), now + 0.1)
+        assert not custody.is_due(now + 1.0)
+        assert custody.is_due(now + 1.2)
+    assert custody.look(FREE_AFTER + 0.5, FREE_AFTER + 0.5) is Verdict.RELEASE
+    assert custody.begin(FREE_AFTER + 1) is Verdict.RAISE  # it may be kept this time
+    custody.refused(UNKEPT, FREE_AFTER + 1, FREE_AFTER + 1.1)
+    assert custody.look(FREE_AFTER + 1.5, FREE_AFTER + 1.5) is Verdict.RELEASE
+
+
+def test_a_checkpoint_that_may_have_been_kept_counts_though_another_was_refused(custody):
+    hear(custody, 1.0, 30.0)
+    custody.begin(30.0)
+    custody.begin(30.1)
+    custody.refused(UNKEPT, 30.0, 30.2)  # the other is under way
+    custody.unanswered(31.0)
+    assert Verdict.RELEASE not in hear(custody, 31.0, 30.0 + FREE_AFTER)
+    assert custody.look(30.2 + FREE_AFTER, 30.2 + FREE_AFTER) is Verdict.RELEASE
+
+
+def test_what_changes_while_there_is_no_room_is_not_written_more_often(custody):
+    custody.begin(10.0)
+    custody.refused(UNKEPT, 10.0, 10.1)
+    custody.touch(10.2)
+    assert not custody.is_due(10.0 + CHANGED_INTERVAL - 0.1)
+
+
+def test_a_session_for_which_there_was_no_room_is_as_new_as_before():
+    custody = Custody(0, 0.0)
+    custody.begin(0.0)
+    custody.refused(NO_ROOM, 0.0, 0.1)
+    assert custody.may_create(1.2)
+    custody.begin(1.2)
+    custody.refused(UNKEPT, 1.2, 1.3)  # so one that was unanswered in between has been kept
+    assert not custody.may_create(2.4)

@@ -2,7 +2,8 @@
 
 The owners keep to `Custody`, the store is the real one of a process, and around them everything goes wrong that may:
 processes are paused for seconds or minutes, cannot reach the store, are not answered by it, are taken for dead without
-being so; the store is emptied; the client falls silent. What the model leaves out is one thing: relays that disagree.
+being so; the store is emptied, or full; the client falls silent. What the model leaves out is one thing: relays that
+disagree.
 """
 
 import random
@@ -15,7 +16,7 @@ import pytest
 from edge.store.memory import MemoryOwnership
 from transceiver.handover import custody
 from transceiver.handover.custody import TAKE_WITHIN, Custody, Verdict
-from transceiver.handover.ownership import Owner, Ownership
+from transceiver.handover.ownership import Confirmation, Owner, Ownership
 
 SESSION = 7
 MARGIN = 4096
@@ -51,10 +52,13 @@ class Process:
 class World:
     """A session, its owners past and present, the store, and the relays."""
 
-    def __init__(self, seed: int, *, leap: int = MARGIN, believes_to_hear: bool = False) -> None:
+    def __init__(
+        self, seed: int, *, leap: int = MARGIN, believes_to_hear: bool = False, believes_to_be_kept: bool = False
+    ) -> None:
         self.random = random.Random(seed)
         self.leap = leap
         self.believes_to_hear = believes_to_hear
+        self.believes_to_be_kept = believes_to_be_kept
         self.now = 100.0
         self.store = MemoryOwnership(lambda: self.now)
         self.users: dict[int, Owner] = {}
@@ -64,6 +68,8 @@ class World:
         self.processes = [first]
         self.led_to = first
         self.is_silent_until = 0.0
+        self.is_full_until = 0.0
+        self.refusals = 0
 
     def new_owner(self) -> Owner:
         return Owner(cluster=1, incarnation=self.random.getrandbits(32), worker=0)
@@ -89,6 +95,8 @@ class World:
             self.store = MemoryOwnership(lambda: self.now)
         if chance() < 0.005:
             self.is_silent_until = self.now + self.random.choice([5, 15, 45])
+        if chance() < 0.01:
+            self.is_full_until = self.now + self.random.choice([5, 30, 120])
         if chance() < 0.02:
             self.take_over()
 
@@ -142,15 +150,33 @@ class World:
         )
         answer = None
         if self.now >= process.cut_off_until:
-            (answer,) = result_of(self.store.checkpoint([record]))
+            answer = self.answer(record)
         if answer is None or self.now < process.unanswered_until:
             process.is_away = True
             custody.unanswered(self.now)
+            return
+        if self.believes_to_be_kept and answer is Confirmation.UNKEPT:
+            answer = Confirmation.CONFIRMED
+        if answer in (Confirmation.UNKEPT, Confirmation.NO_ROOM):
+            custody.refused(answer, self.now, self.now)
+            self.refusals += 1
             return
         verdict = custody.answered(answer, self.now)
         if verdict is Verdict.RAISE:
             process.ceiling = ceiling
         process.has_ended = verdict is Verdict.FENCE
+
+    def answer(self, record: Ownership) -> Confirmation:
+        """What the store says; while it is full it keeps a snapshot now and then."""
+        kept = result_of(self.store.find(SESSION))
+        if self.now < self.is_full_until:
+            if kept is not None and (kept.owner, kept.generation) == (record.owner, record.generation):
+                if self.random.random() < 0.8:
+                    return Confirmation.UNKEPT
+            elif (kept is None or kept.generation < record.generation) and record.may_create:
+                return Confirmation.NO_ROOM
+        (answer,) = result_of(self.store.checkpoint([record]))
+        return answer
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -167,6 +193,7 @@ def test_the_histories_are_not_harmless():
     assert sum(world.moves for world in worlds) > 100
     assert sum(world.releases for world in worlds) > 5
     assert sum(world.blocked for world in worlds) > 100
+    assert sum(world.refusals for world in worlds) > 100
 
 
 def clashes_in(worlds: int, **options: int) -> int:
@@ -190,3 +217,7 @@ def test_a_wait_that_is_too_short_is_found(monkeypatch):
 
 def test_not_minding_whether_the_client_is_heard_is_found():
     assert clashes_in(60, believes_to_hear=True)
+
+
+def test_taking_a_refusal_for_a_confirmation_is_found():
+    assert clashes_in(60, believes_to_be_kept=True)
