@@ -98,10 +98,12 @@ def test_reports_become_lines_of_their_level() -> None:
     report = reporter(get_logger("relay"))
     report("call-ended", {"reason": "hang-up", "level": "y"})
     report("socket-warning", {"warning": "small buffer"})
+    report("store-full", {"to_do": "raise it"})
     report("hop-link", {"event": "LinkUp"})
     assert [(line["level"], line["event"]) for line in lines(stream)] == [
         ("info", "call ended"),
         ("warning", "socket warning"),
+        ("warning", "store full"),
         ("info", "hop link: LinkUp"),
     ]
     assert lines(stream)[0]["level_"] == "y"

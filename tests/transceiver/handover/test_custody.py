@@ -150,11 +150,11 @@ def test_trying_again_in_vain_does_not_put_off_the_time_when_an_owner_is_free(cu
 def test_a_checkpoint_that_may_have_been_kept_counts_though_another_was_refused(custody):
     hear(custody, 1.0, 30.0)
     custody.begin(30.0)
-    custody.begin(30.1)
-    custody.refused(UNKEPT, 30.0, 30.2)  # the other is under way
-    custody.unanswered(31.0)
-    assert Verdict.RELEASE not in hear(custody, 31.0, 30.0 + FREE_AFTER)
-    assert custody.look(30.2 + FREE_AFTER, 30.2 + FREE_AFTER) is Verdict.RELEASE
+    custody.begin(32.0)
+    custody.refused(UNKEPT, 30.0, 32.1)  # the other is under way
+    custody.unanswered(33.0)
+    assert Verdict.RELEASE not in hear(custody, 31.0, 32.0 + FREE_AFTER)
+    assert custody.look(32.1 + FREE_AFTER, 32.1 + FREE_AFTER) is Verdict.RELEASE
 
 
 def test_what_changes_while_there_is_no_room_is_not_written_more_often(custody):
