@@ -136,7 +136,7 @@ async def test_a_transceiver_that_is_held_up_loses_no_client(
 
 
 async def test_who_is_never_heard_to_the_end_is_waited_for_no_longer_than_matters(
-    transceiver, nursery, client, sockets, worker
+    autojump_clock, transceiver, nursery, client, sockets, worker
 ):
     transceiver.pauses = {Ping: 10.0}
     client.sendto(b"\x80 from an unknown client", address_of(sockets.ingresses[INGRESS]))

@@ -129,7 +129,7 @@ async def until(condition):
             await trio.sleep(0.005)
 
 
-async def test_a_call_over_tcp_and_one_over_udp(served, request_of):
+async def test_a_call_over_tcp_and_one_over_udp(autojump_clock, served, request_of):
     relay, transceiver = served
     client = await Client.connect(relay.ingress_addresses[TCP])
     await client.stream.send_all(frame(request_of(5)) + frame(RTP))
@@ -151,7 +151,7 @@ async def test_a_call_over_tcp_and_one_over_udp(served, request_of):
     assert relay.traffic["down_bytes"] == len(frame(request_of(5))) + len(frame(RTP)) + len(request_of(6)) + len(RTP)
 
 
-async def test_a_hundred_frames_in_odd_pieces_keep_their_order(served, request_of):
+async def test_a_hundred_frames_in_odd_pieces_keep_their_order(autojump_clock, served, request_of):
     relay, _ = served
     client = await Client.connect(relay.ingress_addresses[TCP])
     wanted = [request_of(5)] + [b"\x80\x6f" + bytes([number]) * (number * 7) for number in range(100)]
@@ -162,7 +162,7 @@ async def test_a_hundred_frames_in_odd_pieces_keep_their_order(served, request_o
     assert [await client.read() for _ in wanted] == wanted
 
 
-async def test_ipv6(kit, nursery, request_of):
+async def test_ipv6(autojump_clock, kit, nursery, request_of):
     transceiver = EchoTransceiver(kit.hop_keys, "::1")
     nursery.start_soon(transceiver.run)
     keys = RelayKeys(credentials=kit.credentials, hop=kit.hop_keys, flow_tags=kit.flow_tags)
@@ -177,7 +177,7 @@ async def test_ipv6(kit, nursery, request_of):
     assert transceiver.headers[0].client == client.stream.socket.getsockname()[:2]
 
 
-async def test_a_connection_that_was_accepted_elsewhere(served, request_of):
+async def test_a_connection_that_was_accepted_elsewhere(autojump_clock, served, request_of):
     relay, transceiver = served
     with open_tcp("127.0.0.1", 0) as listener:
         client = await Client.connect(address_of(listener))
@@ -188,7 +188,7 @@ async def test_a_connection_that_was_accepted_elsewhere(served, request_of):
     assert transceiver.headers[0].ingress == ADOPTED
 
 
-async def test_a_connection_that_comes_after_the_end_is_closed(kit):
+async def test_a_connection_that_comes_after_the_end_is_closed(autojump_clock, kit):
     keys = RelayKeys(credentials=kit.credentials, hop=kit.hop_keys, flow_tags=kit.flow_tags)
     binding = IngressBinding(id=ADOPTED, bind=None, protocol="tcp")
     relay = RelayWorker(RelayOptions(hop=("127.0.0.1", 0), ingresses=[binding], transceivers=[]), keys)
@@ -199,7 +199,7 @@ async def test_a_connection_that_comes_after_the_end_is_closed(kit):
         await client.ended()
 
 
-async def test_silent_and_slow_ones_are_closed_beside_a_call_that_loses_nothing(served, request_of):
+async def test_silent_and_slow_ones_are_closed_beside_a_call_that_loses_nothing(autojump_clock, served, request_of):
     relay, _ = served
     call = await Client.connect(relay.ingress_addresses[TCP])
     await call.stream.send_all(frame(request_of(5)))
@@ -222,7 +222,7 @@ async def test_silent_and_slow_ones_are_closed_beside_a_call_that_loses_nothing(
 @pytest.mark.parametrize(
     "first", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\xfa", frame(RTP), frame(b"\0\1" + bytes(18))]
 )
-async def test_others_are_closed_at_once(served, first):
+async def test_others_are_closed_at_once(autojump_clock, served, first):
     relay, _ = served
     client = await Client.connect(relay.ingress_addresses[TCP])
     await client.stream.send_all(first)
@@ -230,7 +230,7 @@ async def test_others_are_closed_at_once(served, first):
     assert relay.connections.drops.total() == 1
 
 
-async def test_a_reset_ends_the_flow(served, request_of):
+async def test_a_reset_ends_the_flow(autojump_clock, served, request_of):
     relay, _ = served
     client = await Client.connect(relay.ingress_addresses[TCP])
     await client.stream.send_all(frame(request_of(5)))
@@ -266,7 +266,7 @@ class TestSlowReaders:
     def options(self):
         return TcpOptions(stuck_timeout=0.5)
 
-    async def test_they_lose_media_then_their_connection(self, served, request_of):
+    async def test_they_lose_media_then_their_connection(self, autojump_clock, served, request_of):
         relay, transceiver = served
         client = await Client.connect(relay.ingress_addresses[TCP])
         client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -285,7 +285,7 @@ class TestSlowReaders:
         assert len(relay.connections) == 0
 
 
-async def test_who_reads_on_gets_whole_frames(served, request_of):
+async def test_who_reads_on_gets_whole_frames(autojump_clock, served, request_of):
     relay, transceiver = served
     client = await Client.connect(relay.ingress_addresses[TCP])
     await client.stream.send_all(frame(request_of(5)))
@@ -305,7 +305,7 @@ async def test_who_reads_on_gets_whole_frames(served, request_of):
     assert connection.blocked_since is None
 
 
-async def test_accepting_rests_when_there_are_no_files(served, request_of, monkeypatch):
+async def test_accepting_rests_when_there_are_no_files(autojump_clock, served, request_of, monkeypatch):
     relay, _ = served
     number, listener = next(iter(relay._tcp._listeners.values()))
 
@@ -330,6 +330,6 @@ def test_an_address_that_is_taken_leaves_nothing_open(kit):
             RelayWorker(RelayOptions(hop=("127.0.0.1", 0), ingresses=[binding], transceivers=[]), keys)
 
 
-async def test_several_workers_share_a_port():
+async def test_several_workers_share_a_port(autojump_clock):
     with open_tcp("127.0.0.1", 0, reuse_port=True) as one, open_tcp(*address_of(one), reuse_port=True) as other:
         assert address_of(other) == address_of(one)

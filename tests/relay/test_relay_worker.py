@@ -145,7 +145,7 @@ async def test_what_the_kernel_refuses_is_counted_and_not_waited_for(kit, keys):
     assert relay.drops == {UdpDropReason.UNSENDABLE: 1}
 
 
-async def test_keys_and_transceivers_are_replaced_while_it_runs(nursery, kit, keys):
+async def test_keys_and_transceivers_are_replaced_while_it_runs(autojump_clock, nursery, kit, keys):
     new_hop = HopKeys.derive({2: b"n" * 32}, 2)
     transceiver = EchoTransceiver(new_hop, "127.0.0.1")
     nursery.start_soon(transceiver.run)

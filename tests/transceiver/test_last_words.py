@@ -51,7 +51,9 @@ def assert_says_what_to_do(event: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("backends", [ECHO, AGENT], ids=["echo", "agent"])
-async def test_a_client_is_told_once_before_its_call_ends(start, worker_network, backends: Backends) -> None:
+async def test_a_client_is_told_once_before_its_call_ends(
+    autojump_clock, start, worker_network, backends: Backends
+) -> None:
     async with start(backends=backends) as running:
         caller = await call_with_events(running, worker_network)
         await running.worker.stop()
@@ -61,7 +63,7 @@ async def test_a_client_is_told_once_before_its_call_ends(start, worker_network,
         assert running.worker.counts["ended-shutdown"] == 1
 
 
-async def test_a_datagram_that_is_lost_does_not_take_the_event_with_it(start, worker_network) -> None:
+async def test_a_datagram_that_is_lost_does_not_take_the_event_with_it(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         await call_with_events(running, worker_network)
         relay, lost = running.relay, []
@@ -82,7 +84,7 @@ async def test_a_datagram_that_is_lost_does_not_take_the_event_with_it(start, wo
         assert_says_what_to_do(running.told()[-1])
 
 
-async def test_a_client_that_is_away_holds_up_nobody(start, worker_network) -> None:
+async def test_a_client_that_is_away_holds_up_nobody(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         await call_with_events(running, worker_network)
         running.relay.callers.clear()
@@ -92,7 +94,7 @@ async def test_a_client_that_is_away_holds_up_nobody(start, worker_network) -> N
         assert running.worker.counts["ended-shutdown"] == 1
 
 
-async def test_a_client_without_a_channel_for_events_is_told_nothing_and_not_waited_for(start) -> None:
+async def test_a_client_without_a_channel_for_events_is_told_nothing_and_not_waited_for(autojump_clock, start) -> None:
     async with start() as running:
         await running.call()
         begun = trio.current_time()
@@ -102,7 +104,7 @@ async def test_a_client_without_a_channel_for_events_is_told_nothing_and_not_wai
         assert running.worker.counts["ended-shutdown"] == 1
 
 
-async def test_a_call_that_is_held_is_told_nothing(start, worker_network) -> None:
+async def test_a_call_that_is_held_is_told_nothing(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         await call_with_events(running, worker_network)
         (call,) = running.worker._calls
@@ -113,7 +115,9 @@ async def test_a_call_that_is_held_is_told_nothing(start, worker_network) -> Non
         assert running.told() == []
 
 
-async def test_a_worker_that_is_cancelled_says_it_in_the_flight_of_the_end(start, worker_network) -> None:
+async def test_a_worker_that_is_cancelled_says_it_in_the_flight_of_the_end(
+    autojump_clock, start, worker_network
+) -> None:
     async with start() as running:
         caller = await call_with_events(running, worker_network)
         sent: list[bytes] = []

@@ -112,7 +112,9 @@ def only(name: str) -> Backends:
 # -- what a call is made with
 
 
-async def test_a_wish_for_a_short_call_is_granted_and_for_a_long_one_is_not(start, worker_network, agents) -> None:
+async def test_a_wish_for_a_short_call_is_granted_and_for_a_long_one_is_not(
+    autojump_clock, start, worker_network, agents
+) -> None:
     options = SessionOptions(max_call=0.6)
     async with start(backends=only("waiting"), session=options) as running:
         for max_call in (0.1, 100.0):
@@ -127,7 +129,9 @@ async def test_a_wish_for_a_short_call_is_granted_and_for_a_long_one_is_not(star
         await worker_network.eventually(lambda: [what for what, _ in agents.seen].count("tidied") == 2)
 
 
-async def test_a_locked_session_is_the_agents_and_not_the_clients(start, worker_network, agents) -> None:
+async def test_a_locked_session_is_the_agents_and_not_the_clients(
+    autojump_clock, start, worker_network, agents
+) -> None:
     wishes = CallWishes(session={"type": "realtime", "instructions": "Never say xyzzy."}, is_locked=True)
     async with start(backends=only("waiting")) as running:
         _, caller = await running.call(wishes=wishes, has_events=True)
@@ -143,7 +147,7 @@ async def test_a_locked_session_is_the_agents_and_not_the_clients(start, worker_
         assert call.leg._link._server._settings.describe()["instructions"] == "Never say xyzzy."
 
 
-async def test_the_model_chooses_the_backend(start, worker_network, agents) -> None:
+async def test_the_model_chooses_the_backend(autojump_clock, start, worker_network, agents) -> None:
     backends = Backends(
         claims=(agent("waiting", "wait-*"), BackendSettings(kind=BackendKind.ECHO, name="echo", models=("echo",)))
     )
@@ -169,7 +173,7 @@ async def test_the_model_chooses_the_backend(start, worker_network, agents) -> N
 # -- how calls end
 
 
-async def test_an_agent_that_returns_hangs_up_when_it_was_heard(start, worker_network, agents) -> None:
+async def test_an_agent_that_returns_hangs_up_when_it_was_heard(autojump_clock, start, worker_network, agents) -> None:
     async with start(backends=only("speaking")) as running:
         _, caller = await running.call(has_events=True)
         await worker_network.eventually(lambda: caller.stage is Stage.CLOSED)
@@ -180,7 +184,7 @@ async def test_an_agent_that_returns_hangs_up_when_it_was_heard(start, worker_ne
         assert "error" not in types
 
 
-async def test_a_client_that_closes_its_channel_hangs_up(start, worker_network, agents) -> None:
+async def test_a_client_that_closes_its_channel_hangs_up(autojump_clock, start, worker_network, agents) -> None:
     async with start(backends=only("waiting")) as running:
         _, caller = await running.call(has_events=True)
         await worker_network.eventually(lambda: bool(running.told()))
@@ -190,7 +194,7 @@ async def test_a_client_that_closes_its_channel_hangs_up(start, worker_network, 
 
 
 @pytest.mark.parametrize("by", ["client", "owner"])
-async def test_an_agent_has_its_time_when_the_call_ends(start, worker_network, agents, by: str) -> None:
+async def test_an_agent_has_its_time_when_the_call_ends(autojump_clock, start, worker_network, agents, by: str) -> None:
     async with start(backends=only("waiting")) as running:
         created, caller = await running.call()
         if by == "client":
@@ -202,7 +206,7 @@ async def test_an_agent_has_its_time_when_the_call_ends(start, worker_network, a
         assert running.worker.status()["calls"] == 0
 
 
-async def test_a_worker_that_stops_waits_for_agents(start, worker_network, agents) -> None:
+async def test_a_worker_that_stops_waits_for_agents(autojump_clock, start, worker_network, agents) -> None:
     async with start(backends=only("waiting")) as running:
         created, caller = await running.call(has_events=True)
         await running.worker.create_call(running.make_caller().offer, [running.support.INGRESS], OWNER)
@@ -220,7 +224,7 @@ async def test_a_worker_that_stops_waits_for_agents(start, worker_network, agent
             await running.worker.create_call(caller.offer, [running.support.INGRESS], OWNER)
 
 
-async def test_a_worker_that_is_cancelled_cuts_agents_off(start, worker_network, agents) -> None:
+async def test_a_worker_that_is_cancelled_cuts_agents_off(autojump_clock, start, worker_network, agents) -> None:
     async with start(backends=only("waiting")) as running:
         await running.call()
     assert ("cancelled", None) in agents.seen
@@ -230,7 +234,7 @@ async def test_a_worker_that_is_cancelled_cuts_agents_off(start, worker_network,
 # -- failures
 
 
-async def test_an_agent_that_fails_is_its_own_calls_trouble(start, worker_network, agents) -> None:
+async def test_an_agent_that_fails_is_its_own_calls_trouble(autojump_clock, start, worker_network, agents) -> None:
     backends = Backends(claims=(agent("failing", "bad"), agent("echoing", "good")))
     async with start(backends=backends) as running:
         _, good = await running.call(wishes=CallWishes(model="good"))
@@ -247,7 +251,7 @@ async def test_an_agent_that_fails_is_its_own_calls_trouble(start, worker_networ
 
 @pytest.mark.parametrize("where", ["link", "rules", "voice"])
 async def test_a_bug_of_ours_ends_one_call(
-    start, worker_network, agents, monkeypatch: pytest.MonkeyPatch, where: str
+    autojump_clock, start, worker_network, agents, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     async with start(backends=only("echoing")) as running:
         created, one = await running.call()
@@ -271,7 +275,7 @@ async def test_a_bug_of_ours_ends_one_call(
         assert running.worker.counts["internal-error"] == 1
 
 
-async def test_a_bug_in_a_sideband_ends_its_call(start, worker_network, agents, monkeypatch) -> None:
+async def test_a_bug_in_a_sideband_ends_its_call(autojump_clock, start, worker_network, agents, monkeypatch) -> None:
     async with start(backends=only("waiting")) as running:
         created, _ = await running.call()
         other, _ = await running.call(port=50001)
@@ -291,7 +295,7 @@ async def test_a_bug_in_a_sideband_ends_its_call(start, worker_network, agents, 
 # -- sidebands
 
 
-async def test_a_sideband_takes_part_in_a_call_until_it_ends(start, worker_network, agents) -> None:
+async def test_a_sideband_takes_part_in_a_call_until_it_ends(autojump_clock, start, worker_network, agents) -> None:
     async with start(backends=only("waiting")) as running:
         created, caller = await running.call(has_events=True)
         await worker_network.eventually(lambda: bool(running.told()))
@@ -310,7 +314,7 @@ async def test_a_sideband_takes_part_in_a_call_until_it_ends(start, worker_netwo
         await worker_network.eventually(lambda: caller.stage is Stage.CLOSED)
 
 
-async def test_who_may_not_take_part(start, agents) -> None:
+async def test_who_may_not_take_part(autojump_clock, start, agents) -> None:
     backends = Backends(claims=(agent("waiting", "wait"), BackendSettings(kind=BackendKind.ECHO, models=("echo",))))
     async with start(backends=backends) as running:
         offer, ingresses = running.make_caller().offer, [running.support.INGRESS]
@@ -329,7 +333,7 @@ async def test_who_may_not_take_part(start, agents) -> None:
 # -- the plain protocol
 
 
-async def test_the_plain_protocol_without_a_call(start, worker_network, agents) -> None:
+async def test_the_plain_protocol_without_a_call(autojump_clock, start, worker_network, agents) -> None:
     async with start(backends=only("waiting"), max_calls=1) as running:
         socket = Socket()
         async with trio.open_nursery() as nursery:
@@ -344,7 +348,7 @@ async def test_the_plain_protocol_without_a_call(start, worker_network, agents) 
         await running.worker.create_call(running.make_caller().offer, [running.support.INGRESS], OWNER)
 
 
-async def test_the_plain_protocol_ends_with_the_longest_call(start, agents) -> None:
+async def test_the_plain_protocol_ends_with_the_longest_call(autojump_clock, start, agents) -> None:
     async with start(backends=only("waiting"), session=SessionOptions(max_call=0.2)) as running:
         socket = Socket()
         begun = trio.current_time()
@@ -353,7 +357,7 @@ async def test_the_plain_protocol_ends_with_the_longest_call(start, agents) -> N
         assert socket.got[-1]["error"]["code"] == "session_expired"
 
 
-async def test_the_plain_protocol_is_refused_or_fails(start, agents) -> None:
+async def test_the_plain_protocol_is_refused_or_fails(autojump_clock, start, agents) -> None:
     backends = Backends(claims=(agent("failing", "bad"), BackendSettings(kind=BackendKind.ECHO, models=("echo",))))
     async with start(backends=backends) as running:
         socket = Socket()
@@ -378,7 +382,7 @@ def living() -> Counter[str]:
     return Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, _KINDS))
 
 
-async def test_calls_leave_nothing(start, worker_network, agents) -> None:
+async def test_calls_leave_nothing(autojump_clock, start, worker_network, agents) -> None:
     async with start(backends=only("waiting")) as running:
         worker = running.worker
 
@@ -415,7 +419,9 @@ async def test_calls_leave_nothing(start, worker_network, agents) -> None:
         assert worker._dispatcher._touched == []
 
 
-async def test_an_ended_call_is_freed_without_the_garbage_collector(start, worker_network, agents) -> None:
+async def test_an_ended_call_is_freed_without_the_garbage_collector(
+    autojump_clock, start, worker_network, agents
+) -> None:
     """With thousands of calls it runs rarely, and it knows nothing of the memory of codecs."""
     async with start(backends=only("waiting")) as running:
         created, caller = await running.call()

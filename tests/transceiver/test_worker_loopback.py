@@ -34,7 +34,7 @@ from wire.core import Path
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_a_call_from_offer_to_hang_up(start, worker_network, host: str) -> None:
+async def test_a_call_from_offer_to_hang_up(autojump_clock, start, worker_network, host: str) -> None:
     async with start(host) as running:
         worker = running.worker
         created, caller = await running.call()
@@ -62,7 +62,7 @@ async def test_a_call_from_offer_to_hang_up(start, worker_network, host: str) ->
             assert secret not in str(running.reports)
 
 
-async def test_what_calls_say_at_the_same_moment_leaves_in_bundles(start, worker_network) -> None:
+async def test_what_calls_say_at_the_same_moment_leaves_in_bundles(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         callers = [(await running.call(port=50000 + number))[1] for number in range(16)]
         heard = running.relay.bundles
@@ -82,7 +82,9 @@ async def test_a_call_tells_how_long_its_way_takes(start, worker_network) -> Non
         assert (await running.worker.describe_call(created.call_id))["placed_because"] == ["It is near."]
 
 
-async def test_only_the_owner_ends_a_call(start, worker_network, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_owner_ends_a_call(
+    autojump_clock, start, worker_network, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(mine: bytes, theirs: bytes) -> bool:
@@ -109,7 +111,7 @@ async def test_only_the_owner_ends_a_call(start, worker_network, monkeypatch: py
         assert running.worker.status()["calls_by_owner"] == {}
 
 
-async def test_ice_is_restarted_by_the_owner_and_the_call_goes_on(start, worker_network) -> None:
+async def test_ice_is_restarted_by_the_owner_and_the_call_goes_on(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         worker = running.worker
         created, caller = await running.call()
@@ -133,7 +135,7 @@ async def test_ice_is_restarted_by_the_owner_and_the_call_goes_on(start, worker_
             assert secret not in str(running.reports)
 
 
-async def test_of_a_call_that_was_handed_over_it_says_where_it_went(start) -> None:
+async def test_of_a_call_that_was_handed_over_it_says_where_it_went(autojump_clock, start) -> None:
     async with start() as running:
         worker = running.worker
         worker.moved.note("rtc_gone", Owner(cluster=3, incarnation=99, worker=2))
@@ -150,7 +152,7 @@ async def test_of_a_call_that_was_handed_over_it_says_where_it_went(start) -> No
             await worker.describe_call("rtc_9999")
 
 
-async def test_no_more_calls_than_it_takes(start, worker_network) -> None:
+async def test_no_more_calls_than_it_takes(autojump_clock, start, worker_network) -> None:
     async with start(max_calls=2) as running:
         offer = running.make_caller().offer
         for _ in range(2):
@@ -167,7 +169,7 @@ async def test_no_more_calls_than_it_takes(start, worker_network) -> None:
         await running.worker.create_call(offer, [running.support.INGRESS], worker_network.OWNER)
 
 
-async def test_an_offer_that_cannot_be_answered_costs_nothing(start, worker_network) -> None:
+async def test_an_offer_that_cannot_be_answered_costs_nothing(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         for offer in ("", "v=0", running.make_caller().offer.replace("a=fingerprint", "a=fingermark")):
             with pytest.raises(OfferRefused, match=r"\w+"):
@@ -176,7 +178,7 @@ async def test_an_offer_that_cannot_be_answered_costs_nothing(start, worker_netw
         assert running.worker.status()["calls"] == 0
 
 
-async def test_draining_takes_no_call_and_keeps_those_that_are(start, worker_network) -> None:
+async def test_draining_takes_no_call_and_keeps_those_that_are(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         _, caller = await running.call()
         running.worker.start_draining()
@@ -188,7 +190,7 @@ async def test_draining_takes_no_call_and_keeps_those_that_are(start, worker_net
         await worker_network.eventually(lambda: MediaStatistics.of(caller).received > heard + 10)
 
 
-async def test_stopping_says_goodbye_to_every_client(start) -> None:
+async def test_stopping_says_goodbye_to_every_client(autojump_clock, start) -> None:
     async with start() as running:
         callers = [(await running.call(port=50000 + number))[1] for number in range(3)]
         worker, relay = running.worker, running.relay
@@ -206,7 +208,7 @@ async def test_stopping_says_goodbye_to_every_client(start) -> None:
     assert [caller.stage for caller in callers] == [Stage.CLOSED] * 3
 
 
-async def test_keys_are_replaced_while_calls_go_on(start, worker_network) -> None:
+async def test_keys_are_replaced_while_calls_go_on(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         first, caller = await running.call()
         running.worker.replace_keys(**worker_network.keys_of(2))
@@ -221,7 +223,7 @@ async def test_keys_are_replaced_while_calls_go_on(start, worker_network) -> Non
         await running.worker.end_call(first.call_id, worker_network.OWNER)
 
 
-async def test_the_hop_key_is_replaced_too(start, worker_network) -> None:
+async def test_the_hop_key_is_replaced_too(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         worker = running.worker
         worker.replace_keys(**{**worker_network.keys_of(1), "hop_keys": HopKeys.derive({2: b"n" * 32}, 2)})
@@ -231,7 +233,7 @@ async def test_the_hop_key_is_replaced_too(start, worker_network) -> None:
         )  # the relay's HELLO is under the old one
 
 
-async def test_datagrams_from_nobody_are_dropped(start, worker_network) -> None:
+async def test_datagrams_from_nobody_are_dropped(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         created, caller = await running.call()
         session = running.relay.sessions["198.51.100.7", 50000]
@@ -249,7 +251,9 @@ async def test_datagrams_from_nobody_are_dropped(start, worker_network) -> None:
         assert (await running.worker.describe_call(created.call_id))["state"] == "established"
 
 
-async def test_a_datagram_for_a_session_of_the_past_is_answered_with_gone(start, worker_network) -> None:
+async def test_a_datagram_for_a_session_of_the_past_is_answered_with_gone(
+    autojump_clock, start, worker_network
+) -> None:
     async with start() as running:
         running.relay.sessions["198.51.100.9", 9] = 4711
         running.relay.forward(b"\x80\x6f" + bytes(40), ("198.51.100.9", 9))
@@ -257,7 +261,9 @@ async def test_a_datagram_for_a_session_of_the_past_is_answered_with_gone(start,
         assert running.worker.drops == {DropReason.UNKNOWN_SESSION: 1}
 
 
-async def test_the_status_tells_how_it_is(start, worker_network, call_network, certificate, clip) -> None:
+async def test_the_status_tells_how_it_is(
+    autojump_clock, start, worker_network, call_network, certificate, clip
+) -> None:
     async with start() as running:
         status = running.worker.status()
         assert {
@@ -279,7 +285,7 @@ async def test_the_status_tells_how_it_is(start, worker_network, call_network, c
         assert running.worker.status()["tick_lateness_p999_ms"] > 0
 
 
-async def test_an_address_that_is_taken_is_said(start, worker_network) -> None:
+async def test_an_address_that_is_taken_is_said(autojump_clock, start, worker_network) -> None:
     async with start() as running:
         second = Worker(options=WorkerOptions(hop=running.worker.address), incarnation=1, **worker_network.keys_of(1))
         with pytest.raises(OSError, match="in use"):

@@ -112,7 +112,7 @@ def options(clip: Clip) -> CallerOptions:
     return CallerOptions(clip=clip)
 
 
-async def test_a_call_from_post_to_delete(server_maker, options: CallerOptions) -> None:
+async def test_a_call_from_post_to_delete(autojump_clock, server_maker, options: CallerOptions) -> None:
     async with calling(server_maker) as (caller, exchange, server):
         call = await caller.place(options)
         secured = await caller.connect(call)
@@ -141,7 +141,7 @@ async def test_audio_leaves_every_20_ms(server_maker, options: CallerOptions) ->
         await caller.hang_up(call)
 
 
-async def test_tcp_refused_is_said_in_plain_words(server_maker, options, monkeypatch) -> None:
+async def test_tcp_refused_is_said_in_plain_words(autojump_clock, server_maker, options, monkeypatch) -> None:
     monkeypatch.setattr(placing, "_CONNECT_SECONDS", 0.2)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
@@ -153,7 +153,7 @@ async def test_tcp_refused_is_said_in_plain_words(server_maker, options, monkeyp
             await caller.hang_up(call)
 
 
-async def test_udp_blocked_is_said_in_plain_words(server_maker, options, monkeypatch) -> None:
+async def test_udp_blocked_is_said_in_plain_words(autojump_clock, server_maker, options, monkeypatch) -> None:
     monkeypatch.setattr(placing, "_CONNECT_SECONDS", 0.2)
     async with calling(server_maker) as (caller, _, server):
         server.is_deaf = True
@@ -163,7 +163,7 @@ async def test_udp_blocked_is_said_in_plain_words(server_maker, options, monkeyp
         await caller.hang_up(call)
 
 
-async def test_silence_is_said_in_plain_words(server_maker, options, monkeypatch) -> None:
+async def test_silence_is_said_in_plain_words(autojump_clock, server_maker, options, monkeypatch) -> None:
     monkeypatch.setattr(placing, "_AUDIO_SECONDS", 0.3)
     async with calling(server_maker) as (caller, _, server):
         server.is_mute = True
@@ -174,7 +174,7 @@ async def test_silence_is_said_in_plain_words(server_maker, options, monkeypatch
         await caller.hang_up(call)
 
 
-async def test_a_call_that_the_server_ends_is_noticed(server_maker, options) -> None:
+async def test_a_call_that_the_server_ends_is_noticed(autojump_clock, server_maker, options) -> None:
     async with calling(server_maker) as (caller, _, server):
         call = await caller.place(options)
         await caller.connect(call)
@@ -185,7 +185,9 @@ async def test_a_call_that_the_server_ends_is_noticed(server_maker, options) -> 
         await caller.hang_up(call)
 
 
-async def test_an_answer_without_a_route_ends_the_call_at_the_server(server_maker, options, monkeypatch) -> None:
+async def test_an_answer_without_a_route_ends_the_call_at_the_server(
+    autojump_clock, server_maker, options, monkeypatch
+) -> None:
     monkeypatch.setattr(placing, "has_route", lambda host, port: False)
     async with calling(server_maker) as (caller, exchange, server):
         with pytest.raises(CallFailed, match=r"no route to 2001:db8::1, 127\.0\.0\.1"):
@@ -206,7 +208,7 @@ async def test_ramp_holds_all_calls(server_maker, options, quick) -> None:
         assert not exchange.lines
 
 
-async def test_ramp_stops_at_loss_and_accuses_the_server(server_maker, options, quick) -> None:
+async def test_ramp_stops_at_loss_and_accuses_the_server(autojump_clock, server_maker, options, quick) -> None:
     async with calling(server_maker) as (caller, exchange, server):
         server.lose_from = 2
         result = await ramp(caller, exchange, options, count=2, seconds=0.6, show=lambda window: None)
@@ -245,7 +247,7 @@ async def test_ramp_stops_at_a_late_tick_and_accuses_the_caller(
         assert len(server.ended) == 2
 
 
-async def test_ramp_stops_when_a_call_cannot_be_made(server_maker, options) -> None:
+async def test_ramp_stops_when_a_call_cannot_be_made(autojump_clock, server_maker, options) -> None:
     async with calling(server_maker) as (caller, exchange, server):
 
         async def refuse(offer: str) -> Signalled:
@@ -258,7 +260,7 @@ async def test_ramp_stops_when_a_call_cannot_be_made(server_maker, options) -> N
         assert result.median_setup is None
 
 
-async def test_cancelling_a_ramp_hangs_up(server_maker, options) -> None:
+async def test_cancelling_a_ramp_hangs_up(autojump_clock, server_maker, options) -> None:
     async with calling(server_maker) as (caller, exchange, server):
         with trio.move_on_after(0.6):
             await ramp(caller, exchange, options, count=2, seconds=60, show=lambda window: None)

@@ -136,7 +136,7 @@ async def test_a_megabyte_that_is_refused_does_not_hide_the_refusal(bench, start
     assert bench.drops == {"body-too-large": 1}
 
 
-async def test_a_slow_peer_is_cut_while_others_are_served(bench, start):
+async def test_a_slow_peer_is_cut_while_others_are_served(autojump_clock, bench, start):
     address = await start(HttpLimits(header_timeout=0.2, linger_timeout=0.1))
     async with await trio.open_tcp_stream(*address) as slow, await trio.open_tcp_stream(*address) as other:
         await slow.send_all(b"GET / HT")
@@ -288,7 +288,7 @@ async def test_our_own_client_speaks_tls_and_trusts_only_whom_it_should(bench, s
     await friend.aclose()
 
 
-async def test_what_is_not_tls_is_counted_and_hurts_nobody(bench, start, tmp_path):
+async def test_what_is_not_tls_is_counted_and_hurts_nobody(autojump_clock, bench, start, tmp_path):
     files = write_certificate(tmp_path, "one.example")
     address = await start(HttpLimits(header_timeout=0.2), tls=server_tls_context(*files))
     await ask(address, b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
