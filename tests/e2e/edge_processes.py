@@ -38,11 +38,13 @@ class Server:
     """A process of an edge.
 
     Attributes:
+        role: what it runs.
         command: what starts it.
         health: base URL of its health pages.
         environment: its variables.
     """
 
+    role: str
     command: list[str]
     health: str
     environment: Mapping[str, str]
@@ -61,6 +63,7 @@ class Edge:
         tcp_port: its public one for TCP; 0 for none.
         key: API key; None where none is needed.
         namespace: where the tests look at it from.
+        ingresses: how many relays' public addresses there are to be known, at least.
         processes: by name, mostly that of the role.
         servers: what they were started with.
     """
@@ -73,6 +76,7 @@ class Edge:
     tcp_port: int = attrs.field(default=0, kw_only=True)
     key: str | None = None
     namespace: str | None = None
+    ingresses: int = attrs.field(default=1, kw_only=True)
     processes: dict[str, subprocess.Popen[bytes]] = attrs.field(factory=dict)
     servers: dict[str, Server] = attrs.field(factory=dict)
 
@@ -154,7 +158,10 @@ class Edge:
             )
 
     def start_all(self) -> None:
-        """Start all, and wait until they are ready."""
+        """Start all, and wait until they are ready, and every signal node knows all that may take a call.
+
+        It is ready itself as soon as it knows one transceiver and one ingress.
+        """
         try:
             for name in self.servers:
                 self.start(name)
@@ -162,19 +169,26 @@ class Edge:
                 self.wait_until(
                     f"{server.health} is ready", lambda url=server.health: self.is_ready(url), _START_SECONDS
                 )
+            for url in [server.health for server in self.servers.values() if server.role == "signal"]:
+                self.wait_until(f"{url} knows all", lambda url=url: self._is_known_to(url), _START_SECONDS)
         except BaseException:
             self.kill()
             raise
 
-    def fleet_state(self) -> dict[str, Any]:
-        """What signal knows of its fleet."""
-        status, body = self.get(f"{self.signal_url}/fleet/state")
+    def fleet_state(self, url: str | None = None) -> dict[str, Any]:
+        """What signal knows of its fleet, or another node of signal's."""
+        status, body = self.get(f"{url or self.signal_url}/fleet/state")
         assert status == 200, body
         return json.loads(body)
 
-    def ready_transceivers(self) -> int:
+    def ready_transceivers(self, url: str | None = None) -> int:
         """How many transceivers signal would place a call on."""
-        return sum(each["ready"] for each in self.fleet_state()["transceivers"])
+        return sum(each["ready"] for each in self.fleet_state(url)["transceivers"])
+
+    def _is_known_to(self, url: str) -> bool:
+        transceivers = [server for server in self.servers.values() if server.role == "transceiver"]
+        healthy = sum(each["healthy"] for each in self.fleet_state(url)["ingresses"])
+        return self.ready_transceivers(url) == len(transceivers) and healthy >= self.ingresses
 
     def is_ready(self, url: str) -> bool:
         try:
@@ -293,4 +307,4 @@ def add_server(
     path = edge.folder / f"{name}.toml"
     path.write_text(f'keys = "{edge.folder}/keys/{role}.keys"\n{text}')
     command = command_in(namespace, PROGRAM, "serve", "--role", role, "--config", path)
-    edge.servers[name] = Server(command=command, health=health, environment=environment)
+    edge.servers[name] = Server(role=role, command=command, health=health, environment=environment)

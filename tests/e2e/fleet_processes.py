@@ -43,7 +43,9 @@ def start_fleet(
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     http, relay_http = free_port(), free_port()
     media, hop = free_port(), free_port(WORKERS)
-    edge = Edge(folder, f"http://127.0.0.1:{http}", f"http://127.0.0.1:{relay_http}", "", media)
+    edge = Edge(
+        folder, f"http://127.0.0.1:{http}", f"http://127.0.0.1:{relay_http}", "", media, ingresses=1 + len(more_relays)
+    )
 
     def add(name: str, role: str, text: str, health: str) -> None:
         shared = f'{top}\n[store]\nurl = "{store_url}"\n[node]\nname = "{name}"\nregion = "here"\n'

@@ -43,7 +43,7 @@ def regions(server: Any, tmp_path: Path) -> Iterator[tuple[Edge, dict[str, str]]
     subprocess.run([PROGRAM, "keys", "new", str(tmp_path / "keys")], check=True, capture_output=True)
     with switched({host: [f"{address}/24"] for host, address in HOSTS.items()}) as names:
         url = f"http://{HOSTS['hub']}:8080"
-        edge = Edge(tmp_path, url, "", "", 3478, key="sk-test", namespace=names["client"])
+        edge = Edge(tmp_path, url, "", "", 3478, key="sk-test", namespace=names["client"], ingresses=2)
 
         def add(name: str, role: str, host: str, text: str, health: str) -> None:
             shared = f'[log]\nformat = "json"\n[store]\nurl = "{server.url}"\n[node]\nname = "{name}"\n'

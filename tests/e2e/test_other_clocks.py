@@ -48,7 +48,6 @@ def fleet(server: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
     assert abs(told - time.time() - request.param) < 10
     fleet = start_fleet(tmp_path, server.url, environment=of)
     try:
-        fleet.wait_until("both are ready", lambda: fleet.ready_transceivers() == 2)
         yield fleet
     finally:
         fleet.kill()
