@@ -181,6 +181,7 @@ def _figures_of(worker: Worker, membership: "Membership | None") -> Figures:
     status = worker.status()
     own = {
         "not_joined": "" if membership is None else membership.not_joined_reason,
+        "store_full": membership is not None and membership.stores.is_full,
         "round_trips": [attrs.asdict(each) for each in worker.round_trips()],
         "losses": [attrs.asdict(each) for each in worker.losses()],
         "counts": dict(worker.counts),

@@ -135,6 +135,7 @@ class Figures:
         relays: whose link is up.
         reason: why it takes no calls; empty when it does.
         not_joined: why it does not know the fleet yet; empty when it has read the store once, or needs none.
+        store_full: whether the store has refused it something lately, as it has no room.
         round_trips: those that its calls have measured lately.
         losses: what its calls have lost lately.
         counts: what became of offers and calls, by event.
@@ -152,6 +153,7 @@ class Figures:
     relays: int = 0
     reason: str = "it has not said anything yet"
     not_joined: str = ""
+    store_full: bool = False
     round_trips: list[RoundTripSample] = attrs.field(factory=list, repr=False)
     losses: list[LossSample] = attrs.field(factory=list, repr=False)
     counts: dict[str, int] = attrs.field(factory=dict)

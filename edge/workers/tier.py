@@ -194,6 +194,12 @@ def _add_worker_metrics(metrics: Metrics, places: Sequence[Place]) -> None:
         of_each(lambda place: float(not place.not_ready_reason())),
     )
     metrics.add_gauges(
+        "transceiver_worker_store_full",
+        "Whether the store has refused something of each worker lately, as it has no room.",
+        "worker",
+        of_each(lambda place: float(place.figures.store_full)),
+    )
+    metrics.add_gauges(
         "transceiver_worker_resident_bytes",
         "Memory of each worker's process.",
         "worker",

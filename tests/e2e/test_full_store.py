@@ -109,3 +109,17 @@ def test_a_call_of_a_dead_transceiver_goes_on(fleet: Edge, server: Any) -> None:
             fleet.wait_until("another takes it", lambda: moves(fleet, other)["takeover.taken-over"] == 1)
             assert transceiver_calls(fleet, other) == 1
             assert len(call.for_a_while(2.0).missing) <= 2
+
+
+def test_a_worker_of_several_says_it_for_itself(server: Any, tmp_path: Path) -> None:
+    sections = {"transceiver": "workers = 2\n"}
+    with listed_fleet(tmp_path, server, ("alpha",), sections=sections) as fleet, full(server):
+        url, full_of = fleet.servers["alpha"].health, "trio_voice_transceiver_worker_store_full"
+
+        def refused() -> list[float]:
+            return [fleet.metric(url, full_of, worker=str(number)) for number in range(2)]
+
+        assert refused() == [0, 0]
+        with paced_call(fleet.signal_url):
+            fleet.wait_until("one of them was refused", lambda: sorted(refused()) == [0, 1])
+            assert fleet.log("alpha").count("store full") == 1
