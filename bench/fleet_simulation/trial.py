@@ -1,6 +1,6 @@
 """What a picture was made of: its command, and what a trial gave then.
 
-A trial is the same runs with few callers, drawn by the same code. It takes seconds where the whole takes minutes, so a
+A trial is the same runs with few callers, drawn by the same code. It takes a second where the whole takes minutes, so a
 test makes it each time: one that is drawn otherwise says that the pictures in `docs/` are out of date.
 """
 
@@ -15,7 +15,7 @@ from bench.fleet_simulation.simulation import Settings, simulate
 
 __all__ = ["fingerprint", "read_origin", "sign"]
 
-_TRIAL = Settings(callers=2500, seconds=1200, mean_call=90)
+_TRIAL = Settings(callers=1000, seconds=600, mean_call=90)
 _COMMAND = "python -m bench.fleet_simulation --callers {} --seed {}"
 _ORIGIN = re.compile(r"<metadata>(.*); trial ([0-9a-f]{16})</metadata>\n")
 
