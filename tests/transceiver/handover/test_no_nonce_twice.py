@@ -199,7 +199,7 @@ def check(history: History) -> None:
     assert history.tap.counts[history.name, "rtp"] > 50
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6, 12))
 def test_no_nonce_is_used_by_two(play, small_margins, seed):
     check(play(seed))
 
@@ -211,6 +211,8 @@ def test_no_nonce_is_used_by_two_with_the_real_margins(play, seed):
 
 def test_histories_hold_what_they_are_for(play, small_margins):
     histories = [play(seed) for seed in range(6)]
+    for history in histories:
+        check(history)
     assert all(history.takeovers > 3 and history.moves > 2 for history in histories)
     assert all(history.drops_at_ceilings() for history in histories)
     # Sequence numbers wrap while one takes over from the other.

@@ -2,6 +2,7 @@
 
 import math
 from array import array
+from functools import cache
 from itertools import pairwise
 
 import attrs
@@ -66,6 +67,7 @@ class Listener:
         return [(at, part) for at, part in self.reports if isinstance(part, kind)]
 
 
+@cache
 def tone(seconds: float) -> bytes:
     return array("h", [int(9000 * math.sin(n / 9)) for n in range(round(seconds * RATE))]).tobytes()
 
