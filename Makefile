@@ -9,7 +9,8 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 ARGS ?=
 # Two for each processor, as many tests wait for a clock. Who is through helps the others.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 2 )))
-UNIT := -q -n $(WORKERS) --dist worksteal -m "not e2e"
+# Each worker collects all that it is given: not what it would leave out.
+UNIT := -q -n $(WORKERS) --dist worksteal -m "not e2e" --ignore=tests/e2e
 # They wait more than they compute; a file's tests may share servers, and stay together. At the end stands what was left
 # out, and why: who is not root has no network namespaces.
 E2E := -q -rs -n 2 --dist loadfile -m e2e
