@@ -502,7 +502,8 @@ def test_failures_under_a_key_are_counted_on(make_network):
     assert moved._records.inbound(1).failures == 1
 
 
-@pytest.mark.parametrize(("old", "new"), [(b"\xc0\x2b", b"\x13\x01"), (b"\xfe\xfd", b"\xfe\xff")])
+# The suite stands before a master secret of 48 bytes; without that, a certificate or its key has the two now and then.
+@pytest.mark.parametrize(("old", "new"), [(b"\xc0\x2b\x30", b"\x13\x01\x30"), (b"\xfe\xfd", b"\xfe\xff")])
 def test_a_snapshot_that_mixes_versions_is_refused(make_network, old, new):
     data = make_network(options=ONLY_12).connect().server.snapshot(0.0)
     assert old in data
