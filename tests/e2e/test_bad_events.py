@@ -79,7 +79,7 @@ def flood(talk: Talk) -> None:
     last = talk.events[-1]
     milliseconds = talk.page.evaluate(FLOOD, 10_000)
     talk.wait("error", after=last, error={"code": "rate_limit_exceeded"})
-    talk.page.wait_for_function("call.channel.bufferedAmount === 0")
+    talk.page.wait_for_function("() => call.channel.bufferedAmount === 0")
 
     def is_answered() -> bool:
         before = talk.events[-1]

@@ -99,7 +99,7 @@ def test_the_server_is_the_dtls_server_when_the_offer_is_active(edge: Edge, page
 def test_a_data_channel_beside_the_echo(page: Page) -> None:
     made = call(page, channel=True)
     assert "m=application 0 " not in made["answer"]
-    page.wait_for_function("window.call.channel.readyState === 'open'")
+    page.wait_for_function("() => window.call.channel.readyState === 'open'")
     assert_tone_comes_back(page)
     assert hang_up(page) == 200
 

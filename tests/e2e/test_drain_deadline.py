@@ -64,9 +64,9 @@ def test_chromium_is_told_before_its_channel_closes(
               channel.addEventListener("close", () => window.heard.push("closed"));
             }"""
         )
-        page.wait_for_function("window.call.channel.readyState === 'open'")
+        page.wait_for_function("() => window.call.channel.readyState === 'open'")
         took = stop(lonely)
-        page.wait_for_function("window.heard.at(-1) === 'closed'")
+        page.wait_for_function("() => window.heard.at(-1) === 'closed'")
         heard = page.evaluate("window.heard")
     assert_says_what_to_do(json.loads(heard[-2]))
     assert sum("server_shutting_down" in each for each in heard) == 1

@@ -120,7 +120,7 @@ def test_chromium_prefers_udp_where_both_work(tcp_edge: Edge, page: Page) -> Non
 
 def test_a_data_channel_over_tcp(tcp_edge: Edge, page: Page) -> None:
     page.evaluate(CALL, {"protocol": "tcp", "channel": True})
-    page.wait_for_function("window.call.channel.readyState === 'open'")
+    page.wait_for_function("() => window.call.channel.readyState === 'open'")
     hang_up(page)
     page.evaluate("window.call.pc.close()")
     wait_until_free(tcp_edge)
