@@ -2,7 +2,7 @@
 
 import pytest
 
-from .stalls import Stalls, silences
+from tests.e2e.stalls import Stalls, silences
 
 FRAME = 0.02
 
