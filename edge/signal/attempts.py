@@ -39,7 +39,9 @@ class Attempts:
         is_held_back: whether one was not asked because it had as many up to then.
     """
 
-    def __init__(self, members: Sequence[Member], max_under_way: int, room: trio.lowlevel.ParkingLot, until: float):
+    def __init__(
+        self, members: Sequence[Member], max_under_way: int, room: trio.lowlevel.ParkingLot, until: float
+    ) -> None:
         self.is_held_back = False
         self._left = list(members)
         self._max_under_way = max_under_way
