@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from bench.ports import WORKERS, free_port
+from bench.ports import free_port, hop_port
 from bench.processes import spawned
 from bench.servers import PROGRAM, fetch
 from bench.settings import NotMeasured
@@ -133,11 +133,11 @@ def our_fleet(
         http = free_port()
         add(name, "signal", f'listen = "127.0.0.1:{http}"\n', http)
     for number, name in enumerate(_numbered("relay", relays), 1):
-        http, media, hop = free_port(), free_port(), free_port(WORKERS)
+        http, media, hop = free_port(), free_port(), hop_port()
         text = f'ingresses = ["{number}=127.0.0.1:{media}/127.0.0.1:{media}"]\n'
         add(name, "relay", f'hop = "127.0.0.1:{hop}"\nhttp = "127.0.0.1:{http}"\n{text}', http)
     for name in names:
-        control, hop = free_port(), free_port(WORKERS)
+        control, hop = free_port(), hop_port()
         text = f'backend = "echo"\nhop = "127.0.0.1:{hop}"\ncontrol = "127.0.0.1:{control}"\n'
         add(name, "transceiver", text + transceiver_keys, control)
 

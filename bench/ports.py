@@ -10,9 +10,9 @@ import socket
 import tempfile
 from pathlib import Path
 
-__all__ = ["WORKERS", "free_port"]
+__all__ = ["free_port", "hop_port"]
 
-WORKERS = 4
+_WORKERS = 4
 """As many as a relay or a transceiver of ours ever has: their hop ports follow each other."""
 
 _FIRST, _END = 10_000, 32_000
@@ -36,6 +36,11 @@ def free_port(count: int = 1) -> int:
         file.truncate(0)
         file.write(str(first + count))
     return first
+
+
+def hop_port() -> int:
+    """Give the first hop port of a relay or a transceiver; nobody is given those of its further workers."""
+    return free_port(_WORKERS)
 
 
 def _is_free(port: int) -> bool:

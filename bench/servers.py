@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from bench.ports import WORKERS, free_port
+from bench.ports import free_port, hop_port
 from bench.processes import cpu_of, memory_of, spawned
 
 __all__ = [
@@ -123,7 +123,7 @@ def our_edge(
     folder.mkdir(parents=True)
     subprocess.run([*PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     ports = {name: free_port() for name in ("http", "relay_http", "control", "media")}
-    ports |= {name: free_port(WORKERS) for name in ("relay_hop", "transceiver_hop")}
+    ports |= {name: hop_port() for name in ("relay_hop", "transceiver_hop")}
     if relay_keys:
         ports["relay_hop"] = 0  # which may be of several workers; transceivers learn the ports by themselves
     ports["advertised"] = advertised_port or ports["media"]

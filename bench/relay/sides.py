@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from bench.ports import free_port
+from bench.ports import free_port, hop_port
 from bench.processes import cpu_of, family_of, spawned
 from bench.relay.far_end import FarEnd, far_end
 from bench.relay.load import Load
@@ -133,7 +133,7 @@ def our_relay(folder: Path, *, options: Sequence[str] = (), program: Sequence[st
         program: what runs it instead of `trio-voice`.
     """
     with far_end(LOOPBACK) as transceiver:
-        ports = {name: free_port() for name in ("hop", "public")} | {"http": free_port()}
+        ports = {"hop": hop_port(), "public": free_port(), "http": free_port()}
         path = folder / "relay.toml"
         path.write_text(
             _CONFIGURATION.format(folder=folder, **ports, ingress=INGRESS, transceiver=transceiver.address[1])

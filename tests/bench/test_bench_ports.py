@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import ports
-from bench.ports import free_port
+from bench.ports import free_port, hop_port
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,11 @@ def test_no_port_is_given_twice_not_even_to_another_process():
     other = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
     given = [free_port() for _ in range(3)] + [free_port(4) + number for number in range(4)]
     assert len({*given, *map(int, other)}) == 10
+
+
+def test_the_workers_of_a_relay_have_ports_of_their_own():
+    first = hop_port()
+    assert free_port() >= first + 4
 
 
 def test_the_kernel_chooses_others():

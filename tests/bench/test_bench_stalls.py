@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.stalls import Stalls, silences
+from tests.e2e.stalls import OwnClock, silences
 
 FRAME = 0.02
 
@@ -26,12 +26,12 @@ def test_what_the_client_stood_still_in_does_not_count() -> None:
 
 
 def test_a_client_that_stands_still_when_something_comes_has_stood_still_so_far() -> None:
-    stalls = Stalls(1.0)
-    assert stalls.until(1.05) == 0.0
-    assert stalls.until(2.0) == pytest.approx(0.9)
-    stalls.sent(2.5)
-    assert (stalls.last, stalls.before) == (2.5, pytest.approx(1.4))
-    assert stalls.until(2.55) == pytest.approx(1.4)
+    clock = OwnClock(1.0)
+    assert clock.read(1.05) == 1.05
+    assert clock.read(2.0) == pytest.approx(2.0 - 0.9)
+    clock.sent(2.5)
+    assert (clock.last, clock.behind) == (2.5, pytest.approx(1.4))
+    assert clock.read(2.55) == pytest.approx(2.55 - 1.4)
 
 
 def test_nobody_heard_anything() -> None:

@@ -24,6 +24,7 @@ from .chromium import chromium_page, write_tone
 from .conversing import BACKEND, SECTION, ConversingCall, NumberingBackend, conversing_call, numbering_backend
 from .costs import Cost
 from .everything import go_through_everything
+from .fleet_processes import lists
 from .interruptions import DisturbedCall, Store
 from .placing import disturbed_call
 from .travelling import RELAYS, Journey, journey
@@ -31,7 +32,6 @@ from .travelling import RELAYS, Journey, journey
 _FIRST, _JOINS = ("alpha", "beta"), "gamma"
 _OWNERS = 2
 """Of a call whose transceiver was paused: numbers of both must be seen, or none could be used twice."""
-_MEMBERS = "trio-voice:members"
 _REBIND_SECONDS = 4.5
 """Twice a client's pause between its checks, nearly."""
 _RECORDED_SECONDS = 2.0
@@ -210,7 +210,7 @@ def _everything(travelling: Journey, store: Store, page: Page, backend: Numberin
 
 def _wait_for_members(call: DisturbedCall) -> None:
     members = len(call.running()) + len(RELAYS) + 1
-    call.wait("all are listed again", lambda: call.store.command("HLEN", _MEMBERS) == str(members))
+    call.wait("all are listed again", lambda: lists(call.store, members))
 
 
 def _say(what: str, **facts: object) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 import pytest
 
-from bench.ports import WORKERS, free_port
+from bench.ports import free_port, hop_port
 
 from .namespaces import command_in, inside
 
@@ -236,7 +236,7 @@ def start_edge(
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     http, relay_http, control, media = (free_port() for _ in range(4))
-    relay_hop, transceiver_hop = free_port(WORKERS), free_port(WORKERS)
+    relay_hop, transceiver_hop = hop_port(), hop_port()
     tcp_port = free_port() if tcp else 0
     public = [("udp", f"[{host}]:{media}" if ":" in host else f"{host}:{media}") for host in hosts]
     public += [("tcp", f"127.0.0.1:{tcp_port}")] if tcp else []

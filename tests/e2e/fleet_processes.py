@@ -7,14 +7,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bench.ports import WORKERS, free_port
+from bench.ports import free_port, hop_port
 
 from .edge_processes import PROGRAM, Edge, add_server
 
-__all__ = ["MEMBERS", "listed_fleet", "start_fleet"]
+__all__ = ["MEMBERS", "listed_fleet", "lists", "start_fleet"]
 
 MEMBERS = "trio-voice:members"
 """The hash in which the store lists who is in the fleet."""
+
+
+def lists(server: Any, members: int) -> bool:
+    """Whether a store lists so many members."""
+    return bool(server.command("HLEN", MEMBERS) == str(members))
 
 
 def start_fleet(
@@ -42,7 +47,7 @@ def start_fleet(
     """
     subprocess.run([PROGRAM, "keys", "new", str(folder / "keys")], check=True, capture_output=True)
     http, relay_http = free_port(), free_port()
-    media, hop = free_port(), free_port(WORKERS)
+    media, hop = free_port(), hop_port()
     edge = Edge(
         folder, f"http://127.0.0.1:{http}", f"http://127.0.0.1:{relay_http}", "", media, ingresses=1 + len(more_relays)
     )
@@ -55,7 +60,7 @@ def start_fleet(
     for name, port in (("signal", http), *((name, free_port()) for name in more_signals)):
         add(name, "signal", f'listen = "127.0.0.1:{port}"\nregions = ["here"]\n', f"http://127.0.0.1:{port}")
     relays = [("relay", relay_http, media, hop)]
-    relays += [(name, free_port(), free_port(), free_port(WORKERS)) for name in more_relays]
+    relays += [(name, free_port(), free_port(), hop_port()) for name in more_relays]
     for number, (name, pages, public, own_hop) in enumerate(relays, 1):
         text = (
             f'hop = "127.0.0.1:{own_hop}"\nhttp = "127.0.0.1:{pages}"\n'
@@ -64,7 +69,7 @@ def start_fleet(
         )
         add(name, "relay", text, f"http://127.0.0.1:{pages}")
     for name in transceivers:
-        control, own_hop = free_port(), free_port(WORKERS)
+        control, own_hop = free_port(), hop_port()
         text = f'backend = "echo"\nhop = "127.0.0.1:{own_hop}"\ncontrol = "127.0.0.1:{control}"\n'
         scheme = "https" if "tls_certificate" in sections.get("transceiver", "") else "http"
         add(name, "transceiver", text, f"{scheme}://127.0.0.1:{control}")
@@ -86,7 +91,7 @@ def listed_fleet(
     """
     fleet = start_fleet(folder, server.url, transceivers, **options)
     try:
-        fleet.wait_until("all are listed", lambda: server.command("HLEN", MEMBERS) == str(len(fleet.servers)))
+        fleet.wait_until("all are listed", lambda: lists(server, len(fleet.servers)))
         yield fleet
     finally:
         fleet.kill()

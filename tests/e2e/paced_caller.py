@@ -11,9 +11,9 @@ says {"connected": …} when audio flows both ways, and then obeys lines of its 
 
 Each packet of audio carries a number, and the server echoes it: so what it tells is exact. `sent`, `missing` (numbers
 that never came back), `twice`, `gap_ms` (the longest time between two arrivals, without what the caller itself stood
-still in) and `gap_packets` (the longest run of
-missing numbers), `records` (of DTLS, with SCTP in them, that came), `local` (our port). With `--dtls-1.2` it speaks no
-other version; with `--events` it sends an event over a data channel all the time, so that there are records to see.
+still in) and `gap_packets` (the longest run of missing numbers), `records` (of DTLS, with SCTP in them, that came),
+`local` (our port). With `--dtls-1.2` it speaks no other version; with `--events` it sends an event over a data channel
+all the time, so that there are records to see.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 import trio
-from stalls import Stalls
+from stalls import OwnClock
 
 from dtls.certificate import Certificate
 from dtls.options import DtlsOptions
@@ -58,11 +58,11 @@ class Numbered(tuple[bytes, ...]):  # noqa: SLOT001 - one that has attributes ca
     """Packets that carry their number."""
 
     sent: int
-    stalls: Stalls
+    clock: OwnClock
 
     def __getitem__(self, index: int) -> bytes:
         self.sent += 1
-        self.stalls.sent(time.monotonic())
+        self.clock.sent(time.monotonic())
         return _NUMBERED.pack(0xF8, self.sent - 1)
 
 
@@ -76,20 +76,18 @@ class Journal:
         self.twice = 0
         self.gap = 0.0
         self.records = 0
-        self._stalls = packets.stalls = Stalls(time.monotonic())
+        self._clock = packets.clock = OwnClock(time.monotonic())
         packets.sent = 0
         self.begin()
 
     def begin(self) -> None:
         """Count anew."""
         self.twice, self.records, self.gap = 0, 0, 0.0
-        self._last = time.monotonic()
-        self._stood = self._stalls.until(self._last)
+        self._last = self._clock.read(time.monotonic())
 
     def silent(self) -> float:
         """Seconds since something came, without those that we stood still in."""
-        now = time.monotonic()
-        return now - self._last - (self._stalls.until(now) - self._stood)
+        return self._clock.read(time.monotonic()) - self._last
 
     def add(self, sequence_number: int, timestamp: int, packet: bytes) -> None:
         if len(packet) != _NUMBERED.size:
@@ -99,8 +97,8 @@ class Journal:
             self.twice += 1
             return
         self.gap = max(self.gap, self.silent())
-        self.times[number] = self._last = time.monotonic()
-        self._stood = self._stalls.until(self._last)
+        self.times[number] = now = time.monotonic()
+        self._last = self._clock.read(now)
 
     def counting(self, receive: Receive) -> Receive:
         """Count the records of which SCTP gets the application data."""

@@ -10,32 +10,32 @@ from typing import NamedTuple
 
 import attrs
 
-__all__ = ["Silence", "Stalls", "silences"]
+__all__ = ["OwnClock", "Silence", "silences"]
 
 _PATIENCE = 0.1
 """Seconds; Chromium, too, is that late now and then."""
 
 
 @attrs.define
-class Stalls:
-    """Adds up, from a client's departures in their order.
+class OwnClock:
+    """A clock that stands still when a client does, by its departures, which are told in their order.
 
     Attributes:
-        last: when it has sent last.
-        before: seconds that it stood still up to then.
+        last: when it has sent last, by the clock that goes on.
+        behind: seconds that this one was behind then.
     """
 
     last: float
-    before: float = 0.0
+    behind: float = 0.0
 
     def sent(self, at: float) -> None:
         """It has sent something."""
-        self.before = self.until(at)
+        self.behind = at - self.read(at)
         self.last = at
 
-    def until(self, at: float) -> float:
-        """Seconds that it stood still up to a time, not before what it has sent last."""
-        return self.before + max(0.0, at - self.last - _PATIENCE)
+    def read(self, at: float) -> float:
+        """What it shows at a time that is not before the last departure."""
+        return at - self.behind - max(0.0, at - self.last - _PATIENCE)
 
 
 class Silence(NamedTuple):
@@ -55,17 +55,17 @@ class Silence(NamedTuple):
 def silences(arrivals: Iterable[float], departures: Iterable[float]) -> list[Silence]:
     """All times between two arrivals, each in order; departures are of the same client."""
     arrived = sorted(arrivals)
-    stalls = Stalls(arrived[0] if arrived else 0.0)
-    stood = []
+    clock = OwnClock(arrived[0] if arrived else 0.0)
+    shown = []
     leaving = iter(sorted(departures))
     leaves = next(leaving, None)
     for at in arrived:
         while leaves is not None and leaves <= at:
-            if leaves > stalls.last:
-                stalls.sent(leaves)
+            if leaves > clock.last:
+                clock.sent(leaves)
             leaves = next(leaving, None)
-        stood.append(stalls.until(at))
+        shown.append(clock.read(at))
     return [
-        Silence(begin, end, end - begin - (later - earlier))
-        for (begin, earlier), (end, later) in itertools.pairwise(zip(arrived, stood, strict=True))
+        Silence(begin, end, later - earlier)
+        for (begin, earlier), (end, later) in itertools.pairwise(zip(arrived, shown, strict=True))
     ]

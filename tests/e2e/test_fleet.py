@@ -16,7 +16,7 @@ import pytest
 
 from .calling import PACKETS_A_SECOND, PacedCall, paced_call
 from .edge_processes import PROGRAM, Edge
-from .fleet_processes import start_fleet
+from .fleet_processes import lists, start_fleet
 from .restarting import reload_relay, stop_successor
 
 pytestmark = pytest.mark.e2e
@@ -150,7 +150,7 @@ def test_redis_goes_away_during_a_call_and_comes_back(fleet: Edge, server: Any) 
         before = fleet.log("relay").count("store reached")
         server.start()
         fleet.wait_until("the relay is back", lambda: fleet.log("relay").count("store reached") > before)
-        fleet.wait_until("all are listed again", lambda: server.command("HLEN", "trio-voice:members") == "4")
+        fleet.wait_until("all are listed again", lambda: lists(server, 4))
         assert_flows(call)
         with paced_call(fleet.signal_url) as another:
             assert_flows(another)
@@ -166,7 +166,7 @@ def test_signal_alone_loses_the_store_and_gets_it_back(fleet: Edge, server: Any,
     server.command("CLIENT", "KILL", "TYPE", "normal")  # the others are there again at once
     try:
         fleet.wait_until("signal misses the store", lambda: away() > before)
-        fleet.wait_until("the others forget signal", lambda: server.command("HLEN", "trio-voice:members") == "3")
+        fleet.wait_until("the others forget signal", lambda: lists(server, 3))
         assert ready(fleet) == {"alpha": True, "beta": True}, "signal forgets nobody who answers"
         with ExitStack() as stack:
             for _ in range(4):
@@ -174,7 +174,7 @@ def test_signal_alone_loses_the_store_and_gets_it_back(fleet: Edge, server: Any,
             assert min(calls(fleet).values()) >= 1
     finally:
         way.symlink_to(target)
-    fleet.wait_until("all are listed again", lambda: server.command("HLEN", "trio-voice:members") == "4")
+    fleet.wait_until("all are listed again", lambda: lists(server, 4))
 
 
 def test_a_member_that_is_paused_is_not_chosen(fleet: Edge) -> None:
@@ -203,7 +203,7 @@ def test_members_join_and_leave_at_run_time(fleet: Edge, server: Any) -> None:
     leaving = fleet.processes["alpha"]
     leaving.send_signal(signal.SIGTERM)
     assert leaving.wait(40) == 0  # it waits for who was to call it when it was paused
-    assert server.command("HLEN", "trio-voice:members") == "3"  # it has said so
+    assert lists(server, 3)  # it has said so
     with paced_call(fleet.signal_url) as call:
         assert_flows(call)
     fleet.start("alpha")

@@ -17,7 +17,7 @@ from bench.ports import free_port
 
 from .calling import mere_offer, paced_call
 from .edge_processes import PROGRAM, Edge, add_server
-from .fleet_processes import start_fleet
+from .fleet_processes import lists, start_fleet
 from .owners import NAMES, transceiver_calls
 
 pytestmark = pytest.mark.e2e
@@ -58,7 +58,7 @@ def fleet(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edg
             fleet, "transceiver", control, {"hop": '"127.0.0.1:0"', "control": f'"127.0.0.1:{control}"'}, like="beta"
         )
         add_foreigner(fleet, "signal", listen, {"listen": f'"127.0.0.1:{listen}"'})
-        fleet.wait_until("all are listed", lambda: server.command("HLEN", "trio-voice:members") == "7")
+        fleet.wait_until("all are listed", lambda: lists(server, 7))
         yield fleet
     finally:
         fleet.kill()

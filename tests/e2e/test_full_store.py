@@ -11,7 +11,7 @@ import pytest
 
 from .calling import paced_call
 from .edge_processes import Edge
-from .fleet_processes import MEMBERS, listed_fleet
+from .fleet_processes import listed_fleet, lists
 from .owners import NAMES, owner_and_other, transceiver_calls, wait_for_record
 
 pytestmark = pytest.mark.e2e
@@ -61,7 +61,7 @@ def test_calls_go_on_and_new_ones_are_placed_without_a_record(fleet: Edge, serve
             assert amid["checkpoint.confirmed"] > before["checkpoint.confirmed"]
             assert amid["checkpoint.created"] == before["checkpoint.created"] == 1
             assert amid["checkpoint.unanswered"] == before["checkpoint.unanswered"]
-            assert server.command("HLEN", MEMBERS) == "4"
+            assert lists(server, 4)
             logs = {name: fleet.log(name) for name in fleet.processes}
             assert all(logs[name].count("store full") == 1 for name in NAMES if fullness(fleet, name))
             assert sum(log.count("store full") for log in logs.values()) == sum(fullness(fleet, name) for name in NAMES)

@@ -16,6 +16,7 @@ import pytest
 
 from .calling import PacedCall, mere_offer, paced_call
 from .edge_processes import PROGRAM, Edge, add_server
+from .fleet_processes import lists
 from .namespaces import run_in, switched
 
 pytestmark = pytest.mark.e2e
@@ -60,7 +61,7 @@ def regions(server: Any, tmp_path: Path) -> Iterator[tuple[Edge, dict[str, str]]
             add(host, "transceiver", host, transceiver, f"http://{own}:7080")
         edge.start_all()
         try:
-            edge.wait_until("all are listed", lambda: server.command("HLEN", "trio-voice:members") == "5")
+            edge.wait_until("all are listed", lambda: lists(server, 5))
             yield edge, names
         finally:
             edge.kill()
